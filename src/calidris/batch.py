@@ -1,0 +1,170 @@
+"""The columns that every room shares: what a request becomes once it is decoded.
+
+Missing values, NaN and infinity are settled here, once:
+
+* a NaN or absent number is *missing*;
+* an infinite number is kept as *missing* and counted (``non_finite``), because no bin can honestly hold it;
+* a score outside [0, 1] never gets here: the wire rejects the span;
+* an empty string is a value like any other; ``null`` is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+DEFAULT_TENANT = "default"
+UNKNOWN_VERSION = "unknown"
+
+
+class ModelKey(NamedTuple):
+    """One version of one model of one tenant: the unit that is monitored."""
+
+    tenant: str
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        """``name:version``, with the tenant in front unless it is the default one."""
+        label = f"{self.name}:{self.version}"
+        return label if self.tenant == DEFAULT_TENANT else f"{self.tenant}/{label}"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """Numbers of n rows: ``values`` float64[n], finite wherever ``valid`` bool[n] is true."""
+
+    values: Floats
+    valid: Mask
+    non_finite: int = 0
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike) -> NumberColumn:
+        """Settle NaN and infinity of raw numbers; n values, O(n), one copy at the most.
+
+        >>> c = NumberColumn.of([1.0, float("nan"), float("inf")])
+        >>> c.valid.tolist(), c.non_finite
+        ([True, False, False], 1)
+        """
+        array = np.asarray(values, dtype=np.float64)
+        valid = np.isfinite(array)
+        bad = array.size - int(np.count_nonzero(valid))
+        infinite = bad - int(np.count_nonzero(np.isnan(array))) if bad else 0
+        return cls(array, valid, infinite)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Mask | Ints) -> NumberColumn:
+        """The same column for some rows, in their order."""
+        return NumberColumn(self.values[rows], self.valid[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class CodedColumn:
+    """Strings of n rows: ``codes`` int32[n] into ``levels``; -1 is missing."""
+
+    levels: tuple[str, ...]
+    codes: Codes
+
+    @classmethod
+    def of(cls, values: Sequence[str | None]) -> CodedColumn:
+        """Code plain strings in order of first appearance; ``None`` is missing.
+
+        >>> CodedColumn.of(["b", None, "a", "b"])
+        CodedColumn(levels=('b', 'a'), codes=array([ 0, -1,  1,  0], dtype=int32))
+        """
+        index: dict[str, int] = {}
+        codes = [-1 if v is None else index.setdefault(v, len(index)) for v in values]
+        return cls(tuple(index), np.array(codes, dtype=np.int32))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def valid(self) -> Mask:
+        """True where a value is present."""
+        return self.codes >= 0
+
+    def take(self, rows: Mask | Ints) -> CodedColumn:
+        """The same column for some rows, in their order."""
+        return CodedColumn(self.levels, self.codes[rows])
+
+    def strings(self) -> list[str | None]:
+        """The values as plain strings."""
+        levels = (*self.levels, None)
+        return [levels[code] for code in self.codes.tolist()]
+
+
+Column = NumberColumn | CodedColumn
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionBatch:
+    """n predictions of one model version, as columns of equal length.
+
+    Attributes:
+        model: whose predictions they are.
+        event_time_ns: int64[n], when each call began, ns since the epoch.
+        features: name to column of n rows.
+        task: one of ``semconv.ML_MODEL_TASK_*`` or None where the span did not say.
+        ids: n ids that labels will name, or None where none were sent.
+        score: probability of the positive class, n rows.
+        class_scores: class to its probability, for several classes.
+        decision: predicted class, n rows.
+        value: regression output, n rows.
+        duration_s: seconds of each call.
+        error: error type of failed rows; missing means the row succeeded.
+        slices: name to column of n rows.
+        weight: inverse inclusion probability where rows were sampled.
+        trace_ids: hexadecimal ids of the calls' traces, for examples.
+    """
+
+    model: ModelKey
+    event_time_ns: Ints
+    features: Mapping[str, Column]
+    task: str | None = None
+    ids: Sequence[str] | None = None
+    score: NumberColumn | None = None
+    class_scores: Mapping[str, NumberColumn] = field(default_factory=dict)
+    decision: Column | None = None
+    value: NumberColumn | None = None
+    duration_s: NumberColumn | None = None
+    error: CodedColumn | None = None
+    slices: Mapping[str, CodedColumn] = field(default_factory=dict)
+    weight: NumberColumn | None = None
+    trace_ids: CodedColumn | None = None
+
+    def __len__(self) -> int:
+        return len(self.event_time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBatch:
+    """n true outcomes of earlier predictions, each named by the prediction's id.
+
+    Attributes:
+        tenant: who sent them.
+        model_name: whose predictions they label (the version is the prediction's own).
+        ids: n ids.
+        label: the outcomes: numbers or classes, n rows.
+        label_time_ns: int64[n], when each outcome became known, ns since the epoch.
+    """
+
+    tenant: str
+    model_name: str
+    ids: Sequence[str]
+    label: Column
+    label_time_ns: Ints
+
+    def __len__(self) -> int:
+        return len(self.label_time_ns)

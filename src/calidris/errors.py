@@ -1,0 +1,54 @@
+"""The error tree of Calidris: what the caller may do about it is part of the type.
+
+::
+
+    CalidrisError
+    ├── ConfigError          the user's file or flags are wrong: names file, key, line and the cure
+    ├── IncompatibleState    two states with different specs were asked to merge
+    ├── CorruptState         bytes that are not a state of the stated kind
+    ├── PermanentError       the request can never succeed: do not retry it
+    │   └── MalformedRequest bytes that are not OTLP
+    └── RetryableError       try again after ``retry_after_s``: full memory, journal or disk
+"""
+
+from __future__ import annotations
+
+
+class CalidrisError(Exception):
+    """Base of every error that Calidris raises on purpose."""
+
+
+class ConfigError(CalidrisError):
+    """What the user wrote cannot be used. The message names the file, the key, the line and the cure.
+
+    Catch it in a command-line program, print it and exit with 2.
+    """
+
+
+class IncompatibleState(CalidrisError):
+    """States of different specs, kinds or format versions never merge."""
+
+
+class CorruptState(CalidrisError):
+    """Bytes that should hold a state do not."""
+
+
+class PermanentError(CalidrisError):
+    """The same request would fail again: the sender must not retry it."""
+
+
+class MalformedRequest(PermanentError):
+    """The bytes are not an OTLP request."""
+
+
+class RetryableError(CalidrisError):
+    """The request may succeed later; nothing of it was kept.
+
+    Args:
+        message: what is full or failing.
+        retry_after_s: seconds the sender should wait, at most about 3 (longer ones are dropped by exporters).
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,460 @@
+"""GENERATED from semconv/ml.yaml by `make generate`: do not edit.
+
+Names, units and descriptions of every attribute and metric on the wire. A metric's ``prometheus`` is the name that the
+default translation (``UnderscoreEscapingWithSuffixes``) gives it, on every path.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Metric(NamedTuple):
+    """One metric of the convention."""
+
+    name: str
+    unit: str
+    instrument: str
+    description: str
+    prometheus: str
+
+
+def prometheus_label(attribute: str) -> str:
+    """The Prometheus label of an attribute name.
+
+    >>> prometheus_label("ml.model.name")
+    'ml_model_name'
+    """
+    return attribute.replace(".", "_")
+
+
+SCHEMA_URL: Final = "https://calidris.dev/schemas/ml/0.1.0"
+
+ML_MODEL_NAME: Final = "ml.model.name"
+"""Name of the model."""
+
+ML_MODEL_VERSION: Final = "ml.model.version"
+"""Version of the model; `unknown` where nobody said."""
+
+ML_MODEL_TASK: Final = "ml.model.task"
+"""What the model predicts."""
+
+ML_MODEL_TASK_BINARY: Final = "binary"
+"""one of two classes"""
+
+ML_MODEL_TASK_MULTICLASS: Final = "multiclass"
+"""one of several classes"""
+
+ML_MODEL_TASK_REGRESSION: Final = "regression"
+"""a number"""
+
+ML_MODEL_TASK_RANKING: Final = "ranking"
+"""an order"""
+
+ML_MODEL_TASK_GENERATION: Final = "generation"
+"""text or media"""
+
+ML_PREDICTION_COUNT: Final = "ml.prediction.count"
+"""Rows in this span; 1 if absent, 0 on a span that only marks a trace."""
+
+ML_PREDICTION_ID: Final = "ml.prediction.id"
+"""Column of ids that join a label to its prediction."""
+
+ML_FEATURES: Final = "ml.features"
+"""Map from feature name to column."""
+
+ML_PREDICTION_SCORE: Final = "ml.prediction.score"
+"""Column of probabilities of the positive class, or map from class to column."""
+
+ML_PREDICTION_CLASS: Final = "ml.prediction.class"
+"""Column of decisions."""
+
+ML_PREDICTION_VALUE: Final = "ml.prediction.value"
+"""Column of regression outputs."""
+
+ML_PREDICTION_DURATION: Final = "ml.prediction.duration"
+"""Column of seconds that the call took."""
+
+ML_PREDICTION_ERROR: Final = "ml.prediction.error"
+"""Column of error types of failed rows."""
+
+ML_PREDICTION_TIME_OFFSET: Final = "ml.prediction.time_offset"
+"""Column of nanoseconds from the span's start to the call of each row."""
+
+ML_PREDICTION_TRACE_ID: Final = "ml.prediction.trace_id"
+"""Column of trace ids of the calls (hexadecimal)."""
+
+ML_PREDICTION_SPAN_ID: Final = "ml.prediction.span_id"
+"""Column of span ids of the calls (hexadecimal)."""
+
+ML_PREDICTION_WEIGHT: Final = "ml.prediction.weight"
+"""Column of inverse inclusion probabilities where rows were sampled."""
+
+ML_SLICES: Final = "ml.slices"
+"""Map from slice name to column: what to cut by."""
+
+ERROR_TYPE: Final = "error.type"
+"""The whole call failed with this error."""
+
+ML_LABEL: Final = "ml.label"
+"""Column of true outcomes."""
+
+ML_LABEL_TIME: Final = "ml.label.time"
+"""Column of times at which the outcomes became known, ns since the epoch."""
+
+ML_WINDOW: Final = "ml.window"
+"""Length of the window the figure is of, or `baseline`."""
+
+ML_FEATURE_NAME: Final = "ml.feature.name"
+"""Feature the figure is of."""
+
+ML_DRIFT_MEASURE: Final = "ml.drift.measure"
+"""Measure of distance from the baseline."""
+
+ML_CALIBRATION_MEASURE: Final = "ml.calibration.measure"
+"""Measure of calibration."""
+
+ML_PERFORMANCE_MEASURE: Final = "ml.performance.measure"
+"""Measure of performance."""
+
+ML_PERFORMANCE_SOURCE: Final = "ml.performance.source"
+"""Where the figure comes from."""
+
+ML_PERFORMANCE_SOURCE_LABELS: Final = "labels"
+"""true outcomes"""
+
+ML_PERFORMANCE_SOURCE_ESTIMATE: Final = "estimate"
+"""estimated without labels"""
+
+ML_LABEL_MATURITY: Final = "ml.label.maturity"
+"""How complete the labels behind the figure are."""
+
+ML_LABEL_MATURITY_FIXED_AGE: Final = "fixed_age"
+"""labels of the same age"""
+
+ML_LABEL_MATURITY_DELAY_ADJUSTED: Final = "delay_adjusted"
+"""corrected for labels not yet seen"""
+
+ML_LABEL_MATURITY_COMPLETE: Final = "complete"
+"""all labels seen so far"""
+
+ML_DATA_QUALITY_KIND: Final = "ml.data_quality.kind"
+"""Kind of data fault."""
+
+ML_LATENCY_QUANTILE: Final = "ml.latency.quantile"
+"""Quantile of the duration."""
+
+ML_DETECTION_KIND: Final = "ml.detection.kind"
+"""What the detector watches."""
+
+ML_SLO_NAME: Final = "ml.slo.name"
+"""Objective that the event counts towards."""
+
+ML_SLO_OUTCOME: Final = "ml.slo.outcome"
+"""Whether the event met the objective."""
+
+ML_MONITORING_STATE: Final = "ml.monitoring.state"
+"""Status of the monitoring of a model version."""
+
+CALIDRIS_REASON: Final = "calidris.reason"
+"""Why an item was refused or left out."""
+
+METRIC_ML_INFERENCE_DURATION: Final = Metric(
+    name="ml.inference.duration",
+    unit="s",
+    instrument="histogram",
+    description="Duration of one call of a model.",
+    prometheus="ml_inference_duration_seconds",
+)
+
+METRIC_ML_INFERENCE_PREDICTIONS: Final = Metric(
+    name="ml.inference.predictions",
+    unit="{prediction}",
+    instrument="counter",
+    description="Predictions made.",
+    prometheus="ml_inference_predictions_total",
+)
+
+METRIC_ML_INFERENCE_DROPPED: Final = Metric(
+    name="ml.inference.dropped",
+    unit="{prediction}",
+    instrument="counter",
+    description="Predictions that were not sent to the monitor.",
+    prometheus="ml_inference_dropped_total",
+)
+
+METRIC_ML_DRIFT_SCORE: Final = Metric(
+    name="ml.drift.score",
+    unit="",
+    instrument="gauge",
+    description="Distance of a window from the baseline.",
+    prometheus="ml_drift_score",
+)
+
+METRIC_ML_CALIBRATION_SCORE: Final = Metric(
+    name="ml.calibration.score",
+    unit="",
+    instrument="gauge",
+    description="Calibration of the scores on labelled rows.",
+    prometheus="ml_calibration_score",
+)
+
+METRIC_ML_CALIBRATION_SCORE_LOWER: Final = Metric(
+    name="ml.calibration.score.lower",
+    unit="",
+    instrument="gauge",
+    description="Lower 95 % bound of the calibration score.",
+    prometheus="ml_calibration_score_lower",
+)
+
+METRIC_ML_CALIBRATION_SCORE_UPPER: Final = Metric(
+    name="ml.calibration.score.upper",
+    unit="",
+    instrument="gauge",
+    description="Upper 95 % bound of the calibration score.",
+    prometheus="ml_calibration_score_upper",
+)
+
+METRIC_ML_PERFORMANCE_SCORE: Final = Metric(
+    name="ml.performance.score",
+    unit="",
+    instrument="gauge",
+    description="Performance of the decisions on labelled rows.",
+    prometheus="ml_performance_score",
+)
+
+METRIC_ML_PERFORMANCE_SCORE_LOWER: Final = Metric(
+    name="ml.performance.score.lower",
+    unit="",
+    instrument="gauge",
+    description="Lower 95 % bound of the performance score.",
+    prometheus="ml_performance_score_lower",
+)
+
+METRIC_ML_PERFORMANCE_SCORE_UPPER: Final = Metric(
+    name="ml.performance.score.upper",
+    unit="",
+    instrument="gauge",
+    description="Upper 95 % bound of the performance score.",
+    prometheus="ml_performance_score_upper",
+)
+
+METRIC_ML_DATA_QUALITY_RATIO: Final = Metric(
+    name="ml.data_quality.ratio",
+    unit="",
+    instrument="gauge",
+    description="Share of rows of a window with a data fault.",
+    prometheus="ml_data_quality_ratio",
+)
+
+METRIC_ML_LATENCY_DURATION: Final = Metric(
+    name="ml.latency.duration",
+    unit="s",
+    instrument="gauge",
+    description="Quantile of the duration of the calls in a window.",
+    prometheus="ml_latency_duration_seconds",
+)
+
+METRIC_ML_ERROR_RATIO: Final = Metric(
+    name="ml.error.ratio",
+    unit="",
+    instrument="gauge",
+    description="Share of rows of a window whose call failed.",
+    prometheus="ml_error_ratio",
+)
+
+METRIC_ML_LABEL_COVERAGE: Final = Metric(
+    name="ml.label.coverage",
+    unit="",
+    instrument="gauge",
+    description="Share of rows of a window whose label is known.",
+    prometheus="ml_label_coverage",
+)
+
+METRIC_ML_WINDOW_ROWS: Final = Metric(
+    name="ml.window.rows",
+    unit="{row}",
+    instrument="gauge",
+    description="Rows in a window.",
+    prometheus="ml_window_rows",
+)
+
+METRIC_ML_DETECTION_EVIDENCE: Final = Metric(
+    name="ml.detection.evidence",
+    unit="",
+    instrument="gauge",
+    description="Evidence of a change as a share of what the false-alarm budget asks for, in logarithms: 1 is an alarm. Without a feature: of the whole model.",
+    prometheus="ml_detection_evidence",
+)
+
+METRIC_ML_DETECTION_ALARM: Final = Metric(
+    name="ml.detection.alarm",
+    unit="",
+    instrument="gauge",
+    description="1 while an alarm is latched, else 0.",
+    prometheus="ml_detection_alarm",
+)
+
+METRIC_ML_DETECTION_ALARMS: Final = Metric(
+    name="ml.detection.alarms",
+    unit="{alarm}",
+    instrument="counter",
+    description="Alarms raised since the state began.",
+    prometheus="ml_detection_alarms_total",
+)
+
+METRIC_ML_MONITORING_STATUS: Final = Metric(
+    name="ml.monitoring.status",
+    unit="",
+    instrument="gauge",
+    description="1 for the status that the monitoring of a model version has now.",
+    prometheus="ml_monitoring_status",
+)
+
+METRIC_ML_RECEIVED_ROWS: Final = Metric(
+    name="ml.received.rows",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions received and counted.",
+    prometheus="ml_received_rows_total",
+)
+
+METRIC_ML_RECEIVED_LABELS: Final = Metric(
+    name="ml.received.labels",
+    unit="{label}",
+    instrument="counter",
+    description="Labels received and joined to their prediction.",
+    prometheus="ml_received_labels_total",
+)
+
+METRIC_ML_SLO_EVENTS: Final = Metric(
+    name="ml.slo.events",
+    unit="{event}",
+    instrument="counter",
+    description="Predictions that did or did not meet an objective.",
+    prometheus="ml_slo_events_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_REQUESTS: Final = Metric(
+    name="calidris.receiver.requests",
+    unit="{request}",
+    instrument="counter",
+    description="OTLP requests answered.",
+    prometheus="calidris_receiver_requests_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED: Final = Metric(
+    name="calidris.receiver.spans.rejected",
+    unit="{span}",
+    instrument="counter",
+    description="Model spans refused by partial success.",
+    prometheus="calidris_receiver_spans_rejected_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_ROWS_LATE: Final = Metric(
+    name="calidris.receiver.rows.late",
+    unit="{row}",
+    instrument="counter",
+    description="Rows whose window was already sealed; shown but not scored.",
+    prometheus="calidris_receiver_rows_late_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE: Final = Metric(
+    name="calidris.receiver.requests.duplicate",
+    unit="{request}",
+    instrument="counter",
+    description="Requests recognised as retries and not counted again.",
+    prometheus="calidris_receiver_requests_duplicate_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE: Final = Metric(
+    name="calidris.receiver.values.non_finite",
+    unit="{value}",
+    instrument="counter",
+    description="Infinite values kept as missing.",
+    prometheus="calidris_receiver_values_non_finite_total",
+)
+
+METRIC_CALIDRIS_LABELS_UNMATCHED: Final = Metric(
+    name="calidris.labels.unmatched",
+    unit="{label}",
+    instrument="counter",
+    description="Labels that were not joined, by reason.",
+    prometheus="calidris_labels_unmatched_total",
+)
+
+METRIC_CALIDRIS_JOURNAL_SIZE: Final = Metric(
+    name="calidris.journal.size",
+    unit="By",
+    instrument="gauge",
+    description="Bytes of journal on disk.",
+    prometheus="calidris_journal_size_bytes",
+)
+
+METRIC_CALIDRIS_QUEUE_SIZE: Final = Metric(
+    name="calidris.queue.size",
+    unit="By",
+    instrument="gauge",
+    description="Bytes of requests admitted and not yet applied.",
+    prometheus="calidris_queue_size_bytes",
+)
+
+METRIC_CALIDRIS_CHECKPOINT_AGE: Final = Metric(
+    name="calidris.checkpoint.age",
+    unit="s",
+    instrument="gauge",
+    description="Time since the last checkpoint.",
+    prometheus="calidris_checkpoint_age_seconds",
+)
+
+METRIC_CALIDRIS_MODELS_OVERFLOW: Final = Metric(
+    name="calidris.models.overflow",
+    unit="{row}",
+    instrument="counter",
+    description="Rows of models beyond the cap on watched models.",
+    prometheus="calidris_models_overflow_total",
+)
+
+METRIC_CALIDRIS_EXPORT_SERIES_DROPPED: Final = Metric(
+    name="calidris.export.series.dropped",
+    unit="{series}",
+    instrument="counter",
+    description="Series left out because a model reached its cap.",
+    prometheus="calidris_export_series_dropped_total",
+)
+
+METRICS: Final = (
+    METRIC_ML_INFERENCE_DURATION,
+    METRIC_ML_INFERENCE_PREDICTIONS,
+    METRIC_ML_INFERENCE_DROPPED,
+    METRIC_ML_DRIFT_SCORE,
+    METRIC_ML_CALIBRATION_SCORE,
+    METRIC_ML_CALIBRATION_SCORE_LOWER,
+    METRIC_ML_CALIBRATION_SCORE_UPPER,
+    METRIC_ML_PERFORMANCE_SCORE,
+    METRIC_ML_PERFORMANCE_SCORE_LOWER,
+    METRIC_ML_PERFORMANCE_SCORE_UPPER,
+    METRIC_ML_DATA_QUALITY_RATIO,
+    METRIC_ML_LATENCY_DURATION,
+    METRIC_ML_ERROR_RATIO,
+    METRIC_ML_LABEL_COVERAGE,
+    METRIC_ML_WINDOW_ROWS,
+    METRIC_ML_DETECTION_EVIDENCE,
+    METRIC_ML_DETECTION_ALARM,
+    METRIC_ML_DETECTION_ALARMS,
+    METRIC_ML_MONITORING_STATUS,
+    METRIC_ML_RECEIVED_ROWS,
+    METRIC_ML_RECEIVED_LABELS,
+    METRIC_ML_SLO_EVENTS,
+    METRIC_CALIDRIS_RECEIVER_REQUESTS,
+    METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED,
+    METRIC_CALIDRIS_RECEIVER_ROWS_LATE,
+    METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE,
+    METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE,
+    METRIC_CALIDRIS_LABELS_UNMATCHED,
+    METRIC_CALIDRIS_JOURNAL_SIZE,
+    METRIC_CALIDRIS_QUEUE_SIZE,
+    METRIC_CALIDRIS_CHECKPOINT_AGE,
+    METRIC_CALIDRIS_MODELS_OVERFLOW,
+    METRIC_CALIDRIS_EXPORT_SERIES_DROPPED,
+)
