@@ -117,7 +117,12 @@ def markdown(registry: dict[str, Any]) -> str:
             out += [f"| `{a['id']}` | {type_name(a)} | {a['brief']} |" for a in g["attributes"]] + [""]
     for g in registry["groups"]:
         if g["type"] == "span":
-            out += [f"## Span `{g['id'].removeprefix('span.')}`\n", g["brief"] + "\n", "| attribute | requirement |", "|---|---|"]
+            out += [
+                f"## Span `{g['id'].removeprefix('span.')}`\n",
+                g["brief"] + "\n",
+                "| attribute | requirement |",
+                "|---|---|",
+            ]
             out += [f"| `{a['ref']}` | {requirement(a)} |" for a in g["attributes"]] + [""]
     out += ["## Metrics\n", "| metric | in Prometheus | instrument | unit | description |", "|---|---|---|---|---|"]
     for m in metrics(registry):

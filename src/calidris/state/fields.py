@@ -1,0 +1,142 @@
+"""Field: how one column of a model becomes one cell of a histogram.
+
+Every field, whatever its kind, has K *ordered* cells (bins or levels) followed by four *special* ones, so that one rule
+serves all of them::
+
+    | 0 … K-1 ordered | missing | other | low | high |
+
+``other`` holds levels that the baseline never saw and values of the wrong type; ``low`` and ``high`` hold numbers outside
+the baseline's range, so that a new tail shows at once. Every row lands in exactly one cell of every field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn
+
+SPECIALS = ("missing", "other", "low", "high")
+MISSING, OTHER, LOW, HIGH = range(4)
+
+
+class Kind(StrEnum):
+    """What the ordered cells of a field are."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    PRESENCE = "presence"  # one cell: nobody has told or learned the edges yet
+
+
+class Role(StrEnum):
+    """Which column of a prediction a field reads."""
+
+    FEATURE = "feature"
+    SCORE = "score"
+    DECISION = "decision"
+    VALUE = "value"
+    DURATION = "duration"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column and the cells it is counted in.
+
+    Attributes:
+        name: the feature's name, or the semantic convention's name of any other column.
+        role: which column of a prediction it reads.
+        kind: what its ordered cells are.
+        edges: K+1 ascending edges of a numeric field. Bin k holds ``(edges[k], edges[k+1]]``; the first one holds its left
+            edge too.
+        levels: K levels of a categorical field.
+    """
+
+    name: str
+    role: Role
+    kind: Kind
+    edges: tuple[float, ...] = ()
+    levels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.NUMERIC and (len(self.edges) < 2 or any(np.diff(self.edges) <= 0)):
+            raise ValueError(
+                f"field {self.name!r}: a numeric field needs at least two ascending edges, got {self.edges}"
+            )
+        if self.kind is Kind.CATEGORICAL and (not self.levels or len(set(self.levels)) != len(self.levels)):
+            raise ValueError(f"field {self.name!r}: a categorical field needs at least one level, none twice")
+
+    @property
+    def ordered(self) -> int:
+        """K, the number of ordered cells."""
+        if self.kind is Kind.PRESENCE:
+            return 1
+        return len(self.edges) - 1 if self.kind is Kind.NUMERIC else len(self.levels)
+
+    @property
+    def width(self) -> int:
+        """All cells: the ordered ones and the four special ones."""
+        return self.ordered + len(SPECIALS)
+
+    def encode(self, column: Column | None, n: int) -> Ints:
+        """The cell of each of n rows, int64[n]; ``None`` is a column that the batch does not have.
+
+        >>> age = Field("age", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 30.0, 60.0))
+        >>> age.encode(NumberColumn.of([0.0, 30.0, 31.0, 61.0, -1.0, float("nan")]), 6).tolist()
+        [0, 0, 1, 5, 4, 2]
+        """
+        if column is None:
+            return np.full(n, self.ordered + MISSING, dtype=np.int64)
+        if self.kind is Kind.PRESENCE:
+            return np.where(column.valid, 0, self.ordered + MISSING)
+        if self.kind is Kind.NUMERIC:
+            return self._encode_numeric(column)
+        return self._encode_levels(column)
+
+    def _encode_numeric(self, column: Column) -> Ints:
+        k = self.ordered
+        if isinstance(column, CodedColumn):
+            return np.where(column.valid, k + OTHER, k + MISSING)
+        # Position 0 is below the range and K+1 above it; the left edge itself belongs to the first bin.
+        position = np.searchsorted(_search_edges(self.edges), column.values, side="left")
+        cells = np.r_[k + LOW, np.arange(k), k + HIGH][position]
+        return np.where(column.valid, cells, k + MISSING)
+
+    def _encode_levels(self, column: Column) -> Ints:
+        k = self.ordered
+        if isinstance(column, NumberColumn):
+            column = _as_coded(column)
+        index = {level: i for i, level in enumerate(self.levels)}
+        cells = np.array([*(index.get(level, k + OTHER) for level in column.levels), k + MISSING], dtype=np.int64)
+        return cells[column.codes]  # code -1 reads the last entry
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that ``Field.from_json`` reads back exactly."""
+        return {
+            "name": self.name,
+            "role": self.role.value,
+            "kind": self.kind.value,
+            "edges": list(self.edges),
+            "levels": list(self.levels),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Field:
+        """The field that ``to_json`` described."""
+        return cls(data["name"], Role(data["role"]), Kind(data["kind"]), tuple(data["edges"]), tuple(data["levels"]))
+
+
+def _search_edges(edges: tuple[float, ...]) -> Floats:
+    table = np.array(edges, dtype=np.float64)
+    table[0] = np.nextafter(table[0], -np.inf)
+    return table
+
+
+def _as_coded(column: NumberColumn) -> CodedColumn:
+    """Numbers as levels (a class sent as 1 or 1.0 is the level "1")."""
+    values, inverse = np.unique(column.values, return_inverse=True)
+    codes = np.where(column.valid, inverse, -1).astype(np.int32)
+    return CodedColumn(tuple(f"{v:.17g}" for v in values.tolist()), codes)

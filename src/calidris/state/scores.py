@@ -1,0 +1,89 @@
+"""C: labelled scores by bin. Feeds Brier, log loss, ECE, reliability, accuracy, AUC and the reporting triangle."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from calidris.batch import Floats, Ints
+from calidris.state.base import ArrayState
+from calidris.state.spec import Spec
+
+DELAY_EDGES_S: tuple[float, ...] = (3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
+"""Upper ends of the delay buckets: 1 h, 6 h, 1 d, 3 d, 7 d, 30 d; a last one holds the rest."""
+
+N, P, P2, BRIER2, LOSS, LOSS2 = range(6)
+STATS = ("n", "sum_p", "sum_p2", "sum_brier2", "sum_log_loss", "sum_log_loss2")
+SCALE = np.array([1.0, 2.0**30, 2.0**30, 2.0**30, 2.0**24, 2.0**20])
+"""Sums are int64 fixed point, so that order and bytes are exact: Σp keeps 9 decimals up to 8 billion rows."""
+
+SMALLEST_P = 1e-15
+"""Scores are clipped this far from 0 and 1 in the log loss, as scikit-learn does for doubles."""
+
+
+class ScoresState(ArrayState):
+    """Sums over labelled rows, int64[slice, class, delay, bin, stat].
+
+    ``class`` is the outcome (1 = the positive class, or a right top label), ``delay`` the bucket of the time between
+    prediction and label, ``bin`` the score bin of ``Spec.score_edges``, ``stat`` one of ``STATS``: rows, Σp, Σp²,
+    Σ(y-p)⁴, Σ log loss and Σ (log loss)². All of Brier, log loss and their standard errors follow exactly.
+    """
+
+    KIND: ClassVar[int] = 2
+    __slots__ = ()
+
+    @classmethod
+    def shape(cls, spec: Spec) -> tuple[int, ...]:
+        """(slices, 2 classes, delay buckets, score bins, stats)."""
+        return (spec.slice_count, 2, len(DELAY_EDGES_S) + 1, len(spec.score_edges) + 1, len(STATS))
+
+    @property
+    def count(self) -> int:
+        """Labelled rows seen."""
+        return int(self.array[0, ..., N].sum())
+
+    def update(self, score: Floats, outcome: Ints, delay_s: Floats, slice_rows: Ints | None = None) -> None:
+        """Add n labelled rows.
+
+        Args:
+            score: probabilities, float64[n].
+            outcome: 0 or 1, int64[n].
+            delay_s: seconds from prediction to label, float64[n].
+            slice_rows: int64[slices, n] as ``Spec.slice_rows`` gives them; -1 is a missing value.
+        """
+        if len(score) == 0:
+            return
+        _, classes, delays, bins, _ = self.array.shape
+        delay = np.searchsorted(DELAY_EDGES_S, delay_s, side="left")
+        score_bin = np.searchsorted(self.spec.score_edges, score, side="right")
+        cell = (outcome * delays + delay) * bins + score_bin
+        stats = _row_stats(score, outcome)
+        per_slice = classes * delays * bins
+        self._add(cell, stats)
+        for rows in slice_rows if slice_rows is not None else ():
+            seen = rows >= 0
+            self._add(rows[seen] * per_slice + cell[seen], stats[:, seen])
+
+    def _add(self, cell: Ints, stats: Ints) -> None:
+        flat = self.array.reshape(-1, len(STATS))
+        touched, inverse = np.unique(cell, return_inverse=True)
+        for i, values in enumerate(stats):
+            # bincount's weights are doubles; add.at keeps integers exact.
+            sums = np.zeros(len(touched), dtype=np.int64)
+            np.add.at(sums, inverse, values)
+            flat[touched, i] += sums
+
+    def bins(self, slice_row: int = 0, delay: int | None = None) -> Floats:
+        """Sums per class, bin and stat of one slice, float64[2, bins, stats]; all delays, or up to bucket ``delay``."""
+        part = self.array[slice_row] if delay is None else self.array[slice_row, :, : delay + 1]
+        sums: Floats = part.sum(axis=1) / SCALE
+        return sums
+
+
+def _row_stats(score: Floats, outcome: Ints) -> Ints:
+    """What each row adds to each stat, int64[stats, n]."""
+    clipped = np.clip(score, SMALLEST_P, 1.0 - SMALLEST_P)
+    loss = -np.where(outcome == 1, np.log(clipped), np.log1p(-clipped))
+    rows = np.stack([np.ones_like(score), score, score**2, (outcome - score) ** 4, loss, loss**2])
+    return np.rint(rows * SCALE[:, None]).astype(np.int64)

@@ -1,0 +1,185 @@
+"""Spec: what is counted for one model version, frozen and hashed.
+
+A spec encodes a batch **once** into integer cells; every state is an array over those cells. States of different specs
+never merge, so two histograms that are compared always have the same edges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from calidris import semconv
+from calidris.batch import CodedColumn, Column, Floats, Ints, PredictionBatch
+from calidris.state.fields import SPECIALS, Field, Kind, Role
+
+DURATION_EDGES: tuple[float, ...] = tuple(float(f"{10 ** (e / 20):.6g}") for e in range(-100, 41))
+"""10 µs to 100 s, twenty bins a decade: a quantile read from them is within 6 % of the exact one."""
+
+_DURATION = Field(semconv.ML_PREDICTION_DURATION, Role.DURATION, Kind.NUMERIC, edges=DURATION_EDGES)
+_ERROR = Field(semconv.ML_PREDICTION_ERROR, Role.ERROR, Kind.CATEGORICAL, levels=("none",))
+ALWAYS: tuple[Field, ...] = (_ERROR, _DURATION)
+"""Fields that every model has, whoever configured it; the first of them counts the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One attribute to cut by, with the levels that are kept apart; all others fall together."""
+
+    name: str
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is counted for one model version.
+
+    Attributes:
+        task: one of ``semconv.ML_MODEL_TASK_*``.
+        fields: the columns that are counted; ``ALWAYS`` are added in front where they are absent.
+        positive: the label that counts as 1 (binary tasks), as text.
+        classes: the classes of a multi-class task.
+        threshold: a score at or above it is a positive decision.
+        slices: what to cut labelled scores by.
+    """
+
+    task: str = semconv.ML_MODEL_TASK_BINARY
+    fields: tuple[Field, ...] = ()
+    positive: str = "1"
+    classes: tuple[str, ...] = ()
+    threshold: float = 0.5
+    slices: tuple[Slice, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        names = {f.name for f in self.fields}
+        object.__setattr__(self, "fields", (*(f for f in ALWAYS if f.name not in names), *self.fields))
+        if len({(f.role, f.name) for f in self.fields}) != len(self.fields):
+            raise ValueError("a field is listed twice")
+
+    @cached_property
+    def offsets(self) -> Ints:
+        """First cell of each field, and the number of all cells at the end: int64[fields + 1]."""
+        return np.cumsum([0, *(f.width for f in self.fields)], dtype=np.int64)
+
+    @property
+    def cells(self) -> int:
+        """Cells of all fields together."""
+        return int(self.offsets[-1])
+
+    @cached_property
+    def score_edges(self) -> Floats:
+        """Inner edges of the score bins: even in logit, with every tenth, one half and the threshold among them.
+
+        Bin i holds ``[edges[i-1], edges[i])``, so that a whole number of bins lies at or above the threshold.
+        """
+        logit = np.linspace(-6.0, 6.0, 41)
+        even = 1.0 / (1.0 + np.exp(-logit))
+        tenths = np.arange(1, 10) / 10
+        # Rounded, so that 0.5 reached by two ways is one edge.
+        return np.unique(np.round(np.concatenate([even, tenths, [self.threshold]]), 12))
+
+    @property
+    def slice_count(self) -> int:
+        """Rows on the slice axis: all rows together first, then each level and the rest of each slice."""
+        return 1 + sum(len(s.levels) + 1 for s in self.slices)
+
+    @cached_property
+    def hash(self) -> str:
+        """16 bytes of BLAKE2b over the canonical JSON, hexadecimal: the identity of the spec."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def index(self, role: Role, name: str | None = None) -> int | None:
+        """Position of the first field of a role (and name), or None."""
+        for i, f in enumerate(self.fields):
+            if f.role is role and name in (None, f.name):
+                return i
+        return None
+
+    def encode(self, batch: PredictionBatch) -> Ints:
+        """The cell of every row in every field, int64[fields, n]: unique over all fields, ready for one ``bincount``."""
+        n = len(batch)
+        out = np.empty((len(self.fields), n), dtype=np.int64)
+        for i, f in enumerate(self.fields):
+            out[i] = f.encode(column_of(batch, f), n)
+            out[i] += self.offsets[i]
+        return out
+
+    def slice_rows(self, slices: Sequence[CodedColumn | None]) -> Ints:
+        """Row on the slice axis for each slice of the spec, int64[slices, n]; -1 where the value is missing."""
+        out, base = [], 1
+        for spec, column in zip(self.slices, slices, strict=True):
+            index = {level: base + i for i, level in enumerate(spec.levels)}
+            rest = base + len(spec.levels)
+            if column is not None:
+                rows = np.array([*(index.get(level, rest) for level in column.levels), -1], dtype=np.int64)
+                out.append(rows[column.codes])
+            base = rest + 1
+        return np.array(out, dtype=np.int64)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that ``Spec.from_json`` reads back exactly."""
+        return {
+            "format": 1,
+            "task": self.task,
+            "fields": [f.to_json() for f in self.fields],
+            "positive": self.positive,
+            "classes": list(self.classes),
+            "threshold": self.threshold,
+            "slices": [[s.name, list(s.levels)] for s in self.slices],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Spec:
+        """The spec that ``to_json`` described."""
+        return cls(
+            task=data["task"],
+            fields=tuple(Field.from_json(f) for f in data["fields"]),
+            positive=data["positive"],
+            classes=tuple(data["classes"]),
+            threshold=data["threshold"],
+            slices=tuple(Slice(name, tuple(levels)) for name, levels in data["slices"]),
+        )
+
+    @cached_property
+    def padded_index(self) -> Ints:
+        """int64[fields, K_max + 4]: cell of each ordered bin, padding, then the four special cells in the last columns.
+
+        Padding points one past the last cell, so ``np.append(counts, 0)[padded_index]`` is a rectangular histogram with
+        zeros where a field has fewer bins than the widest.
+        """
+        widest = max(f.ordered for f in self.fields)
+        out = np.full((len(self.fields), widest + len(SPECIALS)), self.cells, dtype=np.int64)
+        for i, f in enumerate(self.fields):
+            start = self.offsets[i]
+            out[i, : f.ordered] = start + np.arange(f.ordered)
+            out[i, widest:] = start + f.ordered + np.arange(len(SPECIALS))
+        return out
+
+
+def column_of(batch: PredictionBatch, f: Field) -> Column | None:
+    """The column of a batch that a field reads, or None where the batch does not have it."""
+    if f.role is Role.FEATURE:
+        return batch.features.get(f.name)
+    if f.role is Role.ERROR:
+        return _errors(batch)
+    columns: dict[Role, Column | None] = {
+        Role.SCORE: batch.score,
+        Role.DECISION: batch.decision,
+        Role.VALUE: batch.value,
+        Role.DURATION: batch.duration_s,
+    }
+    return columns[f.role]
+
+
+def _errors(batch: PredictionBatch) -> CodedColumn:
+    """The error column with success as a level of its own: a row without an error is not a row without a value."""
+    if batch.error is None:
+        return CodedColumn(("none",), np.zeros(len(batch), dtype=np.int32))
+    return CodedColumn(("none", *batch.error.levels), batch.error.codes + np.int32(1))
