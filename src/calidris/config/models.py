@@ -1,0 +1,159 @@
+"""What a user says about one model."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from calidris.config.base import Config
+from calidris.config.units import Seconds, window_name
+
+YEAR_S = 365.0 * 86400.0
+_PERIODS_S = {"hour": 3600.0, "day": 86400.0, "week": 604800.0, "month": YEAR_S / 12, "year": YEAR_S}
+
+
+def parse_budget_s(text: str) -> float:
+    """Mean seconds between false alarms that a budget such as ``1 per year`` allows.
+
+    >>> parse_budget_s("2 per day")
+    43200.0
+
+    Raises:
+        ValueError: not a positive number of alarms per hour, day, week, month or year.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s+per\s+(hour|day|week|month|year)", text.strip())
+    if not found or float(found[1]) <= 0:
+        raise ValueError(
+            f"{text!r} is not a false-alarm budget; write a number per hour, day, week, month or year, "
+            "such as '1 per year'"
+        )
+    return _PERIODS_S[found[2]] / float(found[1])
+
+
+class DetectConfig(Config):
+    """When to speak.
+
+    Attributes:
+        windows: window lengths that are scored, each a detector of its own; they share the budget evenly.
+        false_alarms: the budget for this model version, all windows and features together.
+        tolerance: shifts smaller than this (in units of chi, about standard deviations) are not news.
+        minimum_rows: a window with fewer rows is merged with the next one before it is scored.
+        delta: chance, over the draw of the baseline, that the budget does not hold.
+    """
+
+    windows: tuple[Seconds, ...] | None = None
+    false_alarms: str = "1 per year"
+    tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
+    minimum_rows: int = Field(default=50, ge=1)
+    delta: float = Field(default=0.05, gt=0.0, lt=1.0)
+
+    @field_validator("false_alarms")
+    @classmethod
+    def _budget(cls, text: str) -> str:
+        parse_budget_s(text)
+        return text
+
+    @property
+    def budget_s(self) -> float:
+        """Mean seconds between false alarms that the budget allows."""
+        return parse_budget_s(self.false_alarms)
+
+
+class RatioObjective(Config):
+    """Share of predictions that must be good."""
+
+    objective: float = Field(gt=0.0, lt=1.0)
+
+
+class LatencyObjective(RatioObjective):
+    """Share of predictions that must be answered in time."""
+
+    under: Seconds
+
+
+class ObjectivesConfig(Config):
+    """Service level objectives, burnt down with multi-window burn-rate alerts."""
+
+    latency: LatencyObjective | None = None
+    errors: RatioObjective | None = None
+
+
+class ModelConfig(Config):
+    """One model.
+
+    Attributes:
+        name: value of ``ml.model.name``.
+        task: what it predicts.
+        positive: the label that counts as 1 (binary).
+        threshold: a score at or above it is a positive decision.
+        baseline: file of the baseline; ``{version}`` is replaced by the model's version.
+        windows: lengths of the windows that are shown.
+        detect: when to speak.
+        slices: names of the attributes to cut labelled scores by.
+        slo: service level objectives.
+        owner: label ``owner`` of its alerts.
+        tier: label ``tier`` of its alerts.
+    """
+
+    name: str = Field(min_length=1)
+    task: Literal["binary", "multiclass", "regression"] = "binary"
+    positive: str | int | float = 1
+    threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    baseline: str | None = None
+    windows: tuple[Seconds, ...] = ("5m", "1h", "1d")  # type: ignore[assignment]  # parsed as written
+    detect: DetectConfig = DetectConfig()
+    slices: tuple[str, ...] = ()
+    slo: ObjectivesConfig = ObjectivesConfig()
+    owner: str | None = None
+    tier: Literal["low", "medium", "high"] | None = None
+
+    @model_validator(mode="after")
+    def _windows_nest(self) -> Self:
+        step = min(self.all_windows_s)
+        for window in self.all_windows_s:
+            ratio = window / step
+            if abs(ratio - round(ratio)) > 1e-9:
+                raise ValueError(
+                    f"window {window_name(window)} is not a whole number of the shortest window "
+                    f"{window_name(step)}; windows are merges of the shortest one"
+                )
+        return self
+
+    @property
+    def detect_windows_s(self) -> tuple[float, ...]:
+        """Windows that are scored: ``detect.windows``, else the shortest two of ``windows``."""
+        return self.detect.windows or tuple(sorted(self.windows))[:2]
+
+    @property
+    def all_windows_s(self) -> tuple[float, ...]:
+        """Every window of the model once, shortest first."""
+        return tuple(sorted({*self.windows, *self.detect_windows_s}))
+
+    @property
+    def step_ns(self) -> int:
+        """Length of a pane in nanoseconds: the shortest window."""
+        return round(min(self.all_windows_s) * 1e9)
+
+    @property
+    def positive_text(self) -> str:
+        """The positive label as the text that labels are compared with."""
+        return label_text(self.positive)
+
+
+def label_text(label: object) -> str:
+    """One spelling for labels that arrive as bool, int, float or string.
+
+    >>> [label_text(v) for v in (True, 1, 1.0, "1", "yes")]
+    ['1', '1', '1', '1', 'yes']
+    """
+    if isinstance(label, bool | int | float):
+        return f"{float(label):.17g}"
+    return str(label)
+
+
+def duplicated(names: tuple[str, ...]) -> str | None:
+    """The first name that is listed twice, or None."""
+    return next((a for a, b in itertools.pairwise(sorted(names)) if a == b), None)

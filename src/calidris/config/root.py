@@ -1,0 +1,140 @@
+"""The whole of ``calidris.yaml``: one frozen class a sub-system, each with defaults that work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from calidris.config.base import Config
+from calidris.config.models import ModelConfig, duplicated
+from calidris.config.units import Address, Bytes, Seconds
+
+_MIB = 2**20
+
+
+class GrpcConfig(Config):
+    """Where OTLP over gRPC is received. 4317 belongs to a Collector, so ours is 4327."""
+
+    endpoint: Address = "127.0.0.1:4327"
+    max_message_bytes: Bytes = 64 * _MIB
+
+
+class ReceiverConfig(Config):
+    """What is received, and how much may wait in memory.
+
+    Attributes:
+        queue_bytes: requests admitted and not yet applied; beyond it senders are asked to try again.
+        lateness: how long after its end a window stays open for rows that are on their way.
+        dedup_horizon: how long a retried request is recognised.
+    """
+
+    grpc: GrpcConfig = GrpcConfig()
+    queue_bytes: Bytes = 256 * _MIB
+    lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
+    dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
+
+
+class JournalConfig(Config):
+    """The write-ahead log of requests.
+
+    Attributes:
+        segment_bytes: size of one file.
+        max_bytes: beyond it senders are asked to try again until a checkpoint frees space.
+        keep: keep what a checkpoint made unnecessary, for replays.
+    """
+
+    segment_bytes: Bytes = 64 * _MIB
+    max_bytes: Bytes = 4096 * _MIB
+    keep: bool = False
+
+
+class StorageConfig(Config):
+    """Where the state is kept.
+
+    Attributes:
+        path: a directory of ours alone; relative to the config file.
+        checkpoint_interval: longest time between checkpoints.
+    """
+
+    path: Path = Path("calidris-data")
+    journal: JournalConfig = JournalConfig()
+    checkpoint_interval: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
+
+
+class PrometheusConfig(Config):
+    """Where Prometheus scrapes."""
+
+    endpoint: Address = "127.0.0.1:9464"
+
+
+class OtlpConfig(Config):
+    """Where metrics are pushed by OTLP over gRPC."""
+
+    endpoint: str = Field(min_length=1)
+    interval: Seconds = "15s"  # type: ignore[assignment]  # parsed as written
+    headers: dict[str, str] = Field(default_factory=dict)
+    insecure: bool | None = None
+
+
+class ExportConfig(Config):
+    """How results leave.
+
+    Attributes:
+        series: ``minimal`` has headline figures only, ``standard`` one drift measure a feature, ``full`` every measure.
+        max_series_per_model: beyond it series are left out and counted.
+    """
+
+    prometheus: PrometheusConfig | None = PrometheusConfig()
+    otlp: OtlpConfig | None = None
+    series: Literal["minimal", "standard", "full"] = "standard"
+    max_series_per_model: int = Field(default=2000, ge=10)
+
+
+class ApiConfig(Config):
+    """The read API: status, readings, alarms, report."""
+
+    endpoint: Address = "127.0.0.1:4329"
+
+
+class LimitsConfig(Config):
+    """Caps that bound memory, whatever arrives.
+
+    Attributes:
+        models: model versions that are watched; rows of further ones are counted and left out.
+        features: features that are watched of a model nobody configured.
+        pending_labels: predictions of one model that wait for their label.
+        label_horizon: how long a prediction waits for its label.
+    """
+
+    models: int = Field(default=100, ge=1)
+    features: int = Field(default=500, ge=1)
+    pending_labels: int = Field(default=1_000_000, ge=1000)
+    label_horizon: Seconds = "30d"  # type: ignore[assignment]  # parsed as written
+
+
+class CalidrisConfig(Config):
+    """All of ``calidris.yaml``; an empty file is a working configuration.
+
+    Attributes:
+        models: models with settings of their own; any other model is watched with the defaults of ``ModelConfig``.
+    """
+
+    receiver: ReceiverConfig = ReceiverConfig()
+    storage: StorageConfig = StorageConfig()
+    export: ExportConfig = ExportConfig()
+    api: ApiConfig = ApiConfig()
+    limits: LimitsConfig = LimitsConfig()
+    models: tuple[ModelConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        twice = duplicated(tuple(m.name for m in self.models))
+        if twice is not None:
+            raise ValueError(f"model {twice!r} is listed twice")
+        return self
+
+    def model(self, name: str) -> ModelConfig:
+        """The settings of a model, configured or not."""
+        return next((m for m in self.models if m.name == name), ModelConfig(name=name))

@@ -1,0 +1,77 @@
+"""calidris.yaml: defaults that work, and errors that name file, line, key and cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calidris.config import load
+from calidris.config.models import ModelConfig
+from calidris.errors import ConfigError
+
+GOOD = """
+receiver:
+  grpc: {endpoint: "127.0.0.1:0"}
+storage: {path: ./data, journal: {keep: true}}
+export: {prometheus: {endpoint: "127.0.0.1:9464"}, series: full}
+models:
+  - name: credit
+    positive: 1
+    baseline: baselines/credit-{version}.calidris
+    windows: [5m, 1h, 1d]
+    detect: {windows: [5m, 1h], false_alarms: 1 per year}
+    slo: {latency: {objective: 0.99, under: 200ms}, errors: {objective: 0.999}}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "calidris.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_good_file_is_read_with_units_and_paths_made_absolute(tmp_path: Path) -> None:
+    config = load(write(tmp_path, GOOD))
+    credit = config.model("credit")
+    assert config.storage.path == tmp_path / "data"
+    assert credit.baseline == str(tmp_path / "baselines/credit-{version}.calidris")
+    assert credit.windows == (300.0, 3600.0, 86400.0)
+    assert credit.detect.budget_s == 365 * 86400
+    assert credit.slo.latency is not None and credit.slo.latency.under == 0.2
+    assert credit.step_ns == 300 * 10**9
+
+
+def test_empty_file_is_a_working_configuration(tmp_path: Path) -> None:
+    config = load(write(tmp_path, ""))
+    assert config.receiver.grpc.endpoint == "127.0.0.1:4327"
+    assert config.model("anything") == ModelConfig(name="anything")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("reciever: {}\n", 1, "did you mean `receiver`"),
+        ("models:\n  - name: a\n    treshold: 0.5\n", 3, "did you mean `threshold`"),
+        ("export:\n  prometheus:\n    endpoint: nowhere\n", 3, "write host:port"),
+        ("models:\n  - name: a\n    windows: [5m, 7m]\n", 2, "whole number of the shortest window"),
+        ("models:\n  - name: a\n    windows: [five]\n", 3, "such as 5m or 1h"),
+        ("models:\n  - name: a\n    detect: {false_alarms: seldom}\n", 3, "such as '1 per year'"),
+        ("models:\n  - name: a\n  - name: a\n", 1, "listed twice"),
+        ("models:\n  - {}\n", 2, "Field required"),
+        ("a: [\n", 2, "not valid YAML"),
+        ("- a\n", 1, "expected keys"),
+        ("receiver: {queue_bytes: 0}\n", 1, "such as 64MiB"),
+    ],
+)
+def test_errors_name_file_line_key_and_cure(tmp_path: Path, text: str, line: int, said: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:{line}:")
+    assert said in str(caught.value)
+
+
+def test_missing_file_says_where_the_path_goes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file; `calidris serve` takes the path after -c"):
+        load(tmp_path / "absent.yaml")
