@@ -1,0 +1,141 @@
+"""Snapshot: everything a reader may ask for, frozen. The engine swaps in a new one; readers never take a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from calidris.batch import ModelKey
+from calidris.metrics.base import Reading, Status
+from calidris.state import CountsState, ScoresState
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFeature:
+    """A feature that an alarm names: which way it went and its own share of the evidence."""
+
+    name: str
+    direction: str
+    evidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm, latched until somebody clears it.
+
+    Attributes:
+        id: number, from 1, in the order in which they were raised.
+        model: which model version.
+        kind: what was watched (``drift``).
+        window: length of the windows that were scored.
+        raised_ns: end of the sealed window that raised it, ns since the epoch.
+        since_ns: begin of the first window of the run of evidence that led to it.
+        windows: windows scored from that begin until the alarm.
+        n: rows in those windows.
+        evidence: share of the budget's evidence, at least 1.
+        features: what changed, strongest first.
+        baseline: id of the baseline it was compared with.
+        budget: the false-alarm budget in the user's words.
+        trace_ids: examples from the window that raised it.
+    """
+
+    id: int
+    model: ModelKey
+    kind: str
+    window: str
+    raised_ns: int
+    since_ns: int
+    windows: int
+    n: int
+    evidence: float
+    features: tuple[NamedFeature, ...]
+    baseline: str
+    budget: str
+    trace_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPoint:
+    """One sealed window in a model's recent history, for lines in reports and terminals.
+
+    ``evidence`` is None where the window was not scored; ``top`` is the feature with most evidence.
+    """
+
+    window: str
+    end_ns: int
+    rows: int
+    evidence: float | None
+    top: str | None
+    alarm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """Counts and labelled scores of the newest sealed window of one length, for pictures."""
+
+    window: str
+    start_ns: int
+    end_ns: int
+    counts: CountsState
+    scores: ScoresState
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSnapshot:
+    """One model version at one moment.
+
+    Attributes:
+        key: which model version.
+        task: what it predicts.
+        status: of the monitoring of this model version, with ``status_detail`` as one sentence for people.
+        baseline: id of the baseline, or None.
+        baseline_counts: counts of the baseline, or None.
+        baseline_scores: labelled scores of the baseline, or None.
+        rows: predictions counted since the state began.
+        labels: labels joined since the state began.
+        last_event_ns: newest event time seen.
+        readings: all figures, of every window and of the baseline.
+        windows: newest sealed window of each length.
+        history: recent sealed windows, oldest first.
+        slo_events: (objective, outcome) to predictions since the state began.
+        owner: who is responsible, from the configuration.
+        tier: how much it matters, from the configuration.
+    """
+
+    key: ModelKey
+    task: str
+    status: Status
+    status_detail: str
+    baseline: str | None
+    baseline_counts: CountsState | None
+    baseline_scores: ScoresState | None
+    rows: int
+    labels: int
+    last_event_ns: int
+    readings: tuple[Reading, ...]
+    windows: tuple[WindowState, ...]
+    history: tuple[WindowPoint, ...]
+    slo_events: Mapping[tuple[str, str], int]
+    owner: str | None = None
+    tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole receiver at one moment.
+
+    Attributes:
+        taken_ns: when, ns since the epoch.
+        models: every watched model version.
+        alarms: every alarm, newest last, latched ones and cleared ones.
+        latched: ids of the alarms that are latched now.
+        counters: the engine's own counters: metric name to (reason or "") to count.
+        sequence: number of the last journal record that was applied.
+    """
+
+    taken_ns: int
+    models: tuple[ModelSnapshot, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    latched: frozenset[int] = frozenset()
+    counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    sequence: int = 0
