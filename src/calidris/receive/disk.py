@@ -1,0 +1,83 @@
+"""The file calls that the journal makes, all in one place, so that a test can count them and break each one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from calidris.errors import ConfigError
+
+Buffer = bytes | memoryview
+
+_IOV_MAX = 1024
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+class Disk:
+    """The real thing. Every method raises OSError as the operating system does."""
+
+    def create(self, path: Path) -> int:
+        """A new file, readable by its owner only, that is only ever appended to."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        return os.open(path, flags, 0o600)
+
+    def write(self, fd: int, buffers: Sequence[Buffer]) -> None:
+        """Append all of the buffers, without copying them together."""
+        left = list(buffers)
+        while left:
+            written = os.writev(fd, left[:_IOV_MAX])
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if written:
+                left[0] = memoryview(left[0])[written:]
+
+    def sync(self, fd: int) -> None:
+        """Return when the file's data is on the device."""
+        _sync(fd)
+
+    def cut(self, fd: int, size: int) -> None:
+        """Shorten the file to ``size`` bytes."""
+        os.ftruncate(fd, size)
+
+    def close(self, fd: int) -> None:
+        """Close the file."""
+        os.close(fd)
+
+    def remove(self, path: Path) -> None:
+        """Delete the file, if somebody else has not done it already."""
+        path.unlink(missing_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make creations and deletions in a directory durable: syncing the file itself does not do that."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def lock_directory(path: Path) -> int:
+    """Create the directory if need be and keep every other process out until the returned descriptor is closed.
+
+    Raises:
+        ConfigError: another process has it, or it cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"storage.path: cannot write the journal in {path} ({error.strerror}): "
+            "free or mount the disk, give the directory to this user, or set another storage.path"
+        ) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise ConfigError(
+            f"storage.path: the journal in {path} is in use by another calidris process: "
+            "stop it, or set another storage.path"
+        ) from error
+    return fd
