@@ -15,7 +15,6 @@ checkpoint's ``start_after``.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -28,8 +27,6 @@ from calidris.receive.shelf import Shelf
 
 _MIB = 1 << 20
 _SEGMENTS_IN_CAP = 8  # so that dropping whole segments always frees most of a full journal
-
-_logger = logging.getLogger(__name__)
 
 
 class Journal:
@@ -75,7 +72,7 @@ class Journal:
         self._max_bytes = max_bytes
         self._kept_to = start_after if keep_truncated else None
         self._io = threading.Lock()  # guards the fields below; held during a write and its sync
-        self._shelf = Shelf(Path(path), disk or Disk())
+        self._shelf = self._open_shelf(Path(path), disk or Disk())
         self._last_seq = max(self._shelf.last_seq, start_after)
         self._live_bytes = self._count_live()
         self._syncs = 0
@@ -102,9 +99,9 @@ class Journal:
         return self._shelf.torn_bytes
 
     @property
-    def damaged_records(self) -> int:
-        """Records that ``replay`` could not read: above zero, acknowledged data may be lost."""
-        return self._shelf.damaged_records
+    def lost_records(self) -> int:
+        """Records that ``replay`` could not give back: above zero, acknowledged data is lost."""
+        return self._shelf.lost_records
 
     @property
     def failed(self) -> bool:
@@ -158,9 +155,19 @@ class Journal:
         self._committer.close()
         with self._io:
             self._shelf.close_active()
-            if self._lock_fd is not None:
-                os.close(self._lock_fd)
-                self._lock_fd = None
+            self._unlock()
+
+    def _open_shelf(self, path: Path, disk: Disk) -> Shelf:
+        try:
+            return Shelf(path, disk)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _unlock(self) -> None:
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
 
     def _write(self, group: list[Ticket]) -> int:
         """Number a group's records and make them durable; the number of the first one. Called by the committer."""

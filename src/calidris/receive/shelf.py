@@ -59,7 +59,7 @@ class Shelf:
 
     Attributes:
         torn_bytes: how much was cut off the last segment at opening.
-        damaged_records: how many records could not be read, so far.
+        lost_records: numbers that ``read`` should have given back and could not, so far.
     """
 
     def __init__(self, path: Path, disk: Disk) -> None:
@@ -68,7 +68,7 @@ class Shelf:
         self._fd: int | None = None
         self._floor = 0  # the last number that was ever written, once its segment is gone
         self.torn_bytes = 0
-        self.damaged_records = 0
+        self.lost_records = 0
         self.segments = _list(path)
         self._recover_last()
 
@@ -105,16 +105,19 @@ class Shelf:
         return [replace(segment) for segment in self.segments if segment.last_seq > seq]
 
     def read(self, segments: Sequence[Segment], after_seq: int) -> Iterator[Record]:
-        """Every readable record above ``after_seq``, in order. Damage is set aside and counted."""
+        """Every readable record above ``after_seq``, in order. Damage is set aside; the numbers it cost are counted."""
+        seen = max(after_seq, segments[0].first_seq - 1) if segments else after_seq
         for segment in segments:
-            seen = segment.first_seq - 1
             for found in read_segment(segment.path, segment.size):
                 if isinstance(found, Damage):
-                    self._note(segment, found, lost=segment.last_seq - seen if found.rest else 1)
-                    continue
-                seen = found.seq
-                if seen > after_seq:
+                    _logger.error("journal: %d bytes of %s cannot be read", found.size, segment.path)
+                    self._set_aside(segment.path, found)
+                elif found.seq > after_seq:
+                    self.lost_records += found.seq - 1 - seen
+                    seen = found.seq
                     yield found
+            self.lost_records += max(segment.last_seq - seen, 0)
+            seen = max(segment.last_seq, seen)
 
     def drop(self, up_to_seq: int) -> None:
         """Delete the closed segments without a record above ``up_to_seq``, oldest first: a crash leaves no hole.
@@ -216,11 +219,6 @@ class Shelf:
         self._disk.remove(segment.path)
         self.segments.remove(segment)
         self._floor = max(self._floor, segment.last_seq)
-
-    def _note(self, segment: Segment, damage: Damage, lost: int) -> None:
-        self.damaged_records += max(lost, 1)
-        _logger.error("journal: %d bytes of %s at %d cannot be read", damage.size, segment.path, damage.offset)
-        self._set_aside(segment.path, damage)
 
     def _set_aside(self, path: Path, damage: Damage) -> None:
         """Keep the bytes for whoever investigates, as far as the disk has room; at most a few files."""
