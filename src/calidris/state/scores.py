@@ -86,4 +86,5 @@ def _row_stats(score: Floats, outcome: Ints) -> Ints:
     clipped = np.clip(score, SMALLEST_P, 1.0 - SMALLEST_P)
     loss = -np.where(outcome == 1, np.log(clipped), np.log1p(-clipped))
     rows = np.stack([np.ones_like(score), score, score**2, (outcome - score) ** 4, loss, loss**2])
-    return np.rint(rows * SCALE[:, None]).astype(np.int64)
+    whole: Ints = np.rint(rows * SCALE[:, None]).astype(np.int64)
+    return whole

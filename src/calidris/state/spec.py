@@ -36,7 +36,7 @@ class Slice:
     levels: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spec:
     """What is counted for one model version.
 
@@ -94,6 +94,13 @@ class Spec:
         """16 bytes of BLAKE2b over the canonical JSON, hexadecimal: the identity of the spec."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return self.hash == other.hash if isinstance(other, Spec) else NotImplemented
+
+    def __hash__(self) -> int:
+        # Not field by field, which is a millisecond on a wide model: specs are keys of caches.
+        return hash(self.hash)
 
     def index(self, role: Role, name: str | None = None) -> int | None:
         """Position of the first field of a role (and name), or None."""
@@ -160,6 +167,20 @@ class Spec:
             start = self.offsets[i]
             out[i, : f.ordered] = start + np.arange(f.ordered)
             out[i, widest:] = start + f.ordered + np.arange(len(SPECIALS))
+        return out
+
+    @cached_property
+    def padded_edges(self) -> Floats:
+        """float64[fields, K_max + 1]: edges of the numeric fields, the last one repeated up to the widest field.
+
+        Repeated edges make padding bins of no width. Zeros for the other kinds.
+        """
+        widest = max(f.ordered for f in self.fields)
+        out = np.zeros((len(self.fields), widest + 1))
+        for i, f in enumerate(self.fields):
+            if f.kind is Kind.NUMERIC:
+                out[i, : len(f.edges)] = f.edges
+                out[i, len(f.edges) :] = f.edges[-1]
         return out
 
 

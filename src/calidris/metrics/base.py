@@ -1,0 +1,146 @@
+"""Reading: one figure with everything that is needed to judge it.
+
+A figure that cannot be given is a ``Reading`` too: its value is None and its status says why. NaN, infinity and a 0.0 that
+means "no data" never leave this package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from calidris.semconv import Metric
+
+BASELINE_WINDOW = "baseline"
+"""The ``window`` of a figure of the baseline's own rows."""
+
+_ROUNDING = 1e-9
+"""A bound that is on the wrong side of its value by less than this share is rounding, and is moved onto the value."""
+
+
+class Status(StrEnum):
+    """Whether a figure can be used, and if not, why."""
+
+    OK = "ok"
+    PARTIAL = "partial"  # the window is not full yet
+    TOO_FEW = "too_few"  # fewer rows than the figure needs
+    UNDEFINED = "undefined"  # the rows do not define it: one class only, no numbers, a division by nothing
+    NO_BASELINE = "no_baseline"
+    LEARNING = "learning"  # the baseline's own spread is not known yet
+    PROVISIONAL = "provisional"  # against a baseline that was learned from traffic and confirmed by nobody
+    MIXED_BASELINE = "mixed_baseline"  # the baseline changed inside the window
+    SUPPRESSED = "suppressed"  # withheld for privacy
+    STALE = "stale"  # no new rows since
+
+    @property
+    def has_value(self) -> bool:
+        """True where a reading of this status carries a value."""
+        return self not in _VALUELESS
+
+
+_VALUELESS = frozenset({Status.TOO_FEW, Status.UNDEFINED, Status.NO_BASELINE, Status.LEARNING, Status.SUPPRESSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One figure of one window.
+
+    ``value`` is None exactly where ``status.has_value`` is false; a value and its bounds are finite, and
+    ``lower <= value <= upper``. One bound may be missing where the data bound the figure on one side only.
+
+    Attributes:
+        metric: the metric of the convention that it is a point of.
+        attributes: its other attributes (not model, version and window), sorted by name.
+        value: the figure, in the metric's unit.
+        n: rows behind the figure: the denominator of a proportion.
+        lower: lower end of a 95 % interval.
+        upper: upper end of a 95 % interval.
+        window: length of the window ("1h") or "baseline".
+        baseline: id of the baseline it was compared with.
+        status: whether and how far to trust it.
+
+    Raises:
+        ValueError: the parts contradict each other.
+    """
+
+    metric: Metric
+    attributes: tuple[tuple[str, str], ...]
+    value: float | None
+    n: int
+    lower: float | None
+    upper: float | None
+    window: str
+    baseline: str | None
+    status: Status
+
+    def __post_init__(self) -> None:
+        if (self.value is not None) != self.status.has_value:
+            raise ValueError(f"{self.metric.name}: status {self.status} with value {self.value}")
+        if self.n < 0 or list(self.attributes) != sorted(self.attributes):
+            raise ValueError(f"{self.metric.name}: n {self.n}, attributes {self.attributes}")
+        low = self.value if self.lower is None else self.lower
+        high = self.value if self.upper is None else self.upper
+        if self.value is None:
+            if low is not None or high is not None:
+                raise ValueError(f"{self.metric.name}: bounds without a value")
+        elif low is None or high is None or not -math.inf < low <= self.value <= high < math.inf:
+            raise ValueError(f"{self.metric.name}: {low} <= {self.value} <= {high} does not hold")
+
+    def marked(self, status: Status) -> Reading:
+        """The same figure with another status; a status without a value drops it, and a figure that has none keeps its own.
+
+        >>> from calidris import semconv
+        >>> rows = reading(semconv.METRIC_ML_WINDOW_ROWS, 3.0, 3, window="1h")
+        >>> rows.marked(Status.PARTIAL).value, rows.marked(Status.SUPPRESSED).value
+        (3.0, None)
+        """
+        if self.value is None:
+            return self
+        if status.has_value:
+            return replace(self, status=status)
+        return replace(self, status=status, value=None, lower=None, upper=None)
+
+
+def reading(
+    metric: Metric,
+    value: float,
+    n: int,
+    *,
+    window: str,
+    lower: float = math.nan,
+    upper: float = math.nan,
+    attributes: Mapping[str, str] | None = None,
+    baseline: str | None = None,
+    status: Status = Status.OK,
+) -> Reading:
+    """A reading of raw figures: a value that is NaN or infinite is ``undefined``, such a bound is absent.
+
+    >>> from calidris import semconv
+    >>> r = reading(semconv.METRIC_ML_ERROR_RATIO, float("nan"), 0, window="1h")
+    >>> r.value, r.status.value
+    (None, 'undefined')
+    """
+    if status.has_value and not math.isfinite(value):
+        status = Status.UNDEFINED
+    known = status.has_value
+    return Reading(
+        metric=metric,
+        attributes=tuple(sorted((attributes or {}).items())),
+        value=float(value) if known else None,
+        n=int(n),
+        lower=_bound(lower, value, min) if known else None,
+        upper=_bound(upper, value, max) if known else None,
+        window=window,
+        baseline=baseline,
+        status=status,
+    )
+
+
+def _bound(bound: float, value: float, outer: Callable[[float, float], float]) -> float | None:
+    """The bound as a float, None where it is not finite, moved onto the value where only rounding lies between."""
+    if not math.isfinite(bound):
+        return None
+    within = abs(bound - value) <= _ROUNDING * max(abs(value), 1.0)
+    return float(outer(bound, value)) if within else float(bound)
