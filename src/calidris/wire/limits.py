@@ -1,0 +1,33 @@
+"""How much one span may hold. Every limit rejects the span that breaks it, never its neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SECOND_NS: Final = 1_000_000_000
+DAY_NS: Final = 86_400 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """Bounds on one span.
+
+    Attributes:
+        max_rows: rows in a span.
+        max_names: features, slices or classes in a span, each.
+        max_levels: different strings in one column of a span.
+        max_text: characters of a name, an id, a category.
+        max_ahead_ns: how far a time may lie after the request's arrival; later ones are set to the arrival.
+        max_age_ns: how far a time may lie before it; earlier ones are set to that bound.
+    """
+
+    max_rows: int = 65_536
+    max_names: int = 2_000
+    max_levels: int = 10_000
+    max_text: int = 1_024
+    max_ahead_ns: int = 60 * SECOND_NS
+    max_age_ns: int = 30 * DAY_NS
+
+
+DEFAULT_LIMITS: Final = WireLimits()

@@ -1,0 +1,151 @@
+"""Which span is what: predictions or labels, of which model, how many rows, in which table."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from calidris import semconv
+from calidris.batch import UNKNOWN_VERSION
+from calidris.wire.limits import WireLimits
+from calidris.wire.reader import MAP_PREFIXES, Spans
+from calidris.wire.rejections import (
+    BAD_COUNT,
+    LABEL_WITH_PREDICTION,
+    MISSING_ID,
+    MISSING_LABEL,
+    MISSING_MODEL_NAME,
+    TOO_LONG,
+    TOO_MANY_ROWS,
+    WRONG_TYPE,
+    Ledger,
+    Rejected,
+    shown,
+)
+from calidris.wire.rows import RowSorter, parse_maps
+from calidris.wire.tables import Identity, Table, wide_table
+
+_TASKS: Final = frozenset(
+    {
+        semconv.ML_MODEL_TASK_BINARY,
+        semconv.ML_MODEL_TASK_MULTICLASS,
+        semconv.ML_MODEL_TASK_REGRESSION,
+        semconv.ML_MODEL_TASK_RANKING,
+        semconv.ML_MODEL_TASK_GENERATION,
+    }
+)
+_OUTPUTS: Final = frozenset(
+    {
+        semconv.ML_FEATURES,
+        semconv.ML_PREDICTION_SCORE,
+        semconv.ML_PREDICTION_CLASS,
+        semconv.ML_PREDICTION_VALUE,
+    }
+)
+
+
+def sort_spans(spans: Spans, limits: WireLimits, ledger: Ledger) -> tuple[list[Table], int]:
+    """The tables of a request, and how many spans only mark a trace; refused spans go to the ledger."""
+    sorter = _Sorter(spans, limits, ledger)
+    for span in range(len(spans.names)):
+        sorter.attempt(sorter.sort, span)
+    return sorter.finish(), sorter.marks
+
+
+class _Sorter:
+    """Sorts the spans of one request."""
+
+    def __init__(self, spans: Spans, limits: WireLimits, ledger: Ledger) -> None:
+        self.marks = 0
+        self._spans = spans
+        self._limits = limits
+        self._ledger = ledger
+        self._identities: dict[tuple[Any, ...], Identity] = {}
+        self._wide: list[Table] = []
+        self._narrow: list[tuple[Identity, int]] = []
+
+    def attempt(self, step: Any, span: int, *rest: Any) -> None:
+        """Take one step with a span; if it is refused, count it and go on."""
+        try:
+            step(span, *rest)
+        except Rejected as fault:
+            self._ledger.add(self._spans.positions[span], self._spans.names[span], fault)
+
+    def sort(self, span: int) -> None:
+        """Sort one span in."""
+        attributes = self._spans.attributes[span]
+        rows = attributes.pop(semconv.ML_PREDICTION_COUNT, 1)
+        if rows == 0 and type(rows) is int:
+            self.marks += 1
+            return
+        if type(rows) is not int or rows < 0:
+            raise Rejected(BAD_COUNT, f"{shown(rows)} rows", semconv.ML_PREDICTION_COUNT)
+        if rows > self._limits.max_rows:
+            raise Rejected(TOO_MANY_ROWS, f"{rows} rows, at most {self._limits.max_rows}")
+        identity = self._identify(span, attributes)
+        if rows == 1:
+            self._narrow.append((identity, span))
+        else:
+            self._wide.append(wide_table(identity, span, rows, attributes, self._limits))
+
+    def finish(self) -> list[Table]:
+        """The tables, once every span was sorted."""
+        rows = RowSorter()
+        faults = parse_maps([self._spans.attributes[span] for _, span in self._narrow])
+        for (identity, span), fault in zip(self._narrow, faults):
+            self.attempt(self._sort_row, span, identity, rows, fault)
+        tables = []
+        for group in rows.groups:
+            try:
+                tables.append(group.table(self._limits))
+            except Rejected as fault:
+                for span in group.spans:
+                    self._ledger.add(self._spans.positions[span], self._spans.names[span], fault)
+        return [*tables, *self._wide]
+
+    def _sort_row(self, span: int, identity: Identity, rows: RowSorter, fault: Rejected | None) -> None:
+        if fault is not None:
+            raise fault
+        rows.add(identity, span, self._spans.attributes[span])
+
+    def _identify(self, span: int, attributes: dict[str, Any]) -> Identity:
+        feedback = semconv.ML_LABEL in attributes or self._spans.names[span].startswith("feedback ")
+        if feedback:
+            _check_feedback(attributes)
+        resource = self._spans.models[span]
+        stated = [attributes.pop(key, None) for key in (semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION)]
+        task = attributes.pop(semconv.ML_MODEL_TASK, None)
+        name, version = stated
+        name = resource.get(semconv.ML_MODEL_NAME) if name is None else name
+        version = resource.get(semconv.ML_MODEL_VERSION) if version is None else version
+        task = resource.get(semconv.ML_MODEL_TASK) if task is None else task
+        return self._identity(feedback, name, version, task)
+
+    def _identity(self, feedback: bool, name: Any, version: Any, task: Any) -> Identity:
+        name = _text(semconv.ML_MODEL_NAME, name, self._limits)
+        version = _text(semconv.ML_MODEL_VERSION, version, self._limits)
+        if not name:
+            raise Rejected(MISSING_MODEL_NAME, "no model name")
+        if feedback:
+            return Identity(True, name, "", None)
+        return Identity(False, name, version or UNKNOWN_VERSION, task if task in _TASKS else None)
+
+
+def _text(key: str, value: Any, limits: WireLimits) -> str:
+    """A name: a string, or a number's digits; nothing is the empty string."""
+    if value is None:
+        return ""
+    if type(value) not in (str, int, float):
+        raise Rejected(WRONG_TYPE, f"{shown(value)} is no string", key)
+    if len(str(value)) > limits.max_text:
+        raise Rejected(TOO_LONG, f"more than {limits.max_text} characters", key)
+    return str(value)
+
+
+def _check_feedback(attributes: dict[str, Any]) -> None:
+    if semconv.ML_LABEL not in attributes:
+        raise Rejected(MISSING_LABEL, "a feedback span without ml.label")
+    if semconv.ML_PREDICTION_ID not in attributes:
+        raise Rejected(MISSING_ID, "a feedback span without ml.prediction.id")
+    content = [key for key in attributes if key in _OUTPUTS or key.startswith(MAP_PREFIXES)]
+    if content:
+        raise Rejected(LABEL_WITH_PREDICTION, f"{shown(content[0])} beside ml.label")

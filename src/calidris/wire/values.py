@@ -1,0 +1,118 @@
+"""One OTLP attribute value as Python: a scalar, a column or a map of columns.
+
+===============================  ==========================================
+on the wire                      here
+===============================  ==========================================
+empty, bool, int, double         ``None``, ``bool``, ``int``, ``float``
+string                           ``str`` (later perhaps JSON)
+array                            ``list`` of scalars
+``{f64 | f32 | i64: bytes}``     numpy array, little-endian, not copied
+``{levels: [..], codes: bytes}`` :class:`~calidris.batch.CodedColumn`
+any other map                    ``dict`` of name to scalar or column
+===============================  ==========================================
+
+A map inside a map, an array inside an array and bare bytes are refused, so nothing here recurses more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from calidris.batch import CodedColumn
+from calidris.wire.rejections import BAD_PACKED_BYTES, WRONG_TYPE, Rejected, shown
+
+PACKED: Final[Mapping[str, np.dtype[Any]]] = {
+    "f64": np.dtype("<f8"),
+    "f32": np.dtype("<f4"),
+    "i64": np.dtype("<i8"),
+}
+CODE: Final = np.dtype("<i4")
+LEVELS: Final = "levels"
+CODES: Final = "codes"
+
+Scalar = None | bool | int | float | str
+Column = list[Any] | tuple[Any, ...] | np.ndarray[Any, np.dtype[Any]] | CodedColumn
+Raw = Scalar | Column | dict[str, Any]
+
+
+def read_value(value: AnyValue) -> Raw:
+    """A value of any form.
+
+    Raises:
+        Rejected: bytes that do not fit their form, or a form nested too deeply.
+    """
+    kind = value.WhichOneof("value")
+    if kind == "kvlist_value":
+        return _read_map(value.kvlist_value.values)
+    return _read_flat(value, kind)
+
+
+def _read_flat(value: AnyValue, kind: str | None) -> Scalar | Column:
+    if kind == "array_value":
+        return [_read_scalar(element) for element in value.array_value.values]
+    return _read_scalar(value)
+
+
+def _read_scalar(value: AnyValue) -> Scalar:
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    if kind in ("string_value", "double_value", "int_value", "bool_value"):
+        scalar: Scalar = getattr(value, kind)
+        return scalar
+    raise Rejected(WRONG_TYPE, f"a {kind.removesuffix('_value')} where one value belongs")
+
+
+def _read_map(entries: Iterable[KeyValue]) -> Column | dict[str, Any]:
+    values = {entry.key: entry.value for entry in entries}
+    column = _read_column(values)
+    return {name: _read_entry(name, value) for name, value in values.items()} if column is None else column
+
+
+def _read_entry(name: str, value: AnyValue) -> Scalar | Column:
+    try:
+        kind = value.WhichOneof("value")
+        if kind != "kvlist_value":
+            return _read_flat(value, kind)
+        column = _read_column({entry.key: entry.value for entry in value.kvlist_value.values})
+        if column is None:
+            raise Rejected(WRONG_TYPE, "a map where a column belongs")
+        return column
+    except Rejected as fault:
+        fault.problem = f"{shown(name)}: {fault.problem}"
+        raise
+
+
+def _read_column(values: Mapping[str, AnyValue]) -> Column | None:
+    """The packed or coded column that these entries are, or None if they are a map of names."""
+    if len(values) == 1:
+        ((key, value),) = values.items()
+        if key in PACKED and value.HasField("bytes_value"):
+            return _unpack(value.bytes_value, PACKED[key])
+    if len(values) == 2 and CODES in values and LEVELS in values and values[CODES].HasField("bytes_value"):
+        return _read_coded(values[LEVELS], values[CODES].bytes_value)
+    return None
+
+
+def _unpack(packed: bytes, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    if len(packed) % dtype.itemsize:
+        raise Rejected(BAD_PACKED_BYTES, f"{len(packed)} bytes are no multiple of {dtype.itemsize}")
+    return np.frombuffer(packed, dtype)
+
+
+def _read_coded(levels: AnyValue, packed: bytes) -> CodedColumn:
+    names = [level.string_value for level in levels.array_value.values if level.HasField("string_value")]
+    if len(names) != len(levels.array_value.values) or not levels.HasField("array_value"):
+        raise Rejected(BAD_PACKED_BYTES, "levels are an array of strings")
+    codes = _unpack(packed, CODE).astype(np.int32, copy=False)
+    if codes.size and not (int(codes.min()) >= -1 and int(codes.max()) < len(names)):
+        raise Rejected(BAD_PACKED_BYTES, f"codes lie outside -1 to {len(names) - 1}")
+    unique = CodedColumn.of(names)
+    if len(unique.levels) < len(names):
+        # A level sent twice is one level: every table downstream counts by code.
+        codes = np.append(unique.codes, np.int32(-1))[codes]
+    return CodedColumn(unique.levels, codes)
