@@ -1,0 +1,20 @@
+"""When to speak: evidence that accumulates over windows, with a false-alarm budget. No I/O, no clock, no threads."""
+
+from calidris.detect.bets import Bets, freeze
+from calidris.detect.budget import FalseAlarmBudget, thresholds
+from calidris.detect.edetector import Detector
+from calidris.detect.learner import DesignLearner
+from calidris.detect.verdict import Change, Verdict
+from calidris.detect.windows import MINIMUM_ROWS
+
+__all__ = [
+    "MINIMUM_ROWS",
+    "Bets",
+    "Change",
+    "DesignLearner",
+    "Detector",
+    "FalseAlarmBudget",
+    "Verdict",
+    "freeze",
+    "thresholds",
+]
