@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 
 from calidris.errors import RetryableError
+from calidris.receive.limits import RETRY_AFTER_S
 from calidris.receive.segment import RECORD_HEAD_BYTES, body_crc
 
 _GROUP_BYTES = 16 << 20  # so that a small record never waits behind a huge group
@@ -57,7 +58,7 @@ class Ticket:
             raise TimeoutError("the journal has not answered yet")
         self._done.release()
         if self._error is not None:
-            raise RetryableError(self._error)
+            raise RetryableError(self._error, RETRY_AFTER_S)
         return self._seq
 
     def succeed(self, seq: int) -> None:
@@ -110,11 +111,11 @@ class Committer:
         """
         with self._changed:
             if self._failure is not None:
-                raise RetryableError(f"the journal has failed: {self._failure}")
+                raise RetryableError(f"the journal has failed: {self._failure}", RETRY_AFTER_S)
             if self._closing:
-                raise RetryableError("the receiver is shutting down")
+                raise RetryableError("the receiver is shutting down", RETRY_AFTER_S)
             if self._queued_bytes + ticket.size > room_bytes():
-                raise RetryableError("the journal is full")
+                raise RetryableError("the journal is full", RETRY_AFTER_S)
             self._queue.append(ticket)
             self._queued_bytes += ticket.size
             self._changed.notify()

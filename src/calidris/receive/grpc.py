@@ -1,0 +1,151 @@
+"""The OTLP/gRPC server: thin handlers on raw bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from calidris.errors import ConfigError
+from calidris.receive.admission import refusal_of
+from calidris.receive.intake import Answer, Intake
+
+TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
+_EXPORTS = {
+    f"/{TRACES}/Export": "traces",
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": "metrics",
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "logs",
+}
+_SUCCESS = b""  # the empty message of every Export response
+
+_Handler = Callable[[bytes, grpc.ServicerContext], bytes]
+
+
+class GrpcReceiver:
+    """Serves ``TraceService/Export``, the health check, and politely swallows metrics and logs.
+
+    gzip is accepted; ``max_message_bytes`` holds after decompression too. Metrics and logs are acknowledged, counted and
+    forgotten: an exporter pointed here by mistake would otherwise retry them for ever.
+
+    Args:
+        endpoint: ``host:port``; port 0 takes a free one.
+        intake: what takes the requests in.
+        max_message_bytes: larger requests are refused by the transport, with RESOURCE_EXHAUSTED and no RetryInfo.
+        threads: requests handled at the same time. Each waits for the disk most of its life, so there are more of them
+            than processors; together with ``max_message_bytes`` they bound the memory in front of the admission.
+
+    Example:
+        receiver = GrpcReceiver("127.0.0.1:4327", intake)
+        receiver.start()
+        ...
+        receiver.stop(grace_s=5)
+    """
+
+    def __init__(self, endpoint: str, intake: Intake, *, max_message_bytes: int = 64 << 20, threads: int = 32) -> None:
+        self._endpoint = endpoint
+        self._intake = intake
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="calidris-grpc")
+        self._health = health.HealthServicer()
+        self._server = grpc.server(self._pool, options=_options(max_message_bytes))
+        self._server.add_generic_rpc_handlers((_Exports(intake, self._export_traces),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._port: int | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once started."""
+        if self._port is None:
+            raise RuntimeError("the receiver has not been started")
+        return self._port
+
+    def start(self) -> None:
+        """Listen and serve, in threads of its own.
+
+        Raises:
+            ConfigError: the endpoint cannot be listened on.
+        """
+        try:
+            self._port = self._server.add_insecure_port(self._endpoint)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"receiver.grpc.endpoint: cannot listen on {self._endpoint}: it is in use, or not an address of this "
+                "machine. Stop the other process, or set another host:port"
+            ) from error
+        self._server.start()
+        self._report(health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace_s: float) -> None:
+        """Stop accepting, then wait for the handlers that run.
+
+        Calls that take longer than ``grace_s`` are cut off for their sender, but their handlers still finish: what is in
+        the journal also reaches the inbox. May be called without ``start``, and more than once.
+        """
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace_s).wait()
+        self._pool.shutdown(wait=True)
+
+    def _export_traces(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            return _encode(self._intake.accept(raw))
+        except Exception as error:
+            if self._intake.failed:
+                self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+            self._refuse(error, context)
+
+    def _refuse(self, error: Exception, context: grpc.ServicerContext) -> NoReturn:
+        refusal = refusal_of(error)
+        self._intake.counters.add("requests", refusal.reason)
+        context.set_trailing_metadata(refusal.trailers)
+        context.abort(refusal.code, refusal.message)
+        raise AssertionError  # abort always raises
+
+    def _report(self, status: Any) -> None:
+        for service in (health.OVERALL_HEALTH, TRACES):
+            self._health.set(service, status)
+
+
+class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
+    """Finds the handler of a call. Requests and responses stay bytes: no message object is ever made of a request."""
+
+    def __init__(self, intake: Intake, export_traces: _Handler) -> None:
+        self._counters = intake.counters
+        self._handlers = {
+            "traces": grpc.unary_unary_rpc_method_handler(export_traces),
+            "metrics": grpc.unary_unary_rpc_method_handler(self._swallow("metrics")),
+            "logs": grpc.unary_unary_rpc_method_handler(self._swallow("logs")),
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """The handler of a method, or None for methods of other services."""
+        signal = _EXPORTS.get(handler_call_details.method)
+        if signal is None:
+            return None
+        self._counters.add("begun", signal)
+        return self._handlers[signal]
+
+    def _swallow(self, signal: str) -> _Handler:
+        def handle(raw: bytes, context: grpc.ServicerContext) -> bytes:
+            self._counters.add("requests", signal)
+            return _SUCCESS
+
+        return handle
+
+
+def _encode(answer: Answer) -> bytes:
+    if not answer.rejected and not answer.message:
+        return _SUCCESS
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = answer.rejected
+    response.partial_success.error_message = answer.message
+    return response.SerializeToString()
+
+
+def _options(max_message_bytes: int) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.so_reuseport", 0),  # two receivers on one port would each get half of the requests, silently
+    )

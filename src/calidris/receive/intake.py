@@ -1,0 +1,179 @@
+"""What every server does with one request, whatever brought it: gRPC, HTTP, or the journal at the next start.
+
+::
+
+    reserve bytes ─► model telemetry? ─ no ─► check it parses ─────────────────────────────────► answer
+                          │ yes
+                          ├─► journal.append ─► (committer writes and syncs) ─┐
+                          └─► decode, meanwhile, in this thread ──────────────┴─► inbox ─► answer
+                                                                                   engine ─► release bytes
+
+The answer goes out when both are done, so that it is true of both: durable, and which spans were refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from calidris.batch import DEFAULT_TENANT
+from calidris.engine.inbox import Inbox, Received
+from calidris.errors import MalformedRequest
+from calidris.receive.admission import Admission, ReceiverCounters, UndecodableRequest
+from calidris.receive.journal import Journal
+from calidris.receive.segment import Kind, Record, seal_payload
+
+if TYPE_CHECKING:
+    from calidris.wire import Decoded
+
+_DIGEST_BYTES = 16
+
+_logger = logging.getLogger(__name__)
+
+
+class Decode(Protocol):
+    """``calidris.wire.decode``: a pure function, so that replay decodes as the first time."""
+
+    def __call__(self, raw: bytes, *, tenant: str, arrival_ns: int) -> Decoded:
+        """The request as columns; raises MalformedRequest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an acknowledged request is told: how many of its spans were refused, and why."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+class Intake:
+    """Takes requests in. Thread-safe: every server thread calls ``accept``.
+
+    Args:
+        admission: bounds what is on its way to the engine.
+        journal: makes it durable.
+        inbox: hands it to the engine.
+        holds: ``calidris.wire.holds_model_telemetry``: a cheap look that may say yes for nothing, never no.
+        decode: ``calidris.wire.decode``.
+        clock_ns: the time of arrival, ns since the epoch.
+        counters: counts what is answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        journal: Journal,
+        inbox: Inbox,
+        holds: Callable[[bytes], bool],
+        decode: Decode,
+        clock_ns: Callable[[], int],
+        counters: ReceiverCounters,
+    ) -> None:
+        self._admission = admission
+        self._journal = journal
+        self._inbox = inbox
+        self._holds = holds
+        self._decode = decode
+        self._clock_ns = clock_ns
+        self.counters = counters
+
+    @property
+    def failed(self) -> bool:
+        """True once nothing can be acknowledged any more and the process should exit."""
+        return self._journal.failed
+
+    def accept(self, raw: bytes, tenant: str = DEFAULT_TENANT) -> Answer:
+        """Take in one request; returns when it is durable and on its way to the engine.
+
+        It waits for the disk for as long as it takes: a record that becomes durable after its sender gave up must reach
+        the engine all the same, or every later one would wait for its number.
+
+        Raises:
+            RetryableError: full, failing or closing; nothing of it goes to the engine.
+            MalformedRequest: not OTLP.
+            UndecodableRequest: a fault of the decoder.
+        """
+        self._admission.reserve(len(raw))
+        release = partial(self._admission.release, len(raw))
+        if not self._holds(raw):
+            try:
+                return self._acknowledge(self._decode(raw, tenant=tenant, arrival_ns=self._clock_ns()), "no_model")
+            finally:
+                release()
+        outcome = self._keep(raw, tenant, release)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return self._acknowledge(outcome, "ok")
+
+    def seal(self, seal_ns: int, tenant: str = DEFAULT_TENANT) -> None:
+        """Close windows by a record of the journal, so that a replay closes them at the same place.
+
+        Raises:
+            RetryableError: the journal is full or failing; try again at the next tick.
+        """
+        arrival_ns = self._clock_ns()
+        seq = self._journal.append(Kind.SEAL, arrival_ns, tenant, seal_payload(seal_ns)).wait()
+        self._inbox.put(Received(seq, arrival_ns, tenant, b"", 0, None, seal_ns, _nothing))
+
+    def _keep(self, raw: bytes, tenant: str, release: Callable[[], None]) -> Decoded | Exception:
+        """Make it durable and decode it at the same time, then hand it on, whatever the decoder said."""
+        try:
+            arrival_ns = self._clock_ns()
+            ticket = self._journal.append(Kind.REQUEST, arrival_ns, tenant, raw)
+            outcome = _decode_or_error(self._decode, raw, tenant, arrival_ns)
+            digest = digest_of(raw)
+            seq = ticket.wait()
+        except BaseException:
+            release()
+            raise
+        decoded = None if isinstance(outcome, Exception) else outcome
+        self._inbox.put(Received(seq, arrival_ns, tenant, digest, len(raw), decoded, None, release))
+        return outcome
+
+    def _acknowledge(self, decoded: Decoded, reason: str) -> Answer:
+        for why, count in decoded.rejected.items():
+            self.counters.add("spans_rejected", why, count)
+        self.counters.add("spans_ignored", "no_model", decoded.ignored)
+        rejected = sum(decoded.rejected.values())
+        self.counters.add("requests", "partial" if rejected else reason)
+        return Answer(rejected, decoded.message)
+
+
+def received_again(record: Record, decode: Decode) -> Received:
+    """What the inbox was given for this record the first time: for the replay at the start, which needs no inbox."""
+    if record.kind != Kind.REQUEST:
+        return Received(record.seq, record.arrival_ns, record.tenant, b"", 0, None, record.seal_ns, _nothing)
+    outcome = _decode_or_error(decode, record.payload, record.tenant, record.arrival_ns)
+    decoded = None if isinstance(outcome, Exception) else outcome
+    digest = digest_of(record.payload)
+    return Received(record.seq, record.arrival_ns, record.tenant, digest, 0, decoded, None, _nothing)
+
+
+def digest_of(raw: bytes) -> bytes:
+    """16 bytes that tell a retry from another request.
+
+    SHA-256, cut: processors have instructions for it, which makes it three times faster than BLAKE2b (0.28 against
+    0.79 ms for 500 kB; one gRPC call of that size costs 0.8 ms).
+    """
+    return hashlib.sha256(raw).digest()[:_DIGEST_BYTES]
+
+
+def _decode_or_error(decode: Decode, raw: bytes, tenant: str, arrival_ns: int) -> Decoded | Exception:
+    """Never raises: the record has a number, or will have one, and the engine waits for it."""
+    try:
+        return decode(raw, tenant=tenant, arrival_ns=arrival_ns)
+    except MalformedRequest as error:
+        return error
+    except Exception as error:
+        _logger.exception("receiver: the decoder failed on a request of %d bytes", len(raw))
+        return UndecodableRequest(f"the receiver cannot decode this request ({type(error).__name__})")
+
+
+def _nothing() -> None:
+    """Release of an item that reserved nothing."""
