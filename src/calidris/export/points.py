@@ -1,0 +1,189 @@
+"""Points: one pure function from a snapshot to the flat list of metric points that every exporter sends.
+
+A figure that is not known gives no point: never NaN, never a 0 that means "no data". That it is absent can be seen in
+``ml.monitoring.status`` and ``ml.window.rows``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from calidris import semconv
+from calidris.batch import DEFAULT_TENANT, ModelKey
+from calidris.config import ExportConfig
+from calidris.engine.snapshot import ModelSnapshot, Snapshot
+from calidris.export.series import LAST_RANK, Rank, ranked
+from calidris.metrics import Reading
+from calidris.semconv import Metric
+
+Health: TypeAlias = Mapping[str, "float | Mapping[str, float]"]
+"""Own health: metric name to its value, or to (reason or "") to value."""
+
+_BY_NAME = {metric.name: metric for metric in semconv.METRICS}
+_OWN = tuple(m for m in semconv.METRICS if m.name.startswith("calidris."))
+_BOUNDS = {
+    m: (_BY_NAME[f"{m.name}.lower"], _BY_NAME[f"{m.name}.upper"])
+    for m in semconv.METRICS
+    if f"{m.name}.lower" in _BY_NAME
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one series.
+
+    Attributes:
+        metric: which metric of the convention.
+        attributes: what tells the series of a metric apart.
+        value: finite.
+        time_ns: when the value was so.
+        start_ns: since when a counter counts; 0 where nobody knows.
+    """
+
+    metric: Metric
+    attributes: Mapping[str, str]
+    value: float
+    time_ns: int
+    start_ns: int = 0
+
+
+Points: TypeAlias = tuple[Point, ...]
+
+
+class _Series(NamedTuple):
+    """A point before it is decided whether it leaves."""
+
+    rank: Rank
+    metric: Metric
+    attributes: tuple[tuple[str, str], ...]
+    value: float
+
+
+def points(
+    snapshot: Snapshot, config: ExportConfig, health: Health | None = None, *, start_ns: int = 0
+) -> tuple[Point, ...]:
+    """Every point of a snapshot, no two of one name and attributes.
+
+    Args:
+        snapshot: the newest one.
+        config: level of detail and cap on the series of a model; what the cap leaves out is counted.
+        health: the program's own figures beside ``snapshot.counters``; counters of both are added up. A name that the
+            convention does not have is left out and counted like a series beyond the cap.
+        start_ns: since when the counters count.
+    """
+    series: list[_Series] = []
+    dropped = 0
+    for model in snapshot.models:
+        mine = [s for s in _model(model, snapshot) if s.rank <= LAST_RANK[config.series]]
+        kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
+        dropped += len(mine) - len(kept)
+        series.extend(kept)
+    series.extend(_own(snapshot.counters, health or {}, dropped))
+    return tuple(
+        Point(s.metric, dict(s.attributes), s.value, snapshot.taken_ns, start_ns if is_counter(s.metric) else 0)
+        for s in _unique(series)
+    )
+
+
+def is_counter(metric: Metric) -> bool:
+    """True for a cumulative, monotonic sum; false for a gauge."""
+    return metric.instrument == "counter"
+
+
+def _model(model: ModelSnapshot, snapshot: Snapshot) -> Iterator[_Series]:
+    """All series of one model version, clean of bytes that no encoder takes."""
+    who = _identity(model.key)
+    figures = itertools.chain.from_iterable(_figures(rank, reading) for rank, reading in ranked(model))
+    for series in itertools.chain(_totals(model), _alarms(model, snapshot), figures):
+        pairs = tuple((name, _clean(text)) for name, text in series.attributes)
+        yield series._replace(attributes=who + pairs)
+
+
+def _identity(key: ModelKey) -> tuple[tuple[str, str], ...]:
+    """Name and version; another tenant's name has the tenant in front, as tenants may share a model's name."""
+    name = key.name if key.tenant == DEFAULT_TENANT else f"{key.tenant}/{key.name}"
+    return (semconv.ML_MODEL_NAME, _clean(name)), (semconv.ML_MODEL_VERSION, _clean(key.version))
+
+
+def _clean(text: str) -> str:
+    """Lone surrogates as "?": one of them would make a whole scrape or push fail."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _totals(model: ModelSnapshot) -> Iterator[_Series]:
+    state = (semconv.ML_MONITORING_STATE, model.status.value)
+    yield _Series(Rank.ALWAYS, semconv.METRIC_ML_MONITORING_STATUS, (state,), 1.0)
+    yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_ROWS, (), float(model.rows))
+    yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LABELS, (), float(model.labels))
+    for (objective, outcome), count in sorted(model.slo_events.items()):
+        pairs = ((semconv.ML_SLO_NAME, objective), (semconv.ML_SLO_OUTCOME, outcome))
+        yield _Series(Rank.ALWAYS, semconv.METRIC_ML_SLO_EVENTS, pairs, float(count))
+
+
+def _alarms(model: ModelSnapshot, snapshot: Snapshot) -> Iterator[_Series]:
+    """Alarms so far, from 0 on so that the first one is an increase; and latched ones that no reading tells of."""
+    told = {_watched(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_ALARM}
+    evidence = {_watched(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE}
+    mine = [alarm for alarm in snapshot.alarms if alarm.model == model.key]
+    raised = Counter((alarm.window, alarm.kind) for alarm in mine)
+    latched = {(alarm.window, alarm.kind) for alarm in mine if alarm.id in snapshot.latched}
+    for watched in sorted(told | evidence | raised.keys()):
+        pairs = _watched_pairs(*watched)
+        yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARMS, pairs, float(raised[watched]))
+        if watched not in told:
+            yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARM, pairs, float(watched in latched))
+
+
+def _watched(reading: Reading) -> tuple[str, str]:
+    return reading.window, dict(reading.attributes).get(semconv.ML_DETECTION_KIND, "")
+
+
+def _watched_pairs(window: str, kind: str) -> tuple[tuple[str, str], ...]:
+    return (semconv.ML_WINDOW, window), (semconv.ML_DETECTION_KIND, kind)
+
+
+def _figures(rank: Rank, reading: Reading) -> Iterator[_Series]:
+    """A reading and its bounds; bounds of anything but a headline figure are details."""
+    pairs = ((semconv.ML_WINDOW, reading.window), *reading.attributes)
+    if reading.value is not None:
+        yield _Series(rank, reading.metric, pairs, reading.value)
+    bounds = zip(_BOUNDS.get(reading.metric, ()), (reading.lower, reading.upper), strict=False)
+    for metric, bound in bounds:
+        if bound is not None:
+            yield _Series(Rank.BOUNDS if rank <= Rank.MODEL else Rank.DETAIL, metric, pairs, bound)
+
+
+def _own(counters: Mapping[str, Mapping[str, int]], health: Health, dropped: int) -> Iterator[_Series]:
+    """The program's own health; a counter that nobody has told of yet stands at 0, so that its first event is an increase."""
+    found: dict[tuple[str, str], float] = {}
+    for name, reason, value in (*_told(counters), *_told(health)):
+        if name not in _BY_NAME:
+            dropped += 1
+        elif math.isfinite(value):
+            before = found.get((name, reason), 0.0) if is_counter(_BY_NAME[name]) else 0.0
+            found[name, reason] = before + value
+    key = (semconv.METRIC_CALIDRIS_EXPORT_SERIES_DROPPED.name, "")
+    found[key] = found.get(key, 0.0) + dropped
+    silent = {m.name for m in _OWN if is_counter(m)} - {name for name, _ in found}
+    for (name, reason), value in (*found.items(), *(((name, ""), 0.0) for name in sorted(silent))):
+        pairs = ((semconv.CALIDRIS_REASON, _clean(reason)),) if reason else ()
+        yield _Series(Rank.ALWAYS, _BY_NAME[name], pairs, value)
+
+
+def _told(figures: Health) -> Iterator[tuple[str, str, float]]:
+    for name, value in figures.items():
+        for reason, count in value.items() if isinstance(value, Mapping) else (("", value),):
+            yield name, reason, float(count)
+
+
+def _unique(series: Iterable[_Series]) -> list[_Series]:
+    """The first of each name and attributes; a target would refuse or mix up the others."""
+    seen: dict[tuple[str, frozenset[tuple[str, str]]], _Series] = {}
+    for s in series:
+        seen.setdefault((s.metric.name, frozenset(s.attributes)), s)
+    return list(seen.values())

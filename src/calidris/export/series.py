@@ -1,0 +1,90 @@
+"""Which figures of a model leave: the level of detail, and who goes first where a model reaches its cap.
+
+Every reading has a rank. A level of ``export.series`` is the last rank that it lets out; the cap fills up rank by rank, and
+inside a rank in the engine's order, so that the same snapshot always gives the same series.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from enum import IntEnum
+
+from calidris import semconv
+from calidris.engine.snapshot import ModelSnapshot
+from calidris.metrics import Reading
+from calidris.metrics.drift import STANDARD
+
+TOP_FEATURES = 5
+"""Features of a window whose evidence even ``minimal`` shows."""
+
+
+class Rank(IntEnum):
+    """Importance of a series, most important first."""
+
+    ALWAYS = 0  # status, totals, alarms
+    MODEL = 1  # figures and evidence of a whole model
+    BOUNDS = 2  # their intervals
+    TOP_EVIDENCE = 3  # evidence of the features with most of it
+    EVIDENCE = 4  # evidence of the other features
+    DRIFT = 5  # one measure a feature, on the windows that are scored
+    SLICE = 6  # figures of a slice
+    QUALITY = 7  # data quality of each feature, on the windows that are scored
+    DETAIL = 8  # everything else
+
+
+LAST_RANK = {"minimal": Rank.TOP_EVIDENCE, "standard": Rank.QUALITY, "full": Rank.DETAIL}
+"""Level of ``export.series`` to the last rank that it lets out."""
+
+_HEADLINE = frozenset(
+    {
+        semconv.ML_CALIBRATION_MEASURE,
+        semconv.ML_DATA_QUALITY_KIND,
+        semconv.ML_DETECTION_KIND,
+        semconv.ML_LABEL_MATURITY,
+        semconv.ML_LATENCY_QUANTILE,
+        semconv.ML_PERFORMANCE_MEASURE,
+        semconv.ML_PERFORMANCE_SOURCE,
+    }
+)
+"""Attributes that a figure of the whole model may have; any other one is a feature or a slice."""
+
+
+def ranked(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
+    """Every reading of a model that has a value, with its rank; O(readings)."""
+    known = [r for r in model.readings if r.value is not None]
+    top, scored = _top_features(known), scored_windows(model)
+    for reading in known:
+        yield _rank(reading, top, scored), reading
+
+
+def scored_windows(model: ModelSnapshot) -> frozenset[str]:
+    """Windows that detectors watch: those that have evidence; without any, those of the model's history."""
+    evidence = (r.window for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE)
+    return frozenset(evidence) or frozenset(point.window for point in model.history)
+
+
+def _rank(reading: Reading, top: frozenset[tuple[str, str]], scored: frozenset[str]) -> Rank:
+    attributes = dict(reading.attributes)
+    if reading.metric is semconv.METRIC_ML_DETECTION_ALARM:
+        return Rank.ALWAYS
+    feature = attributes.get(semconv.ML_FEATURE_NAME)
+    if feature is None:
+        return Rank.MODEL if attributes.keys() <= _HEADLINE else Rank.SLICE
+    if reading.metric is semconv.METRIC_ML_DETECTION_EVIDENCE:
+        return Rank.TOP_EVIDENCE if (reading.window, feature) in top else Rank.EVIDENCE
+    if reading.window not in scored:
+        return Rank.DETAIL
+    if attributes.get(semconv.ML_DRIFT_MEASURE) in STANDARD:
+        return Rank.DRIFT
+    return Rank.QUALITY if reading.metric is semconv.METRIC_ML_DATA_QUALITY_RATIO else Rank.DETAIL
+
+
+def _top_features(readings: list[Reading]) -> frozenset[tuple[str, str]]:
+    """(window, feature) of the most evidence in each window; ties go by name."""
+    found: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for r in readings:
+        feature = dict(r.attributes).get(semconv.ML_FEATURE_NAME)
+        if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE and feature is not None and r.value is not None:
+            found[r.window].append((-r.value, feature))
+    return frozenset((w, feature) for w, features in found.items() for _, feature in sorted(features)[:TOP_FEATURES])

@@ -1,0 +1,343 @@
+"""Realistic snapshots from real states, with fixed seeds: input for the tests of whoever reads a snapshot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from calidris import semconv
+from calidris.batch import CodedColumn, Column, Floats, Ints, ModelKey, NumberColumn, PredictionBatch
+from calidris.engine.snapshot import Alarm, ModelSnapshot, NamedFeature, Snapshot, WindowPoint, WindowState
+from calidris.metrics import BASELINE_WINDOW, Reading, Status, drift_readings, reading
+from calidris.metrics.intervals import wilson
+from calidris.state import CountsState, Field, Kind, Role, ScoresState, Spec
+from calidris.state.fields import SPECIALS
+
+HOUR_NS = 3_600_000_000_000
+NOW_NS = 1_795_266_000_000_000_000  # 2026-11-21 13:00 UTC
+CREDIT = ModelKey("default", "credit", "7")
+BASELINE_ID = "credit-7@2026-10"
+NUMERIC = ("income", "age", "debt_ratio", "loan_amount", "tenure_months", "late_payments", "utilisation")
+COUNTRIES = ("NL", "BE", "DE", "FR")
+SCORE = semconv.ML_PREDICTION_SCORE
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Raw rows, their labels (-1 is not known yet) and what is remembered of them."""
+
+    batch: PredictionBatch
+    score: Floats
+    label: Ints
+    counts: CountsState
+    scores: ScoresState
+
+
+def spec() -> Spec:
+    """Deciles of the baseline for numbers, four countries, tenths of the score."""
+    rng = np.random.default_rng(1)
+    fields = [
+        Field(name, Role.FEATURE, Kind.NUMERIC, edges=_deciles(_numbers(rng, 20_000, 0.0)[name])) for name in NUMERIC
+    ]
+    country = Field("country", Role.FEATURE, Kind.CATEGORICAL, levels=COUNTRIES)
+    score = Field(SCORE, Role.SCORE, Kind.NUMERIC, edges=tuple(i / 10 for i in range(11)))
+    error = Field(semconv.ML_PREDICTION_ERROR, Role.ERROR, Kind.CATEGORICAL, levels=("none", "TimeoutError"))
+    return Spec(fields=(error, *fields, country, score))
+
+
+def rows(spec: Spec, n: int, seed: int, drift: float = 0.0, labelled: float = 1.0) -> Rows:
+    """N rows; ``drift`` is how many standard deviations of income are lost, and what goes with that."""
+    rng = np.random.default_rng(seed)
+    numbers = _numbers(rng, n, drift)
+    numbers["utilisation"][rng.random(n) < 0.01 + 0.08 * drift] = np.nan
+    risk = -1.2 - 0.9 * _standard(numbers["income"], 2600, 0.4) + 0.5 * numbers["late_payments"]
+    score = _sigmoid(risk)
+    truth = (rng.random(n) < _sigmoid(risk - 0.8 * drift)).astype(np.int64)
+    label = np.where(rng.random(n) < labelled, truth, -1)
+    batch = PredictionBatch(
+        model=CREDIT,
+        event_time_ns=np.full(n, NOW_NS, dtype=np.int64),
+        features={**{k: NumberColumn.of(v) for k, v in numbers.items()}, "country": _countries(rng, n, drift)},
+        score=NumberColumn.of(score),
+        duration_s=NumberColumn.of(rng.lognormal(math.log(0.018), 0.5, n)),
+        error=CodedColumn(("TimeoutError",), np.where(rng.random(n) < 0.002, 0, -1).astype(np.int32)),
+    )
+    counts, scores = CountsState(spec), ScoresState(spec)
+    counts.update(spec.encode(batch))
+    known = label >= 0
+    scores.update(score[known], label[known], rng.exponential(40_000, int(known.sum())))
+    return Rows(batch, score, label, counts, scores)
+
+
+def credit_model(*, alarmed: bool = True) -> ModelSnapshot:
+    """A credit model with a baseline, whose income feature loses ground during the last windows."""
+    s = spec()
+    baseline = rows(s, 20_000, 2)
+    drift = 0.35 if alarmed else 0.0
+    windows = {
+        "5m": rows(s, 480, 3, drift, 0.05),
+        "1h": rows(s, 5800, 4, drift, 0.22),
+        "1d": rows(s, 60_000, 5, drift / 4, 0.6),
+    }
+    readings = [*_readings(s, baseline, None, BASELINE_WINDOW)]
+    for window, found in windows.items():
+        readings += _readings(s, found, baseline, window)
+    readings += _evidence(alarmed)
+    lengths = {"5m": HOUR_NS // 12, "1h": HOUR_NS, "1d": 24 * HOUR_NS}
+    return ModelSnapshot(
+        key=CREDIT,
+        task="binary",
+        status=Status.OK,
+        status_detail="Compared with the baseline credit-7@2026-10.",
+        baseline=BASELINE_ID,
+        baseline_counts=baseline.counts,
+        baseline_scores=baseline.scores,
+        rows=1_284_332,
+        labels=771_204,
+        last_event_ns=NOW_NS - 2_000_000_000,
+        readings=tuple(readings),
+        windows=tuple(
+            WindowState(w, NOW_NS - lengths[w], NOW_NS, found.counts, found.scores) for w, found in windows.items()
+        ),
+        history=tuple(_history(alarmed)),
+        slo_events={("latency", "good"): 1_280_000, ("latency", "bad"): 4_332, ("errors", "good"): 1_284_000},
+        owner="risk-ml",
+        tier="high",
+    )
+
+
+def new_model(key: ModelKey, status: Status = Status.LEARNING, rows: int = 31) -> ModelSnapshot:
+    """A model that nobody configured and that has only just begun."""
+    s = Spec()
+    counts, few = CountsState(s), {"window": "5m", "status": Status.TOO_FEW}
+    counts.array[0] = counts.array[s.offsets[1] + 60] = rows
+    return ModelSnapshot(
+        key=key,
+        task="binary",
+        status=status,
+        status_detail="No baseline was given; learning what is normal from live traffic.",
+        baseline=None,
+        baseline_counts=None,
+        baseline_scores=None,
+        rows=rows,
+        labels=0,
+        last_event_ns=NOW_NS,
+        readings=(
+            reading(semconv.METRIC_ML_WINDOW_ROWS, rows, rows, window="5m"),
+            reading(semconv.METRIC_ML_ERROR_RATIO, math.nan, rows, **few),
+            reading(
+                semconv.METRIC_ML_DRIFT_SCORE,
+                math.nan,
+                rows,
+                window="5m",
+                status=Status.NO_BASELINE,
+                attributes={semconv.ML_FEATURE_NAME: "x", semconv.ML_DRIFT_MEASURE: "psi_debiased"},
+            ),
+        ),
+        windows=(WindowState("5m", NOW_NS - HOUR_NS // 12, NOW_NS, counts, ScoresState(s)),),
+        history=(WindowPoint("5m", NOW_NS, rows, None, None, False),),
+        slo_events={},
+    )
+
+
+def alarm(key: ModelKey = CREDIT, number: int = 2) -> Alarm:
+    """The alarm of the drifting credit model."""
+    return Alarm(
+        id=number,
+        model=key,
+        kind="drift",
+        window="1h",
+        raised_ns=NOW_NS - 2 * HOUR_NS,
+        since_ns=NOW_NS - 6 * HOUR_NS,
+        windows=4,
+        n=23_310,
+        evidence=1.21,
+        features=(NamedFeature("income", "lower", 1.18), NamedFeature("utilisation", "more missing", 0.47)),
+        baseline=BASELINE_ID,
+        budget="1 per year",
+        trace_ids=("4bf92f3577b34da6a3ce929d0e0e4736", "8a3c60f7d188f8fa79d48a391a778fa6"),
+    )
+
+
+def snapshot(*, alarmed: bool = True) -> Snapshot:
+    """The credit model, one that is new, an old cleared alarm and (where asked for) a latched one."""
+    old = Alarm(
+        1,
+        CREDIT,
+        "drift",
+        "1h",
+        NOW_NS - 400 * HOUR_NS,
+        NOW_NS - 403 * HOUR_NS,
+        3,
+        17_000,
+        1.02,
+        (),
+        BASELINE_ID,
+        "1 per year",
+    )
+    return Snapshot(
+        taken_ns=NOW_NS,
+        models=(credit_model(alarmed=alarmed), new_model(ModelKey("default", "churn", "unknown"))),
+        alarms=(old, alarm()) if alarmed else (old,),
+        latched=frozenset({2}) if alarmed else frozenset(),
+        counters={
+            semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE.name: {"": 17},
+            semconv.METRIC_CALIDRIS_LABELS_UNMATCHED.name: {"unknown_id": 41, "expired": 3},
+        },
+        sequence=90_211,
+    )
+
+
+def _numbers(rng: np.random.Generator, n: int, drift: float) -> dict[str, Floats]:
+    return {
+        "income": rng.lognormal(math.log(2600) - 0.4 * drift, 0.4, n),
+        "age": np.round(rng.gamma(9.0, 4.6, n) + 18),
+        "debt_ratio": rng.beta(2.0, 5.0, n),
+        "loan_amount": rng.lognormal(math.log(9000), 0.7, n),
+        "tenure_months": rng.exponential(40.0, n),
+        "late_payments": rng.poisson(0.6, n).astype(float),
+        "utilisation": rng.beta(2.0, 3.0, n),
+    }
+
+
+def _countries(rng: np.random.Generator, n: int, drift: float) -> Column:
+    share = np.array([0.55, 0.2, 0.15, 0.1, 0.0]) + drift * np.array([-0.04, 0.0, 0.0, 0.0, 0.04])
+    return CodedColumn((*COUNTRIES, "PL"), rng.choice(5, n, p=share).astype(np.int32))
+
+
+def _deciles(values: Floats) -> tuple[float, ...]:
+    # .6g, as a person would write edges; the ends are wide enough for nearly all of the baseline's rows.
+    return tuple(sorted({float(f"{q:.6g}") for q in np.quantile(values, np.linspace(0, 1, 11))}))
+
+
+def _standard(values: Floats, median: float, sigma: float) -> Floats:
+    return np.asarray(np.log(values / median) / sigma)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+def _readings(s: Spec, found: Rows, baseline: Rows | None, window: str) -> Iterator[Reading]:
+    n = found.counts.count
+    yield reading(semconv.METRIC_ML_WINDOW_ROWS, n, n, window=window)
+    if baseline is not None:
+        measures = ("psi_debiased", "psi", "js", "ks", "wasserstein")
+        yield from drift_readings(
+            s, baseline.counts, found.counts, window=window, baseline_id=BASELINE_ID, measures=measures
+        )
+        yield from _quality(s, found, window)
+    yield from _labelled(found, window)
+    yield from _latency(found, window)
+
+
+def _labelled(found: Rows, window: str) -> Iterator[Reading]:
+    known = found.label >= 0
+    p, y, n = found.score[known], found.label[known], int(known.sum())
+    lower, upper = wilson(n, len(known))
+    maturity = {semconv.ML_LABEL_MATURITY: semconv.ML_LABEL_MATURITY_COMPLETE}
+    yield reading(semconv.METRIC_ML_LABEL_COVERAGE, n / len(known), len(known), window=window, lower=lower, upper=upper)
+    losses = {"brier": (y - p) ** 2, "log_loss": -np.log(np.where(y == 1, p, 1 - p))}
+    for name, loss in losses.items():
+        yield _mean(
+            semconv.METRIC_ML_CALIBRATION_SCORE, loss, window, {semconv.ML_CALIBRATION_MEASURE: name, **maturity}
+        )
+    bin_of = (p * 10).astype(int)
+    gaps = [abs(float((p - y)[bin_of == b].sum())) for b in range(10)]
+    pairs = {semconv.ML_CALIBRATION_MEASURE: "ece", **maturity}
+    yield reading(semconv.METRIC_ML_CALIBRATION_SCORE, sum(gaps) / max(n, 1), n, window=window, attributes=pairs)
+    source = {semconv.ML_PERFORMANCE_SOURCE: semconv.ML_PERFORMANCE_SOURCE_LABELS, **maturity}
+    right = ((p >= 0.5) == (y == 1)).astype(float)
+    yield _mean(
+        semconv.METRIC_ML_PERFORMANCE_SCORE, right, window, {semconv.ML_PERFORMANCE_MEASURE: "accuracy", **source}
+    )
+    for name, mask in (("precision", p >= 0.5), ("recall", y == 1)):
+        values = ((y == 1) if name == "precision" else (p >= 0.5))[mask].astype(float)
+        yield _mean(
+            semconv.METRIC_ML_PERFORMANCE_SCORE, values, window, {semconv.ML_PERFORMANCE_MEASURE: name, **source}
+        )
+
+
+def _mean(metric: semconv.Metric, values: Floats, window: str, attributes: dict[str, str]) -> Reading:
+    n = len(values)
+    if n < 30:
+        return reading(metric, math.nan, n, window=window, attributes=attributes, status=Status.TOO_FEW)
+    half = 1.96 * float(values.std()) / math.sqrt(n)
+    mean = float(values.mean())
+    return reading(metric, mean, n, window=window, attributes=attributes, lower=mean - half, upper=mean + half)
+
+
+def _quality(s: Spec, found: Rows, window: str) -> Iterator[Reading]:
+    kinds = {"missing": ("missing",), "unseen": ("other",), "out_of_range": ("low", "high")}
+    for i, f in enumerate(s.fields):
+        if f.role is not Role.FEATURE:
+            continue
+        cells = found.counts.field(i)
+        for kind, names in kinds.items():
+            count = sum(int(cells[f.ordered + SPECIALS.index(name)]) for name in names)
+            n = int(cells.sum())
+            lower, upper = wilson(count, n)
+            pairs = {semconv.ML_FEATURE_NAME: f.name, semconv.ML_DATA_QUALITY_KIND: kind}
+            yield reading(
+                semconv.METRIC_ML_DATA_QUALITY_RATIO,
+                count / n,
+                n,
+                window=window,
+                attributes=pairs,
+                lower=lower,
+                upper=upper,
+            )
+
+
+def _latency(found: Rows, window: str) -> Iterator[Reading]:
+    duration = found.batch.duration_s
+    assert duration is not None and found.batch.error is not None
+    for quantile in ("0.5", "0.9", "0.99"):
+        yield reading(
+            semconv.METRIC_ML_LATENCY_DURATION,
+            float(np.quantile(duration.values, float(quantile))),
+            len(duration),
+            window=window,
+            attributes={semconv.ML_LATENCY_QUANTILE: quantile},
+        )
+    failed, n = int(found.batch.error.valid.sum()), len(duration)
+    lower, upper = wilson(failed, n)
+    yield reading(semconv.METRIC_ML_ERROR_RATIO, failed / n, n, window=window, lower=lower, upper=upper)
+
+
+def _evidence(alarmed: bool) -> Iterator[Reading]:
+    kind = {semconv.ML_DETECTION_KIND: "drift"}
+    shares = {"income": 1.18, "utilisation": 0.47, "country": 0.31, SCORE: 0.44} if alarmed else {"age": 0.12}
+    for window, whole in (("5m", 0.52), ("1h", 1.21)):
+        whole = whole if alarmed else 0.1
+        yield reading(semconv.METRIC_ML_DETECTION_EVIDENCE, whole, 23_310, window=window, attributes=kind)
+        latched = float(alarmed and window == "1h")
+        yield reading(semconv.METRIC_ML_DETECTION_ALARM, latched, 23_310, window=window, attributes=kind)
+        for name in (*NUMERIC, "country", SCORE):
+            pairs = {semconv.ML_FEATURE_NAME: name, **kind}
+            share = shares.get(name, 0.02) * (1.0 if window == "1h" else 0.4)
+            yield reading(semconv.METRIC_ML_DETECTION_EVIDENCE, share, 23_310, window=window, attributes=pairs)
+
+
+def _history(alarmed: bool) -> Iterator[WindowPoint]:
+    rng = np.random.default_rng(9)
+    for window, step, count in (("1h", HOUR_NS, 72), ("5m", HOUR_NS // 12, 150)):
+        drifted = 6 if window == "1h" else 40
+        evidence = 0.08
+        for i in range(count):
+            ago = count - 1 - i
+            growth = (0.28 if window == "1h" else 0.012) if alarmed and ago < drifted else -0.03
+            evidence = float(np.clip(evidence + growth + rng.normal(0, 0.025), 0.02, 1.4))
+            scored = not (window == "1h" and 40 <= ago <= 43)
+            raised = alarmed and window == "1h" and ago == 2
+            yield WindowPoint(
+                window,
+                NOW_NS - ago * step,
+                int(rng.poisson(5800 if window == "1h" else 480)) if scored else 12,
+                evidence if scored else None,
+                "income" if evidence > 0.3 else "age",
+                raised,
+            )
