@@ -1,0 +1,157 @@
+"""The JSON of the read API: stable shapes that ``calidris status``, terminals and scripts read.
+
+Keys are only ever added. Times are integer nanoseconds since the epoch, shares and evidence are plain numbers, and what is
+not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
+
+    {"taken_ns": 1795266000000000000,        when the snapshot was taken
+     "sequence": 90211,                      last journal record that is in it
+     "ready": true,
+     "models": [{
+        "tenant": "default", "name": "credit", "version": "7", "task": "binary",
+        "status": "ok", "status_detail": "one sentence for people",
+        "baseline": "credit-7@2026-10",      or null
+        "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
+        "owner": "risk-ml", "tier": "high",  or null
+        "latched": [2],                      ids of its alarms that are latched
+        "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276}],   newest of each length
+        "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
+        "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
+        "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
+     "alarms": [an alarm as in /v1/alarms, latched ones only],
+     "counters": {"calidris.receiver.rows.late": {"": 17}},      the engine's own
+     "health": {"calidris.queue.size": 0}}                       the program's own
+
+``GET /v1/models/{name}/{version}/readings`` is a list of every figure, those without a value too::
+
+    [{"metric": "ml.drift.score", "attributes": {"ml.feature.name": "income", "ml.drift.measure": "psi"},
+      "value": 0.12, "n": 5800, "lower": 0.1, "upper": 0.14, "window": "1h", "baseline": "credit-7@2026-10", "status": "ok"}]
+
+``GET /v1/alarms`` is a list, newest last, of latched and cleared ones::
+
+    [{"id": 2, "tenant": "default", "name": "credit", "version": "7", "kind": "drift", "window": "1h", "latched": true,
+      "raised_ns": 0, "since_ns": 0, "windows": 4, "n": 23310, "evidence": 1.21,
+      "features": [{"name": "income", "direction": "lower", "evidence": 1.18}],
+      "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"]}]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from calidris import semconv
+from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
+from calidris.metrics import Reading
+
+Json = dict[str, Any]
+
+
+def status_json(snapshot: Snapshot, *, ready: bool, health: Mapping[str, Any]) -> Json:
+    """The whole receiver: what ``/v1/status`` answers."""
+    return {
+        "taken_ns": snapshot.taken_ns,
+        "sequence": snapshot.sequence,
+        "ready": ready,
+        "models": [_model(model, snapshot) for model in snapshot.models],
+        "alarms": [_alarm(a, latched=True) for a in snapshot.alarms if a.id in snapshot.latched],
+        "counters": {name: dict(reasons) for name, reasons in snapshot.counters.items()},
+        "health": dict(health),
+    }
+
+
+def alarms_json(snapshot: Snapshot) -> list[Json]:
+    """Every alarm: what ``/v1/alarms`` answers."""
+    return [_alarm(alarm, latched=alarm.id in snapshot.latched) for alarm in snapshot.alarms]
+
+
+def readings_json(model: ModelSnapshot) -> list[Json]:
+    """Every figure of a model version: what ``/v1/models/{name}/{version}/readings`` answers."""
+    return [_reading(reading) for reading in model.readings]
+
+
+def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
+    return {
+        **model.key._asdict(),
+        "task": model.task,
+        "status": model.status.value,
+        "status_detail": model.status_detail,
+        "baseline": model.baseline,
+        "rows": model.rows,
+        "labels": model.labels,
+        "last_event_ns": model.last_event_ns,
+        "owner": model.owner,
+        "tier": model.tier,
+        "latched": [a.id for a in snapshot.alarms if a.model == model.key and a.id in snapshot.latched],
+        "windows": [_window(window) for window in model.windows],
+        "evidence": [_evidence(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE],
+        "history": [
+            {
+                "window": point.window,
+                "end_ns": point.end_ns,
+                "rows": point.rows,
+                "evidence": point.evidence,
+                "top": point.top,
+                "alarm": point.alarm,
+            }
+            for point in model.history
+        ],
+        "slo_events": [
+            {"name": name, "outcome": outcome, "count": count}
+            for (name, outcome), count in sorted(model.slo_events.items())
+        ],
+    }
+
+
+def _window(window: WindowState) -> Json:
+    return {
+        "window": window.window,
+        "start_ns": window.start_ns,
+        "end_ns": window.end_ns,
+        "rows": window.counts.count,
+        "labels": window.scores.count,
+    }
+
+
+def _evidence(reading: Reading) -> Json:
+    attributes = dict(reading.attributes)
+    return {
+        "window": reading.window,
+        "kind": attributes.get(semconv.ML_DETECTION_KIND, ""),
+        "feature": attributes.get(semconv.ML_FEATURE_NAME),
+        "value": reading.value,
+        "n": reading.n,
+        "status": reading.status.value,
+    }
+
+
+def _reading(reading: Reading) -> Json:
+    return {
+        "metric": reading.metric.name,
+        "attributes": dict(reading.attributes),
+        "value": reading.value,
+        "n": reading.n,
+        "lower": reading.lower,
+        "upper": reading.upper,
+        "window": reading.window,
+        "baseline": reading.baseline,
+        "status": reading.status.value,
+    }
+
+
+def _alarm(alarm: Alarm, *, latched: bool) -> Json:
+    return {
+        "id": alarm.id,
+        **alarm.model._asdict(),
+        "kind": alarm.kind,
+        "window": alarm.window,
+        "latched": latched,
+        "raised_ns": alarm.raised_ns,
+        "since_ns": alarm.since_ns,
+        "windows": alarm.windows,
+        "n": alarm.n,
+        "evidence": alarm.evidence,
+        "features": [{"name": f.name, "direction": f.direction, "evidence": f.evidence} for f in alarm.features],
+        "baseline": alarm.baseline,
+        "budget": alarm.budget,
+        "trace_ids": list(alarm.trace_ids),
+    }
