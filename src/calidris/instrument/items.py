@@ -1,0 +1,153 @@
+"""What waits in the buffer: single rows as tuples, whole calls as blocks, and labels.
+
+A row is a bare tuple because building one costs a tenth of any object; `Row` names its places. A block is one call with
+many rows, or one call of an auto-instrumented library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from calidris.instrument.ids import Place
+from calidris.instrument.privacy import Policy
+from calidris.instrument.table import Table, default_names
+
+Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None]"
+"""Series, start (ns since the epoch), duration (ns), place, given id, features, slices, score, class, value, error type."""
+
+Captured: TypeAlias = "tuple[Any, Any]"
+"""Features and slices of one row: a tuple in declared order, a dict where nothing was declared, or None."""
+
+
+class Series:
+    """One model version as the guest knows it: what its rows have in common.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        task: one of ``semconv.ML_MODEL_TASK_*``, or None where nobody said.
+        features: names in order, or None where each call brings its own.
+        slices: names to cut by.
+        classes: names of the classes, in the order of score columns.
+        policy: what this model adds to the process' privacy rules.
+    """
+
+    __slots__ = ("classes", "features", "name", "pick", "pick_slices", "policy", "slices", "task", "version")
+
+    def __init__(
+        self,
+        name: str,
+        version: str = "unknown",
+        task: str | None = None,
+        features: Sequence[str] | None = None,
+        slices: Sequence[str] = (),
+        classes: Sequence[object] | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.name = str(name)
+        self.version = str(version)
+        self.task = task
+        self.features = None if features is None else tuple(map(str, features))
+        self.slices = tuple(map(str, slices))
+        self.classes = classes
+        self.policy = policy or Policy()
+        self.pick = _picker(self.features or ())
+        self.pick_slices = _picker(self.slices)
+
+    def capture(self, features: Any, slices: Mapping[str, object] | None) -> Captured:
+        """Copy one row's features and slices; under a microsecond for a dict of 25 declared features.
+
+        Raises:
+            ValueError: a sequence that has not as many values as features were declared.
+        """
+        if features is None:
+            return None, None if slices is None else dict(slices)
+        if type(features) is dict or hasattr(features, "keys"):
+            return self._capture_mapping(features, slices)
+        cut = None if slices is None else dict(slices)
+        values = features.tolist() if hasattr(features, "tolist") else features
+        if len(values) == 1 and isinstance(values[0], (list, tuple)):
+            values = values[0]  # the [[...]] that scikit-learn asks for
+        if self.features is None:
+            return dict(zip(default_names(len(values), None), values)), cut
+        if len(values) != len(self.features):
+            raise ValueError(f"model {self.name!r} declares {len(self.features)} features, the call gave {len(values)}")
+        if cut is None and self.slices:
+            cut = {name: value for name, value in zip(self.features, values) if name in self.slices}
+        return tuple(values), cut
+
+    def _capture_mapping(self, row: Any, slices: Mapping[str, object] | None) -> Captured:
+        if slices is not None:
+            cut: Any = dict(slices)
+        else:
+            cut = self.pick_slices(row) if self.slices else None
+        return (dict(row) if self.features is None else self.pick(row)), cut
+
+
+class Block:
+    """Rows of one call as columns. Mutable only until the flush thread takes it (`taken`)."""
+
+    __slots__ = (
+        "__weakref__", "begun_ns", "classes", "duration_s", "error", "features", "ids", "place", "rows", "scores",
+        "series", "slices", "taken", "values",
+    )  # fmt: skip
+
+    def __init__(self, series: Series, begun_ns: int, duration_s: float | None, place: Place, rows: int) -> None:
+        self.series = series
+        self.begun_ns = begun_ns
+        self.duration_s = duration_s
+        self.place = place
+        self.rows = rows
+        self.ids: list[str] | None = None
+        self.features: Table | None = None
+        self.slices: Table | None = None
+        self.scores: Any = None
+        self.classes: Any = None
+        self.values: Any = None
+        self.error: str | None = None
+        self.taken = False
+
+    @property
+    def cells(self) -> int:
+        """Values held, which is what memory goes by."""
+        return self.rows + (0 if self.features is None else self.features.cells)
+
+
+class Labels:
+    """Outcomes of earlier predictions of one model."""
+
+    __slots__ = ("ids", "labels", "model", "times_ns")
+
+    def __init__(self, model: str, ids: list[str], labels: list[Any], times_ns: list[int]) -> None:
+        self.model = model
+        self.ids = ids
+        self.labels = labels
+        self.times_ns = times_ns
+
+    @property
+    def rows(self) -> int:
+        """How many labels."""
+        return len(self.ids)
+
+
+Item: TypeAlias = "Row | Block | Labels"
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """A function from a mapping to the tuple of some of its values; an absent one is None."""
+    if not names:
+        return lambda row: ()
+    if len(names) == 1:
+        only = names[0]
+        return lambda row: (row.get(only),)
+    every = itemgetter(*names)
+
+    def pick(row: Any) -> tuple[Any, ...]:
+        try:
+            return every(row)  # type: ignore[no-any-return]
+        except KeyError:
+            return tuple([row.get(name) for name in names])
+
+    return pick

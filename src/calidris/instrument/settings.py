@@ -1,0 +1,105 @@
+"""What the environment says, read once and validated; a bad value is named, its default used, and the host goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opentelemetry.util.re import parse_env_headers
+
+from calidris.instrument import environment as env
+from calidris.instrument.privacy import Policy
+
+_log = logging.getLogger("calidris")
+
+DEFAULT_QUEUE_ROWS = 65_536
+DEFAULT_DELAY_S = 1.0
+DEFAULT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSettings:
+    """Everything the guest can be told. Without an ``endpoint`` it records nothing."""
+
+    endpoint: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    certificate: str = ""
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    model_name: str = ""
+    model_version: str = ""
+    models_path: str = ""
+    slices: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    queue_rows: int = DEFAULT_QUEUE_ROWS
+    delay_s: float = DEFAULT_DELAY_S
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> GuestSettings:
+        """Read the variables of `calidris.instrument.environment`. Never raises.
+
+        >>> s = GuestSettings.from_env({"OTEL_CALIDRIS_ALLOW": "country, city", "OTEL_CALIDRIS_BUCKET": "age:18,30"})
+        >>> sorted(s.policy.allow), s.policy.bucket
+        (['city', 'country'], {'age': (18.0, 30.0)})
+        """
+        get = environ.get
+        return cls(
+            endpoint=get(env.OTEL_EXPORTER_CALIDRIS_ENDPOINT, "").strip(),
+            headers=parse_env_headers(get(env.OTEL_EXPORTER_CALIDRIS_HEADERS, ""), liberal=True),
+            certificate=get(env.OTEL_EXPORTER_CALIDRIS_CERTIFICATE, "").strip(),
+            timeout_s=_number(environ, env.OTEL_EXPORTER_CALIDRIS_TIMEOUT, DEFAULT_TIMEOUT_S),
+            model_name=get(env.OTEL_CALIDRIS_MODEL_NAME, "").strip(),
+            model_version=get(env.OTEL_CALIDRIS_MODEL_VERSION, "").strip(),
+            models_path=get(env.OTEL_CALIDRIS_MODELS, "").strip(),
+            slices=_list(get(env.OTEL_CALIDRIS_SLICES, "")),
+            policy=_policy(environ),
+            queue_rows=int(_number(environ, env.OTEL_CALIDRIS_QUEUE_SIZE, DEFAULT_QUEUE_ROWS)),
+            delay_s=_number(environ, env.OTEL_CALIDRIS_SCHEDULE_DELAY, DEFAULT_DELAY_S * 1000) / 1000,
+        )
+
+
+def _policy(environ: Mapping[str, str]) -> Policy:
+    get = environ.get
+    return Policy.of(
+        allow=_list(get(env.OTEL_CALIDRIS_ALLOW, "")),
+        drop=_list(get(env.OTEL_CALIDRIS_DROP, "")),
+        hash=_list(get(env.OTEL_CALIDRIS_HASH, "")),
+        bucket=_buckets(get(env.OTEL_CALIDRIS_BUCKET, "")),
+        hash_key=get(env.OTEL_CALIDRIS_HASH_KEY, ""),
+    )
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _buckets(text: str) -> dict[str, list[float]]:
+    """``name:edge,edge;name:edge``. Edges that are no numbers leave the list empty: the policy then drops the feature."""
+    buckets: dict[str, list[float]] = {}
+    for part in filter(None, (p.strip() for p in text.split(";"))):
+        name, _, edges = part.rpartition(":")
+        try:
+            buckets[name.strip() or part] = [float(edge) for edge in edges.split(",")]
+        except ValueError:
+            buckets[name.strip() or part] = []
+            _log.error(
+                "calidris: %s: %r has no edges; the feature is withheld. Write name:18,30,50",
+                env.OTEL_CALIDRIS_BUCKET,
+                part,
+            )
+    return buckets
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    """A positive number, or the default with a word about it."""
+    raw = environ.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        value = float(raw)
+        if 0 < value < 1e12:
+            return value
+    except ValueError:
+        pass
+    _log.error("calidris: %s must be a positive number, got %r; %g is used.", name, raw, default)
+    return default
