@@ -142,6 +142,7 @@ def test_a_port_in_use_names_endpoint_key_and_cure(url: str) -> None:
 
 
 def test_stop_leaves_no_thread_and_no_socket() -> None:
+    before = {t for t in threading.enumerate() if t.name == "calidris-api"}
     server = ApiServer("127.0.0.1:0", Sources(build.snapshot))
     server.stop()  # not started: nothing to do
     server.start()
@@ -149,7 +150,7 @@ def test_stop_leaves_no_thread_and_no_socket() -> None:
     with httpx.Client() as client:  # a connection that is kept alive must not hold up the end
         assert client.get(f"http://127.0.0.1:{port}/v1/status").status_code == 200
         server.stop()
-    assert not [t for t in threading.enumerate() if t.name == "calidris-api"]
+    assert {t for t in threading.enumerate() if t.name == "calidris-api"} == before
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     server.start()
