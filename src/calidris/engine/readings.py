@@ -1,0 +1,173 @@
+"""From what the engine remembers to what readers see: the figures of every window of every model version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from calidris import semconv
+from calidris.baseline import Baseline
+from calidris.config.units import window_name
+from calidris.detect.learner import DesignLearner
+from calidris.engine.core import Engine
+from calidris.engine.learning import MIN_ROWS
+from calidris.engine.model import WatchedModel
+from calidris.engine.pane import Pane, merge_panes
+from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
+from calidris.engine.watch import Watcher, WindowWatch
+from calidris.metrics.base import BASELINE_WINDOW, Reading, Status, reading
+from calidris.metrics.calibration import calibration_readings
+from calidris.metrics.distances import MEASURES
+from calidris.metrics.drift import STANDARD, drift_readings
+from calidris.metrics.latency import error_reading, latency_readings
+from calidris.metrics.performance import coverage_reading, performance_readings
+from calidris.metrics.quality import quality_readings, rows_reading
+
+MATURITY = semconv.ML_LABEL_MATURITY_COMPLETE
+"""Figures are of all labels that have arrived so far."""
+
+_DRIFT = {semconv.ML_DETECTION_KIND: "drift"}
+
+
+def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> Snapshot:
+    """Everything that readers may ask for, frozen; models that did not change are taken from the previous snapshot."""
+    known = {m.key: m for m in previous.models} if previous else {}
+    models = []
+    for key, model in sorted(engine.models.items()):
+        if model.specs:
+            changed = model.changed or key not in known or known[key].status is not status(engine, model)[0]
+            models.append(_model(engine, model) if changed else known[key])
+            model.changed = False
+    counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
+    return Snapshot(now_ns, tuple(models), tuple(engine.alarms), frozenset(engine.latched), counters, engine.sequence)
+
+
+def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
+    """How far the monitoring of a model version is, and one sentence for people."""
+    watcher = engine.watchers[model.key]
+    learners = [w.learner for w in watcher.windows.values() if w.learner is not None]
+    longest_ns = round(max(model.config.detect_windows_s) * 1e9)
+    if model.baseline is None:
+        kept = model.reservoir.rows if model.reservoir else 0
+        return Status.NO_BASELINE, f"no baseline; {kept} of {MIN_ROWS} rows towards a provisional one"
+    if model.baseline.provisional:
+        return Status.PROVISIONAL, f"provisional baseline {model.baseline_note}: nothing alarms against it"
+    if model.last_event_ns and engine.sealed_ns - model.last_event_ns > 3 * longest_ns:
+        return Status.STALE, "no new predictions for three windows"
+    if learners:
+        return Status.LEARNING, _learning(learners)
+    if model.newest_sealed_ns == 0:
+        return Status.PARTIAL, "the first window is not full yet"
+    return Status.OK, model.baseline_note or "compared with its baseline"
+
+
+def _learning(learners: list[DesignLearner]) -> str:
+    least = min(len(learner.windows) for learner in learners)
+    return (
+        f"the baseline has no time order, so the spread of live windows is learned first: {least} of {learners[0].wanted} "
+        "windows; nothing alarms before. `calidris baseline build --time COLUMN` makes this unnecessary"
+    )
+
+
+def _model(engine: Engine, model: WatchedModel) -> ModelSnapshot:
+    watcher = engine.watchers[model.key]
+    state, detail = status(engine, model)
+    readings: list[Reading] = []
+    windows: list[WindowState] = []
+    for window_s in model.config.all_windows_s:
+        pane, how, start_ns, end_ns = _window(model, window_s)
+        windows.append(WindowState(window_name(window_s), start_ns, end_ns, pane.counts, pane.scores))
+        readings += [r.marked(how) if how is not Status.OK else r for r in _figures(model, pane, window_s)]
+    readings += _baseline_figures(model.baseline)
+    readings += _evidence(watcher)
+    baseline = model.baseline
+    return ModelSnapshot(
+        key=model.key,
+        task=model.spec.task,
+        status=state,
+        status_detail=detail,
+        baseline=baseline.id if baseline else None,
+        baseline_counts=baseline.counts if baseline else None,
+        baseline_scores=baseline.scores if baseline else None,
+        rows=model.rows,
+        labels=model.labels,
+        last_event_ns=model.last_event_ns,
+        readings=tuple(readings),
+        windows=tuple(windows),
+        history=tuple(watcher.history),
+        slo_events=dict(model.slo_events),
+        owner=model.config.owner,
+        tier=model.config.tier,
+    )
+
+
+def _window(model: WatchedModel, window_s: float) -> tuple[Pane, Status, int, int]:
+    """The newest ``window_s`` of sealed panes, merged; before the first seal, whatever there is."""
+    length, step = round(window_s * 1e9), model.config.step_ns
+    sealed = model.newest_sealed_ns > 0
+    end = model.newest_sealed_ns or (model.last_event_ns // step + 1) * step
+    panes = model.panes_in(end - length, end)
+    merged = merge_panes(model.spec, (pane for _, pane in panes))
+    others = any(k.spec != len(model.specs) - 1 and p.counts.count for k, p in panes)
+    full = sealed and end - length >= model.first_event_ns // step * step
+    how = Status.MIXED_BASELINE if others else Status.OK if full else Status.PARTIAL
+    return merged, how, end - length, end
+
+
+def _figures(model: WatchedModel, pane: Pane, window_s: float) -> Iterator[Reading]:
+    spec, window = model.spec, window_name(window_s)
+    counts, scores, baseline = pane.counts, pane.scores, model.baseline
+    yield rows_reading(counts, window)
+    yield error_reading(spec, counts, window)
+    yield from latency_readings(spec, counts, window)
+    yield from quality_readings(spec, counts, window)
+    yield from calibration_readings(spec, scores, window, MATURITY)
+    yield from performance_readings(spec, scores, window, MATURITY)
+    yield coverage_reading(scores.count, counts.count, window)
+    if baseline is not None and baseline.spec.hash == spec.hash:
+        scored = window_s in model.config.detect_windows_s
+        measures = tuple(MEASURES) if scored else STANDARD
+        figures = drift_readings(
+            spec, baseline.counts, counts, window=window, baseline_id=baseline.id, measures=measures,
+            minimum=model.config.detect.minimum_rows,
+        )  # fmt: skip
+        yield from (r.marked(Status.PROVISIONAL) for r in figures) if baseline.provisional else figures
+
+
+def _baseline_figures(baseline: Baseline | None) -> list[Reading]:
+    """The baseline's own calibration and performance: the lines that windows are compared with."""
+    if baseline is None or not baseline.scores.count:
+        return []
+    spec, scores = baseline.spec, baseline.scores
+    return [
+        *calibration_readings(spec, scores, BASELINE_WINDOW, MATURITY),
+        *performance_readings(spec, scores, BASELINE_WINDOW, MATURITY),
+    ]
+
+
+def _evidence(watcher: Watcher) -> Iterator[Reading]:
+    """Evidence of each scored window length, and whether an alarm is latched."""
+    for window_s, watch in watcher.windows.items():
+        window, baseline = window_name(window_s), watch.baseline.id
+        if watch.detector is None:
+            yield reading(
+                semconv.METRIC_ML_DETECTION_EVIDENCE, 0.0, 0, window=window, baseline=baseline, attributes=_DRIFT,
+                status=Status.LEARNING,
+            )  # fmt: skip
+            continue
+        alarm = float(watch.detector.alarm)
+        n = watch.last.rows if watch.last else 0
+        yield reading(semconv.METRIC_ML_DETECTION_ALARM, alarm, n, window=window, baseline=baseline, attributes=_DRIFT)
+        yield from _shares(watch, window)
+
+
+def _shares(watch: WindowWatch, window: str) -> Iterator[Reading]:
+    verdict = watch.last
+    if verdict is None:
+        return
+    shares: dict[str | None, float] = {None: verdict.evidence, **verdict.fields}
+    for name, share in shares.items():
+        attributes = _DRIFT if name is None else _DRIFT | {semconv.ML_FEATURE_NAME: name}
+        yield reading(
+            semconv.METRIC_ML_DETECTION_EVIDENCE, share, verdict.rows, window=window, attributes=attributes,
+            baseline=watch.baseline.id,
+        )  # fmt: skip
