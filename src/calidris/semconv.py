@@ -423,6 +423,22 @@ METRIC_CALIDRIS_EXPORT_SERIES_DROPPED: Final = Metric(
     prometheus="calidris_export_series_dropped_total",
 )
 
+METRIC_CALIDRIS_ENGINE_FAILURES: Final = Metric(
+    name="calidris.engine.failures",
+    unit="{record}",
+    instrument="counter",
+    description="Journal records that the engine could not apply; each is a defect of ours.",
+    prometheus="calidris_engine_failures_total",
+)
+
+METRIC_CALIDRIS_JOURNAL_LOST: Final = Metric(
+    name="calidris.journal.lost",
+    unit="{record}",
+    instrument="counter",
+    description="Journal records that could not be read back after a start.",
+    prometheus="calidris_journal_lost_total",
+)
+
 METRICS: Final = (
     METRIC_ML_INFERENCE_DURATION,
     METRIC_ML_INFERENCE_PREDICTIONS,
@@ -457,4 +473,6 @@ METRICS: Final = (
     METRIC_CALIDRIS_CHECKPOINT_AGE,
     METRIC_CALIDRIS_MODELS_OVERFLOW,
     METRIC_CALIDRIS_EXPORT_SERIES_DROPPED,
+    METRIC_CALIDRIS_ENGINE_FAILURES,
+    METRIC_CALIDRIS_JOURNAL_LOST,
 )
