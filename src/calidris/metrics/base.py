@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from calidris.metrics.intervals import wilson
 from calidris.semconv import Metric
 
 BASELINE_WINDOW = "baseline"
@@ -136,6 +137,16 @@ def reading(
         baseline=baseline,
         status=status,
     )
+
+
+def share_reading(
+    metric: Metric, part: int, n: int, window: str, attributes: Mapping[str, str] | None = None
+) -> Reading:
+    """Share of n rows with Wilson's interval; ``too_few`` without rows."""
+    if n == 0:
+        return reading(metric, 0.0, 0, window=window, attributes=attributes, status=Status.TOO_FEW)
+    lower, upper = wilson(part, n)
+    return reading(metric, part / n, n, window=window, lower=float(lower), upper=float(upper), attributes=attributes)
 
 
 def _bound(bound: float, value: float, outer: Callable[[float, float], float]) -> float | None:

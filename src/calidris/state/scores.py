@@ -18,8 +18,8 @@ STATS = ("n", "sum_p", "sum_p2", "sum_brier2", "sum_log_loss", "sum_log_loss2")
 SCALE = np.array([1.0, 2.0**30, 2.0**30, 2.0**30, 2.0**24, 2.0**20])
 """Sums are int64 fixed point, so that order and bytes are exact: Σp keeps 9 decimals up to 8 billion rows."""
 
-SMALLEST_P = 1e-15
-"""Scores are clipped this far from 0 and 1 in the log loss, as scikit-learn does for doubles."""
+SMALLEST_P = float(np.finfo(np.float64).eps)
+"""Scores are clipped this far (2.2e-16) from 0 and 1 in the log loss, as scikit-learn does for doubles."""
 
 
 class ScoresState(ArrayState):
@@ -51,9 +51,14 @@ class ScoresState(ArrayState):
             outcome: 0 or 1, int64[n].
             delay_s: seconds from prediction to label, float64[n].
             slice_rows: int64[slices, n] as ``Spec.slice_rows`` gives them; -1 is a missing value.
+
+        Raises:
+            ValueError: a score outside [0, 1] or NaN, an outcome that is neither 0 nor 1; nothing is added then.
         """
         if len(score) == 0:
             return
+        if not (score.min() >= 0.0 and score.max() <= 1.0 and outcome.min() >= 0 and outcome.max() <= 1):
+            raise ValueError("a labelled score is a probability, and its outcome is 0 or 1")
         _, classes, delays, bins, _ = self.array.shape
         delay = np.searchsorted(DELAY_EDGES_S, delay_s, side="left")
         score_bin = np.searchsorted(self.spec.score_edges, score, side="right")

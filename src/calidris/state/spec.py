@@ -61,6 +61,8 @@ class Spec:
         object.__setattr__(self, "fields", (*(f for f in ALWAYS if f.name not in names), *self.fields))
         if len({(f.role, f.name) for f in self.fields}) != len(self.fields):
             raise ValueError("a field is listed twice")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ValueError(f"a threshold is a probability, got {self.threshold}")
 
     @cached_property
     def offsets(self) -> Ints:
@@ -81,8 +83,8 @@ class Spec:
         logit = np.linspace(-6.0, 6.0, 41)
         even = 1.0 / (1.0 + np.exp(-logit))
         tenths = np.arange(1, 10) / 10
-        # Rounded, so that 0.5 reached by two ways is one edge.
-        return np.unique(np.round(np.concatenate([even, tenths, [self.threshold]]), 12))
+        # Rounded, so that 0.5 reached by two ways is one edge; the threshold is not, or 1/3 would decide otherwise here.
+        return np.unique(np.concatenate([np.round(even, 12), tenths, [self.threshold]]))
 
     @property
     def slice_count(self) -> int:

@@ -1,0 +1,51 @@
+"""Data quality: rows of a window, and the share of them in which a feature is missing, unseen, out of range or no number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from calidris import semconv
+from calidris.metrics.base import Reading, reading, share_reading
+from calidris.state import CountsState, Field, Kind, Role, Spec
+from calidris.state.fields import HIGH, LOW, MISSING, OTHER
+
+KINDS: dict[str, tuple[frozenset[Kind], tuple[int, ...]]] = {
+    "missing": (frozenset(Kind), (MISSING,)),
+    "unseen": (frozenset({Kind.CATEGORICAL}), (OTHER,)),
+    "out_of_range": (frozenset({Kind.NUMERIC}), (LOW, HIGH)),
+    "type_violation": (frozenset({Kind.NUMERIC}), (OTHER,)),
+}
+"""Kind of fault on the wire (``ml.data_quality.kind``): the fields that can have it, and the special cells that count it."""
+
+
+def quality_readings(
+    spec: Spec, counts: CountsState, window: str, *, kinds: Sequence[str] = tuple(KINDS)
+) -> list[Reading]:
+    """``ml.data_quality.ratio`` of each feature and each kind of fault it can have, with Wilson's interval.
+
+    The denominator is all rows of the window. A presence feature (no edges yet) can only be missing.
+
+    >>> from calidris.state import Field, Kind, Role
+    >>> spec = Spec(fields=(Field("age", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 30.0)),))
+    >>> [dict(r.attributes)["ml.data_quality.kind"] for r in quality_readings(spec, CountsState(spec), "1h")]
+    ['missing', 'out_of_range', 'type_violation']
+    """
+    features = [(i, f) for i, f in enumerate(spec.fields) if f.role is Role.FEATURE]
+    return [r for i, f in features for r in _of_feature(f, counts, i, window, kinds)]
+
+
+def rows_reading(counts: CountsState, window: str) -> Reading:
+    """``ml.window.rows``: rows of a window. No rows is an answer too: 0, ``ok``."""
+    return reading(semconv.METRIC_ML_WINDOW_ROWS, counts.count, counts.count, window=window)
+
+
+def _of_feature(f: Field, counts: CountsState, i: int, window: str, kinds: Sequence[str]) -> Iterator[Reading]:
+    cells = counts.field(i)
+    n = int(cells.sum())
+    for kind in kinds:
+        fields, special = KINDS[kind]
+        if f.kind not in fields:
+            continue
+        faults = sum(int(cells[f.ordered + cell]) for cell in special)
+        attributes = {semconv.ML_FEATURE_NAME: f.name, semconv.ML_DATA_QUALITY_KIND: kind}
+        yield share_reading(semconv.METRIC_ML_DATA_QUALITY_RATIO, faults, n, window, attributes)

@@ -1,0 +1,267 @@
+"""Calibration and performance against scikit-learn and plain numpy on the raw rows."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from calidris import semconv
+from calidris.batch import CodedColumn
+from calidris.metrics import (
+    BASELINE_WINDOW,
+    Reading,
+    Status,
+    calibration_readings,
+    coverage_reading,
+    murphy,
+    performance_readings,
+    reliability,
+)
+from calidris.metrics.calibration import brier, ece, ece_debiased, log_loss
+from calidris.metrics.performance import confusion, roc_auc, roc_auc_error
+from calidris.state import ScoresState, Slice, Spec
+
+BRIER_TOLERANCE, LOSS_TOLERANCE = 2e-9, 4e-8  # half a unit of the fixed point a row
+COMPLETE = semconv.ML_LABEL_MATURITY_COMPLETE
+
+
+class Rows(NamedTuple):
+    score: NDArray[np.float64]
+    outcome: NDArray[np.int64]
+
+
+def state(spec: Spec, rows: Rows) -> ScoresState:
+    s = ScoresState(spec)
+    s.update(rows.score, rows.outcome, np.zeros(len(rows.score)))
+    return s
+
+
+def shapes() -> dict[str, Rows]:
+    g = np.random.default_rng(11)
+    p = g.beta(2, 3, 5000)
+    calibrated = Rows(p, (g.random(5000) < p).astype(np.int64))
+    tied = np.round(g.random(700), 1)  # every score on a tenth, 0.0 and 1.0 among them
+    return {
+        "calibrated": calibrated,
+        "overconfident": Rows(1 / (1 + np.exp(-3 * np.log(p / (1 - p)))), calibrated.outcome),
+        "on edges": Rows(tied, (g.random(700) < tied).astype(np.int64)),
+        "constant": Rows(np.full(60, 0.37), g.integers(0, 2, 60)),
+        "only positives": Rows(g.random(50), np.ones(50, np.int64)),
+        "only negatives": Rows(g.random(50), np.zeros(50, np.int64)),
+        "certain": Rows(np.array([0.0, 1.0] * 20), np.array([0, 1] * 20)),
+        "certain and wrong": Rows(np.array([0.0, 1.0] * 20), np.array([1, 0] * 20)),
+        "one row": Rows(np.array([0.8]), np.array([1])),
+        "extremes": Rows(10.0 ** -g.integers(0, 300, 80).astype(float), g.integers(0, 2, 80)),
+    }
+
+
+@pytest.fixture(params=list(shapes()))
+def rows(request: pytest.FixtureRequest) -> Rows:
+    return shapes()[request.param]
+
+
+@pytest.fixture(params=[0.5, 0.3, 1 / 3, 0.1 + 0.2, 0.0, 1.0, 0.999999])
+def spec(request: pytest.FixtureRequest) -> Spec:
+    return Spec(threshold=request.param)
+
+
+def sklearn(measure: str, rows: Rows, decided: NDArray[np.int64]) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        known = {
+            "accuracy": lambda: sk.accuracy_score(rows.outcome, decided),
+            "precision": lambda: sk.precision_score(rows.outcome, decided, zero_division=np.nan),
+            "recall": lambda: sk.recall_score(rows.outcome, decided, zero_division=np.nan),
+            "f1": lambda: sk.f1_score(rows.outcome, decided, zero_division=np.nan),
+        }
+        return float(known[measure]())
+
+
+def test_brier_is_scikit_learns_with_the_interval_of_the_raw_losses(rows: Rows) -> None:
+    got = brier(state(Spec(), rows).bins())
+    assert got.value == pytest.approx(sk.brier_score_loss(rows.outcome, rows.score), abs=BRIER_TOLERANCE)
+    losses = (rows.outcome - rows.score) ** 2
+    if len(losses) > 1:
+        half = 1.959963984540054 * losses.std(ddof=1) / math.sqrt(len(losses))
+        assert got.upper == pytest.approx(min(1.0, losses.mean() + half), abs=2e-5)
+        assert got.lower == pytest.approx(max(0.0, losses.mean() - half), abs=2e-5)
+
+
+def test_log_loss_is_scikit_learns_with_the_interval_of_the_raw_losses(rows: Rows) -> None:
+    got = log_loss(state(Spec(), rows).bins())
+    assert got.value == pytest.approx(sk.log_loss(rows.outcome, rows.score, labels=[0, 1]), abs=LOSS_TOLERANCE)
+    eps = np.finfo(float).eps
+    p = np.clip(rows.score, eps, 1 - eps)
+    losses = -np.where(rows.outcome == 1, np.log(p), np.log(1 - p))
+    if len(losses) > 1:
+        half = 1.959963984540054 * losses.std(ddof=1) / math.sqrt(len(losses))
+        assert got.upper == pytest.approx(losses.mean() + half, abs=1e-3)
+
+
+def tenth(score: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bin above an edge that is hit, as numpy's histogram has it; plain comparisons with the decimal edges."""
+    return np.sum([score >= k / 10 for k in range(1, 10)], axis=0)
+
+
+def test_ece_is_that_of_the_raw_rows_in_ten_bins(rows: Rows, spec: Spec) -> None:
+    bins = state(spec, rows).bins()
+    groups = [(rows.score[tenth(rows.score) == b], rows.outcome[tenth(rows.score) == b]) for b in range(10)]
+    groups = [(s, y) for s, y in groups if len(s)]
+    want = sum(len(s) * abs(s.mean() - y.mean()) for s, y in groups) / len(rows.score)
+    assert ece(bins, spec).value == pytest.approx(want, abs=BRIER_TOLERANCE)
+    table = reliability(bins, spec)
+    assert [b.n for b in table] == [len(s) for s, _ in groups]
+    assert [b.mean_score for b in table] == pytest.approx([s.mean() for s, _ in groups], abs=BRIER_TOLERANCE)
+    assert [b.mean_outcome for b in table] == pytest.approx([y.mean() for _, y in groups], abs=1e-12)
+    assert all(b.lower <= b.mean_outcome + 1e-12 and b.mean_outcome - 1e-12 <= b.upper for b in table)
+
+
+def test_debiased_ece_of_a_calibrated_model_has_lost_two_fifths_of_its_bias() -> None:
+    g = np.random.default_rng(12)
+    plain, debiased = [], []
+    for _ in range(300):
+        p = g.random(300)
+        bins = state(Spec(), Rows(p, (g.random(300) < p).astype(np.int64))).bins()
+        plain.append(ece(bins, Spec()).value)
+        debiased.append(ece_debiased(bins, Spec()).value)
+    assert np.mean(plain) > 0.04
+    assert np.mean(debiased) / np.mean(plain) == pytest.approx(2 - math.sqrt(2), abs=0.06)
+
+
+def test_debiased_ece_is_the_mean_of_normal_draws() -> None:
+    g = np.random.default_rng(13)
+    rows = shapes()["overconfident"]
+    rows = Rows(rows.score[:400], rows.outcome[:400])
+    bins, biases = state(Spec(), rows).bins(), []
+    for b in reliability(bins, Spec()):
+        spread = math.sqrt(b.mean_outcome * (1 - b.mean_outcome) / b.n)
+        d = abs(b.mean_score - b.mean_outcome)
+        biases.append(b.n / 400 * (np.abs(g.normal(d, spread, 200_000)).mean() - d))
+    assert ece_debiased(bins, Spec()).value == pytest.approx(ece(bins, Spec()).value - sum(biases), abs=2e-4)
+
+
+def test_murphys_parts_sum_to_brier_exactly(rows: Rows) -> None:
+    bins = state(Spec(), rows).bins()
+    parts = murphy(bins)
+    assert parts is not None
+    assert parts.brier == pytest.approx(brier(bins).value, abs=1e-12)
+    assert parts.uncertainty == pytest.approx(rows.outcome.mean() * (1 - rows.outcome.mean()), abs=1e-12)
+    assert min(parts.reliability, parts.resolution) >= 0
+
+
+def test_decisions_are_scikit_learns_at_the_threshold(rows: Rows, spec: Spec) -> None:
+    decided = (rows.score >= spec.threshold).astype(np.int64)
+    matrix = sk.confusion_matrix(rows.outcome, decided, labels=[0, 1])
+    c = confusion(state(spec, rows).bins(), spec)
+    assert [[c.true_negative, c.false_positive], [c.false_negative, c.true_positive]] == matrix.tolist()
+    found = {dict(r.attributes)[semconv.ML_PERFORMANCE_MEASURE]: r for r in readings(spec, rows)}
+    for measure in ("accuracy", "precision", "recall", "f1"):
+        want, r = sklearn(measure, rows, decided), found[measure]
+        if math.isnan(want):
+            assert r.status is Status.UNDEFINED
+        else:
+            assert r.value == pytest.approx(want, abs=1e-12)
+            assert r.lower is not None
+            assert r.upper is not None
+            assert r.lower <= r.value <= r.upper
+            assert r.upper > r.lower
+
+
+def test_auc_is_scikit_learns_within_its_stated_error(rows: Rows) -> None:
+    bins = state(Spec(), rows).bins()
+    got = roc_auc(bins, Spec())
+    if len(set(rows.outcome.tolist())) < 2:
+        assert math.isnan(got.value)
+        return
+    raw = sk.roc_auc_score(rows.outcome, rows.score)
+    assert abs(got.value - raw) <= roc_auc_error(bins) + 1e-12
+    assert got.lower <= raw <= got.upper
+
+
+def test_auc_of_many_rows_is_close() -> None:
+    rows = shapes()["calibrated"]
+    bins = state(Spec(), rows).bins()
+    assert roc_auc(bins, Spec()).value == pytest.approx(sk.roc_auc_score(rows.outcome, rows.score), abs=2e-3)
+    assert roc_auc_error(bins) < 0.04
+
+
+def readings(spec: Spec, rows: Rows) -> list[Reading]:
+    return performance_readings(spec, state(spec, rows), "1h", COMPLETE, minimum=1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), max_size=40), threshold=st.floats(0, 1))
+def test_no_rows_whatever_give_a_nan(data: list[tuple[float, int]], threshold: float) -> None:
+    spec = Spec(threshold=threshold)
+    rows = Rows(np.array([p for p, _ in data], float), np.array([y for _, y in data], np.int64))
+    s = state(spec, rows)
+    measures = ("brier", "log_loss", "ece", "ece_debiased")
+    found = [
+        *calibration_readings(spec, s, "1h", COMPLETE, measures=measures, minimum=0),
+        *performance_readings(spec, s, "1h", COMPLETE, minimum=0),
+    ]
+    assert len(found) == 9
+    for r in found:
+        assert r.value is None or math.isfinite(r.value)
+        assert (r.status is Status.TOO_FEW) == (not data)
+
+
+def test_calibration_readings_say_what_they_are_of() -> None:
+    rows = shapes()["calibrated"]
+    found = calibration_readings(Spec(), state(Spec(), rows), BASELINE_WINDOW, COMPLETE)
+    assert [dict(r.attributes)[semconv.ML_CALIBRATION_MEASURE] for r in found] == ["brier", "log_loss", "ece"]
+    assert {r.metric for r in found} == {semconv.METRIC_ML_CALIBRATION_SCORE}
+    assert {(r.window, r.n, r.status) for r in found} == {("baseline", 5000, Status.OK)}
+    assert [r.lower is not None for r in found] == [True, True, False]
+
+
+def test_too_few_labels_have_no_figure() -> None:
+    rows = Rows(np.full(29, 0.5), np.ones(29, np.int64))
+    s = state(Spec(), rows)
+    found = [*calibration_readings(Spec(), s, "1h", COMPLETE), *performance_readings(Spec(), s, "1h", COMPLETE)]
+    assert {r.status for r in found} == {Status.TOO_FEW}
+
+
+def test_a_slice_and_a_delay_are_read_alone() -> None:
+    spec = Spec(slices=(Slice("country", ("NL", "BE")),))
+    g = np.random.default_rng(14)
+    score, outcome, delay = g.random(200), g.integers(0, 2, 200), np.where(np.arange(200) % 2, 60.0, 1e6)
+    country = ["NL" if i % 4 < 2 else None for i in range(200)]
+    s = ScoresState(spec)
+    s.update(score, outcome, delay, spec.slice_rows([CodedColumn.of(country)]))
+    (r,) = calibration_readings(
+        spec, s, "1h", COMPLETE, measures=["brier"], slice_row=1, delay=0, labels={"country": "NL"}
+    )
+    mine = [i for i in range(200) if country[i] and delay[i] == 60.0]
+    assert r.n == len(mine)
+    assert r.value == pytest.approx(((score - outcome)[mine] ** 2).mean(), abs=BRIER_TOLERANCE)
+    assert dict(r.attributes)["country"] == "NL"
+
+
+def test_several_classes_have_the_accuracy_of_their_top_label() -> None:
+    spec = Spec(task=semconv.ML_MODEL_TASK_MULTICLASS, classes=("a", "b", "c"))
+    rows = Rows(np.full(40, 0.4), np.array([1] * 30 + [0] * 10))  # below the threshold, which says nothing here
+    (r,) = performance_readings(spec, state(spec, rows), "1h", COMPLETE)
+    assert (r.value, r.n) == (0.75, 40)
+
+
+def test_a_regression_has_no_probabilities() -> None:
+    spec = Spec(task=semconv.ML_MODEL_TASK_REGRESSION)
+    assert calibration_readings(spec, ScoresState(spec), "1h", COMPLETE) == []
+    assert performance_readings(spec, ScoresState(spec), "1h", COMPLETE) == []
+
+
+def test_label_coverage() -> None:
+    r = coverage_reading(0, 50, "1h")
+    assert (r.metric, r.value, r.n, r.lower) == (semconv.METRIC_ML_LABEL_COVERAGE, 0.0, 50, 0.0)
+    assert r.upper == pytest.approx(0.0713, abs=1e-4)
+    assert coverage_reading(0, 0, "1h").status is Status.TOO_FEW
+    assert coverage_reading(5, 4, "1h").status is Status.UNDEFINED
