@@ -29,7 +29,7 @@ class Received:
         seq: its number in the journal.
         arrival_ns: when it arrived, ns since the epoch; replay sees the same value.
         tenant: who sent it.
-        digest: 16-byte BLAKE2b of the raw request, to recognise a retry; empty for a seal.
+        digest: 16 bytes of a hash of the raw request, to recognise a retry; empty for a seal.
         size_bytes: bytes reserved for it until ``release`` is called.
         decoded: its batches; None for a seal, and for a journalled request that turned out to be malformed.
         seal_ns: for a seal, the time that windows close by; else None.
