@@ -111,6 +111,7 @@ class Detector:
         log_a = math.log(self.threshold)
         total = float(np.logaddexp.reduce(fields))
         fired = rows > 0 and total >= log_a
+        opened = fired and not self.alarm
         self.alarm = self.alarm or fired
         shares = np.maximum(fields / log_a, 0.0)
         return Verdict(
@@ -119,6 +120,7 @@ class Detector:
             evidence=max(total / log_a, 0.0),
             fields=dict(zip(self.bets.names, shares.tolist())),
             fired=fired,
+            opened=opened,
             alarm=self.alarm,
             changes=self._changes(fields, shares) if fired else (),
         )

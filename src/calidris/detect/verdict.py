@@ -34,7 +34,8 @@ class Verdict:
         rows: rows that were scored; 0 where not.
         evidence: ``log(mean R) / log A`` of the model, 0 where that is negative: 1 alarms.
         fields: the same of each field alone at its weight, ``log(w_f·R_f) / log A``: 1 is what would alarm by itself.
-        fired: the evidence reached the threshold in this window.
+        fired: the evidence reached the threshold in this window; while an alarm stands, the change persists.
+        opened: fired, and no alarm stood before: this is the one to count against the budget.
         alarm: fired now or before, and not cleared since.
         changes: the fields that changed, strongest first; only where ``fired``.
     """
@@ -44,6 +45,7 @@ class Verdict:
     evidence: float
     fields: Mapping[str, float]
     fired: bool
+    opened: bool
     alarm: bool
     changes: tuple[Change, ...] = field(default=())
 
