@@ -42,8 +42,8 @@ where only its status says that it failed. Without ``ml.prediction.trace_id`` it
 import re
 from typing import Final
 
-from calidris.wire.decode import Decoded, decode
-from calidris.wire.encode import FORMS, Form, encode_labels, encode_predictions
+from calidris.wire.decoder import Decoded, decode
+from calidris.wire.encoder import FORMS, Form, encode_labels, encode_predictions
 from calidris.wire.limits import DEFAULT_LIMITS, WireLimits
 from calidris.wire.rejections import CURES
 

@@ -11,39 +11,44 @@ from typing import Any, Final
 
 from calidris import semconv
 from calidris.wire.jsontext import parse_each
+from calidris.wire.keys import MAPS
 from calidris.wire.limits import WireLimits
-from calidris.wire.reader import MAPS
 from calidris.wire.rejections import WRONG_TYPE, Rejected, shown
 from calidris.wire.tables import Identity, Table, check_names, narrow_table, split_maps
 
-_EMPTY: Final[dict[str, Any]] = {}
-_Names = tuple[str, ...]
+_ONLY_MAPS: Final = (semconv.ML_FEATURES, semconv.ML_SLICES)
+_NO_MAP: Final[dict[str, Any]] = {}
+_Orders = tuple[tuple[str, ...], ...]
 
 
 class _Group:
-    """Rows with the same names: attribute dictionaries, and one dictionary per map, in one order of keys."""
+    """Rows with the same names, in one order: of the attributes and of the entries of each map."""
 
-    __slots__ = ("attributes", "identity", "maps", "orders", "spans")
+    __slots__ = ("identity", "orders", "rows", "spans")
 
-    def __init__(self, identity: Identity, orders: tuple[_Names, ...]) -> None:
+    def __init__(self, identity: Identity, orders: _Orders) -> None:
         self.identity = identity
         self.orders = orders
         self.spans: list[int] = []
-        self.attributes: list[dict[str, Any]] = []
-        self.maps: tuple[list[dict[str, Any]], ...] = tuple([] for _ in MAPS)
+        self.rows: list[dict[str, Any]] = []
 
-    def add(self, span: int, attributes: dict[str, Any], maps: Sequence[dict[str, Any]]) -> None:
-        """Append a row whose keys are in the group's order."""
-        self.spans.append(span)
-        self.attributes.append(attributes)
-        for rows, entries in zip(self.maps, maps):
-            rows.append(entries)
+    def reordered(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row with the same names in the group's order."""
+        ordered = {name: row[name] for name in self.orders[0]}
+        for key, order in zip(MAPS, self.orders[1:]):
+            if order:
+                ordered[key] = {name: row[key][name] for name in order}
+        return ordered
 
     def table(self, limits: WireLimits) -> Table:
         """The rows turned into columns; O(cells), one pass."""
-        fields, maps = split_maps(_columns(self.orders[0], self.attributes))
-        for key, order, rows in zip(MAPS, self.orders[1:], self.maps):
-            maps[key].update(_columns(order, rows))
+        columns = _columns(self.orders[0], self.rows)
+        entries = {key: _columns(order, columns.pop(key)) for key, order in zip(MAPS, self.orders[1:]) if order}
+        for key in _ONLY_MAPS:
+            columns.pop(key, None)
+        fields, maps = split_maps(columns)
+        for key, owned in entries.items():
+            maps[key].update(owned)
         check_names(maps, limits)
         return narrow_table(self.identity, self.spans, fields, maps)
 
@@ -52,7 +57,7 @@ class RowSorter:
     """Sorts one-row spans into groups; one per request."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[Any, ...], _Group] = {}
+        self._groups: dict[tuple[Any, ...], tuple[_Group, bool]] = {}
         self._by_names: dict[tuple[Any, ...], _Group] = {}
 
     @property
@@ -60,57 +65,56 @@ class RowSorter:
         """The groups in order of their first row."""
         return self._by_names.values()
 
-    def add(self, identity: Identity, span: int, attributes: dict[str, Any]) -> None:
-        """Sort one row in. ``attributes`` is taken over; its maps are dictionaries by now.
+    def add(self, identity: Identity, span: int, row: dict[str, Any]) -> None:
+        """Sort one row in. ``row`` are its attributes, taken over; JSON maps are dictionaries by now.
 
         Raises:
             Rejected: a map attribute that is no map.
         """
-        maps = [_take_map(key, attributes) for key in MAPS]
-        orders = (tuple(attributes), *map(tuple, maps))
-        group = self._groups.get((identity, orders))
-        if group is None:
-            group = self._meet(identity, orders)
-        if group.orders != orders:
-            attributes, *maps = (
-                {name: entries[name] for name in order}
-                for order, entries in zip(group.orders, (attributes, *maps), strict=True)
-            )
-        group.add(span, attributes, maps)
+        features = row.get(semconv.ML_FEATURES, _NO_MAP)
+        slices = row.get(semconv.ML_SLICES, _NO_MAP)
+        score = row.get(semconv.ML_PREDICTION_SCORE)
+        if type(features) is not dict or type(slices) is not dict:
+            features, slices = _map_or_fault(semconv.ML_FEATURES, row), _map_or_fault(semconv.ML_SLICES, row)
+        classes = score if type(score) is dict else _NO_MAP
+        orders = (tuple(row), tuple(features), tuple(slices), tuple(classes))
+        group, ordered = self._groups.get((identity, orders)) or self._meet(identity, orders)
+        group.spans.append(span)
+        group.rows.append(row if ordered else group.reordered(row))
 
-    def _meet(self, identity: Identity, orders: tuple[_Names, ...]) -> _Group:
-        """The group of these names in any order, remembered under this order too."""
+    def _meet(self, identity: Identity, orders: _Orders) -> tuple[_Group, bool]:
+        """The group of these names in any order, and whether this order is its own; remembered under this order."""
         group = self._by_names.setdefault((identity, *map(frozenset, orders)), _Group(identity, orders))
-        self._groups[identity, orders] = group
-        return group
+        known = self._groups[identity, orders] = group, group.orders == orders
+        return known
 
 
-def parse_maps(rows: Sequence[dict[str, Any]]) -> list[Rejected | None]:
-    """Parse, in place, every map of one-row spans that came as a JSON string; what is wrong with each row, if anything.
+def parse_maps(rows: Sequence[dict[str, Any]]) -> dict[int, Rejected]:
+    """Parse, in place, every map of one-row spans that came as a JSON string; the rows at fault, with their fault.
 
     One parser call for all of them.
     """
-    waiting = [(row, key) for row, attributes in enumerate(rows) for key in MAPS if type(attributes.get(key)) is str]
-    faults: list[Rejected | None] = [None] * len(rows)
-    for (row, key), value in zip(waiting, parse_each([rows[row][key] for row, key in waiting])):
-        if type(value) is dict:
-            rows[row][key] = value
-        else:
-            fault = value if isinstance(value, Rejected) else Rejected(WRONG_TYPE, "the JSON is no object")
-            faults[row] = fault.at(key)
-    return faults
+    waiting = [(row, key) for row in rows for key in MAPS if type(row.get(key)) is str]
+    values = parse_each([row[key] for row, key in waiting])
+    for (row, key), value in zip(waiting, values):
+        row[key] = value
+    if all(type(value) is dict for value in values):
+        return {}
+    return {place: fault for place, row in enumerate(rows) if (fault := _fault(row)) is not None}
 
 
-def _take_map(key: str, attributes: dict[str, Any]) -> dict[str, Any]:
-    value = attributes.get(key)
-    if type(value) is dict:
-        return attributes.pop(key)  # type: ignore[no-any-return]
-    if value is None or key == semconv.ML_PREDICTION_SCORE:
-        if key != semconv.ML_PREDICTION_SCORE:
-            attributes.pop(key, None)
-        return _EMPTY
-    raise Rejected(WRONG_TYPE, f"{shown(value)} is no map of name to column", key)
+def _fault(row: dict[str, Any]) -> Rejected | None:
+    found = ((key, row[key]) for key in MAPS if isinstance(row.get(key), Rejected))
+    return next((fault.at(key) for key, fault in found), None)
 
 
-def _columns(order: _Names, rows: Sequence[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
+def _map_or_fault(key: str, row: dict[str, Any]) -> dict[str, Any]:
+    """The map of a row; one sent without a value is empty."""
+    value = row.get(key)
+    if value is not None and type(value) is not dict:
+        raise Rejected(WRONG_TYPE, f"{shown(value)} is no map of name to column", key)
+    return value or _NO_MAP
+
+
+def _columns(order: Sequence[str], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return dict(zip(order, zip(*(row.values() for row in rows))))

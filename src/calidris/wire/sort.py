@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from calidris import semconv
 from calidris.batch import UNKNOWN_VERSION
+from calidris.wire.keys import MAP_PREFIXES
 from calidris.wire.limits import WireLimits
-from calidris.wire.reader import MAP_PREFIXES, Spans
+from calidris.wire.reader import Spans
 from calidris.wire.rejections import (
     BAD_COUNT,
     LABEL_WITH_PREDICTION,
@@ -33,6 +35,7 @@ _TASKS: Final = frozenset(
         semconv.ML_MODEL_TASK_GENERATION,
     }
 )
+_IDENTITY: Final = (semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION, semconv.ML_MODEL_TASK)
 _OUTPUTS: Final = frozenset(
     {
         semconv.ML_FEATURES,
@@ -46,8 +49,11 @@ _OUTPUTS: Final = frozenset(
 def sort_spans(spans: Spans, limits: WireLimits, ledger: Ledger) -> tuple[list[Table], int]:
     """The tables of a request, and how many spans only mark a trace; refused spans go to the ledger."""
     sorter = _Sorter(spans, limits, ledger)
-    for span in range(len(spans.names)):
-        sorter.attempt(sorter.sort, span)
+    for span, attributes in enumerate(spans.attributes):
+        try:
+            sorter.sort(span, attributes)
+        except Rejected as fault:
+            ledger.add(spans.positions[span], spans.names[span], fault)
     return sorter.finish(), sorter.marks
 
 
@@ -61,64 +67,71 @@ class _Sorter:
         self._ledger = ledger
         self._identities: dict[tuple[Any, ...], Identity] = {}
         self._wide: list[Table] = []
-        self._narrow: list[tuple[Identity, int]] = []
+        self._narrow: list[tuple[Identity, int, dict[str, Any]]] = []
 
-    def attempt(self, step: Any, span: int, *rest: Any) -> None:
-        """Take one step with a span; if it is refused, count it and go on."""
-        try:
-            step(span, *rest)
-        except Rejected as fault:
-            self._ledger.add(self._spans.positions[span], self._spans.names[span], fault)
+    def sort(self, span: int, attributes: dict[str, Any]) -> None:
+        """Sort one span in.
 
-    def sort(self, span: int) -> None:
-        """Sort one span in."""
-        attributes = self._spans.attributes[span]
+        Raises:
+            Rejected: it cannot be used.
+        """
         rows = attributes.pop(semconv.ML_PREDICTION_COUNT, 1)
-        if rows == 0 and type(rows) is int:
-            self.marks += 1
-            return
         if type(rows) is not int or rows < 0:
             raise Rejected(BAD_COUNT, f"{shown(rows)} rows", semconv.ML_PREDICTION_COUNT)
-        if rows > self._limits.max_rows:
-            raise Rejected(TOO_MANY_ROWS, f"{rows} rows, at most {self._limits.max_rows}")
-        identity = self._identify(span, attributes)
         if rows == 1:
-            self._narrow.append((identity, span))
+            self._narrow.append((self._identify(span, attributes), span, attributes))
+        elif rows == 0:
+            self.marks += 1
+        elif rows > self._limits.max_rows:
+            raise Rejected(TOO_MANY_ROWS, f"{rows} rows, at most {self._limits.max_rows}")
         else:
-            self._wide.append(wide_table(identity, span, rows, attributes, self._limits))
+            self._wide.append(wide_table(self._identify(span, attributes), span, rows, attributes, self._limits))
 
     def finish(self) -> list[Table]:
         """The tables, once every span was sorted."""
         rows = RowSorter()
-        faults = parse_maps([self._spans.attributes[span] for _, span in self._narrow])
-        for (identity, span), fault in zip(self._narrow, faults):
-            self.attempt(self._sort_row, span, identity, rows, fault)
-        tables = []
+        faults = parse_maps([attributes for _, _, attributes in self._narrow])
+        for place, (identity, span, attributes) in enumerate(self._narrow):
+            try:
+                if place in faults:
+                    raise faults[place]
+                rows.add(identity, span, attributes)
+            except Rejected as fault:
+                self._refuse(span, fault)
+        return [*self._tables(rows), *self._wide]
+
+    def _tables(self, rows: RowSorter) -> Iterator[Table]:
         for group in rows.groups:
             try:
-                tables.append(group.table(self._limits))
+                yield group.table(self._limits)
             except Rejected as fault:
                 for span in group.spans:
-                    self._ledger.add(self._spans.positions[span], self._spans.names[span], fault)
-        return [*tables, *self._wide]
+                    self._refuse(span, fault)
 
-    def _sort_row(self, span: int, identity: Identity, rows: RowSorter, fault: Rejected | None) -> None:
-        if fault is not None:
-            raise fault
-        rows.add(identity, span, self._spans.attributes[span])
+    def _refuse(self, span: int, fault: Rejected) -> None:
+        self._ledger.add(self._spans.positions[span], self._spans.names[span], fault)
 
     def _identify(self, span: int, attributes: dict[str, Any]) -> Identity:
         feedback = semconv.ML_LABEL in attributes or self._spans.names[span].startswith("feedback ")
         if feedback:
             _check_feedback(attributes)
         resource = self._spans.models[span]
-        stated = [attributes.pop(key, None) for key in (semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION)]
+        name = attributes.pop(semconv.ML_MODEL_NAME, None)
+        version = attributes.pop(semconv.ML_MODEL_VERSION, None)
         task = attributes.pop(semconv.ML_MODEL_TASK, None)
-        name, version = stated
-        name = resource.get(semconv.ML_MODEL_NAME) if name is None else name
-        version = resource.get(semconv.ML_MODEL_VERSION) if version is None else version
-        task = resource.get(semconv.ML_MODEL_TASK) if task is None else task
-        return self._identity(feedback, name, version, task)
+        if resource:
+            name, version, task = (
+                resource.get(key) if value is None else value for key, value in zip(_IDENTITY, (name, version, task))
+            )
+        if not type(name) is type(version) is str:
+            # Only strings are looked up: True, 1 and 1.0 are the same key, and a list is none.
+            return self._identity(feedback, name, version, task)
+        task = task if type(task) is str else None
+        stated = (feedback, name, version, task)
+        identity = self._identities.get(stated)
+        if identity is None:
+            identity = self._identities[stated] = self._identity(*stated)
+        return identity
 
     def _identity(self, feedback: bool, name: Any, version: Any, task: Any) -> Identity:
         name = _text(semconv.ML_MODEL_NAME, name, self._limits)
@@ -127,7 +140,7 @@ class _Sorter:
             raise Rejected(MISSING_MODEL_NAME, "no model name")
         if feedback:
             return Identity(True, name, "", None)
-        return Identity(False, name, version or UNKNOWN_VERSION, task if task in _TASKS else None)
+        return Identity(False, name, version or UNKNOWN_VERSION, task if type(task) is str and task in _TASKS else None)
 
 
 def _text(key: str, value: Any, limits: WireLimits) -> str:

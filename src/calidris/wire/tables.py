@@ -15,8 +15,8 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import CodedColumn, Ints
 from calidris.wire.jsontext import parse
+from calidris.wire.keys import MAPS
 from calidris.wire.limits import WireLimits
-from calidris.wire.reader import MAPS
 from calidris.wire.rejections import (
     TOO_LONG,
     TOO_MANY_FEATURES,

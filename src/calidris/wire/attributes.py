@@ -1,0 +1,195 @@
+r"""Serialised ``KeyValue`` attributes to Python, mostly without parsing them.
+
+A number is recognised by the bytes before its last eight, a text, array or map by the bytes before it, and anything
+short that came before in the same request by all of its bytes. The lengths in these bytes cover the whole entry, so
+there is no room for anything else in it and a hit can mean nothing else::
+
+    0a <len> key  12 09  21 <8 bytes>            a double:  entry[:-8] was met
+    0a <len> key  12 <len>  0a <len> text        a string:  the frame for this key and this total length
+    0a <len> key  12 <len>  2a <len> values      an array:  likewise; read here if all its values are doubles
+    0a <len> key  12 <len>  32 <len> entries     a map:     likewise; its entries are KeyValues again
+
+Whatever does not match is parsed by protobuf: the look-ups are never more than an acceleration.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+
+from calidris import semconv
+from calidris.wire.keys import is_ours
+from calidris.wire.messages import Entries
+from calidris.wire.rejections import WRONG_TYPE, Rejected, shown
+from calidris.wire.values import Raw, read_doubles, read_value
+
+_KEY, _VALUE, _TEXT, _ARRAY, _MAP = b"\n", b"\x12", b"\n", b"*", b"2"
+_DOUBLE_VALUE: Final = b"\x12\x09\x21"
+# A score may be a packed column as well as a map of classes; these can only be maps.
+_ONLY_MAPS: Final = frozenset({semconv.ML_FEATURES, semconv.ML_SLICES})
+_NEVER_REPEATED: Final = frozenset({semconv.ML_PREDICTION_ID, semconv.ML_PREDICTION_TRACE_ID, *_ONLY_MAPS})
+_LONGEST_SEEN: Final = 128
+_MOST_SEEN: Final = 10_000
+_FOREIGN: Final = (False, "", None)
+_unpack_double = struct.Struct("<d").unpack_from
+
+_Known = tuple[bool, str, Any]
+
+
+class AttributeReader:
+    """Reads the attributes of one request; what it learns is bounded by the request and ends with it.
+
+    Args:
+        in_map: what is read are the entries of a map: any name is wanted, and another map is not.
+    """
+
+    def __init__(self, *, in_map: bool = False) -> None:
+        self._in_map = in_map
+        self._doubles: dict[bytes, str] = {}
+        self._seen: dict[bytes, _Known] = {}
+        self._heads: dict[bytes, str] = {}
+        self._frames: dict[tuple[str, int], list[tuple[bytes, bytes]]] = {}
+        self._inside: AttributeReader | None = None
+
+    def read(self, entries: Iterable[bytes]) -> dict[str, Raw]:
+        """The wanted attributes, in order; a key sent twice has its last value.
+
+        Cost: a quarter of a microsecond for an attribute that is recognised, two for one that is not.
+
+        Raises:
+            Rejected: a wanted attribute cannot be read.
+        """
+        found: dict[str, Raw] = {}
+        doubles, seen = self._doubles, self._seen
+        for entry in entries:
+            if len(entry) > _LONGEST_SEEN:  # not worth hashing
+                wanted, name, value = self._meet(entry)
+            elif (key := doubles.get(entry[:-8])) is not None:
+                found[key] = _unpack_double(entry, len(entry) - 8)[0]
+                continue
+            else:
+                wanted, name, value = seen.get(entry) or self._meet(entry)
+            if wanted:
+                found[name] = value
+        return found
+
+    def _meet(self, entry: bytes) -> _Known:
+        """Whether an entry is wanted, its key and its value."""
+        head = entry[: 2 + entry[1]] if len(entry) > 1 else entry
+        key = self._heads.get(head)
+        if key is None:
+            key = _key_of(head)
+            key = self._heads[head] = key if self._wants(key) else ""
+        if not key:
+            return self._parse(entry)
+        frames = self._frames.get((key, len(entry)))
+        if frames is None:
+            frames = self._frames[key, len(entry)] = _frames(head, len(entry))
+        for kind, frame in frames:
+            if entry.startswith(frame):
+                return self._read_framed(kind, entry, key, entry[len(frame) :])
+        return self._parse(entry)
+
+    def _read_framed(self, kind: bytes, entry: bytes, key: str, body: bytes) -> _Known:
+        if kind == _TEXT:
+            return self._remember(entry, (True, key, _decoded(key, body)))
+        if kind == _MAP and key in _ONLY_MAPS and not self._in_map:
+            return self._read_map(key, body)
+        doubles = read_doubles(body) if kind == _ARRAY else None
+        return self._parse(entry) if doubles is None else (True, key, doubles)
+
+    def _read_map(self, key: str, entries: bytes) -> _Known:
+        if self._inside is None:
+            self._inside = AttributeReader(in_map=True)
+        try:
+            return True, key, self._inside.read(Entries.FromString(entries).values)
+        except DecodeError:
+            raise Rejected(WRONG_TYPE, "a map that is no protobuf", key) from None
+        except Rejected as fault:
+            raise Rejected(fault.reason, fault.problem, f"{key} {fault.path}") from None
+
+    def _parse(self, entry: bytes) -> _Known:
+        try:
+            parsed = KeyValue.FromString(entry)
+        except DecodeError:
+            if not self._wants(_probable_key(entry)):
+                return _FOREIGN
+            raise Rejected(WRONG_TYPE, "no UTF-8, or no protobuf", shown(_probable_key(entry))) from None
+        if not self._wants(parsed.key):
+            return self._remember(entry, _FOREIGN)
+        value = self._value(parsed)
+        self._learn(entry, parsed.key, value)
+        return self._remember(entry, (True, parsed.key, value))
+
+    def _wants(self, key: str) -> bool:
+        return self._in_map or is_ours(key)
+
+    def _value(self, parsed: KeyValue) -> Raw:
+        try:
+            value = read_value(parsed.value)
+            if self._in_map and isinstance(value, dict):
+                raise Rejected(WRONG_TYPE, "a map where a column belongs")
+            return value
+        except Rejected as fault:
+            raise fault.at(shown(parsed.key) if self._in_map else parsed.key) from None
+
+    def _learn(self, entry: bytes, key: str, value: Raw) -> None:
+        start = entry[:-8]
+        if type(value) is float and start == _KEY + _varint(len(key.encode())) + key.encode() + _DOUBLE_VALUE:
+            self._doubles[start] = key
+
+    def _remember(self, entry: bytes, known: _Known) -> _Known:
+        repeats = known[1] not in _NEVER_REPEATED and not isinstance(known[2], list | dict)
+        if repeats and len(entry) <= _LONGEST_SEEN and len(self._seen) < _MOST_SEEN:
+            self._seen[entry] = known
+        return known
+
+
+def _key_of(head: bytes) -> str:
+    """The key of an entry that begins canonically with a key of less than 128 bytes; else nothing."""
+    if head[:1] != _KEY or len(head) < 3 or len(head) != 2 + head[1] or head[1] > 0x7F:
+        return ""
+    try:
+        return head[2:].decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _frames(head: bytes, length: int) -> list[tuple[bytes, bytes]]:
+    r"""What precedes the value in a canonical entry of this head and length, by the type of the value.
+
+    >>> _frames(b"\n\x01k", 12)[0], KeyValue(key="k", value={"string_value": "12345"}).SerializeToString()
+    ((b'\n', b'\n\x01k\x12\x07\n\x05'), b'\n\x01k\x12\x07\n\x0512345')
+    """
+    for outer in range(1, 6):
+        value = length - len(head) - 1 - outer
+        for inner in range(1, outer + 1):
+            body = value - 1 - inner
+            if body >= 0 and len(_varint(value)) == outer and len(_varint(body)) == inner:
+                return [(kind, head + _VALUE + _varint(value) + kind + _varint(body)) for kind in (_TEXT, _ARRAY, _MAP)]
+    return []
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _decoded(key: str, text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise Rejected(WRONG_TYPE, "a string that is no UTF-8", key) from None
+
+
+def _probable_key(entry: bytes) -> str:
+    """The key of an entry that protobuf cannot parse, if it begins as one does."""
+    return entry[2 : 2 + entry[1]].decode(errors="replace") if entry[:1] == _KEY and len(entry) > 1 else ""
