@@ -4,12 +4,12 @@ Three kinds of bound, each one-sided at a stated level α, each on an effective 
 
 * one cell: Clopper & Pearson (1934), exact for independent rows, also where the baseline never saw the cell;
 * the mean of a fixed function of the cells: normal, with Hall's (1992) term for skewness. Second-order accurate, not
-  exact: simulated at m = 500 to 5000 it misses between 0.6 and 1.2 times α (the plain normal bound up to 1.9). The
-  empirical Bernstein bound of Maurer & Pontil (2009) is exact, but twice as wide at m = 500 and half as wide again at
-  5000, which would double the delay to a shift of a quarter of a standard deviation;
+  exact: simulated at α = 0.00125 and m = 500, 2000, 5000 it misses between 0.6 and 1.2 times α (the plain normal bound up
+  to 1.9 times). The empirical Bernstein bound of Maurer and Pontil (2009) is exact, but 2.0, 1.65 and 1.5 times as wide
+  there, and detection pays for every bit of it;
 * the whole histogram at once, for a bet that was learned: Pearson's χ² ball (Scheffé 1953), asymptotic, used on cells
-  of at least ``BALL_ROWS`` effective rows only. Simulated: misses 0.6 to 1.2 times α = 0.025 and, far out in the tail
-  at α = 0.00025, 1 to 2 times from 2000 rows on.
+  of at least ``BALL_ROWS`` effective rows only. Simulated: misses 0.7 to 1.4 times α = 0.025; at α = 0.00025 up to 2
+  times from m = 2000 on and up to 4 times at m = 500.
 
 The tolerance ε (√τ) widens each by the largest effect of a change of χ-distance ε: ``sqrt(Σ(p'-p)²/p) <= ε``. By Cauchy and
 Schwarz it moves the mean of g by at most ε·sd(g), hence one cell by at most ε·sqrt(p(1-p)).

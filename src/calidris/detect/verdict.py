@@ -54,9 +54,9 @@ def named(weighted: Floats, log_threshold: float) -> Ints:
     """Fields that an alarm names, strongest first, by the weighted e-BH rule at level 1/A.
 
     With the weighted evidences ``w_f·R_f`` in descending order, the first k where the k-th is at least A/k; the strongest one
-    in any case. E-BH (Wang and Ramdas 2022) bounds the share of wrongly named fields of valid e-values under any
-    dependence. R is not an e-value but an e-detector, of which the like is published (e-d-BH, Dandapanthula and Ramdas 2025):
-    there the expected share of errors is at most 1/A a window of patience. Here it names; the alarm rests on the mean alone.
+    in any case. For e-values, e-BH (Wang and Ramdas 2022) bounds the expected share of wrongly named fields under any
+    dependence. R is an e-detector and no e-value; for it, Dandapanthula and Ramdas (2025, e-d-BH) bound the errors of this
+    rule against the time waited. Nothing here rests on it: the alarm is decided by the mean, this rule only names.
 
     Args:
         weighted: ``log(w_f·R_f)``, float64[F].
