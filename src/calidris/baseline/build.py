@@ -13,7 +13,8 @@ import numpy as np
 
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.learn import learn_spec
-from calidris.batch import Column, Floats, Ints, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, PredictionBatch
+from calidris.config.models import label_text
 from calidris.state import CountsState, ScoresState, Spec
 
 
@@ -68,23 +69,28 @@ def _scores(spec: Spec, rows: BaselineColumns) -> ScoresState:
         return state
     outcome, known = outcomes(rows.label, spec.positive)
     use = known & score.valid
-    slice_rows = spec.slice_rows([rows.batch.slices.get(s.name) for s in spec.slices])
+    slice_rows = spec.slice_rows(slice_columns(rows.batch, spec))
     delay: Floats = np.zeros(int(use.sum()))
     state.update(score.values[use], outcome[use], delay, slice_rows[:, use] if len(slice_rows) else None)
     return state
 
 
+def slice_columns(batch: PredictionBatch, spec: Spec) -> list[CodedColumn]:
+    """The batch's column of each slice of the spec, all missing where it has none."""
+    absent = CodedColumn((), np.full(len(batch), -1, dtype=np.int32))
+    return [batch.slices.get(s.name, absent) for s in spec.slices]
+
+
 def outcomes(label: Column, positive: str) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """1 where a label is the positive one, else 0, and where it is known at all.
 
-    >>> from calidris.batch import CodedColumn
     >>> outcomes(CodedColumn.of(["yes", "no", None]), "yes")[0].tolist()
     [1, 0, 0]
     """
     if isinstance(label, NumberColumn):
         is_positive = label.values == _number(positive)
     else:
-        is_positive = np.array([*(level == positive for level in label.levels), False])[label.codes]
+        is_positive = np.array([*(label_text(level) == positive for level in label.levels), False])[label.codes]
     return (is_positive & label.valid).astype(np.int64), label.valid
 
 

@@ -31,6 +31,11 @@ def load(path: Path) -> CalidrisConfig:
     return _rooted(config, path.resolve().parent)
 
 
+def locate(path: Path, loc: tuple[int | str, ...]) -> int:
+    """Line of a key in a file, from 1, for errors that are found after it was read."""
+    return _line(_read(path), loc)
+
+
 def _read(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")

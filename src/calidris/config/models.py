@@ -144,14 +144,15 @@ class ModelConfig(Config):
 
 
 def label_text(label: object) -> str:
-    """One spelling for labels that arrive as bool, int, float or string.
+    """One spelling for labels that arrive as bool, int, float or text.
 
-    >>> [label_text(v) for v in (True, 1, 1.0, "1", "yes")]
-    ['1', '1', '1', '1', 'yes']
+    >>> [label_text(v) for v in (True, 1, 1.0, "1", "1.0", "yes")]
+    ['1', '1', '1', '1', '1', 'yes']
     """
-    if isinstance(label, bool | int | float):
-        return f"{float(label):.17g}"
-    return str(label)
+    try:
+        return f"{float(label):.17g}"  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError):
+        return str(label)
 
 
 def duplicated(names: tuple[str, ...]) -> str | None:

@@ -19,6 +19,7 @@ from calidris.labels.keys import Hashes
 from calidris.labels.pending import Rows
 from calidris.state import Spec
 
+_NO_ID = np.uint64(hash_text(""))  # a missing id joins nothing
 LoadPane = Callable[[ModelKey, PaneKey, Spec], Pane | None]
 
 
@@ -132,7 +133,7 @@ class WatchedModel:
         rows["decision"] = _decision_hashes(batch.decision, len(batch))
         rows["spec"] = len(self.specs) - 1
         rows["slices"] = self._slice_rows(batch)
-        self.pending.add(rows[score.valid])
+        self.pending.add(rows[score.valid & (ids != _NO_ID)])
         return ids
 
     def _slice_rows(self, batch: PredictionBatch) -> Ints:

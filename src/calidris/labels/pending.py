@@ -51,11 +51,17 @@ class Chunk:
 
 @dataclass(slots=True)
 class Match:
-    """What labels found: ``found`` bool[n] over the labels, ``rows`` of the found ones in the labels' order."""
+    """What n labels found.
+
+    Attributes:
+        found: bool[n], labels whose prediction was waiting.
+        rows: the predictions of the found ones, in the labels' order.
+        repeated: bool[n], labels whose prediction was labelled before, or by another label of the same batch.
+    """
 
     found: Marks
     rows: Rows
-    repeated: int
+    repeated: Marks
 
 
 @dataclass(slots=True)
@@ -86,26 +92,24 @@ class PendingPredictions:
             self._tail.append(rows)
 
     def match(self, ids: Hashes) -> Match:
-        """Find and mark the rows that labels name. An id that was labelled before, or twice here, counts as repeated."""
+        """Find and mark the rows that labels name; the first label of a prediction counts, further ones are repeated."""
         self.settle()
         _, first = np.unique(ids, return_index=True)
-        fresh = np.zeros(len(ids), dtype=bool)
-        fresh[first] = True
-        repeated = len(ids) - len(first)
+        repeated = np.ones(len(ids), dtype=bool)
+        repeated[first] = False
         found = np.zeros(len(ids), dtype=bool)
         rows = np.empty(len(ids), dtype=self.dtype)
         for chunk in reversed(self.chunks):  # the newest prediction of an id is the one that is meant
-            open_ids = np.flatnonzero(fresh & ~found)
-            if not len(open_ids):
+            wanted = np.flatnonzero(~repeated & ~found)
+            if not len(wanted):
                 break
-            place = np.minimum(np.searchsorted(chunk.rows["id"], ids[open_ids]), len(chunk.rows) - 1)
-            hit = chunk.rows["id"][place] == ids[open_ids]
+            place = np.minimum(np.searchsorted(chunk.rows["id"], ids[wanted]), len(chunk.rows) - 1)
+            hit = chunk.rows["id"][place] == ids[wanted]
             labelled = hit & chunk.used[place]
-            repeated += int(labelled.sum())
-            fresh[open_ids[labelled]] = False
+            repeated[wanted[labelled]] = True
             take = hit & ~labelled
-            rows[open_ids[take]] = chunk.rows[place[take]]
-            found[open_ids[take]] = True
+            rows[wanted[take]] = chunk.rows[place[take]]
+            found[wanted[take]] = True
             if take.any():
                 chunk.used[place[take]] = True
                 chunk.unsaved_marks = True

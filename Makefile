@@ -1,0 +1,55 @@
+# Everything starts here. `make demo` and `make test` set up what they need; nothing else has to be installed by hand
+# but Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench format clean
+
+help:           ## show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup: $(VENV)/.done    ## build .venv with the pinned dependencies
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) scripts/setup.py $(VENV)
+	@touch $@
+
+demo: setup     ## the whole story: a model, its service, traffic, a change, the alarm (ARGS=--fast for the short one)
+	$(BIN)/python -m examples.demo.run $(ARGS)
+
+demo-seeds: setup  ## the same story in one process on twenty seeds
+	$(BIN)/python -m examples.demo.seeds $(ARGS)
+
+test: setup     ## every test this machine can run
+	$(BIN)/python scripts/fetch_prometheus.py
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types contracts  ## lint, types, import contracts
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+contracts: setup
+	$(BIN)/lint-imports
+
+format: setup   ## mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: setup  ## write semconv.py, docs/semconv.md and the dashboards from their definitions
+	$(BIN)/python semconv/generate.py
+	$(BIN)/python -m calidris.cli render --out grafana
+
+render: generate
+
+bench: setup    ## what it costs, beside the floors of the same run
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+clean:
+	rm -rf $(VENV) .tools demo-out bench-out dist

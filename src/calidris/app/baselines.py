@@ -1,0 +1,68 @@
+"""Which baseline belongs to a model version: its own, else the newest one of another version, else none."""
+
+from __future__ import annotations
+
+import glob
+import logging
+from pathlib import Path
+
+from calidris.baseline import Baseline, read
+from calidris.batch import ModelKey
+from calidris.config import CalidrisConfig, ModelConfig
+from calidris.config.load import locate
+from calidris.errors import ConfigError, CorruptState
+
+_VERSION = "{version}"
+_logger = logging.getLogger(__name__)
+
+
+def find_baseline(key: ModelKey, config: ModelConfig) -> tuple[Baseline | None, str]:
+    """The baseline of a model version and a sentence about it.
+
+    A file that went missing or broke after the start is no reason to stop watching: the sentence says what happened.
+    """
+    if config.baseline is None:
+        return None, ""
+    own = Path(config.baseline.replace(_VERSION, key.version))
+    note = ""
+    if not own.exists():
+        others = versions(config.baseline)
+        if not others:
+            return None, f"there is no baseline file {own}"
+        own, note = others[-1], f"no baseline for version {key.version}: compared with {others[-1].name}"
+        _logger.warning("model %s: %s", key, note)
+    try:
+        return read(own), note
+    except (CorruptState, OSError) as error:
+        _logger.error("model %s: the baseline cannot be used: %s", key, error)
+        return None, f"the baseline cannot be used: {error}"
+
+
+def versions(pattern: str) -> list[Path]:
+    """Files that fit a pattern with ``{version}``, oldest first."""
+    found = [Path(p) for p in glob.glob(glob.escape(pattern).replace(glob.escape(_VERSION), "*"))]
+    return sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name))
+
+
+def check_baselines(config: CalidrisConfig, file: Path) -> None:
+    """Refuse to start when a configured baseline is missing or broken.
+
+    Raises:
+        ConfigError: names the file, the line, the key and the command that makes the baseline.
+    """
+    for i, model in enumerate(config.models):
+        if model.baseline is None:
+            continue
+        where = f"{file}:{locate(file, ('models', i, 'baseline'))}: models.{i}.baseline"
+        found = versions(model.baseline)
+        if not found:
+            raise ConfigError(
+                f"{where}: there is no file {model.baseline}; make one with `calidris baseline build -c {file} "
+                f"--model {model.name} --data train.parquet --time ts -o {model.baseline}`, or take the key out to learn "
+                "a provisional one from traffic"
+            )
+        for path in found:
+            try:
+                read(path)
+            except (CorruptState, OSError) as error:
+                raise ConfigError(f"{where}: {error}") from error

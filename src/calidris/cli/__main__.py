@@ -1,0 +1,5 @@
+"""``python -m calidris.cli``."""
+
+from calidris.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""``calidris baseline build`` and ``show``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from calidris.baseline import Baseline, read, write
+from calidris.baseline import build as build_baseline
+from calidris.baseline.bundle import MIN_WINDOWS
+from calidris.baseline.table import TableColumns, read_rows
+from calidris.batch import DEFAULT_TENANT, ModelKey
+from calidris.config import load
+from calidris.config.units import window_name
+from calidris.errors import ConfigError
+from calidris.state import Kind, Spec
+from calidris.state.fields import SPECIALS
+
+ENOUGH_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Column names as the user gave them."""
+
+    time: str | None
+    score: str
+    label: str
+    decision: str
+    features: str | None
+
+
+def build(config_path: Path, name: str, data: Path, output: Path, columns: Columns, out: Console) -> int:
+    """Build a baseline file and say what it holds and what it lacks."""
+    config = load(config_path)
+    if name not in {m.name for m in config.models}:
+        known = ", ".join(m.name for m in config.models) or "none"
+        raise ConfigError(f"{config_path}: there is no model {name!r}; its models are: {known}")
+    model = config.model(name)
+    features = tuple(f.strip() for f in columns.features.split(",")) if columns.features else None
+    table = TableColumns(features, columns.score, columns.decision, None, columns.label, columns.time, model.slices)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, transient=True
+    ) as bar:
+        task = bar.add_task(f"reading {data}")
+        rows = read_rows(
+            data, table, ModelKey(DEFAULT_TENANT, name, "baseline"), optional=("score", "label", "decision")
+        )
+        bar.update(task, description="counting")
+        template = Spec(task=model.task, positive=model.positive_text, threshold=model.threshold)
+        made = build_baseline(rows, template, window_s=model.step_ns / 1e9, slices=model.slices)
+        write(made, output)
+    _describe(made, out)
+    for warning in warnings(made):
+        out.print(f"[yellow]warning:[/] {escape(warning)}")
+    out.print(f"wrote {escape(str(output))}")
+    return 0
+
+
+def warnings(made: Baseline) -> list[str]:
+    """What makes a baseline weaker than it could be."""
+    found = []
+    if made.rows < ENOUGH_ROWS:
+        found.append(
+            f"{made.rows} rows are few: with fewer than {ENOUGH_ROWS} only large changes can be told from chance"
+        )
+    windows = len(made.window_starts)
+    if windows == 0:
+        found.append("no --time column: the spread of live windows has to be learned first, and nothing alarms before")
+    elif windows < MIN_WINDOWS:
+        found.append(f"{windows} windows of {window_name(made.window_s)} are fewer than {MIN_WINDOWS}: their spread will be "
+                     "learned from live windows, and nothing alarms before")  # fmt: skip
+    if not made.scores.count:
+        found.append("no score and label columns: calibration and performance have nothing to be compared with")
+    return found
+
+
+def show(path: Path, out: Console) -> int:
+    """Print what a baseline file holds."""
+    try:
+        made = read(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    _describe(made, out)
+    table = Table("field", "kind", "cells", "rows by cell", box=None)
+    for i, f in enumerate(made.spec.fields):
+        counts = made.counts.field(i).tolist()
+        special = [f"{name} {n}" for name, n in zip(SPECIALS, counts[f.ordered :]) if n]
+        ordered = "" if f.kind is Kind.NUMERIC and f.ordered > 60 else " ".join(map(str, counts[: f.ordered]))
+        table.add_row(escape(f.name), f.kind.value, str(f.ordered), escape("  ".join([ordered, *special])))
+    out.print(table)
+    return 0
+
+
+def _describe(made: Baseline, out: Console) -> None:
+    out.print(
+        f"baseline [bold]{made.id}[/] of {escape(made.name)}: {made.rows} rows, {made.scores.count} labelled, "
+        f"{len(made.window_starts)} windows of {window_name(made.window_s)}, {len(made.spec.fields)} fields"
+    )

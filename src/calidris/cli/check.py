@@ -1,0 +1,62 @@
+"""``calidris check`` and ``render``: what a configuration means, without starting anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from calidris.app.baselines import check_baselines, versions
+from calidris.baseline import read
+from calidris.config import CalidrisConfig, ModelConfig, load
+from calidris.config.units import window_name
+from calidris.detect import thresholds
+from calidris.errors import ConfigError
+from calidris.state import CountsState, ScoresState
+
+
+def check(path: Path, out: Console) -> int:
+    """Validate and explain a configuration."""
+    config = load(path)
+    check_baselines(config, path)
+    out.print(f"{escape(str(path))}: the configuration can be used")
+    if config.models:
+        out.print(_models(config))
+    out.print("models that are not listed are watched too, with a provisional baseline that never alarms")
+    return 0
+
+
+def _models(config: CalidrisConfig) -> Table:
+    table = Table(
+        "model", "baseline", "features", "rows", "windows", "budget", "evidence to alarm", "memory a pane", box=None
+    )
+    for model in config.models:
+        table.add_row(*(escape(text) for text in _row(model)))
+    return table
+
+
+def _row(model: ModelConfig) -> tuple[str, ...]:
+    lengths = model.detect_windows_s
+    limits = ", ".join(
+        f"{window_name(w)}: {a:,.0f}" for w, a in zip(lengths, thresholds(model.detect.budget_s, lengths))
+    )
+    if model.baseline is None:
+        return (model.name, "none: learned from traffic", "", "", "", model.detect.false_alarms, limits, "")
+    newest = versions(model.baseline)[-1]
+    made = read(newest)
+    size = CountsState(made.spec).array.nbytes + ScoresState(made.spec).array.nbytes
+    numbers = (str(len(made.spec.fields)), str(made.rows), str(len(made.window_starts)))
+    return (model.name, newest.name, *numbers, model.detect.false_alarms, limits, f"{size / 1024:.0f} KiB")
+
+
+def render(path: Path, output: Path, out: Console) -> int:
+    """Write dashboards, provisioning and rules."""
+    try:
+        from calidris.grafana import render as render_files
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error}. Dashboards need more: pip install 'calidris[render]'") from None
+    for written in render_files(load(path), output):
+        out.print(f"wrote {escape(str(written))}")
+    return 0

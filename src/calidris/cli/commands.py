@@ -1,0 +1,106 @@
+"""Every command of ``calidris``, each a thin function over the part that does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from calidris.cli import baseline, check, read, serve
+from calidris.cli.common import ConfigOption, run
+
+app = typer.Typer(
+    help="Model performance monitoring that lives inside OpenTelemetry, Prometheus and Grafana.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+baselines = typer.Typer(
+    help="Make and look at baselines: what a model saw and said while all was well.", no_args_is_help=True
+)
+app.add_typer(baselines, name="baseline")
+
+out = Console()
+
+
+@app.command("serve")
+def serve_command(config: ConfigOption) -> None:
+    """Receive model telemetry, watch it, and serve the results.
+
+    Prints one line for each endpoint and runs until SIGTERM or SIGINT, which finish what is under way.
+    Exit code: 0 after a signal, 1 when the disk fails, 2 when the configuration cannot be used.
+    """
+    run(lambda: serve.serve(config))
+
+
+@app.command("check")
+def check_command(config: ConfigOption) -> None:
+    """Check a configuration and its baselines without starting anything.
+
+    Prints, for each model: features, rows and windows of its baseline, the evidence that its false-alarm budget asks for,
+    the series it will export and the memory of one pane.
+    """
+    run(lambda: check.check(config, out))
+
+
+@app.command("status")
+def status_command(config: ConfigOption) -> None:
+    """Show what a running receiver watches: models, rows, labels, evidence, latched alarms."""
+    run(lambda: read.status(config, out))
+
+
+@app.command("report")
+def report_command(
+    config: ConfigOption,
+    model: Annotated[str, typer.Option(help="Name of the model, or name:version.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained HTML page about a model, from a running receiver."""
+    run(lambda: read.report(config, model, output, out))
+
+
+@app.command("render")
+def render_command(
+    config: ConfigOption,
+    output: Annotated[Path, typer.Option("--out", help="Directory for dashboards, provisioning and rules.")] = Path(
+        "grafana"
+    ),
+) -> None:
+    """Write Grafana dashboards, provisioning files and Prometheus rules for a configuration."""
+    run(lambda: check.render(config, output, out))
+
+
+@baselines.command("build")
+def baseline_build(
+    config: ConfigOption,
+    model: Annotated[str, typer.Option(help="Name of the model, as in the configuration.")],
+    data: Annotated[Path, typer.Option(help="Rows: a .parquet or .csv file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Baseline file to write.")],
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Column with the time of each row. Without it nothing alarms until the spread of live windows has been learned."
+        ),
+    ] = None,
+    score: Annotated[str, typer.Option(help="Column with the probability of the positive class.")] = "score",
+    label: Annotated[str, typer.Option(help="Column with the true outcome.")] = "label",
+    decision: Annotated[str, typer.Option(help="Column with the predicted class.")] = "prediction",
+    features: Annotated[
+        str | None, typer.Option(help="Feature columns, separated by commas. Default: all others.")
+    ] = None,
+) -> None:
+    """Build a baseline from rows that the model saw and scored while all was well.
+
+    Draw the rows as traffic is drawn: at least 2000 of them, over at least 30 windows. A small disjoint hold-out makes false alarms that
+    no mathematics can excuse.
+    """
+    columns = baseline.Columns(time=time, score=score, label=label, decision=decision, features=features)
+    run(lambda: baseline.build(config, model, data, output, columns, out))
+
+
+@baselines.command("show")
+def baseline_show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None:
+    """Show what a baseline holds: rows, windows, fields with their bins."""
+    run(lambda: baseline.show(path, out))
