@@ -207,6 +207,19 @@ def test_wasserstein_of_no_numbers_is_undefined_and_the_others_are_not(after: Ra
     assert found["total_variation"].value == found["ks"].value == 1.0
 
 
+@pytest.mark.parametrize("value", [0.0, 7.25, -1e12])
+def test_wasserstein_needs_a_scale(value: float) -> None:
+    """A constant is learned as a bin of one value's width; so are the zeros of a feature that is mostly zero."""
+    below = float(np.nextafter(value, -np.inf))
+    constant = readings_of(numeric([below, value]), [value] * 80, [value] * 40 + [value + 1] * 40)
+    mostly = readings_of(
+        numeric([below, value, value + 1, value + 2]), [value] * 90 + [value + 1.5] * 10, [value + 0.5] * 80
+    )
+    for found in (constant, mostly):
+        assert found["wasserstein"].status is Status.UNDEFINED
+        assert found["ks"].status is Status.OK
+
+
 def readings_of(spec: Spec, before: Raw, after: Raw, **options: object) -> dict[str, Reading]:
     found = drift_readings(
         spec, counts(spec, x=before), counts(spec, x=after), window="1h", measures=ALL, baseline_id="b1", **options

@@ -30,7 +30,7 @@ def wasserstein(pair: Pair) -> Floats:
     n, m = _numbers(pair.line_window, pair), _numbers(pair.line_baseline, pair)
     gap = pair.line_window[:-1] / n - pair.line_baseline[:-1] / m
     area = total(_mean_absolute(gap) * pair.block.widths)
-    return area / _positive(interquartile_range(pair))
+    return area / interquartile_range(pair)
 
 
 def expected_wasserstein(pair: Pair) -> Floats:
@@ -40,13 +40,19 @@ def expected_wasserstein(pair: Pair) -> Floats:
     # Rounding may leave a share a hair above 1.
     spread = np.sqrt(np.maximum(pooled * (1 - pooled), 0.0))
     area = total((spread[:-1] + spread[1:]) * pair.block.widths) / 2
-    return area * np.sqrt((1 / n + 1 / m) * (2 / math.pi)) / _positive(interquartile_range(pair))
+    return area * np.sqrt((1 / n + 1 / m) * (2 / math.pi)) / interquartile_range(pair)
 
 
 def interquartile_range(pair: Pair) -> Floats:
-    """Distance of the quartiles of the baseline's numbers, interpolated inside bins; NaN where it has no numbers."""
+    """Distance of the quartiles of the baseline's numbers, interpolated inside bins, float64[F].
+
+    NaN without numbers, and where half of them are one value: a bin as wide as the rounding of its edges is no scale.
+    """
     m = _numbers(pair.line_baseline, pair)
-    return _quantile(pair, 0.75 * m) - _quantile(pair, 0.25 * m)
+    iqr = _quantile(pair, 0.75 * m) - _quantile(pair, 0.25 * m)
+    edges = pair.block.edges
+    rounding = np.maximum(1e-12 * np.maximum(np.abs(edges[0]), np.abs(edges[-1])), np.finfo(np.float64).tiny)
+    return np.where(iqr > rounding, iqr, np.nan)
 
 
 def _numbers(line: Floats, pair: Pair) -> Floats:

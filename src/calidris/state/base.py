@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from typing import ClassVar, Protocol, Self
@@ -94,26 +95,28 @@ class ArrayState:
             CorruptState: not the bytes of this kind of state.
             IncompatibleState: bytes of another spec or format version.
         """
-        body = cls._body(spec, data)
         shape = cls.shape(spec)
-        if len(body) != 8 * int(np.prod(shape)):
-            raise CorruptState(f"{cls.__name__}: {len(body)} bytes of data do not fill {shape}")
+        body = cls._body(spec, data, 8 * math.prod(shape))
         return cls(spec, np.frombuffer(body, dtype="<i8").astype(np.int64).reshape(shape))
 
     @classmethod
-    def _body(cls, spec: Spec, data: bytes) -> bytes:
+    def _body(cls, spec: Spec, data: bytes, size: int) -> bytes:
         if len(data) < _HEADER.size:
             raise CorruptState(f"{cls.__name__}: {len(data)} bytes are too few for a header")
-        magic, kind, version, spec_hash, size = _HEADER.unpack_from(data)
+        magic, kind, version, spec_hash, stated = _HEADER.unpack_from(data)
         if magic != _MAGIC or kind != cls.KIND:
             raise CorruptState(f"{cls.__name__}: the bytes hold something else")
         if version != cls.VERSION or spec_hash.hex() != spec.hash:
             raise IncompatibleState(f"{cls.__name__}: bytes of version {version}, spec {spec_hash.hex()[:8]}")
+        inflate = zlib.decompressobj()
         try:
-            inflate = zlib.decompressobj()
-            return inflate.decompress(data[_HEADER.size :], size or 1)
+            # One byte more than it may have: the checksum at the end is only read when the data may go on.
+            body = inflate.decompress(data[_HEADER.size :], size + 1)
         except zlib.error as error:
             raise CorruptState(f"{cls.__name__}: {error}") from error
+        if not len(body) == stated == size or not inflate.eof or inflate.unused_data:
+            raise CorruptState(f"{cls.__name__}: {len(body)} of {size} bytes, or bytes behind the end")
+        return body
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ArrayState):

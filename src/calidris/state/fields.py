@@ -11,8 +11,10 @@ the baseline's range, so that a new tail shows at once. Every row lands in exact
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,9 +64,11 @@ class Field:
     levels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind is Kind.NUMERIC and (len(self.edges) < 2 or any(np.diff(self.edges) <= 0)):
+        # One spelling of each edge, or 1 and 1.0 would hash to two specs.
+        object.__setattr__(self, "edges", tuple(float(edge) for edge in self.edges))
+        if self.kind is Kind.NUMERIC and not _ascending(self.edges):
             raise ValueError(
-                f"field {self.name!r}: a numeric field needs at least two ascending edges, got {self.edges}"
+                f"field {self.name!r}: a numeric field needs at least two ascending finite edges, got {self.edges}"
             )
         if self.kind is Kind.CATEGORICAL and (not self.levels or len(set(self.levels)) != len(self.levels)):
             raise ValueError(f"field {self.name!r}: a categorical field needs at least one level, none twice")
@@ -101,7 +105,7 @@ class Field:
         if isinstance(column, CodedColumn):
             return np.where(column.valid, k + OTHER, k + MISSING)
         # Position 0 is below the range and K+1 above it; the left edge itself belongs to the first bin.
-        position = np.searchsorted(_search_edges(self.edges), column.values, side="left")
+        position = np.searchsorted(search_edges(self.edges), column.values, side="left")
         cells = np.r_[k + LOW, np.arange(k), k + HIGH][position]
         return np.where(column.valid, cells, k + MISSING)
 
@@ -129,7 +133,12 @@ class Field:
         return cls(data["name"], Role(data["role"]), Kind(data["kind"]), tuple(data["edges"]), tuple(data["levels"]))
 
 
-def _search_edges(edges: tuple[float, ...]) -> Floats:
+def _ascending(edges: tuple[float, ...]) -> bool:
+    return len(edges) >= 2 and math.isfinite(edges[-1] - edges[0]) and all(a < b for a, b in pairwise(edges))
+
+
+def search_edges(edges: tuple[float, ...]) -> Floats:
+    """The edges with the first one a hair lower, so that "above an edge" has one meaning for all of them."""
     table = np.array(edges, dtype=np.float64)
     table[0] = np.nextafter(table[0], -np.inf)
     return table
@@ -137,6 +146,6 @@ def _search_edges(edges: tuple[float, ...]) -> Floats:
 
 def _as_coded(column: NumberColumn) -> CodedColumn:
     """Numbers as levels (a class sent as 1 or 1.0 is the level "1")."""
-    values, inverse = np.unique(column.values, return_inverse=True)
+    values, inverse = np.unique(column.values + 0.0, return_inverse=True)  # -0.0 is the level "0"
     codes = np.where(column.valid, inverse, -1).astype(np.int32)
     return CodedColumn(tuple(f"{v:.17g}" for v in values.tolist()), codes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from calidris import semconv
-from calidris.batch import CodedColumn, Column, Floats, Ints, PredictionBatch
+from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, PredictionBatch
+from calidris.state.encoding import CountedFields
 from calidris.state.fields import SPECIALS, Field, Kind, Role
 
 DURATION_EDGES: tuple[float, ...] = tuple(float(f"{10 ** (e / 20):.6g}") for e in range(-100, 41))
@@ -57,8 +58,9 @@ class Spec:
     slices: tuple[Slice, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        names = {f.name for f in self.fields}
-        object.__setattr__(self, "fields", (*(f for f in ALWAYS if f.name not in names), *self.fields))
+        roles = {f.role for f in self.fields}
+        object.__setattr__(self, "fields", (*(f for f in ALWAYS if f.role not in roles), *self.fields))
+        object.__setattr__(self, "threshold", float(self.threshold))
         if len({(f.role, f.name) for f in self.fields}) != len(self.fields):
             raise ValueError("a field is listed twice")
         if not 0.0 <= self.threshold <= 1.0:
@@ -115,13 +117,22 @@ class Spec:
         """The cell of every row in every field, int64[fields, n]: unique over all fields, ready for one ``bincount``."""
         n = len(batch)
         out = np.empty((len(self.fields), n), dtype=np.int64)
+        counted: dict[int, NumberColumn] = {}
         for i, f in enumerate(self.fields):
-            out[i] = f.encode(column_of(batch, f), n)
-            out[i] += self.offsets[i]
+            column = column_of(batch, f)
+            if isinstance(column, NumberColumn) and i in self._counted.rows:
+                counted[i] = column
+            else:
+                np.add(f.encode(column, n), self.offsets[i], out=out[i])
+        self._counted.encode(counted, out)
         return out
 
+    @cached_property
+    def _counted(self) -> CountedFields:
+        return CountedFields(self.fields, self.offsets)
+
     def slice_rows(self, slices: Sequence[CodedColumn | None]) -> Ints:
-        """Row on the slice axis for each slice of the spec, int64[slices, n]; -1 where the value is missing."""
+        """Row on the slice axis, int64[slices that are there, n]; -1 where the value is missing, None where the column is."""
         out, base = [], 1
         for spec, column in zip(self.slices, slices, strict=True):
             index = {level: base + i for i, level in enumerate(spec.levels)}
@@ -192,13 +203,15 @@ def column_of(batch: PredictionBatch, f: Field) -> Column | None:
         return batch.features.get(f.name)
     if f.role is Role.ERROR:
         return _errors(batch)
-    columns: dict[Role, Column | None] = {
-        Role.SCORE: batch.score,
-        Role.DECISION: batch.decision,
-        Role.VALUE: batch.value,
-        Role.DURATION: batch.duration_s,
-    }
-    return columns[f.role]
+    return _COLUMN[f.role](batch)
+
+
+_COLUMN: dict[Role, Callable[[PredictionBatch], Column | None]] = {
+    Role.SCORE: lambda batch: batch.score,
+    Role.DECISION: lambda batch: batch.decision,
+    Role.VALUE: lambda batch: batch.value,
+    Role.DURATION: lambda batch: batch.duration_s,
+}
 
 
 def _errors(batch: PredictionBatch) -> CodedColumn:
