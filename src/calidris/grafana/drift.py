@@ -1,0 +1,124 @@
+"""The panels of the dashboard "Drift": which feature changed, how far, and is it the data or the world?"""
+
+from __future__ import annotations
+
+from calidris import semconv
+from calidris.grafana import promql
+from calidris.grafana.panels import About, Panel, Query, bars, graph, number
+from calidris.grafana.places import Drift
+from calidris.grafana.view import IDENTITY_LEGEND, MODEL, VERSION, View, legend
+
+TOP = 20
+"""Features in a top list; a model may have hundreds."""
+
+_CHOSEN = f'{promql.FEATURE}=~"$feature"'
+_MEASURE = f'{promql.DRIFT_MEASURE}=~"$measure"'
+_NO_DETECTOR = "no detector yet: a model needs a baseline first"
+_NO_SCORES = "no scores for this window: they need a baseline, and export.series standard or full"
+
+
+def change(view: View) -> list[Panel]:
+    """Evidence of the whole model and of its features, and how often there was an alarm."""
+    metric = semconv.METRIC_ML_DETECTION_EVIDENCE
+    by_feature = view.figure(metric, (promql.FEATURE,), promql.differs(promql.FEATURE, ""), _CHOSEN)
+    model = view.figure(metric, (promql.DETECTION_KIND,), promql.equals(promql.FEATURE, ""))
+    raised = promql.increase(semconv.METRIC_ML_DETECTION_ALARMS, "$__range", MODEL, VERSION)
+    return [
+        graph(
+            About(
+                Drift.EVIDENCE,
+                "Evidence by feature",
+                f"The {TOP} features with most evidence of a change, as a share of what the false-alarm budget asks "
+                "for. The model's alarm is raised by all of them together.",
+                "none",
+                width=24,
+                height=10,
+                empty=_NO_DETECTOR,
+            ),
+            [Query(f"topk({TOP}, {by_feature})", legend(promql.FEATURE))],
+            line=1,
+        ),
+        graph(
+            About(
+                Drift.MODEL,
+                "Evidence of the model",
+                "Evidence of all features together; 1 raises the alarm.",
+                "none",
+                width=18,
+                empty=_NO_DETECTOR,
+            ),
+            [Query(model, legend(promql.DETECTION_KIND))],
+            line=1,
+        ),
+        number(
+            About(
+                Drift.RAISED,
+                "Alarms in this time range",
+                "Alarms raised by the chosen models, cleared ones too.",
+                "none",
+                width=6,
+                empty=_NO_DETECTOR,
+            ),
+            # Whole numbers: increase() extrapolates to the edges of the range.
+            Query(f"round({promql.by('sum', (), raised)})", "raised"),
+        ),
+    ]
+
+
+def scores(view: View) -> list[Panel]:
+    """Effect sizes: to look at, with no threshold, because a distance alone says nothing about chance."""
+    metric = semconv.METRIC_ML_DRIFT_SCORE
+    figure = view.figure(metric, (promql.FEATURE,), _MEASURE, _CHOSEN)
+    return [
+        bars(
+            About(
+                Drift.TOP,
+                f"Largest distances from the baseline: {TOP}",
+                "Distance of the newest window from the baseline in the measure chosen above. An effect size, not an "
+                "alarm: there is no threshold that is right for every feature and window.",
+                "none",
+                height=12,
+                empty=_NO_SCORES,
+            ),
+            Query(f"topk({TOP}, {figure})", legend(promql.FEATURE)),
+        ),
+        graph(
+            About(
+                Drift.SCORES,
+                "Distance from the baseline by feature",
+                "The measure chosen above over time. Compare a feature with its own past, not with another feature.",
+                "none",
+                height=12,
+                empty=_NO_SCORES,
+            ),
+            [Query(figure, legend(promql.FEATURE))],
+        ),
+    ]
+
+
+def data(view: View) -> list[Panel]:
+    """Whether the data broke rather than the world changed, and how many rows speak."""
+    kept = (promql.FEATURE, promql.QUALITY_KIND)
+    return [
+        graph(
+            About(
+                Drift.QUALITY,
+                "Data quality by feature",
+                "Share of rows whose value was missing, unseen in the baseline, out of its range or of another type. A "
+                "step here at the time of the drift means a broken pipeline more often than a changed world.",
+                "percentunit",
+                empty="no faults are exported for this window",
+            ),
+            [Query(view.figure(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept, _CHOSEN), legend(*kept))],
+        ),
+        graph(
+            About(
+                Drift.ROWS,
+                "Rows in the window",
+                "Rows that the figures of this page speak of. Distances grow when rows get few although nothing "
+                "changed; windows with too few rows are not scored.",
+                "none",
+            ),
+            [Query(view.figure(semconv.METRIC_ML_WINDOW_ROWS), IDENTITY_LEGEND)],
+        ),
+    ]

@@ -1,0 +1,76 @@
+"""Fixed places: uids and panel ids that alerts, links and people's bookmarks point at. Never reuse a number."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+DATASOURCE_UID: Final = "calidris-prometheus"
+"""Alert rules need a literal uid: Grafana resolves no variable there."""
+
+DATASOURCE_URL: Final = "http://localhost:9090"
+FOLDER: Final = "Calidris"
+FOLDER_UID: Final = "calidris"
+DASHBOARDS_PATH: Final = "/var/lib/grafana/dashboards/calidris"
+"""Where ``dashboards/`` is mounted in the Grafana container."""
+
+SCRAPE_INTERVAL: Final = "15s"
+SCRAPE_JOB: Final = "calidris"
+"""``job_name`` of the receivers in Prometheus; only the alert on a receiver that does not answer needs it."""
+
+RUNBOOK: Final = "docs/grafana.md"
+"""Where the anchors of ``runbook_url`` are."""
+
+OVERVIEW_UID: Final = "calidris-overview"
+DRIFT_UID: Final = "calidris-drift"
+
+
+class Overview(IntEnum):
+    """Panels of the dashboard "Model overview"."""
+
+    ALARMS = 1
+    LATCHED = 2
+    EVIDENCE = 3
+    STATUS = 4
+    ROWS = 5
+    LATENCY = 6
+    ERRORS = 7
+    OBJECTIVES = 8
+    CALIBRATION = 9
+    CALIBRATION_OTHER = 10
+    PERFORMANCE = 11
+    COVERAGE = 12
+    QUALITY = 13
+    REQUESTS = 14
+    LOSSES = 15
+    BYTES = 16
+    CHECKPOINT = 17
+    SERIES = 18
+
+
+class Drift(IntEnum):
+    """Panels of the dashboard "Drift"."""
+
+    EVIDENCE = 1
+    TOP = 2
+    SCORES = 3
+    QUALITY = 4
+    ROWS = 5
+    RAISED = 6
+    MODEL = 7
+
+
+class Place(NamedTuple):
+    """A panel of a dashboard."""
+
+    dashboard_uid: str
+    panel_id: int
+
+
+def place(panel: Overview | Drift) -> Place:
+    """Where a panel is.
+
+    >>> place(Drift.TOP)
+    Place(dashboard_uid='calidris-drift', panel_id=2)
+    """
+    return Place(OVERVIEW_UID if isinstance(panel, Overview) else DRIFT_UID, int(panel))
