@@ -94,7 +94,7 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
         *("id", "tenant", "name", "version", "kind", "window", "latched", "raised_ns", "since_ns", "windows", "n"),
         *("evidence", "features", "baseline", "budget", "trace_ids"),
     ]
-    assert new["features"][0] == {"name": "income", "direction": "lower", "evidence": 1.18}
+    assert new["features"][0] == {"name": "income", "direction": "mean down", "evidence": 1.18}
 
 
 def test_unknown_model_is_404_and_names_the_known_ones(url: str) -> None:

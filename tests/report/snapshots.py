@@ -11,10 +11,21 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, Ints, ModelKey, NumberColumn, PredictionBatch
 from calidris.engine.snapshot import Alarm, ModelSnapshot, NamedFeature, Snapshot, WindowPoint, WindowState
-from calidris.metrics import BASELINE_WINDOW, Reading, Status, drift_readings, reading
-from calidris.metrics.intervals import wilson
+from calidris.metrics import (
+    BASELINE_WINDOW,
+    Reading,
+    Status,
+    calibration_readings,
+    coverage_reading,
+    drift_readings,
+    error_reading,
+    latency_readings,
+    performance_readings,
+    quality_readings,
+    reading,
+    rows_reading,
+)
 from calidris.state import CountsState, Field, Kind, Role, ScoresState, Spec
-from calidris.state.fields import SPECIALS
 
 HOUR_NS = 3_600_000_000_000
 NOW_NS = 1_795_266_000_000_000_000  # 2026-11-21 13:00 UTC
@@ -155,7 +166,7 @@ def alarm(key: ModelKey = CREDIT, number: int = 2) -> Alarm:
         windows=4,
         n=23_310,
         evidence=1.21,
-        features=(NamedFeature("income", "lower", 1.18), NamedFeature("utilisation", "more missing", 0.47)),
+        features=(NamedFeature("income", "mean down", 1.18), NamedFeature("utilisation", "missing more", 0.47)),
         baseline=BASELINE_ID,
         budget="1 per year",
         trace_ids=("4bf92f3577b34da6a3ce929d0e0e4736", "8a3c60f7d188f8fa79d48a391a778fa6"),
@@ -222,90 +233,18 @@ def _sigmoid(x: Floats) -> Floats:
 
 
 def _readings(s: Spec, found: Rows, baseline: Rows | None, window: str) -> Iterator[Reading]:
-    n = found.counts.count
-    yield reading(semconv.METRIC_ML_WINDOW_ROWS, n, n, window=window)
+    yield rows_reading(found.counts, window)
     if baseline is not None:
         measures = ("psi_debiased", "psi", "js", "ks", "wasserstein")
         yield from drift_readings(
             s, baseline.counts, found.counts, window=window, baseline_id=BASELINE_ID, measures=measures
         )
-        yield from _quality(s, found, window)
-    yield from _labelled(found, window)
-    yield from _latency(found, window)
-
-
-def _labelled(found: Rows, window: str) -> Iterator[Reading]:
-    known = found.label >= 0
-    p, y, n = found.score[known], found.label[known], int(known.sum())
-    lower, upper = wilson(n, len(known))
-    maturity = {semconv.ML_LABEL_MATURITY: semconv.ML_LABEL_MATURITY_COMPLETE}
-    yield reading(semconv.METRIC_ML_LABEL_COVERAGE, n / len(known), len(known), window=window, lower=lower, upper=upper)
-    losses = {"brier": (y - p) ** 2, "log_loss": -np.log(np.where(y == 1, p, 1 - p))}
-    for name, loss in losses.items():
-        yield _mean(
-            semconv.METRIC_ML_CALIBRATION_SCORE, loss, window, {semconv.ML_CALIBRATION_MEASURE: name, **maturity}
-        )
-    bin_of = (p * 10).astype(int)
-    gaps = [abs(float((p - y)[bin_of == b].sum())) for b in range(10)]
-    pairs = {semconv.ML_CALIBRATION_MEASURE: "ece", **maturity}
-    yield reading(semconv.METRIC_ML_CALIBRATION_SCORE, sum(gaps) / max(n, 1), n, window=window, attributes=pairs)
-    source = {semconv.ML_PERFORMANCE_SOURCE: semconv.ML_PERFORMANCE_SOURCE_LABELS, **maturity}
-    right = ((p >= 0.5) == (y == 1)).astype(float)
-    yield _mean(
-        semconv.METRIC_ML_PERFORMANCE_SCORE, right, window, {semconv.ML_PERFORMANCE_MEASURE: "accuracy", **source}
-    )
-    for name, mask in (("precision", p >= 0.5), ("recall", y == 1)):
-        values = ((y == 1) if name == "precision" else (p >= 0.5))[mask].astype(float)
-        yield _mean(
-            semconv.METRIC_ML_PERFORMANCE_SCORE, values, window, {semconv.ML_PERFORMANCE_MEASURE: name, **source}
-        )
-
-
-def _mean(metric: semconv.Metric, values: Floats, window: str, attributes: dict[str, str]) -> Reading:
-    n = len(values)
-    if n < 30:
-        return reading(metric, math.nan, n, window=window, attributes=attributes, status=Status.TOO_FEW)
-    half = 1.96 * float(values.std()) / math.sqrt(n)
-    mean = float(values.mean())
-    return reading(metric, mean, n, window=window, attributes=attributes, lower=mean - half, upper=mean + half)
-
-
-def _quality(s: Spec, found: Rows, window: str) -> Iterator[Reading]:
-    kinds = {"missing": ("missing",), "unseen": ("other",), "out_of_range": ("low", "high")}
-    for i, f in enumerate(s.fields):
-        if f.role is not Role.FEATURE:
-            continue
-        cells = found.counts.field(i)
-        for kind, names in kinds.items():
-            count = sum(int(cells[f.ordered + SPECIALS.index(name)]) for name in names)
-            n = int(cells.sum())
-            lower, upper = wilson(count, n)
-            pairs = {semconv.ML_FEATURE_NAME: f.name, semconv.ML_DATA_QUALITY_KIND: kind}
-            yield reading(
-                semconv.METRIC_ML_DATA_QUALITY_RATIO,
-                count / n,
-                n,
-                window=window,
-                attributes=pairs,
-                lower=lower,
-                upper=upper,
-            )
-
-
-def _latency(found: Rows, window: str) -> Iterator[Reading]:
-    duration = found.batch.duration_s
-    assert duration is not None and found.batch.error is not None
-    for quantile in ("0.5", "0.9", "0.99"):
-        yield reading(
-            semconv.METRIC_ML_LATENCY_DURATION,
-            float(np.quantile(duration.values, float(quantile))),
-            len(duration),
-            window=window,
-            attributes={semconv.ML_LATENCY_QUANTILE: quantile},
-        )
-    failed, n = int(found.batch.error.valid.sum()), len(duration)
-    lower, upper = wilson(failed, n)
-    yield reading(semconv.METRIC_ML_ERROR_RATIO, failed / n, n, window=window, lower=lower, upper=upper)
+    yield from quality_readings(s, found.counts, window)
+    yield from calibration_readings(s, found.scores, window, semconv.ML_LABEL_MATURITY_COMPLETE)
+    yield from performance_readings(s, found.scores, window, semconv.ML_LABEL_MATURITY_COMPLETE)
+    yield coverage_reading(found.scores.count, found.counts.count, window)
+    yield from latency_readings(s, found.counts, window)
+    yield error_reading(s, found.counts, window)
 
 
 def _evidence(alarmed: bool) -> Iterator[Reading]:

@@ -30,7 +30,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
 
     [{"id": 2, "tenant": "default", "name": "credit", "version": "7", "kind": "drift", "window": "1h", "latched": true,
       "raised_ns": 0, "since_ns": 0, "windows": 4, "n": 23310, "evidence": 1.21,
-      "features": [{"name": "income", "direction": "lower", "evidence": 1.18}],
+      "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"]}]
 """
 

@@ -1,0 +1,276 @@
+"""What the report says of one model version: plain values for the template, in the order in which people ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from calidris import semconv
+from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
+from calidris.metrics import BASELINE_WINDOW, Reading, Status, reliability
+from calidris.metrics.calibration import ReliabilityBin
+from calidris.report import charts, tables, words
+from calidris.report.tables import Cell, Table
+from calidris.state import ScoresState
+
+HISTOGRAMS = 6
+"""Features whose histograms are drawn."""
+
+ENOUGH_LABELS = 500
+"""Labelled rows from which on a reliability diagram is worth drawing when a longer window would have more."""
+
+_CALIBRATION = (semconv.METRIC_ML_CALIBRATION_SCORE,)
+_PERFORMANCE = (semconv.METRIC_ML_PERFORMANCE_SCORE,)
+_SPEED = (semconv.METRIC_ML_LATENCY_DURATION, semconv.METRIC_ML_ERROR_RATIO)
+_LABELS = (semconv.METRIC_ML_WINDOW_ROWS, semconv.METRIC_ML_LABEL_COVERAGE)
+_NAMES = {
+    semconv.METRIC_ML_ERROR_RATIO: "Calls that failed",
+    semconv.METRIC_ML_WINDOW_ROWS: "Rows",
+    semconv.METRIC_ML_LABEL_COVERAGE: "Rows whose label is known",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmView:
+    """One alarm in words."""
+
+    alarm: Alarm
+    latched: bool
+    headline: str
+    facts: tuple[tuple[str, str], ...]
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawing with its caption."""
+
+    caption: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """Everything the page shows of one model version."""
+
+    anchor: str
+    name: str
+    version: str
+    mood: str
+    title: str
+    detail: str
+    facts: tuple[tuple[str, str], ...]
+    tiles: tuple[tuple[str, Cell], ...]
+    alarms: tuple[AlarmView, ...]
+    evidence: tuple[Picture, ...]
+    drift: tuple[Table, ...]
+    histograms: tuple[Picture, ...]
+    calibration: Table | None
+    reliability: Picture | None
+    reliability_missing: str
+    performance: Table | None
+    quality: Table | None
+    speed: Table | None
+    labels: Table | None
+    objectives: Table | None
+
+
+def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelView:
+    """The view of one model version of a snapshot."""
+    alarms = tuple(_alarm(a, snapshot) for a in reversed(snapshot.alarms) if a.model == model.key)
+    windows = _windows(model, alarms)
+    picture, missing = _reliability(model, windows)
+    mood, title = _headline(model, alarms)
+    drift = tuple(t for w in windows if (t := tables.drift(model, w)) is not None)
+    return ModelView(
+        anchor=anchor,
+        name=words.model(model.key),
+        version=model.key.version,
+        mood=mood,
+        title=title,
+        detail=model.status_detail,
+        facts=_facts(model),
+        tiles=_tiles(model, windows),
+        alarms=alarms,
+        evidence=_evidence(model),
+        drift=drift,
+        histograms=_histograms(model, windows[0]) if windows else (),
+        calibration=tables.by_window(model, _CALIBRATION, "Calibration of the scores on labelled rows", "Measure", {}),
+        reliability=picture,
+        reliability_missing=missing,
+        performance=tables.by_window(model, _PERFORMANCE, "Performance on labelled rows", "Measure", {}),
+        quality=tables.quality(model, windows[0]) if windows else None,
+        speed=tables.by_window(model, _SPEED, "Duration and failure of the calls", "Figure", _NAMES),
+        labels=tables.by_window(model, _LABELS, "Rows, and how many of them have a label by now", "Figure", _NAMES),
+        objectives=_objectives(model),
+    )
+
+
+def _headline(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> tuple[str, str]:
+    """Mood (the colour) and the status in words."""
+    latched = [a for a in alarms if a.latched]
+    if latched:
+        return "bad", latched[0].headline
+    return ("good" if model.status is Status.OK else "unsure"), words.STATUS_TITLE[model.status]
+
+
+def _facts(model: ModelSnapshot) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Task", model.task),
+        ("Rows", f"{model.rows:,}"),
+        ("Labels", f"{model.labels:,}"),
+        ("Newest prediction", words.moment(model.last_event_ns)),
+        ("Baseline", model.baseline or "none"),
+        ("Owner", model.owner or "nobody named"),
+        ("Tier", model.tier or "not set"),
+    )
+
+
+def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
+    names = [words.field(f.name) for f in alarm.features]
+    what = names[0] if names else alarm.kind
+    others = f" and {words.plural(len(names) - 1, 'more feature')}" if len(names) > 1 else ""
+    lasted = words.how_long(max(alarm.raised_ns - alarm.since_ns, 0))
+    facts = (
+        ("Changing since", words.moment(alarm.since_ns)),
+        ("Alarm raised", f"{words.moment(alarm.raised_ns)}, after {lasted}: {alarm.windows} windows of {alarm.window}"),
+        ("Rows behind it", f"{alarm.n:,}"),
+        ("How sure", f"evidence {words.evidence(alarm.evidence)}, where 1 is enough for an alarm (logarithmic scale)"),
+        ("False-alarm budget", f"{alarm.budget}: without a change, no more alarms than this are to be expected"),
+        ("Compared with", f"baseline {alarm.baseline}"),
+    )
+    changes = tuple(
+        f"{words.field(f.name)}: {words.direction(f.direction)} (own evidence {words.evidence(f.evidence)})"
+        for f in alarm.features
+    )
+    headline = f"{what}{others} changed" if names else f"A change in {alarm.kind}"
+    return AlarmView(alarm, alarm.id in snapshot.latched, headline, facts, changes)
+
+
+def _windows(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> list[str]:
+    """Windows with drift figures, the most telling first: of the latched alarm, then with most evidence, then longest."""
+    drifting = {r.window for r in model.readings if r.metric is semconv.METRIC_ML_DRIFT_SCORE} - {BASELINE_WINDOW}
+    drifting = drifting or {w.window for w in model.windows}
+    latched = [a.alarm.window for a in alarms if a.latched]
+
+    def telling(window: str) -> tuple[bool, float, float]:
+        return window not in latched[:1], -_model_evidence(model, window), -words.window_order(window)
+
+    return sorted(drifting, key=telling)
+
+
+def _model_evidence(model: ModelSnapshot, window: str) -> float:
+    found = [r.value for r in _whole(model, semconv.METRIC_ML_DETECTION_EVIDENCE) if r.window == window]
+    return max((value for value in found if value is not None), default=-1.0)
+
+
+def _whole(model: ModelSnapshot, metric: semconv.Metric) -> list[Reading]:
+    return [r for r in model.readings if r.metric is metric and semconv.ML_FEATURE_NAME not in dict(r.attributes)]
+
+
+def _tiles(model: ModelSnapshot, windows: list[str]) -> tuple[tuple[str, Cell], ...]:
+    """A few figures at the top, each of the longest window that has it, with the baseline's below."""
+    evidence = _pick(model, semconv.METRIC_ML_DETECTION_EVIDENCE, {}, windows[:1])
+    out = [("Evidence of a change", tables.cell(evidence))] if evidence else []
+    wanted: tuple[tuple[str, semconv.Metric, dict[str, str]], ...] = (
+        ("Brier score", semconv.METRIC_ML_CALIBRATION_SCORE, {semconv.ML_CALIBRATION_MEASURE: "brier"}),
+        ("Accuracy", semconv.METRIC_ML_PERFORMANCE_SCORE, {semconv.ML_PERFORMANCE_MEASURE: "accuracy"}),
+        ("99 % of calls within", semconv.METRIC_ML_LATENCY_DURATION, {semconv.ML_LATENCY_QUANTILE: "0.99"}),
+        ("Calls that failed", semconv.METRIC_ML_ERROR_RATIO, {}),
+        ("Labels known", semconv.METRIC_ML_LABEL_COVERAGE, {}),
+    )
+    for title, metric, attributes in wanted:
+        found = _pick(model, metric, attributes, windows)
+        if found is not None:
+            base = _pick(model, metric, attributes, [BASELINE_WINDOW], strict=True)
+            out.append((f"{title}, {found.window}", _with_baseline(tables.cell(found), base)))
+    return tuple(out)
+
+
+def _pick(
+    model: ModelSnapshot,
+    metric: semconv.Metric,
+    attributes: dict[str, str],
+    windows: list[str],
+    *,
+    strict: bool = False,
+) -> Reading | None:
+    """The reading of the first of the windows that knows it; else (unless strict) any that tells why not."""
+    found = [r for r in _whole(model, metric) if attributes.items() <= dict(r.attributes).items()]
+    for window in windows:
+        for r in found:
+            if r.window == window and r.value is not None:
+                return r
+    rest = [r for r in found if r.window != BASELINE_WINDOW]
+    return None if strict or not rest else max(rest, key=lambda r: (r.value is not None, words.window_order(r.window)))
+
+
+def _with_baseline(cell: Cell, baseline: Reading | None) -> Cell:
+    if baseline is None or baseline.value is None:
+        return cell
+    said = f"baseline {words.figure(baseline.metric, baseline.value)}"
+    return Cell(cell.text, (said, *cell.notes), cell.known, cell.bar)
+
+
+def _evidence(model: ModelSnapshot) -> tuple[Picture, ...]:
+    lengths = sorted({p.window for p in model.history}, key=words.window_order, reverse=True)
+    by_length = {w: [p for p in model.history if p.window == w] for w in lengths}
+    return tuple(
+        Picture(f"{w} windows", charts.evidence(w, points))
+        for w, points in by_length.items()
+        if any(p.evidence is not None for p in points)
+    )
+
+
+def _histograms(model: ModelSnapshot, window: str) -> tuple[Picture, ...]:
+    """The features with most evidence, baseline beside window; none where the two have other bins."""
+    state, base = _state(model, window), model.baseline_counts
+    if state is None or base is None or base.spec.hash != state.counts.spec.hash:
+        return ()
+    names = tables.drift_order(model, window)[:HISTOGRAMS]
+    index = {f.name: i for i, f in enumerate(base.spec.fields)}
+    out = []
+    for name in (n for n in names if n in index):
+        i = index[name]
+        cells = charts.bars(base.spec.fields[i], base.field(i), state.counts.field(i))
+        drawn = charts.histogram(f"Histogram of {words.field(name)}", cells, state.counts.count, base.count)
+        out.append(Picture(f"{words.field(name)}, n = {state.counts.count:,} and {base.count:,}", drawn))
+    return tuple(out)
+
+
+def _state(model: ModelSnapshot, window: str) -> WindowState | None:
+    return next((w for w in model.windows if w.window == window), None)
+
+
+def _reliability(model: ModelSnapshot, windows: list[str]) -> tuple[Picture | None, str]:
+    """The diagram of the most telling window with enough labels, else of the one with most; or why there is none."""
+    by_telling = sorted(model.windows, key=lambda w: windows.index(w.window) if w.window in windows else len(windows))
+    enough = (w for w in by_telling if w.scores.count >= ENOUGH_LABELS)
+    most = next(enough, max(model.windows, key=lambda w: w.scores.count, default=None))
+    if most is None or most.scores.count == 0:
+        return None, "Not known because no labelled rows with a score have come yet."
+    now, then = _tenths(most.scores), _tenths(model.baseline_scores) if model.baseline_scores else ()
+    caption = f"{most.window} window, {words.rows(most.scores.count)} labelled rows"
+    return Picture(caption, charts.reliability(now, then)), ""
+
+
+def _tenths(scores: ScoresState) -> tuple[ReliabilityBin, ...]:
+    return reliability(scores.bins(), scores.spec)
+
+
+def _objectives(model: ModelSnapshot) -> Table | None:
+    """Events of each service level objective since the state began."""
+    names = sorted({name for name, _ in model.slo_events})
+    if not names:
+        return None
+    rows = []
+    for name in names:
+        good, bad = (model.slo_events.get((name, outcome), 0) for outcome in ("good", "bad"))
+        met = (
+            Cell(words.share(good / (good + bad)), (words.rows(good + bad),))
+            if good + bad
+            else Cell("no events yet", known=False)
+        )
+        rows.append(tables.Row(name, (met, Cell(f"{bad:,}"))))
+    return Table("Service level objectives, since the state began", ("Objective", "Met by", "Missed by"), tuple(rows))

@@ -1,0 +1,198 @@
+"""Tables: readings as rows and columns. A cell without a value says why it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from calidris import semconv
+from calidris.engine.snapshot import ModelSnapshot
+from calidris.metrics import Reading, Status, drift_table
+from calidris.metrics.distances import MEASURES as DRIFT_MEASURES
+from calidris.report import words
+from calidris.semconv import Metric
+
+TOP_ROWS = 25
+"""Rows of a table by feature that show at once; the others are one click away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure: the value, and below it in small what it rests on."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+    known: bool = True
+    bar: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A heading and its figures."""
+
+    heading: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that can be read aloud: the caption says what it shows; ``rest`` are the less interesting rows."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[Row, ...]
+    rest: tuple[Row, ...] = ()
+
+
+def cell(reading: Reading | None, *, expected: float | None = None, n: bool = True) -> Cell:
+    """A reading as a cell; ``expected`` is what it would be by chance, ``n`` is false where a column tells it."""
+    if reading is None:
+        return Cell("not measured", known=False)
+    count = (words.rows(reading.n),) if n else ()
+    if reading.value is None:
+        return Cell(words.because(reading), count, known=False)
+    notes = [*_interval(reading), *count]
+    if expected:
+        notes.append(f"by chance {words.number(expected)}")
+    if reading.status is not Status.OK:
+        notes.append(words.STATUS_MEANING[reading.status])
+    return Cell(words.figure(reading.metric, reading.value), tuple(notes))
+
+
+def by_window(
+    model: ModelSnapshot, metrics: Sequence[Metric], caption: str, heading: str, names: Mapping[Metric, str]
+) -> Table | None:
+    """Figures of a whole model: one row a figure, one column a window, the baseline's first. None without any."""
+    found: dict[str, dict[str, Reading]] = {}
+    for r in model.readings:
+        if r.metric in metrics and semconv.ML_FEATURE_NAME not in dict(r.attributes):
+            found.setdefault(_title(r, names), {})[r.window] = r
+    windows = sorted({w for row in found.values() for w in row}, key=words.window_order)
+    rows = tuple(Row(title, tuple(cell(row.get(w)) for w in windows)) for title, row in found.items())
+    return Table(caption, (heading, *map(words.window, windows)), rows) if rows else None
+
+
+def drift(model: ModelSnapshot, window: str) -> Table | None:
+    """Drift of each feature in one window, most evidence first; beside each measure what chance alone would give."""
+    found = by_feature(model, semconv.METRIC_ML_DRIFT_SCORE, semconv.ML_DRIFT_MEASURE, window)
+    evidence = feature_evidence(model, window)
+    if not found:
+        return None
+    measures = [m for m in DRIFT_MEASURES if any(m in row for row in found.values())]
+    chance = _by_chance(model, window, measures)
+    names = drift_order(model, window)
+    rows = [
+        Row(
+            words.field(name),
+            (
+                _evidence(evidence.get(name)),
+                *(cell(found[name].get(m), expected=chance.get((name, m)), n=False) for m in measures),
+                Cell(f"{max(r.n for r in found[name].values()):,}"),
+            ),
+        )
+        for name in names
+    ]
+    head = ("Feature", "Evidence", *map(words.measure, measures), "Rows (n)")
+    caption = f"Distance of the newest {window} window from the baseline, feature by feature"
+    return Table(caption, head, tuple(rows[:TOP_ROWS]), tuple(rows[TOP_ROWS:]))
+
+
+def drift_order(model: ModelSnapshot, window: str) -> list[str]:
+    """Features of one window, those with most evidence first, then those that moved furthest."""
+    found = by_feature(model, semconv.METRIC_ML_DRIFT_SCORE, semconv.ML_DRIFT_MEASURE, window)
+    evidence = feature_evidence(model, window)
+    return sorted(found, key=lambda name: (-evidence.get(name, -1.0), -_first(found[name]), name))
+
+
+def quality(model: ModelSnapshot, window: str) -> Table | None:
+    """Faults of each feature in one window, the worst first; features without any fault come last."""
+    found = by_feature(model, semconv.METRIC_ML_DATA_QUALITY_RATIO, semconv.ML_DATA_QUALITY_KIND, window)
+    if not found:
+        return None
+    kinds = list(dict.fromkeys(kind for row in found.values() for kind in row))
+    worst = {name: max((r.value or 0.0) for r in row.values()) for name, row in found.items()}
+    names = sorted(found, key=lambda name: (-worst[name], name))
+    rows = {name: Row(words.field(name), tuple(_fault(found[name].get(kind)) for kind in kinds)) for name in names}
+    caption = f"Share of rows with a fault in the newest {window} window"
+    shown = [name for name in names if worst[name] > 0][:TOP_ROWS]
+    rest = tuple(rows[name] for name in names if name not in shown)
+    return Table(caption, ("Feature", *map(words.measure, kinds)), tuple(rows[name] for name in shown), rest)
+
+
+def by_feature(model: ModelSnapshot, metric: Metric, dimension: str, window: str) -> dict[str, dict[str, Reading]]:
+    """Readings of a metric in one window: feature to (value of the dimension to reading)."""
+    found: dict[str, dict[str, Reading]] = {}
+    for r in model.readings:
+        attributes = dict(r.attributes)
+        if r.metric is metric and r.window == window and semconv.ML_FEATURE_NAME in attributes:
+            found.setdefault(attributes[semconv.ML_FEATURE_NAME], {})[attributes.get(dimension, "")] = r
+    return found
+
+
+def feature_evidence(model: ModelSnapshot, window: str) -> dict[str, float]:
+    """Evidence of each feature in one window; the largest where several kinds are watched."""
+    found = by_feature(model, semconv.METRIC_ML_DETECTION_EVIDENCE, semconv.ML_DETECTION_KIND, window)
+    known = {name: [r.value for r in row.values() if r.value is not None] for name, row in found.items()}
+    return {name: max(values) for name, values in known.items() if values}
+
+
+def _title(reading: Reading, names: Mapping[Metric, str]) -> str:
+    """The name of a figure: its measure, then whatever else tells it apart (a slice, a source)."""
+    parts = [names[reading.metric]] if reading.metric in names else []
+    for name, value in reading.attributes:
+        if name in (semconv.ML_LABEL_MATURITY, semconv.ML_DETECTION_KIND):
+            continue
+        if name == semconv.ML_PERFORMANCE_SOURCE:
+            parts += ["estimated without labels"] if value == semconv.ML_PERFORMANCE_SOURCE_ESTIMATE else []
+        elif name == semconv.ML_LATENCY_QUANTILE:
+            parts.append(_quantile(value))
+        else:
+            parts.append(words.measure(value) if name.endswith((".measure", ".kind")) else f"{name} = {value}")
+    return ", ".join(parts) or words.measure(reading.metric.name)
+
+
+def _quantile(level: str) -> str:
+    try:
+        return "Half of calls within" if float(level) == 0.5 else f"{float(level) * 100:g} % of calls within"
+    except ValueError:
+        return level
+
+
+def _interval(reading: Reading) -> list[str]:
+    if reading.lower is None and reading.upper is None:
+        return []
+    low = "?" if reading.lower is None else words.figure(reading.metric, reading.lower)
+    high = "?" if reading.upper is None else words.figure(reading.metric, reading.upper)
+    if reading.upper is None:
+        return [f"at least {low}"]
+    return [f"{low} to {high}"] if reading.lower is not None else [f"at most {high}"]
+
+
+def _evidence(value: float | None) -> Cell:
+    if value is None:
+        return Cell("not scored", known=False)
+    return Cell(words.evidence(value), bar=max(0.0, min(value, 1.0)))
+
+
+def _fault(reading: Reading | None) -> Cell:
+    """A kind of fault that a feature cannot have is not a fault that was not measured."""
+    return Cell("cannot occur", known=False) if reading is None else cell(reading)
+
+
+def _first(row: Mapping[str, Reading]) -> float:
+    return next((r.value for r in row.values() if r.value is not None), -1.0)
+
+
+def _by_chance(model: ModelSnapshot, window: str, measures: Iterable[str]) -> dict[tuple[str, str], float]:
+    """What each measure would read on average if nothing had changed; empty where baseline and window do not compare."""
+    state = next((w for w in model.windows if w.window == window), None)
+    base = model.baseline_counts
+    if state is None or base is None or base.spec.hash != state.counts.spec.hash:
+        return {}
+    table = drift_table(base.spec, base, state.counts, tuple(measures))
+    return {
+        (name, m): float(values[i])
+        for m, values in table.expected.items()
+        for i, name in enumerate(table.names)
+        if abs(values[i]) < float("inf")
+    }

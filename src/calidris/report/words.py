@@ -1,0 +1,222 @@
+"""Words and numbers as people read them. Whatever is not known says why; nothing is ever blank."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+
+from calidris import semconv
+from calidris.batch import DEFAULT_TENANT, ModelKey
+from calidris.config.units import parse_duration_s
+from calidris.metrics import BASELINE_WINDOW, Reading, Status
+from calidris.semconv import Metric
+
+STATUS_MEANING = {
+    Status.OK: "measured as shown",
+    Status.PARTIAL: "the window is not full yet, so the figure may still move",
+    Status.TOO_FEW: "there are too few rows to say",
+    Status.UNDEFINED: "the rows do not define it, for example because all labels are of one class",
+    Status.NO_BASELINE: "there is no baseline to compare with",
+    Status.LEARNING: "what is normal is still being learned from live traffic; nothing alarms before",
+    Status.PROVISIONAL: "compared with a baseline that was learned from live traffic and confirmed by nobody",
+    Status.MIXED_BASELINE: "the baseline changed inside the window, so the figure mixes two comparisons",
+    Status.SUPPRESSED: "withheld for privacy",
+    Status.STALE: "no new rows have come since",
+}
+STATUS_TITLE = {
+    Status.OK: "No change found",
+    Status.PARTIAL: "Just started",
+    Status.TOO_FEW: "Too little traffic to judge",
+    Status.UNDEFINED: "Cannot be judged",
+    Status.NO_BASELINE: "Watched without a baseline",
+    Status.LEARNING: "Learning what is normal",
+    Status.PROVISIONAL: "Watched against a provisional baseline",
+    Status.MIXED_BASELINE: "The baseline has just changed",
+    Status.SUPPRESSED: "Withheld for privacy",
+    Status.STALE: "No new traffic",
+}
+MEASURES = {
+    "psi": "PSI",
+    "psi_debiased": "PSI, noise removed",
+    "kl": "KL divergence",
+    "js": "Jensen–Shannon",
+    "hellinger": "Hellinger",
+    "total_variation": "Total variation",
+    "chi2": "χ²",
+    "ks": "KS",
+    "wasserstein": "Wasserstein",
+    "brier": "Brier score",
+    "log_loss": "Log loss",
+    "ece": "ECE",
+    "ece_debiased": "ECE, noise removed",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "missing": "Missing",
+    "unseen": "Not in the baseline",
+    "out_of_range": "Outside the baseline's range",
+    "type_violation": "Wrong type",
+}
+_FIELDS = {
+    semconv.ML_PREDICTION_SCORE: "score",
+    semconv.ML_PREDICTION_CLASS: "decision",
+    semconv.ML_PREDICTION_VALUE: "predicted value",
+}
+_DIRECTIONS = {
+    "mean up": "values went up",
+    "mean down": "values went down",
+    "spread wider": "values spread wider",
+    "spread narrower": "values spread less",
+    "missing more": "more values are missing",
+    "missing less": "fewer values are missing",
+    "unknown values more": "more values that the baseline does not have",
+    "below the range": "more values below the baseline's range",
+    "above the range": "more values above the baseline's range",
+    "shape": "the distribution has another shape",
+}
+_SHARES = frozenset(
+    {semconv.METRIC_ML_DATA_QUALITY_RATIO, semconv.METRIC_ML_ERROR_RATIO, semconv.METRIC_ML_LABEL_COVERAGE}
+)
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart; what would read as 0 but is not says so.
+
+    >>> [number(v) for v in (0, 1234567, 0.123456, 12.34, -0.0123, 0.00001, -0.00001)]
+    ['0', '1,234,567', '0.123', '12.3', '−0.0123', '<0.0001', '>−0.0001']
+    """
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return "<0.0001" if value > 0 else ">−0.0001"
+    digits = max(0, min(4, 2 - math.floor(math.log10(abs(value)))))
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def evidence(value: float) -> str:
+    """Evidence, where 1 is an alarm: two decimals say enough."""
+    return f"{value:.2f}".replace("-", "−")
+
+
+def share(value: float) -> str:
+    """A share in per cent.
+
+    >>> [share(v) for v in (0, 0.00001, 0.0123, 0.5, 1)]
+    ['0 %', '<0.01 %', '1.23 %', '50 %', '100 %']
+    """
+    if 0 < value < 1e-4:
+        return "<0.01 %"
+    return f"{value * 100:.3g} %"
+
+
+def seconds(value: float) -> str:
+    """A duration.
+
+    >>> seconds(0.0182), seconds(1.5), seconds(0.00035)
+    ('18.2 ms', '1.5 s', '350 µs')
+    """
+    scale, unit = next(((s, u) for s, u in ((1.0, "s"), (1e-3, "ms")) if value >= s), (1e-6, "µs"))
+    return f"{value / scale:.3g} {unit}"
+
+
+def figure(metric: Metric, value: float) -> str:
+    """A value in the metric's own unit."""
+    if metric is semconv.METRIC_ML_DETECTION_EVIDENCE:
+        return evidence(value)
+    if metric in _SHARES:
+        return share(value)
+    return seconds(value) if metric.unit == "s" else number(value)
+
+
+def because(reading: Reading) -> str:
+    """Why a figure is not known."""
+    if reading.status is Status.UNDEFINED and reading.metric is semconv.METRIC_ML_DRIFT_SCORE:
+        return "not known because this measure needs numbers"
+    return f"not known because {STATUS_MEANING[reading.status]}"
+
+
+def rows(n: int) -> str:
+    """The rows behind a figure.
+
+    >>> rows(5800)
+    'n = 5,800'
+    """
+    return f"n = {n:,}"
+
+
+def field(name: str) -> str:
+    """A feature by its own name, the model's other columns by a plain word."""
+    return _FIELDS.get(name, name)
+
+
+def measure(name: str) -> str:
+    """The field's name of a measure, its own where it is not known here."""
+    return MEASURES.get(name, name)
+
+
+def direction(name: str) -> str:
+    """Which way a feature went.
+
+    >>> direction("mean down"), direction("level NL less"), direction("sideways")
+    ('values went down', 'less of “NL”', 'sideways')
+    """
+    level = re.fullmatch(r"level (.*) (more|less)", name, re.DOTALL)
+    return f"{level[2]} of “{level[1]}”" if level else _DIRECTIONS.get(name, name)
+
+
+def window(name: str) -> str:
+    """A window's length as a column reads it."""
+    return "Baseline" if name == BASELINE_WINDOW else f"{name} window"
+
+
+def window_order(name: str) -> float:
+    """Baseline first, then shortest first."""
+    try:
+        return -1.0 if name == BASELINE_WINDOW else parse_duration_s(name)
+    except ValueError:
+        return math.inf
+
+
+def model(key: ModelKey) -> str:
+    """A model's name, with the tenant in front unless it is the default one."""
+    return key.name if key.tenant == DEFAULT_TENANT else f"{key.tenant}/{key.name}"
+
+
+def moment(ns: int) -> str:
+    """A point in time, UTC, to the minute.
+
+    >>> moment(1_795_266_000_000_000_000), moment(0)
+    ('2026-11-21 13:00 UTC', 'never')
+    """
+    if ns <= 0:
+        return "never"
+    try:
+        return datetime.fromtimestamp(ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return "at an impossible time"
+
+
+def how_long(ns: int) -> str:
+    """A span of time in its largest unit.
+
+    >>> how_long(90 * 60 * 10**9), how_long(30 * 10**9), how_long(4 * 3600 * 10**9)
+    ('1.5 hours', '30 seconds', '4 hours')
+    """
+    value = ns / 1e9
+    for length, unit in ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute")):
+        if value >= length:
+            return plural(value / length, unit)
+    return plural(value, "second")
+
+
+def plural(value: float, unit: str) -> str:
+    """A count with its unit.
+
+    >>> plural(1, "hour"), plural(2.5, "hour")
+    ('1 hour', '2.5 hours')
+    """
+    text = f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+    return f"{text} {unit}{'' if text == '1' else 's'}"
