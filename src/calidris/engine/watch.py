@@ -150,9 +150,8 @@ class Watcher:
     def _take(self, model: WatchedModel, window_s: float, start_ns: int, pane: Pane, number: int) -> Alarm | None:
         watch = self.windows.get(window_s)
         end_ns = start_ns + round(window_s * 1e9)
-        was_latched = watch is not None and watch.detector is not None and watch.detector.alarm
         verdict = watch.take(pane, start_ns) if watch else None
-        fired = verdict is not None and verdict.fired and not was_latched
+        fired = verdict is not None and verdict.opened
         self._remember(window_s, end_ns, pane, verdict, fired)
         if not fired or watch is None or verdict is None:
             return None
