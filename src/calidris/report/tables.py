@@ -48,7 +48,7 @@ def cell(reading: Reading | None, *, expected: float | None = None, n: bool = Tr
     """A reading as a cell; ``expected`` is what it would be by chance, ``n`` is false where a column tells it."""
     if reading is None:
         return Cell("not measured", known=False)
-    count = (words.rows(reading.n),) if n else ()
+    count = (words.rows(reading.n),) if n and reading.metric is not semconv.METRIC_ML_WINDOW_ROWS else ()
     if reading.value is None:
         return Cell(words.because(reading), count, known=False)
     notes = [*_interval(reading), *count]
