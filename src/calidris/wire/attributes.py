@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from calidris import semconv
-from calidris.wire.keys import is_ours
+from calidris.wire.keys import KEYS, is_ours
 from calidris.wire.messages import Entries
 from calidris.wire.rejections import WRONG_TYPE, Rejected, shown
 from calidris.wire.values import Raw, read_doubles, read_value
@@ -98,15 +98,17 @@ class AttributeReader:
         if kind == _TEXT:
             return self._remember(entry, (True, key, _decoded(key, body)))
         if kind == _MAP and key in _ONLY_MAPS and not self._in_map:
-            return self._read_map(key, body)
+            return self._read_map(entry, key, body)
         doubles = read_doubles(body) if kind == _ARRAY else None
         return self._parse(entry) if doubles is None else (True, key, doubles)
 
-    def _read_map(self, key: str, entries: bytes) -> _Known:
+    def _read_map(self, entry: bytes, key: str, body: bytes) -> _Known:
         if self._inside is None:
             self._inside = AttributeReader(in_map=True)
         try:
-            return True, key, self._inside.read(Entries.FromString(entries).values)
+            entries = Entries.FromString(body).values
+            # One or two entries may be a packed or coded column, which is then no map.
+            return (True, key, self._inside.read(entries)) if len(entries) > 2 else self._parse(entry)
         except DecodeError:
             raise Rejected(WRONG_TYPE, "a map that is no protobuf", key) from None
         except Rejected as fault:
@@ -118,7 +120,7 @@ class AttributeReader:
         except DecodeError:
             if not self._wants(_probable_key(entry)):
                 return _FOREIGN
-            raise Rejected(WRONG_TYPE, "no UTF-8, or no protobuf", shown(_probable_key(entry))) from None
+            raise Rejected(WRONG_TYPE, "no UTF-8, or no protobuf", _path(_probable_key(entry))) from None
         if not self._wants(parsed.key):
             return self._remember(entry, _FOREIGN)
         value = self._value(parsed)
@@ -135,7 +137,7 @@ class AttributeReader:
                 raise Rejected(WRONG_TYPE, "a map where a column belongs")
             return value
         except Rejected as fault:
-            raise fault.at(shown(parsed.key) if self._in_map else parsed.key) from None
+            raise fault.at(_path(parsed.key)) from None
 
     def _learn(self, entry: bytes, key: str, value: Raw) -> None:
         start = entry[:-8]
@@ -183,11 +185,15 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+def _path(key: str) -> str:
+    return key if key in KEYS else shown(key)
+
+
 def _decoded(key: str, text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
-        raise Rejected(WRONG_TYPE, "a string that is no UTF-8", key) from None
+        raise Rejected(WRONG_TYPE, "a string that is no UTF-8", _path(key)) from None
 
 
 def _probable_key(entry: bytes) -> str:

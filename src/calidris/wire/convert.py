@@ -158,10 +158,12 @@ def _doubles(cells: Sequence[Any]) -> Floats | None:
     """
     if not cells or type(cells[0]) is str:
         return None
-    try:
-        return np.frombuffer(struct.pack(f"{len(cells)}d", *cells))
-    except (struct.error, TypeError, OverflowError):
-        return _doubles([math.nan if cell is None else cell for cell in cells]) if None in cells else None
+    for attempt in (lambda: cells, lambda: [math.nan if cell is None else cell for cell in cells]):
+        try:
+            return np.frombuffer(struct.pack(f"{len(cells)}d", *attempt()))
+        except (struct.error, TypeError, OverflowError):
+            continue
+    return None
 
 
 def _coded(cells: Sequence[Any]) -> CodedColumn | None:
