@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from calidris import semconv
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
-from calidris.metrics import BASELINE_WINDOW, Reading, Status, reliability
+from calidris.metrics import BASELINE_WINDOW, Status, reliability
 from calidris.metrics.calibration import ReliabilityBin
-from calidris.report import charts, tables, words
+from calidris.report import charts, tables, tiles, words
 from calidris.report.tables import Cell, Table
 from calidris.state import ScoresState
 
@@ -91,7 +91,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         title=title,
         detail=model.status_detail,
         facts=_facts(model),
-        tiles=_tiles(model, windows),
+        tiles=tiles.tiles(model, windows),
         alarms=alarms,
         evidence=_evidence(model),
         drift=drift,
@@ -161,56 +161,8 @@ def _windows(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> list[str]:
 
 
 def _model_evidence(model: ModelSnapshot, window: str) -> float:
-    found = [r.value for r in _whole(model, semconv.METRIC_ML_DETECTION_EVIDENCE) if r.window == window]
+    found = [r.value for r in tiles.of_model(model, semconv.METRIC_ML_DETECTION_EVIDENCE) if r.window == window]
     return max((value for value in found if value is not None), default=-1.0)
-
-
-def _whole(model: ModelSnapshot, metric: semconv.Metric) -> list[Reading]:
-    return [r for r in model.readings if r.metric is metric and semconv.ML_FEATURE_NAME not in dict(r.attributes)]
-
-
-def _tiles(model: ModelSnapshot, windows: list[str]) -> tuple[tuple[str, Cell], ...]:
-    """A few figures at the top, each of the longest window that has it, with the baseline's below."""
-    evidence = _pick(model, semconv.METRIC_ML_DETECTION_EVIDENCE, {}, windows[:1])
-    out = [("Evidence of a change", tables.cell(evidence))] if evidence else []
-    wanted: tuple[tuple[str, semconv.Metric, dict[str, str]], ...] = (
-        ("Brier score", semconv.METRIC_ML_CALIBRATION_SCORE, {semconv.ML_CALIBRATION_MEASURE: "brier"}),
-        ("Accuracy", semconv.METRIC_ML_PERFORMANCE_SCORE, {semconv.ML_PERFORMANCE_MEASURE: "accuracy"}),
-        ("99 % of calls within", semconv.METRIC_ML_LATENCY_DURATION, {semconv.ML_LATENCY_QUANTILE: "0.99"}),
-        ("Calls that failed", semconv.METRIC_ML_ERROR_RATIO, {}),
-        ("Labels known", semconv.METRIC_ML_LABEL_COVERAGE, {}),
-    )
-    for title, metric, attributes in wanted:
-        found = _pick(model, metric, attributes, windows)
-        if found is not None:
-            base = _pick(model, metric, attributes, [BASELINE_WINDOW], strict=True)
-            out.append((f"{title}, {found.window}", _with_baseline(tables.cell(found), base)))
-    return tuple(out)
-
-
-def _pick(
-    model: ModelSnapshot,
-    metric: semconv.Metric,
-    attributes: dict[str, str],
-    windows: list[str],
-    *,
-    strict: bool = False,
-) -> Reading | None:
-    """The reading of the first of the windows that knows it; else (unless strict) any that tells why not."""
-    found = [r for r in _whole(model, metric) if attributes.items() <= dict(r.attributes).items()]
-    for window in windows:
-        for r in found:
-            if r.window == window and r.value is not None:
-                return r
-    rest = [r for r in found if r.window != BASELINE_WINDOW]
-    return None if strict or not rest else max(rest, key=lambda r: (r.value is not None, words.window_order(r.window)))
-
-
-def _with_baseline(cell: Cell, baseline: Reading | None) -> Cell:
-    if baseline is None or baseline.value is None:
-        return cell
-    said = f"baseline {words.figure(baseline.metric, baseline.value)}"
-    return Cell(cell.text, (said, *cell.notes), cell.known, cell.bar)
 
 
 def _evidence(model: ModelSnapshot) -> tuple[Picture, ...]:
