@@ -26,7 +26,7 @@ START = 1_800_000_000 * SECOND
 
 
 def rows(seed: int, n: int, start_ns: int = START, span_s: float = 1.0, shift: float = 0.0, key: ModelKey = KEY) -> PredictionBatch:
-    """n rows of two numbers and one string, spread over ``span_s`` seconds."""
+    """Draw n rows of two numbers and one string, spread over ``span_s`` seconds."""
     rng = np.random.default_rng(seed)
     age = rng.normal(40, 10, n) + shift
     score = 1 / (1 + np.exp(-(age - 40) / 10))

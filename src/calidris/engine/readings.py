@@ -164,8 +164,8 @@ def _shares(watch: WindowWatch, window: str) -> Iterator[Reading]:
     verdict = watch.last
     if verdict is None:
         return
-    shares: dict[str | None, float] = {None: verdict.evidence, **verdict.fields}
-    for name, share in shares.items():
+    whole: tuple[str | None, float] = (None, verdict.evidence)
+    for name, share in (whole, *verdict.fields.items()):
         attributes = _DRIFT if name is None else _DRIFT | {semconv.ML_FEATURE_NAME: name}
         yield reading(
             semconv.METRIC_ML_DETECTION_EVIDENCE, share, verdict.rows, window=window, attributes=attributes,
