@@ -25,6 +25,7 @@ from calidris.metrics import (
     reading,
     rows_reading,
 )
+from calidris.metrics.distances import MEASURES
 from calidris.state import CountsState, Field, Kind, Role, ScoresState, Spec
 
 HOUR_NS = 3_600_000_000_000
@@ -235,7 +236,7 @@ def _sigmoid(x: Floats) -> Floats:
 def _readings(s: Spec, found: Rows, baseline: Rows | None, window: str) -> Iterator[Reading]:
     yield rows_reading(found.counts, window)
     if baseline is not None:
-        measures = ("psi_debiased", "psi", "js", "ks", "wasserstein")
+        measures = tuple(MEASURES)  # as the engine does for windows that are scored
         yield from drift_readings(
             s, baseline.counts, found.counts, window=window, baseline_id=BASELINE_ID, measures=measures
         )

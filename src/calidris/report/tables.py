@@ -16,6 +16,10 @@ TOP_ROWS = 25
 """Rows of a table by feature that show at once; the others are one click away."""
 
 
+_SHOWN = ("psi", "psi_debiased", "js", "ks", "wasserstein")
+"""Measures of drift that fit a page; the others say much the same and are in the readings."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One figure: the value, and below it in small what it rests on."""
@@ -78,7 +82,8 @@ def drift(model: ModelSnapshot, window: str) -> Table | None:
     evidence = feature_evidence(model, window)
     if not found:
         return None
-    measures = [m for m in DRIFT_MEASURES if any(m in row for row in found.values())]
+    known = [m for m in DRIFT_MEASURES if any(m in row for row in found.values())]
+    measures = [m for m in known if m in _SHOWN] or known[: len(_SHOWN)]
     chance = _by_chance(model, window, measures)
     names = drift_order(model, window)
     rows = [
