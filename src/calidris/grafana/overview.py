@@ -31,7 +31,7 @@ def attention(view: View) -> list[Panel]:
                 Overview.ALARMS,
                 "Alarms",
                 "Each detector of each model version, whatever the window chosen above. An alarm stays until somebody "
-                "clears it with `calidris alarms clear`.",
+                "clears it.",
                 "none",
                 width=18,
                 empty=no_detector,

@@ -74,9 +74,9 @@ def _drift(audience: Audience) -> Alert:
         description=(
             f"The {{{{ $labels.ml_detection_kind }}}} detector of {_MODEL} has raised an alarm on its "
             "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
-            f"budget.{_FEATURES} `calidris alarms list` says since when, which features in which direction, and gives "
-            "example traces. Look whether data quality broke at the same time; mend the data, or label and retrain; "
-            "then `calidris alarms clear`. It stays latched until then."
+            f"budget.{_FEATURES} `calidris status` names the features and their direction, /v1/alarms of the read API says "
+            "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
+            "label recent rows and retrain. The alarm stays latched until it is cleared."
         ),
         runbook="drift",
         place=place(Drift.EVIDENCE),

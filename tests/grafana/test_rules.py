@@ -1,0 +1,315 @@
+"""The rules in the real promtool: given these series, this alert fires at this minute; and without them it does not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ruamel.yaml import YAML
+
+from calidris.config import CalidrisConfig
+from calidris.grafana import render
+
+Promtool = Callable[..., subprocess.CompletedProcess[str]]
+WHO = 'ml_model_name="credit",ml_model_version="7"'
+OTHER = 'ml_model_name="other",ml_model_version="1"'
+SCOPE = 'otel_scope_name="calidris",job="calidris",instance="a:1"'
+OK = f'ml_monitoring_status{{{WHO},ml_monitoring_state="ok"}}'
+BASE = f'{WHO},ml_window="baseline",ml_label_maturity="complete"'
+HOUR = f'{WHO},ml_window="1h",ml_label_maturity="complete"'
+BRIER = 'ml_calibration_measure="brier"'
+ACCURACY = 'ml_performance_measure="accuracy",ml_performance_source="labels"'
+BAD = 'ml_slo_events_total{ml_model_name="credit",ml_model_version="7",ml_slo_name="errors",ml_slo_outcome="bad"}'
+GOOD = BAD.replace('"bad"', '"good"')
+LATENCY = BAD.replace('"errors"', '"latency"').replace("credit", "fraud (eu+uk)")
+
+
+class Case(NamedTuple):
+    """Series by the minute, and when the alert must and must not fire."""
+
+    alert: str
+    series: dict[str, str]
+    fires: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
+
+
+CASES = {
+    "drift": Case(
+        'alertname="ModelDrift",severity="ticket",owner="risk-ml",tier="high",ml_window="1h",ml_detection_kind="drift"',
+        {f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="drift",{SCOPE}}}': "0x9 1x20 0x30"},
+        fires=("10m", "29m", "38m"),
+        quiet=("9m", "45m"),
+    ),
+    "drift of a model that nobody configured": Case(
+        'alertname="ModelDrift",severity="ticket",owner="",ml_model_name="other"',
+        {f'ml_detection_alarm{{{OTHER},ml_window="5m",ml_detection_kind="drift"}}': "0x9 1x20"},
+        fires=("10m",),
+        quiet=("9m",),
+    ),
+    "evidence and effect sizes alone raise nothing": Case(
+        'alertname=~".+"',
+        {
+            f'ml_detection_evidence{{{WHO},ml_window="1h",ml_detection_kind="drift"}}': "5x600",
+            f'ml_drift_score{{{WHO},ml_window="1h",ml_feature_name="age",ml_drift_measure="psi_debiased"}}': "9x600",
+            f'ml_data_quality_ratio{{{WHO},ml_window="1h",ml_feature_name="age",ml_data_quality_kind="missing"}}': "1x600",
+            f'ml_calibration_score_lower{{{HOUR},ml_calibration_measure="ece"}}': "0.9x600",
+            f'ml_calibration_score_upper{{{BASE},ml_calibration_measure="ece"}}': "0.1x600",
+            OK: "1x600",
+            "calidris_receiver_requests_total": "0+1x600",
+        },
+        quiet=("10m", "5h", "10h"),
+    ),
+    "calibration worse for more than three windows": Case(
+        'alertname="ModelCalibrationLost",severity="ticket",ml_window="1h",ml_label_maturity="complete",tier="high"',
+        {
+            f"ml_calibration_score_lower{{{HOUR},{BRIER},{SCOPE}}}": "0.10x59 0.14x400",
+            f"ml_calibration_score_upper{{{BASE},{BRIER},{SCOPE}}}": "0.12x500",
+            OK: "1x500",
+        },
+        fires=("4h", "5h"),
+        quiet=("59m", "3h58m"),
+    ),
+    "calibration worse for two windows only": Case(
+        'alertname="ModelCalibrationLost"',
+        {
+            f"ml_calibration_score_lower{{{HOUR},{BRIER}}}": "0.14x120 0.10x400",
+            f"ml_calibration_score_upper{{{BASE},{BRIER}}}": "0.12x500",
+            OK: "1x500",
+        },
+        quiet=("2h", "3h", "5h"),
+    ),
+    "calibration of a slice is not that of the model": Case(
+        'alertname="ModelCalibrationLost"',
+        {
+            f'ml_calibration_score_lower{{{HOUR},{BRIER},country="NL"}}': "0.9x500",
+            f"ml_calibration_score_lower{{{HOUR},{BRIER}}}": "0.1x500",
+            f"ml_calibration_score_upper{{{BASE},{BRIER}}}": "0.12x500",
+            OK: "1x500",
+        },
+        quiet=("5h", "8h"),
+    ),
+    "calibration against a baseline that nobody confirmed": Case(
+        'alertname="ModelCalibrationLost"',
+        {
+            f"ml_calibration_score_lower{{{HOUR},{BRIER}}}": "0.14x500",
+            f"ml_calibration_score_upper{{{BASE},{BRIER}}}": "0.12x500",
+            OK.replace('"ok"', '"provisional"'): "1x500",
+        },
+        quiet=("5h", "8h"),
+    ),
+    "performance worse for more than three windows": Case(
+        'alertname="ModelPerformanceLost",severity="page",ml_window="1h",owner="risk-ml"',
+        {
+            f"ml_performance_score_upper{{{HOUR},{ACCURACY},{SCOPE}}}": "0.95x59 0.80x400",
+            f"ml_performance_score_lower{{{BASE},{ACCURACY}}}": "0.90x500",
+            OK: "1x500",
+        },
+        fires=("4h", "5h"),
+        quiet=("59m", "3h58m"),
+    ),
+    "performance that is only estimated pages nobody": Case(
+        'alertname="ModelPerformanceLost"',
+        {
+            f"ml_performance_score_upper{{{HOUR},{ACCURACY.replace('labels', 'estimate')}}}": "0.5x500",
+            f"ml_performance_score_lower{{{BASE},{ACCURACY}}}": "0.90x500",
+            OK: "1x500",
+        },
+        quiet=("5h", "8h"),
+    ),
+    "a fast burn pages within minutes, and ends soon after": Case(
+        'alertname="ModelBudgetBurn",severity="page",ml_slo_name="errors",ml_slo_window="1h/5m",owner="risk-ml"',
+        # A tenth of a thousand predictions a minute fail from 2 h on, for 30 minutes: 100 times the budget.
+        {BAD: "0x120 0+100x30 3000x300", GOOD: "0+1000x500"},
+        fires=("2h15m", "2h30m"),
+        quiet=("2h", "2h8m", "2h40m", "4h"),
+    ),
+    "a slow burn is a ticket and no page": Case(
+        'alertname="ModelBudgetBurn",severity="ticket",ml_slo_name="errors",ml_slo_window="1d/2h"',
+        # 0.4 % fail: 4 times the budget.
+        {BAD: "0+4x3000", GOOD: "0+996x3000"},
+        fires=("26h",),
+    ),
+    "a slow burn pages nobody": Case(
+        'alertname="ModelBudgetBurn",severity="page"',
+        {BAD: "0+4x3000", GOOD: "0+996x3000"},
+        quiet=("10m", "1h", "7h", "26h"),
+    ),
+    "a few failures at night page nobody": Case(
+        'alertname="ModelBudgetBurn",severity="page"',
+        # One prediction in ten minutes, two of them fail: half of all, and still two.
+        {BAD: "0x100 0 1 1 1 1 1 1 1 1 1 2x200", GOOD: "0x100 0x10 1x200"},
+        quiet=("1h45m", "1h52m", "2h"),
+    ),
+    "no traffic burns nothing": Case(
+        'alertname="ModelBudgetBurn"',
+        {BAD: "0+100x60 6000x500", GOOD: "0+900x60 54000x500"},
+        fires=("1h",),
+        quiet=("7h30m",),
+    ),
+    "the fastest page of a lax objective is left out": Case(
+        'alertname="ModelBudgetBurn",ml_slo_window="1h/5m",ml_model_name="fraud (eu+uk)"',
+        {LATENCY: "0+1000x500"},
+        quiet=("2h", "8h"),
+    ),
+    "a total failure pages under a lax objective too": Case(
+        'alertname="ModelBudgetBurn",severity="page",ml_model_name="fraud (eu+uk)",owner="pay$ments"',
+        {LATENCY: "0+1000x500"},
+        fires=("30m", "8h"),
+    ),
+    "a model goes silent": Case(
+        'alertname="ModelSilent",severity="ticket",ml_model_name="credit"',
+        {f"ml_received_rows_total{{{WHO},{SCOPE}}}": "0+100x120 12000x240"},
+        fires=("2h36m", "3h"),
+        quiet=("2h", "2h30m"),
+    ),
+    "another version takes over": Case(
+        'alertname="ModelSilent"',
+        {
+            f"ml_received_rows_total{{{WHO}}}": "0+100x120 12000x240",
+            f"ml_received_rows_total{{{WHO.replace('7', '8')}}}": "0x120 0+100x240",
+        },
+        quiet=("2h", "2h36m", "4h"),
+    ),
+    "a model that never spoke is not silent": Case(
+        'alertname="ModelSilent"', {f"ml_received_rows_total{{{WHO}}}": "0x400"}, quiet=("10m", "2h", "6h")
+    ),
+    "a receiver does not answer": Case(
+        'alertname="CalidrisReceiverDown",severity="ticket",instance="a:1"',
+        {'up{job="calidris",instance="a:1"}': "1x60 0x30", 'up{job="calidris",instance="b:1"}': "1x90"},
+        fires=("1h6m",),
+        quiet=("1h", "1h4m"),
+    ),
+    "other jobs are not ours": Case(
+        'alertname="CalidrisReceiverDown"', {'up{job="node",instance="a:1"}': "0x90"}, quiet=("1h",)
+    ),
+    "no receiver sends anything": Case(
+        'alertname="CalidrisAbsent"',
+        {'calidris_receiver_requests_total{calidris_reason="ok"}': "0+5x60"},
+        fires=("1h20m",),
+        quiet=("5m", "1h", "1h10m"),
+    ),
+    "records that could not be applied": Case(
+        'alertname="CalidrisRecordsLost",severity="ticket"',
+        {"calidris_engine_failures_total": "0x60 2x200", "calidris_journal_lost_total": "0x300"},
+        fires=("1h2m",),
+        quiet=("1h", "2h5m"),
+    ),
+    "records lost before the first scrape": Case(
+        'alertname="CalidrisRecordsLost"',
+        {"calidris_engine_failures_total": "0x300", "calidris_journal_lost_total": "3x300"},
+        fires=("1m", "2h"),
+    ),
+    "series left out": Case(
+        'alertname="CalidrisSeriesDropped",severity="ticket"',
+        {"calidris_export_series_dropped_total": "0x60 40x100 0x60"},
+        fires=("1h20m", "2h30m"),
+        quiet=("1h", "1h10m", "2h50m"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(rich: CalidrisConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("rules")
+    render(rich, out)
+    return out
+
+
+def run(promtool: Promtool, folder: Path, test: dict[str, Any]) -> None:
+    path = folder / "test.yml"
+    files = [str(p) for p in sorted((folder / "prometheus").glob("*.rules.yml"))]
+    with path.open("w", encoding="utf-8") as out:
+        YAML(typ="safe").dump({"rule_files": files, "evaluation_interval": "1m", "tests": [test]}, out)
+    done = promtool("test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_accepts_every_rule_file(promtool: Promtool, folder: Path) -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    files = [*folder.glob("prometheus/*.yml"), *(root / "grafana" / "prometheus").glob("*.yml")]
+    done = promtool("check", "rules", *files)
+    assert len(files) == 4
+    assert done.returncode == 0 and "FAILED" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_alert_fires_when_it_must_and_only_then(promtool: Promtool, folder: Path, name: str) -> None:
+    case = CASES[name]
+    firing = f'count(ALERTS{{alertstate="firing",{case.alert}}}) > bool 0 or vector(0)'
+    wanted = {**dict.fromkeys(case.fires, 1), **dict.fromkeys(case.quiet, 0)}
+    checks = [
+        {"expr": firing, "eval_time": when, "exp_samples": [{"labels": "{}", "value": value}]}
+        for when, value in wanted.items()
+    ]
+    series = [{"series": name, "values": values} for name, values in case.series.items()]
+    run(promtool, folder, {"interval": "1m", "input_series": series, "promql_expr_test": checks})
+
+
+def test_a_model_that_sleeps_at_week_ends_is_not_silent_then(promtool: Promtool, folder: Path) -> None:
+    """Five days of traffic, two of none, twice: quiet on the second Saturday, an alert on a silent Monday."""
+    day = 288  # of 5 minutes
+    week = f"0+100x{5 * day} {100 * 5 * day}x{2 * day - 1} "
+    later = f"{100 * 5 * day}+100x{5 * day} {100 * 10 * day}x{5 * day}"
+    firing = 'count(ALERTS{alertstate="firing",alertname="ModelSilent"}) > bool 0 or vector(0)'
+    checks = [
+        {"expr": firing, "eval_time": when, "exp_samples": [{"labels": "{}", "value": value}]}
+        for when, value in {"4d": 0, "11d": 0, "13d": 0, "13d12h": 0, "14d12h": 1}.items()
+    ]
+    series = [{"series": f"ml_received_rows_total{{{WHO}}}", "values": week + later}]
+    test = {"interval": "5m", "input_series": series, "promql_expr_test": checks}
+    path = folder / "week.yml"
+    files = [str(p) for p in sorted((folder / "prometheus").glob("*alerts.rules.yml"))]
+    with path.open("w", encoding="utf-8") as out:
+        YAML(typ="safe").dump({"rule_files": files, "evaluation_interval": "5m", "tests": [test]}, out)
+    done = promtool("test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_drift_ticket_names_model_window_and_features(promtool: Promtool, folder: Path) -> None:
+    evidence = (
+        'ml_detection_evidence{ml_model_name="other",ml_model_version="1",ml_window="5m",ml_detection_kind="drift"'
+    )
+    series = {
+        f'ml_detection_alarm{{{OTHER},ml_window="5m",ml_detection_kind="drift"}}': "1x10",
+        f"{evidence}}}": "1.3x10",
+        f'{evidence},ml_feature_name="age"}}': "0.9x10",
+        f'{evidence},ml_feature_name="income"}}': "1.2x10",
+    }
+    labels = {
+        "severity": "ticket",
+        "ml_model_name": "other",
+        "ml_model_version": "1",
+        "ml_window": "5m",
+        "ml_detection_kind": "drift",
+    }
+    annotations = {
+        "summary": "other 1: rows of the 5m windows no longer look like the baseline",
+        "description": "The drift detector of other 1 has raised an alarm on its 5m windows: the evidence against 'nothing "
+        "has changed' has used up the false-alarm budget. Most evidence: income age. `calidris status` names the features "
+        "and their direction, /v1/alarms of the read API says since when and gives example traces. Look whether data "
+        "quality broke at the same time; mend the data, or label recent rows and retrain. The alarm stays latched until "
+        "it is cleared.",
+        "runbook_url": "docs/grafana.md#drift",
+        "__dashboardUid__": "calidris-drift",
+        "__panelId__": "1",
+    }
+    expected = [{"exp_labels": labels, "exp_annotations": annotations}]
+    run(
+        promtool,
+        folder,
+        {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "alert_rule_test": [{"eval_time": "5m", "alertname": "ModelDrift", "exp_alerts": expected}],
+        },
+    )
+
+
+def test_a_wrong_expectation_is_noticed(promtool: Promtool, folder: Path) -> None:
+    """The checks above can fail."""
+    check = {"expr": "vector(0)", "eval_time": "1m", "exp_samples": [{"labels": "{}", "value": 1}]}
+    with pytest.raises(AssertionError):
+        run(promtool, folder, {"interval": "1m", "input_series": [], "promql_expr_test": [check]})
