@@ -14,17 +14,20 @@ Exit code 0 only if there was no alarm before the change and one after it that n
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import httpx
 from rich.console import Console
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from examples.demo.data import CHANGED, Sampler, baseline_table, train_model
@@ -47,14 +50,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="which patients come, and in which order")
     parser.add_argument("--svg", type=Path, help="also write the last terminal view as a picture")
     arguments = parser.parse_args()
-    out = Console(record=arguments.svg is not None, width=110 if arguments.svg else None)
+    out = Console()
+    demo = Demo(FAST if arguments.fast else FULL, arguments.seed, out)
     try:
-        outcome = Demo(FAST if arguments.fast else FULL, arguments.seed, out).run()
+        outcome = demo.run()
     except (PartFailed, httpx.HTTPError, subprocess.CalledProcessError) as error:
         out.print(f"[red]the demonstration could not run:[/] {error}", highlight=False)
         return 1
     if arguments.svg:
-        out.save_svg(str(arguments.svg), title="make demo")
+        demo.picture(arguments.svg)
     return 0 if outcome.good else 1
 
 
@@ -66,6 +70,7 @@ class Demo:
         self.seed = seed
         self.out = out
         self.told = Told()
+        self.traffic: Traffic | None = None
         columns = (TextColumn("{task.description:<34}"), BarColumn(None), TimeElapsedColumn())
         self.progress = Progress(*columns, console=out, expand=True)
 
@@ -77,6 +82,7 @@ class Demo:
         self.out.print("2. the receiver and the service start, each a process of its own")
         with Parts() as parts, Traffic(parts.service, Sampler(self.seed + 1), self.plan.rate) as traffic:
             watch = Watch(parts.api)
+            self.traffic = traffic
             self.out.print(f"3. patients come in, {self.plan.rate:.0f} a second; nothing is wrong yet")
             with self._screen(traffic) as show:
                 changed_ns = self._phases(parts, watch, traffic, show)
@@ -160,10 +166,17 @@ class Demo:
         metrics = httpx.get(parts.metrics, timeout=10.0, trust_env=False)
         (OUT / "metrics.prom").write_bytes(metrics.content)
 
+    def picture(self, path: Path) -> None:
+        """The last terminal view as an SVG file."""
+        paper = Console(record=True, width=100, file=StringIO(), force_terminal=True)
+        paper.print(view(self.told, self.traffic, self.progress))
+        svg = paper.export_svg(title="make demo")
+        path.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), encoding="utf-8")  # loads nothing
+
     def _conclude(self, outcome: Outcome) -> None:
         self.out.print("4. the end of the story")
         for alarm in self.told.alarms:
-            self.out.print("   ", alarm_text(alarm))
+            self.out.print(Padding(alarm_text(alarm), (0, 0, 0, 3)))
         colour = "green" if outcome.good else "red"
         self.out.print(
             f"   [{colour}]{'as it should be' if outcome.good else 'NOT as it should be'}:[/] {outcome}",

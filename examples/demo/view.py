@@ -13,7 +13,7 @@ from rich.text import Text
 from examples.demo.traffic import Traffic
 from examples.demo.watch import Json, Told
 
-_BAR = 24
+_BAR = 20
 _FEATURES_SHOWN = 6
 _LIVE_WINDOW = "10s"
 
@@ -46,48 +46,55 @@ def _models(told: Told, traffic: Traffic | None) -> RenderableType:
 
 def _features(told: Told) -> RenderableType:
     table = Table(box=None, expand=True, header_style="dim")
-    table.add_column("feature")
-    table.add_column("PSI, noise removed", justify="right")
+    table.add_column("feature", no_wrap=True)
+    table.add_column("PSI de-biased", justify="right", no_wrap=True)
     table.add_column("n", justify="right")
-    table.add_column("evidence of a change (full bar: the false-alarm budget is spent)")
+    table.add_column("evidence of a change", no_wrap=True)
     for e in told.evidence()[:_FEATURES_SHOWN]:
         psi = told.reading("ml.drift.score", e["window"], ml_feature_name=e["feature"], ml_drift_measure="psi_debiased")
         table.add_row(e["feature"], f"{psi['value']:+.3f}" if psi else "–", f"{e['n']:,}", _bar(float(e["value"])))
-    return Panel(table, title="features with most evidence, newest 2 s window", title_align="left", border_style="blue")
+    return Panel(
+        table,
+        title="drift: newest 2 s window beside the baseline, features with most evidence first",
+        title_align="left",
+        border_style="blue",
+    )
 
 
 def _bar(share: float) -> Text:
     full = round(min(share, 1.0) * _BAR)
     colour = "red" if share >= 1 else "yellow" if share >= 0.5 else "green"
-    return Text("█" * full, style=colour) + Text("░" * (_BAR - full), style="dim") + Text(f" {share:5.0%}")
+    return Text("█" * full, style=colour) + Text("░" * (_BAR - full), style="dim") + Text(f" {_share(share)}")
+
+
+def _share(share: float) -> str:
+    """Evidence as a share of what the false-alarm budget asks for; 1 is an alarm."""
+    return "alarm" if share >= 1 else f"{share:.0%}"
 
 
 def _figures(told: Told) -> RenderableType:
     table = Table(box=None, expand=True, header_style="dim")
-    for name in ("figure", f"last {_LIVE_WINDOW} (95 % interval)", "n", "baseline"):
-        table.add_column(name, justify="left" if name == "figure" else "right")
+    for name in ("", f"last {_LIVE_WINDOW} (95 % interval)", "n", "baseline (95 % interval)"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for label, metric, attributes in (
-        ("Brier score", "ml.calibration.score", {"ml_calibration_measure": "brier"}),
-        ("calibration error (ECE)", "ml.calibration.score", {"ml_calibration_measure": "ece"}),
+        ("Brier", "ml.calibration.score", {"ml_calibration_measure": "brier"}),
+        ("ECE", "ml.calibration.score", {"ml_calibration_measure": "ece"}),
         ("accuracy", "ml.performance.score", {"ml_performance_measure": "accuracy"}),
-        ("labels known", "ml.label.coverage", {}),
-        ("latency p95, s", "ml.latency.duration", {"ml_latency_quantile": "0.95"}),
+        ("label coverage", "ml.label.coverage", {}),
+        ("latency p95 (s)", "ml.latency.duration", {"ml_latency_quantile": "0.95"}),
     ):
         now = told.reading(metric, _LIVE_WINDOW, **attributes)
         then = told.reading(metric, "baseline", **attributes)
-        table.add_row(label, _value(now), f"{now['n']:,}" if now else "–", _value(then))
+        table.add_row(label, _value(now, "too few yet"), f"{now['n']:,}" if now else "–", _value(then, "–"))
     return Panel(table, title="calibration and service", title_align="left", border_style="blue")
 
 
-def _value(reading: Json | None) -> str:
+def _value(reading: Json | None, absent: str) -> str:
     if reading is None:
-        return "too few labels yet"
-    bounds = (
-        ""
-        if reading["lower"] is None or reading["upper"] is None
-        else f" ({reading['lower']:.4f} – {reading['upper']:.4f})"
-    )
-    return f"{reading['value']:.4f}{bounds}"
+        return absent
+    low, high = reading["lower"], reading["upper"]
+    bounds = "" if low is None or high is None else f" ({low:.3f}–{high:.3f})"
+    return f"{reading['value']:.3f}{bounds}"
 
 
 def _alarms(alarms: list[Json]) -> RenderableType:
@@ -102,8 +109,8 @@ def alarm_text(alarm: Json) -> Text:
     names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
     text = Text(f"#{alarm['id']} {alarm['kind']} of {alarm['name']}:{alarm['version']}: {names}", style="bold red")
     text.append(
-        f"\n   since {since:%H:%M:%S} UTC, {alarm['windows']} window(s) of {alarm['window']}, n = {alarm['n']:,}; "
-        f"{alarm['evidence']:.0%} of the evidence that the budget of {alarm['budget']} asks for",
+        f"\n   since {since:%H:%M:%S} UTC: {alarm['windows']} window{'s' * (alarm['windows'] != 1)} of {alarm['window']}, "
+        f"n = {alarm['n']:,}; false-alarm budget {alarm['budget']}",
         style="default",
     )
     if alarm["trace_ids"]:
@@ -115,7 +122,7 @@ def one_line(told: Told, phase: str, traffic: Traffic | None) -> str:
     """The same for a log: one line."""
     m = told.model or {"rows": 0, "labels": 0, "status": "waiting"}
     top = next(iter(told.evidence()), None)
-    most = f"most evidence {top['feature']} {float(top['value']):.0%}" if top else "no window scored yet"
+    most = f"most evidence: {top['feature']} {_share(float(top['value']))}" if top else "no window scored yet"
     brier = told.reading("ml.calibration.score", _LIVE_WINDOW, ml_calibration_measure="brier")
     shown = f"Brier {brier['value']:.4f} (n = {brier['n']})" if brier else "Brier: too few labels yet"
     sent = traffic.sent if traffic else 0
