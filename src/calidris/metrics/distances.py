@@ -34,12 +34,12 @@ def psi(pair: Pair) -> Floats:
 def psi_debiased(pair: Pair) -> Floats:
     """PSI less the mean of its sampling noise (delta method), so about 0 under no change at every n; may be negative.
 
-    PSI - (1/2n) Σ (1-q)(1+p/q) - (1/2m) Σ (1-p)(1+q/p).
+    PSI - (1/2n) Σ (1-q)(1+p/q) - (1/2m) Σ (1-p)(1+q/p), each sum being K - 2 + Σ p/q, or Σ q/p.
     """
-    p, q, r = pair.smooth_p, pair.smooth_q, pair.ratio
-    seen = 1.0 - pair.unseen
-    window = total(seen * (1 - q) * (1 + 1 / r)) / (2 * pair.n)
-    baseline = total(seen * (1 - p) * (1 + r)) / (2 * pair.m)
+    # No cell has a ratio of 1, which is taken off again.
+    known = pair.cells - 2 - (len(pair.ratio) - pair.cells)
+    window = (known + total(pair.inverse_ratio)) / (2 * pair.n)
+    baseline = (known + total(pair.ratio)) / (2 * pair.m)
     return psi(pair) - window - baseline
 
 
@@ -48,8 +48,9 @@ def psi_half_width(pair: Pair) -> Floats:
 
     The delta method's variance is estimated 4(K-1)s² too high near no change; that much is taken off.
     """
-    p, q, r, log_r = pair.smooth_p, pair.smooth_q, pair.ratio, pair.log_ratio
-    delta = _variance(q, log_r + 1 - 1 / r) / pair.n + _variance(p, 1 - r - log_r) / pair.m
+    window = _variance(pair.smooth_q, pair.log_ratio + 1 - pair.inverse_ratio)
+    baseline = _variance(pair.smooth_p, 1 - pair.ratio - pair.log_ratio)
+    delta = window / pair.n + baseline / pair.m
     noise = (pair.cells - 1) * pair.s**2
     return Z95 * np.sqrt(np.maximum(2 * noise, delta - 2 * noise))
 
@@ -87,7 +88,8 @@ def _entropy_part(share: Floats, middle: Floats) -> Floats:
 
 
 def _variance(weights: Floats, values: Floats) -> Floats:
-    return total(weights * values**2) - total(weights * values) ** 2
+    weighted = weights * values
+    return total(weighted * values) - total(weighted) ** 2
 
 
 def _degrees(factor: float) -> Callable[[Pair], Floats]:

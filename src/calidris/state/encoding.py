@@ -54,7 +54,9 @@ class CountedFields:
             block = slice(start, min(start + step, n))
             values = np.array([column.values[block] for column in columns.values()])
             valid = np.array([column.valid[block] for column in columns.values()])
-            out[rows, block] = _count(values, valid, edges, last, ordered) + offsets
+            cells = _count(values, valid, edges, last, ordered)
+            for i, row in enumerate(rows):
+                np.add(cells[i], offsets[i], out=out[row, block])
 
 
 def _count(
