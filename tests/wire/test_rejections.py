@@ -142,6 +142,13 @@ def test_both_lengths_are_in_the_message(wire: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("others", [{}, {"a": 1.0, "b": 2.0}])
+def test_the_path_names_attribute_and_column(wire: Any, others: dict[str, Any]) -> None:
+    decoded = wire.decode(wire.span({"ml.features": {**others, "age": [[1.0]]}}))
+    assert decoded.message.startswith("span 0 'predict credit': ml.features")
+    assert decoded.message.count("ml.features") == 1 and "'age'" in decoded.message
+
+
 def test_messages_show_three_and_count_the_rest(wire: Any) -> None:
     decoded = wire.decode(*[wire.span({"ml.prediction.score": 2.0})] * 10)
     assert decoded.message.count("\n") == 3 and decoded.message.endswith("and 7 more")

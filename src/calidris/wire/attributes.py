@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -52,7 +53,7 @@ class AttributeReader:
         self._doubles: dict[bytes, str] = {}
         self._seen: dict[bytes, _Known] = {}
         self._heads: dict[bytes, str] = {}
-        self._frames: dict[tuple[str, int], list[tuple[bytes, bytes]]] = {}
+        self._texts: dict[tuple[str, int], bytes] = {}
         self._inside: AttributeReader | None = None
 
     def read(self, entries: Iterable[bytes]) -> dict[str, Raw]:
@@ -86,31 +87,37 @@ class AttributeReader:
             key = self._heads[head] = key if self._wants(key) else ""
         if not key:
             return self._parse(entry)
-        frames = self._frames.get((key, len(entry)))
-        if frames is None:
-            frames = self._frames[key, len(entry)] = _frames(head, len(entry))
-        for kind, frame in frames:
+        text = self._texts.get((key, len(entry)))
+        if text is None:
+            text = self._texts[key, len(entry)] = _frame(head, len(entry), _TEXT)
+        if not text or not entry.startswith(text):
+            return self._read_container(entry, key, head)
+        try:
+            known = True, key, entry[len(text) :].decode()
+        except UnicodeDecodeError:
+            raise Rejected(WRONG_TYPE, "a string that is no UTF-8", _path(key)) from None
+        return known if key in _NEVER_REPEATED else self._remember(entry, known)
+
+    def _read_container(self, entry: bytes, key: str, head: bytes) -> _Known:
+        if key in _ONLY_MAPS and not self._in_map and (frame := _frame(head, len(entry), _MAP)):
             if entry.startswith(frame):
-                return self._read_framed(kind, entry, key, entry[len(frame) :])
+                return self._read_map(entry, key, entry[len(frame) :])
+        elif (frame := _frame(head, len(entry), _ARRAY)) and entry.startswith(frame):
+            doubles = read_doubles(entry[len(frame) :])
+            if doubles is not None:
+                return True, key, doubles
         return self._parse(entry)
 
-    def _read_framed(self, kind: bytes, entry: bytes, key: str, body: bytes) -> _Known:
-        if kind == _TEXT:
-            return self._remember(entry, (True, key, _decoded(key, body)))
-        if kind == _MAP and key in _ONLY_MAPS and not self._in_map:
-            return self._read_map(entry, key, body)
-        doubles = read_doubles(body) if kind == _ARRAY else None
-        return self._parse(entry) if doubles is None else (True, key, doubles)
-
     def _read_map(self, entry: bytes, key: str, body: bytes) -> _Known:
-        if self._inside is None:
-            self._inside = AttributeReader(in_map=True)
         try:
             entries = Entries.FromString(body).values
-            # One or two entries may be a packed or coded column, which is then no map.
-            return (True, key, self._inside.read(entries)) if len(entries) > 2 else self._parse(entry)
         except DecodeError:
             raise Rejected(WRONG_TYPE, "a map that is no protobuf", key) from None
+        if len(entries) <= 2:  # perhaps a packed or coded column, which is no map
+            return self._parse(entry)
+        self._inside = self._inside or AttributeReader(in_map=True)
+        try:
+            return True, key, self._inside.read(entries)
         except Rejected as fault:
             raise Rejected(fault.reason, fault.problem, f"{key} {fault.path}") from None
 
@@ -145,8 +152,7 @@ class AttributeReader:
             self._doubles[start] = key
 
     def _remember(self, entry: bytes, known: _Known) -> _Known:
-        repeats = known[1] not in _NEVER_REPEATED and not isinstance(known[2], list | dict)
-        if repeats and len(entry) <= _LONGEST_SEEN and len(self._seen) < _MOST_SEEN:
+        if not isinstance(known[2], list | dict) and len(entry) <= _LONGEST_SEEN and len(self._seen) < _MOST_SEEN:
             self._seen[entry] = known
         return known
 
@@ -161,19 +167,26 @@ def _key_of(head: bytes) -> str:
         return ""
 
 
-def _frames(head: bytes, length: int) -> list[tuple[bytes, bytes]]:
-    r"""What precedes the value in a canonical entry of this head and length, by the type of the value.
+def _frame(head: bytes, length: int, kind: bytes) -> bytes:
+    r"""What precedes the value in the canonical entry of this head, length and type; empty if there is none.
 
-    >>> _frames(b"\n\x01k", 12)[0], KeyValue(key="k", value={"string_value": "12345"}).SerializeToString()
-    ((b'\n', b'\n\x01k\x12\x07\n\x05'), b'\n\x01k\x12\x07\n\x0512345')
+    >>> _frame(b"\n\x01k", 12, b"\n"), KeyValue(key="k", value={"string_value": "12345"}).SerializeToString()
+    (b'\n\x01k\x12\x07\n\x05', b'\n\x01k\x12\x07\n\x0512345')
     """
+    lengths = _lengths(length - len(head))
+    return b"" if lengths is None else head + _VALUE + lengths[0] + kind + lengths[1]
+
+
+@lru_cache(maxsize=4096)
+def _lengths(rest: int) -> tuple[bytes, bytes] | None:
+    """The two lengths in an entry of which ``rest`` bytes follow the head: of the value and of what it holds."""
     for outer in range(1, 6):
-        value = length - len(head) - 1 - outer
+        value = rest - 1 - outer
         for inner in range(1, outer + 1):
             body = value - 1 - inner
             if body >= 0 and len(_varint(value)) == outer and len(_varint(body)) == inner:
-                return [(kind, head + _VALUE + _varint(value) + kind + _varint(body)) for kind in (_TEXT, _ARRAY, _MAP)]
-    return []
+                return _varint(value), _varint(body)
+    return None
 
 
 def _varint(number: int) -> bytes:
@@ -187,13 +200,6 @@ def _varint(number: int) -> bytes:
 
 def _path(key: str) -> str:
     return key if key in KEYS else shown(key)
-
-
-def _decoded(key: str, text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        raise Rejected(WRONG_TYPE, "a string that is no UTF-8", _path(key)) from None
 
 
 def _probable_key(entry: bytes) -> str:

@@ -121,15 +121,22 @@ def _unpack(packed: bytes, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any
     return np.frombuffer(packed, dtype)
 
 
+def _read_levels(levels: AnyValue) -> list[str]:
+    names = [level.string_value for level in levels.array_value.values]
+    # What is no string reads as an empty one, and so does an empty string: only then is a second look needed.
+    strange = "" in names and not all(level.HasField("string_value") for level in levels.array_value.values)
+    if strange or not levels.HasField("array_value"):
+        raise Rejected(BAD_PACKED_BYTES, "levels are an array of strings")
+    return names
+
+
 def _listed(values: np.ndarray[Any, np.dtype[Any]]) -> Column:
     """A single value as a list: numpy costs more than it saves there, and a row may bring thirty of them."""
     return values.tolist() if len(values) == 1 else values
 
 
 def _read_coded(levels: AnyValue, packed: bytes) -> Column:
-    names = [level.string_value for level in levels.array_value.values if level.HasField("string_value")]
-    if len(names) != len(levels.array_value.values) or not levels.HasField("array_value"):
-        raise Rejected(BAD_PACKED_BYTES, "levels are an array of strings")
+    names = _read_levels(levels)
     codes = _unpack(packed, CODE).astype(np.int32, copy=False)
     if codes.size and not (int(codes.min()) >= -1 and int(codes.max()) < len(names)):
         raise Rejected(BAD_PACKED_BYTES, f"codes lie outside -1 to {len(names) - 1}")
