@@ -18,7 +18,7 @@ COMPARED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
 
 BLOCK_CELLS = 20_000
 """Cells handled at once: what one measure allocates stays in cache and under malloc's threshold for fresh pages, which cost
-more than the arithmetic (4.4 ms in one piece, 2 ms in blocks, for 1000 fields of 30 bins)."""
+more than the arithmetic (1000 fields of 30 bins took 4.4 ms in one piece and 2.7 ms in two)."""
 
 
 @dataclass(frozen=True)
