@@ -19,7 +19,8 @@ from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
 
 from calidris.batch import Floats, Ints, NumberColumn
-from calidris.detect import Bets, Detector, FalseAlarmBudget, freeze
+from calidris.config.budget import FalseAlarmBudget
+from calidris.detect import Bets, Detector, freeze, thresholds
 from calidris.state import CountsState, Field, Kind, Role, Spec
 
 BASELINE_WINDOWS = 168
@@ -233,7 +234,9 @@ DEMO_FEATURES = tuple(
 def demo_rows(seeds: int) -> Iterator[str]:
     """Ten features of a small real data set, drawn with replacement: does it stay quiet, and does it see a unit change?"""
     lengths = (2.0, 10.0)
-    for seconds, threshold in zip(lengths, FalseAlarmBudget.parse("1 per day").thresholds(lengths)):
+    for seconds, threshold in zip(
+        lengths, thresholds(FalseAlarmBudget.parse("1 per day").mean_seconds(lengths), lengths)
+    ):
         rows = int(50 * seconds)
         alarms, delays = zip(*(demo(seed, threshold, rows) for seed in range(seeds)))
         found = [d for d in delays if d == d]

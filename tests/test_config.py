@@ -37,7 +37,7 @@ def test_good_file_is_read_with_units_and_paths_made_absolute(tmp_path: Path) ->
     assert config.storage.path == tmp_path / "data"
     assert credit.baseline == str(tmp_path / "baselines/credit-{version}.calidris")
     assert credit.windows == (300.0, 3600.0, 86400.0)
-    assert credit.detect.budget_s == 365 * 86400
+    assert credit.budget_s == 365 * 86400
     assert credit.slo.latency is not None and credit.slo.latency.under == 0.2
     assert credit.step_ns == 300 * 10**9
 
@@ -56,7 +56,7 @@ def test_empty_file_is_a_working_configuration(tmp_path: Path) -> None:
         ("export:\n  prometheus:\n    endpoint: nowhere\n", 3, "write host:port"),
         ("models:\n  - name: a\n    windows: [5m, 7m]\n", 2, "whole number of the shortest window"),
         ("models:\n  - name: a\n    windows: [five]\n", 3, "such as 5m or 1h"),
-        ("models:\n  - name: a\n    detect: {false_alarms: seldom}\n", 3, "such as '1 per year'"),
+        ("models:\n  - name: a\n    detect: {false_alarms: seldom}\n", 3, 'write it like "1 per year"'),
         ("models:\n  - name: a\n  - name: a\n", 1, "listed twice"),
         ("models:\n  - {}\n", 2, "Field required"),
         ("a: [\n", 2, "not valid YAML"),

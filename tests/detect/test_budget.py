@@ -1,6 +1,7 @@
 import pytest
 
-from calidris.detect import FalseAlarmBudget, thresholds
+from calidris.config.budget import FalseAlarmBudget
+from calidris.detect import thresholds
 
 DAY = 86400.0
 YEAR = 365 * DAY
@@ -27,7 +28,7 @@ def test_windows_are_read_and_mean_the_shortest():
     budget = FalseAlarmBudget.parse("1 per 1000 windows")
     assert budget.windows == 1000.0
     assert budget.mean_seconds([300.0, 3600.0]) == 300_000.0
-    assert budget.thresholds([60.0]) == (1000.0,)
+    assert thresholds(budget.mean_seconds([60.0]), [60.0]) == (1000.0,)
 
 
 @pytest.mark.parametrize(

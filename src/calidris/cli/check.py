@@ -40,7 +40,7 @@ def _models(config: CalidrisConfig) -> Table:
 def _row(model: ModelConfig) -> tuple[str, ...]:
     lengths = model.detect_windows_s
     limits = ", ".join(
-        f"{window_name(w)}: {a:,.0f}" for w, a in zip(lengths, thresholds(model.detect.budget_s, lengths))
+        f"{window_name(w)}: {a:,.0f}" for w, a in zip(lengths, thresholds(model.budget_s, lengths))
     )
     if model.baseline is None:
         return (model.name, "none: learned from traffic", "", "", "", model.detect.false_alarms, limits, "")

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from calidris.config.base import Config
+from calidris.config.budget import FalseAlarmBudget
 from calidris.config.units import Seconds, window_name
-
-YEAR_S = 365.0 * 86400.0
-_PERIODS_S = {"hour": 3600.0, "day": 86400.0, "week": 604800.0, "month": YEAR_S / 12, "year": YEAR_S}
-
-
-def parse_budget_s(text: str) -> float:
-    """Mean seconds between false alarms that a budget such as ``1 per year`` allows.
-
-    >>> parse_budget_s("2 per day")
-    43200.0
-
-    Raises:
-        ValueError: not a positive number of alarms per hour, day, week, month or year.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s+per\s+(hour|day|week|month|year)", text.strip())
-    if not found or float(found[1]) <= 0:
-        raise ValueError(
-            f"{text!r} is not a false-alarm budget; write a number per hour, day, week, month or year, "
-            "such as '1 per year'"
-        )
-    return _PERIODS_S[found[2]] / float(found[1])
 
 
 class DetectConfig(Config):
@@ -53,13 +32,8 @@ class DetectConfig(Config):
     @field_validator("false_alarms")
     @classmethod
     def _budget(cls, text: str) -> str:
-        parse_budget_s(text)
+        FalseAlarmBudget.parse(text)
         return text
-
-    @property
-    def budget_s(self) -> float:
-        """Mean seconds between false alarms that the budget allows."""
-        return parse_budget_s(self.false_alarms)
 
 
 class RatioObjective(Config):
@@ -126,6 +100,11 @@ class ModelConfig(Config):
     def detect_windows_s(self) -> tuple[float, ...]:
         """Windows that are scored: ``detect.windows``, else the shortest two of ``windows``."""
         return self.detect.windows or tuple(sorted(self.windows))[:2]
+
+    @property
+    def budget_s(self) -> float:
+        """Mean seconds between false alarms that the budget allows this model version."""
+        return FalseAlarmBudget.parse(self.detect.false_alarms).mean_seconds(self.detect_windows_s)
 
     @property
     def all_windows_s(self) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """When to speak: evidence that accumulates over windows, with a false-alarm budget. No I/O, no clock, no threads."""
 
 from calidris.detect.bets import Bets, freeze
-from calidris.detect.budget import FalseAlarmBudget, thresholds
+from calidris.detect.budget import thresholds
 from calidris.detect.edetector import Detector
 from calidris.detect.learner import DesignLearner
 from calidris.detect.verdict import Change, Verdict
@@ -13,7 +13,6 @@ __all__ = [
     "Change",
     "DesignLearner",
     "Detector",
-    "FalseAlarmBudget",
     "Verdict",
     "freeze",
     "thresholds",

@@ -1,73 +1,11 @@
-"""The false-alarm budget: from "1 per year" to the threshold of each detector."""
+"""The thresholds of a model's detectors, from its false-alarm budget."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-_DAY = 86400.0
-_SECONDS = {
-    "second": 1.0,
-    "minute": 60.0,
-    "hour": 3600.0,
-    "day": _DAY,
-    "week": 7 * _DAY,
-    "month": 365 * _DAY / 12,
-    "quarter": 365 * _DAY / 4,
-    "year": 365 * _DAY,
-}
-_TEXT = re.compile(
-    r"(?P<alarms>\d+(\.\d+)?)\s*(per|in|/)\s*(?P<every>\d+(\.\d+)?)?\s*(?P<unit>[a-z]+?)s?", re.IGNORECASE
-)
-_CURE = 'write it like "1 per year", "2 per month" or "1 per 1000 windows"'
-
-
-@dataclass(frozen=True, slots=True)
-class FalseAlarmBudget:
-    """How often a model may raise an alarm although nothing changed.
-
-    Attributes:
-        seconds: mean time between false alarms; 0 where it is counted in windows.
-        windows: mean number of windows between false alarms, in windows of the shortest length; 0 where it is a time.
-    """
-
-    seconds: float = 0.0
-    windows: float = 0.0
-
-    @classmethod
-    def parse(cls, text: str) -> FalseAlarmBudget:
-        """Read what a user writes.
-
-        Raises:
-            ValueError: the text is no budget; the message says how to write one.
-
-        >>> FalseAlarmBudget.parse("1 per year").seconds
-        31536000.0
-        >>> FalseAlarmBudget.parse("2 per 1000 windows").windows
-        500.0
-        """
-        match = _TEXT.fullmatch(text.strip())
-        if match is None or match["unit"].lower() not in (*_SECONDS, "window"):
-            raise ValueError(f"{text!r} is no false-alarm budget: {_CURE}")
-        alarms, every, unit = float(match["alarms"]), float(match["every"] or 1), match["unit"].lower()
-        if alarms <= 0 or every <= 0:
-            raise ValueError(f"{text!r} allows no false alarm at all, which no rule but silence can keep: {_CURE}")
-        mean = every / alarms
-        return cls(windows=mean) if unit == "window" else cls(seconds=mean * _SECONDS[unit])
-
-    def mean_seconds(self, windows_s: Sequence[float]) -> float:
-        """Mean seconds between false alarms of a model that is scored on windows of these lengths."""
-        return self.seconds or self.windows * min(windows_s)
-
-    def thresholds(self, windows_s: Sequence[float], shares: Sequence[float] | None = None) -> tuple[float, ...]:
-        """A for each window length; see ``thresholds``.
-
-        >>> FalseAlarmBudget.parse("1 per year").thresholds([3600.0])
-        (8760.0,)
-        """
-        return thresholds(self.mean_seconds(windows_s), windows_s, shares)
+from calidris.config.budget import CURE
 
 
 def thresholds(budget_s: float, windows_s: Sequence[float], shares: Sequence[float] | None = None) -> tuple[float, ...]:
@@ -102,7 +40,7 @@ def thresholds(budget_s: float, windows_s: Sequence[float], shares: Sequence[flo
     if not windows_s or not all(0 < w < math.inf for w in windows_s):
         raise ValueError(f"window lengths must be positive, got {list(windows_s)}")
     if not 0 < budget_s < math.inf:
-        raise ValueError(f"the mean time between false alarms must be positive, got {budget_s} s: {_CURE}")
+        raise ValueError(f"the mean time between false alarms must be positive, got {budget_s} s: {CURE}")
     split = _split(windows_s, shares)
     stretched = budget_s + (sum(v * w for v, w in zip(split, windows_s)) if len(windows_s) > 1 else 0.0)
     limits = tuple(stretched / (w * v) for w, v in zip(windows_s, split))

@@ -130,7 +130,7 @@ class Watcher:
     def adopt(self, baseline: Baseline) -> None:
         """Begin anew against a baseline; evidence against another one means nothing here."""
         lengths = self.config.detect_windows_s
-        limits = thresholds(self.config.detect.budget_s, lengths)
+        limits = thresholds(self.config.budget_s, lengths)
         self.windows = {w: WindowWatch(self.config, baseline, w, a) for w, a in zip(lengths, limits)}
 
     def seal(self, model: WatchedModel, after_ns: int, until_ns: int, next_id: int) -> list[Alarm]:
