@@ -142,8 +142,8 @@ def _read_coded(levels: AnyValue, packed: bytes) -> Column:
         raise Rejected(BAD_PACKED_BYTES, f"codes lie outside -1 to {len(names) - 1}")
     if codes.size == 1:
         return [None if codes[0] < 0 else names[codes[0]]]
+    if len(set(names)) == len(names):
+        return CodedColumn(tuple(names), codes)
+    # A level sent twice is one level: every table downstream counts by code.
     unique = CodedColumn.of(names)
-    if len(unique.levels) < len(names):
-        # A level sent twice is one level: every table downstream counts by code.
-        codes = np.append(unique.codes, np.int32(-1))[codes]
-    return CodedColumn(unique.levels, codes)
+    return CodedColumn(unique.levels, np.append(unique.codes, np.int32(-1))[codes])
