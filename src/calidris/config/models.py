@@ -26,7 +26,7 @@ class DetectConfig(Config):
     windows: tuple[Seconds, ...] | None = None
     false_alarms: str = "1 per year"
     tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
-    minimum_rows: int = Field(default=50, ge=1)
+    minimum_rows: int = Field(default=30, ge=1)
     delta: float = Field(default=0.05, gt=0.0, lt=1.0)
 
     @field_validator("false_alarms")
