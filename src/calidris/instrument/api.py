@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Token
+from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from opentelemetry.trace import get_current_span
 
 from calidris import semconv
-from calidris.instrument import batches, ids, markers
+from calidris.instrument import batches, markers
 from calidris.instrument._patch import caught, inside, shielded
-from calidris.instrument.ids import last_prediction_ids
-from calidris.instrument.items import Series
+from calidris.instrument.ids import last_call, last_prediction_ids, place_of
+from calidris.instrument.items import FLAT, Series
 from calidris.instrument.privacy import Policy
 from calidris.instrument.runtime import configure, flush, runtime, shutdown
 
@@ -43,18 +43,8 @@ class Prediction:
     """
 
     __slots__ = (
-        "_begun_ns",
-        "_captured",
-        "_given",
-        "_guard",
-        "_marker",
-        "_place",
-        "_series",
-        "_tick",
-        "cls",
-        "score",
-        "value",
-    )
+        "_begun_ns", "_features", "_given", "_guard", "_marker", "_place", "_series", "_slices", "_tick", "cls", "score", "value",
+    )  # fmt: skip
 
     def __init__(self, series: Series, features: Any, given: object, slices: Mapping[str, object] | None) -> None:
         self.score: Any = None
@@ -62,45 +52,55 @@ class Prediction:
         self.value: Any = None
         self._series = series
         self._given = given
-        self._captured: Any = (None, None)
+        self._features: Any = None
+        self._slices: Any = None
         self._guard: Token[bool] | None = None
         self._marker: markers.Marker | None = None
         if runtime.on:
             try:
-                self._captured = series.capture(features, slices)
-            except Exception:
-                runtime.note("features_not_copied", series.name)
+                if slices is None and type(features) is dict:
+                    # the usual row, copied by one call into C
+                    self._features, self._slices = series.pick(features), FLAT
+                else:
+                    self._capture(features, slices)
+            except KeyError:
+                self._capture(features, slices)
+
+    def _capture(self, features: Any, slices: Mapping[str, object] | None) -> None:
+        try:
+            self._features, self._slices = self._series.capture(features, slices)
+        except Exception:
+            runtime.note("features_not_copied", self._series.name)
 
     def __enter__(self) -> Prediction:
         try:
             span = get_current_span()
-            self._place = ids.place_of(span)
-            ids.remember(self._given, self._place, 1)
+            self._place = place = place_of(span)
+            last_call.set((self._given, place, 1))
             if runtime.on:
                 self._guard = inside.set(True)
                 if span.is_recording():
                     self._marker = markers.begin(self._series)
         except Exception:
             caught("predict")
-        self._begun_ns = time.time_ns()
-        self._tick = time.perf_counter_ns()
+        self._begun_ns = time_ns()
+        self._tick = perf_counter_ns()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lasted_ns = time.perf_counter_ns() - self._tick
+        lasted_ns = perf_counter_ns() - self._tick
         if self._guard is None:
             return
         try:
             score = self.score
             if type(score) is not float and score is not None:
                 score = batches.frozen_score(score, self._series)
-            features, slices = self._captured
             failed = None if kind is None else kind.__qualname__
             runtime.append(
                 (
-                    self._series, self._begun_ns, lasted_ns, self._place, self._given, features, slices,
+                    self._series, self._begun_ns, lasted_ns, self._place, self._given, self._features, self._slices,
                     score, self.cls, self.value, failed,
                 )
             )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 from calidris.instrument.columns import plain
 from calidris.instrument.ids import prediction_ids
-from calidris.instrument.items import Block, Item, Labels, Row, Series
+from calidris.instrument.items import FLAT, Block, Item, Labels, Row, Series
 from calidris.instrument.privacy import text_of
 from calidris.instrument.table import Table
 
@@ -121,6 +121,7 @@ def groups_of(items: Iterable[Item]) -> list[Group]:
 
 def _of_rows(series: Series, rows: list[Row]) -> Chunk:
     _, times, durations, places, given, features, slices, scores, classes, values, errors = zip(*rows)
+    named, cut = _captured(series, features, slices)
     return Chunk(
         series,
         list(times),
@@ -128,8 +129,8 @@ def _of_rows(series: Series, rows: list[Row]) -> Chunk:
         [prediction_ids(None if one is None else str(one), place, 1)[0] for one, place in zip(given, places)],
         [place[0] for place in places],
         [place[1] for place in places],
-        _named(features, series.features),
-        _named(slices, series.slices),
+        named,
+        cut,
         _row_scores(scores),
         list(classes) if any(c is not None for c in classes) else None,
         list(values) if any(v is not None for v in values) else None,
@@ -137,12 +138,25 @@ def _of_rows(series: Series, rows: list[Row]) -> Chunk:
     )
 
 
-def _named(captured: Sequence[Any], declared: tuple[str, ...] | None) -> dict[str, Any]:
-    """Columns from captured rows, each a tuple in declared order, a dict, or None."""
+def _captured(series: Series, features: Sequence[Any], slices: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns of features and of slices from captured rows."""
+    declared = series.features or ()
+    width = len(declared)
+    if all(one is FLAT for one in slices):
+        columns = list(zip(*features))
+        return dict(zip(declared, columns)), dict(zip(series.slices, columns[width:]))
+    flat = [one is FLAT for one in slices]
+    cut = [row[width:] if is_flat else one for row, one, is_flat in zip(features, slices, flat)]
+    own = [row[:width] if is_flat else row for row, is_flat in zip(features, flat)]
+    return _named(own, declared), _named(cut, series.slices)
+
+
+def _named(captured: Sequence[Any], declared: tuple[str, ...]) -> dict[str, Any]:
+    """Columns from rows that are each a tuple in declared order, a dict, or None."""
     if declared and all(type(row) is tuple for row in captured):
         return dict(zip(declared, zip(*captured)))
-    blank = (None,) * len(declared or ())
-    dicts = [row if isinstance(row, dict) else dict(zip(declared or (), row or blank)) for row in captured]
+    blank = (None,) * len(declared)
+    dicts = [row if isinstance(row, dict) else dict(zip(declared, row or blank)) for row in captured]
     return {str(name): [row.get(name) for row in dicts] for name in dict.fromkeys(key for row in dicts for key in row)}
 
 

@@ -106,19 +106,34 @@ def coded(values: Iterable[str | None]) -> Packed:
 
 def texts(values: Any) -> Packed:
     """Any values as coded strings in their one spelling; missing stays missing."""
-    return coded(None if is_missing(v) else text_of(v)[:MAX_TEXT] for v in plain(values))
+    values = plain(values)
+    if set(map(type, values)) == {str}:
+        levels = dict.fromkeys(values)
+        if max(map(len, levels)) <= MAX_TEXT:
+            index = {level: at for at, level in enumerate(levels)}
+            return {"levels": list(index), "codes": little(array("i", map(index.__getitem__, values)))}
+    return coded(None if is_missing(v) else text_of(v)[:MAX_TEXT] for v in values)
 
 
 def probabilities(values: Any, note: Note) -> Packed:
     """Scores. What lies outside [0, 1] is withheld: the receiver would refuse the whole span for it."""
-    numbers = [number_of(v) for v in plain(values)]
-    for at, p in enumerate(numbers):
-        if p < 0.0 or p > 1.0:
-            # float32 arithmetic overshoots by an ulp or two
-            numbers[at] = min(max(p, 0.0), 1.0) if -1e-6 <= p <= 1 + 1e-6 else NAN
-            if numbers[at] != numbers[at]:
-                note("score_out_of_range", "score")
-    return f64(numbers)
+    values = plain(values)
+    try:
+        fast = array("d", values)
+        if min(fast) >= 0.0 and max(fast) <= 1.0:
+            return {"f64": little(fast)}
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return f64([_probability(number_of(v), note) for v in values])
+
+
+def _probability(number: float, note: Note) -> float:
+    if number != number or 0.0 <= number <= 1.0:
+        return number
+    if -1e-6 <= number <= 1 + 1e-6:  # float32 arithmetic overshoots by an ulp or two
+        return min(max(number, 0.0), 1.0)
+    note("score_out_of_range", "score")
+    return NAN
 
 
 def outcomes(values: Any) -> Packed:
@@ -165,6 +180,11 @@ def _hashed(name: str, values: Any, policy: Policy, note: Note) -> Packed | None
 
 def _mixed(name: str, values: Sequence[Any], allowed: bool, note: Note) -> Packed | None:
     """A column that is not all numbers: strings leave if allowed, else only its numbers do, if it has any."""
+    if set(map(type, values)) == {str}:
+        if allowed:
+            return texts(values)
+        note("string_feature", name)
+        return None
     kinds = Counter(_kind(v) for v in values)
     if kinds["other"]:
         note("unsupported_type", name)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from opentelemetry.trace import Span
 
@@ -26,9 +26,10 @@ _Last = tuple[object, Place, int]
 # Not the module-level generator: a host that calls random.seed(42) in every worker would give them all the same ids, and
 # the receiver, which recognises retries by id, would drop what is no retry.
 _random = random.Random(os.urandom(16))
-_rows: Final[WeakKeyDictionary[Span, list[int]]] = WeakKeyDictionary()
+# What a WeakKeyDictionary is inside, without its Python frames: this is on the caller's path.
+_rows: Final[dict[ref[Span], list[int]]] = {}
 _lock = threading.Lock()
-_last: ContextVar[_Last | None] = ContextVar("calidris_last", default=None)
+last_call: ContextVar[_Last | None] = ContextVar("calidris_last", default=None)
 
 
 def reseed() -> None:
@@ -50,15 +51,20 @@ def place_of(span: Span, rows: int = 1) -> Place:
     different threads or tasks.
     """
     context = span.get_span_context()
-    if not context.span_id:
-        return random_bits(128), 0, 0
-    taken = _rows.get(span)
+    span_id = context.span_id
+    if not span_id:
+        return _random.getrandbits(128) or 1, 0, 0
+    taken = _rows.get(ref(span))
     if taken is None:
-        taken = _rows.setdefault(span, [0])
+        taken = _rows.setdefault(ref(span, _forget), [0])
     with _lock:
         first = taken[0]
         taken[0] = first + rows
-    return context.trace_id, context.span_id, first
+    return context.trace_id, span_id, first
+
+
+def _forget(gone: ref[Span]) -> None:
+    _rows.pop(gone, None)
 
 
 def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
@@ -80,7 +86,7 @@ def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
 
 def remember(given: object, place: Place, rows: int) -> None:
     """Note the call as the last one of the current context."""
-    _last.set((given, place, rows))
+    last_call.set((given, place, rows))
 
 
 def last_prediction_ids() -> tuple[str, ...]:
@@ -89,7 +95,7 @@ def last_prediction_ids() -> tuple[str, ...]:
     Keep them beside the answer you gave, and pass them to ``record_label`` when the outcome is known. They are the same
     whether or not monitoring is switched on.
     """
-    last = _last.get()
+    last = last_call.get()
     return () if last is None else tuple(prediction_ids(*last))
 
 

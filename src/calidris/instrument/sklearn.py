@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import time
 from collections.abc import Callable, Collection
 from types import FunctionType, ModuleType
 from typing import Any
@@ -19,8 +18,8 @@ import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # untyped
 
 from calidris.instrument import _estimators as facts
-from calidris.instrument._calls import WatchedCall
-from calidris.instrument._patch import PatchTable, caught, inside, not_a_prediction, shielded
+from calidris.instrument._calls import Answer, WatchedCall
+from calidris.instrument._patch import PatchTable, inside, not_a_prediction, shielded
 from calidris.instrument.runtime import runtime
 
 PREDICTING = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -140,15 +139,15 @@ def _watched(table: PatchTable, method: str, function: Callable[..., Any]) -> Ca
         call = _begin(self, method, args[0] if args else kwargs.get("X"))
         if call is None:
             return function(self, *args, **kwargs)
+        token = inside.set(True)
         try:
-            with not_a_prediction():
-                result = function(self, *args, **kwargs)
+            result = function(self, *args, **kwargs)
         except Exception as error:
-            lasted_ns = time.perf_counter_ns() - call.tick
-            _failed(call, lasted_ns, error)
+            _failed(call, error)
             raise
-        lasted_ns = time.perf_counter_ns() - call.tick
-        _done(call, lasted_ns, self, method, result)
+        finally:
+            inside.reset(token)
+        _done(call, self, method, result)
         return result
 
     return predicting
@@ -164,12 +163,10 @@ def _begin(estimator: Any, method: str, x: Any) -> WatchedCall | None:
 
 
 @shielded("sklearn failure")
-def _failed(call: WatchedCall, lasted_ns: int, error: Exception) -> None:
-    call.failed(lasted_ns, error)
+def _failed(call: WatchedCall, error: Exception) -> None:
+    call.failed(call.lasted_ns(), error)
 
 
-def _done(call: WatchedCall, lasted_ns: int, estimator: Any, method: str, result: Any) -> None:
-    try:
-        call.done(lasted_ns, facts.answer_of(estimator, method, result))
-    except Exception:
-        caught("sklearn answer")
+@shielded("sklearn answer")
+def _done(call: WatchedCall, estimator: Any, method: str, result: Any) -> None:
+    call.done(call.lasted_ns(), facts.answer_of(estimator, method, result) if runtime.on else Answer())

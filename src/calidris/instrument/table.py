@@ -5,6 +5,7 @@ Works on numpy arrays, DataFrames, sparse matrices, lists of rows and mappings o
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -91,6 +92,8 @@ def table_of(data: Any, names: Sequence[str] | None = None) -> Table:
         TooLarge: more than `MAX_CELLS` cells or `MAX_WIDTH` columns.
         TypeError: nothing that has rows and columns.
     """
+    if type(data).__name__ == "ndarray":  # the usual input first
+        return _of_array(data, names)
     if isinstance(data, Mapping):
         return _of_columns(list(map(str, data)), list(data.values()))
     if hasattr(data, "columns") and hasattr(data, "__getitem__"):
@@ -98,8 +101,8 @@ def table_of(data: Any, names: Sequence[str] | None = None) -> Table:
     if hasattr(data, "nnz") and hasattr(data, "toarray"):
         _check(*data.shape)
         data = data.toarray()
-    elif hasattr(data, "dtype") or hasattr(data, "__array__"):
-        data = data if hasattr(data, "dtype") and hasattr(data, "ndim") else data.__array__()
+    elif hasattr(data, "__array__"):
+        data = data.__array__()
     else:
         return _of_rows(list(data), names)
     return _of_array(data, names)
@@ -109,6 +112,11 @@ def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
     """The given names where their number fits, else ``x0``, ``x1`` and so on."""
     if names is not None and len(names) == width:
         return tuple(map(str, names))
+    return _numbered(width)
+
+
+@functools.lru_cache(maxsize=64)
+def _numbered(width: int) -> tuple[str, ...]:
     return tuple(f"x{at}" for at in range(width))
 
 
@@ -118,10 +126,10 @@ def rows_of(data: Any) -> int:
     >>> rows_of({"age": [1, 2, 3]}), rows_of([[1, 2]])
     (3, 1)
     """
-    if isinstance(data, Mapping):
-        return len(next(iter(data.values()), ()))
     shape = getattr(data, "shape", None)
-    return int(shape[0]) if shape else len(data)
+    if shape:
+        return int(shape[0])
+    return len(next(iter(data.values()), ())) if isinstance(data, Mapping) else len(data)
 
 
 def copied(values: Any) -> Any:
