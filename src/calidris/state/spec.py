@@ -82,7 +82,7 @@ class Spec:
 
         Bin i holds ``[edges[i-1], edges[i])``, so that a whole number of bins lies at or above the threshold.
         """
-        logit = np.linspace(-6.0, 6.0, 41)
+        logit = np.linspace(-9.0, 9.0, 61)
         even = 1.0 / (1.0 + np.exp(-logit))
         tenths = np.arange(1, 10) / 10
         # Rounded, so that 0.5 reached by two ways is one edge; the threshold is not, or 1/3 would decide otherwise here.
