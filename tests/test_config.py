@@ -62,6 +62,8 @@ def test_empty_file_is_a_working_configuration(tmp_path: Path) -> None:
         ("a: [\n", 2, "not valid YAML"),
         ("- a\n", 1, "expected keys"),
         ("receiver: {queue_bytes: 0}\n", 1, "such as 64MiB"),
+        ("api: {}\nstorage: {journal: {max_bytes: 511MiB}}\n", 2, "set it to 536870912 or more"),
+        ("receiver: {grpc: {max_message_bytes: 1GiB}}\n", 1, "or receiver.grpc.max_message_bytes lower"),
     ],
 )
 def test_errors_name_file_line_key_and_cure(tmp_path: Path, text: str, line: int, said: str) -> None:
@@ -70,6 +72,11 @@ def test_errors_name_file_line_key_and_cure(tmp_path: Path, text: str, line: int
         load(path)
     assert str(caught.value).startswith(f"{path}:{line}:")
     assert said in str(caught.value)
+
+
+def test_a_small_journal_goes_with_small_messages(tmp_path: Path) -> None:
+    text = "receiver: {grpc: {max_message_bytes: 1MiB}}\nstorage: {journal: {max_bytes: 8MiB}}\n"
+    assert load(write(tmp_path, text)).storage.journal.max_bytes == 8 << 20
 
 
 def test_missing_file_says_where_the_path_goes(tmp_path: Path) -> None:

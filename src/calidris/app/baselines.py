@@ -23,25 +23,30 @@ def find_baseline(key: ModelKey, config: ModelConfig) -> tuple[Baseline | None, 
     """
     if config.baseline is None:
         return None, ""
-    own = Path(config.baseline.replace(_VERSION, key.version))
-    note = ""
-    if not own.exists():
-        others = versions(config.baseline)
-        if not others:
-            return None, f"there is no baseline file {own}"
-        own, note = others[-1], f"no baseline for version {key.version}: compared with {others[-1].name}"
-        _logger.warning("model %s: %s", key, note)
     try:
-        return read(own), note
+        return _find(key, config.baseline)
     except (CorruptState, OSError) as error:
         _logger.error("model %s: the baseline cannot be used: %s", key, error)
         return None, f"the baseline cannot be used: {error}"
 
 
+def _find(key: ModelKey, pattern: str) -> tuple[Baseline | None, str]:
+    found = versions(pattern)
+    if not found:
+        return None, f"there is no baseline file {pattern}"
+    # The version comes from the wire: it only ever chooses among the files that are there.
+    own = Path(pattern.replace(_VERSION, key.version))
+    if own in found:
+        return read(own), ""
+    note = f"no baseline for version {key.version}: compared with {found[-1].name}"
+    _logger.warning("model %s: %s", key, note)
+    return read(found[-1]), note
+
+
 def versions(pattern: str) -> list[Path]:
     """Files that fit a pattern with ``{version}``, oldest first."""
     found = [Path(p) for p in glob.glob(glob.escape(pattern).replace(glob.escape(_VERSION), "*"))]
-    return sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name))
+    return sorted((p for p in found if p.is_file()), key=lambda p: (p.stat().st_mtime_ns, p.name))
 
 
 def check_baselines(config: CalidrisConfig, file: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 
 from calidris import semconv
@@ -20,26 +21,49 @@ from calidris.receive.journal import Journal
 
 _IDLE_S = 0.05
 _BATCH = 256
-_SNAPSHOT_NS = 500_000_000
+_SNAPSHOT_S = 0.5
+_SNAPSHOT_SHARE = 0.1
+"""Largest share of the engine's time that snapshots take: with many wide models they come less often."""
+
 _logger = logging.getLogger(__name__)
+
+
+def apply(engine: Engine, item: Received) -> None:
+    """Apply one record, for the first time or at a replay.
+
+    One that cannot be applied would fail at every restart too: it is counted and left behind, and the rest goes on.
+    """
+    try:
+        engine.apply(item)
+    except Exception:
+        _logger.exception("engine: record %d could not be applied", item.seq)
+        engine.counters[semconv.METRIC_CALIDRIS_ENGINE_FAILURES.name][""] += 1
+        engine.sequence = item.seq
 
 
 class EngineLoop:
     """Owns the engine: nobody else may touch it while the loop runs. Readers take ``latest``, which is replaced, never changed.
 
+    Attributes:
+        latest: the newest snapshot.
+        saved_ns: when all that was applied was last known to be in the checkpoint, ns since the epoch.
+        failures: what went wrong in here, by reason, beside records that could not be applied.
+        healthy: false while snapshots fail, so that ``latest`` grows old.
+
     Args:
         config: the user's settings.
-        engine: restored and replayed.
+        engine: restored from the checkpoint.
         checkpoint: coupled to the engine's store.
         inbox: where durable requests wait.
         journal: truncated after each checkpoint.
         intake: writes the seals.
         clock_ns: time, ns since the epoch.
+        on_failure: called from the thread when it ends before it was asked to.
     """
 
     def __init__(
         self, config: CalidrisConfig, engine: Engine, checkpoint: Checkpoint, inbox: Inbox, journal: Journal,
-        intake: Intake, clock_ns: Callable[[], int],
+        intake: Intake, clock_ns: Callable[[], int], on_failure: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self.config = config
         self.engine = engine
@@ -50,81 +74,107 @@ class EngineLoop:
         self.clock_ns = clock_ns
         self.latest: Snapshot = snapshot(engine, clock_ns())
         self.saved_ns = clock_ns()
+        self.failures: Counter[str] = Counter()
+        self.healthy = True
+        self._saving = True  # false while checkpoints fail: then only the interval tries again
+        self._on_failure = on_failure
         self._saved_sequence = engine.sequence
-        self._published_ns = 0
-        self._asked_ns = engine.sealed_ns  # of the newest seal that is in the journal, applied or not
+        self._kept_bytes = journal.size_bytes if config.storage.journal.keep else 0
+        self._asked_ns = 0  # of the newest seal that is in the journal, applied or not
+        self._snapshot_due_s = self._checkpoint_due_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="calidris-engine", daemon=True)
 
     def start(self) -> None:
-        """Begin to apply."""
+        """Begin to apply; the journal has been replayed."""
+        self._asked_ns = self.engine.sealed_ns
+        self._checkpoint_due_s = time.monotonic() + self.config.storage.checkpoint_interval
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
         """Apply what is in the inbox, checkpoint, end. False where that took longer than ``timeout_s``."""
         self._stopping.set()
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            self.turn(_IDLE_S)
-        while self._apply(self.inbox.take(_BATCH, timeout_s=0)):
-            pass
-        self._publish(self.clock_ns())
-        self.save()
+        try:
+            while not self._stopping.is_set():
+                self.turn(_IDLE_S)
+            while self._apply(self.inbox.take(_BATCH, timeout_s=0)):
+                pass
+            self._publish()
+            self.save()
+        except BaseException as error:
+            # Requests would be acknowledged and never applied: better to end, restart and replay.
+            _logger.critical("engine: the loop failed; exiting", exc_info=error)
+            self._on_failure(error)
 
     def turn(self, timeout_s: float) -> None:
         """One round: apply, and seal, publish and checkpoint where they are due."""
         self._apply(self.inbox.take(_BATCH, timeout_s=timeout_s))
-        now_ns = self.clock_ns()
-        self._seal(now_ns)
-        if now_ns - self._published_ns >= _SNAPSHOT_NS:
-            self._publish(now_ns)
-        if now_ns - self.saved_ns >= self.config.storage.checkpoint_interval * 1e9 or self._journal_is_filling():
+        self._seal()
+        if time.monotonic() >= self._snapshot_due_s:
+            self._publish()
+        if time.monotonic() >= self._checkpoint_due_s or self._journal_is_filling():
             self.save()
 
     def _apply(self, items: list[Received]) -> bool:
         for item in items:
-            try:
-                self.engine.apply(item)
-            except Exception:
-                # A record that cannot be applied would fail at every restart too: count it, shout, go on.
-                _logger.exception("engine: record %d could not be applied", item.seq)
-                self.engine.counters[semconv.METRIC_CALIDRIS_ENGINE_FAILURES.name][""] += 1
-                self.engine.sequence = item.seq
-            finally:
-                item.release()
+            apply(self.engine, item)
+            item.release()
         return bool(items)
 
-    def _seal(self, now_ns: int) -> None:
+    def _seal(self) -> None:
         steps = [m.config.step_ns for m in self.engine.models.values()]
-        if steps:
-            until = (now_ns - round(self.config.receiver.lateness * 1e9)) // min(steps) * min(steps)
-            if until > self._asked_ns:
-                try:
-                    self.intake.seal(until)
-                    self._asked_ns = until
-                except RetryableError as error:
-                    _logger.warning("engine: windows cannot be closed: %s", error)
+        if not steps:
+            return
+        until = (self.clock_ns() - round(self.config.receiver.lateness * 1e9)) // min(steps) * min(steps)
+        if until > self._asked_ns:
+            try:
+                self.intake.seal(until)
+                self._asked_ns = until
+            except RetryableError as error:
+                _logger.warning("engine: windows cannot be closed: %s", error)
 
-    def _publish(self, now_ns: int) -> None:
-        self.latest = snapshot(self.engine, now_ns, self.latest)
-        self._published_ns = now_ns
+    def _publish(self) -> None:
+        """Swap in a new snapshot. One that cannot be made is a defect of ours; the records are safe, so the loop goes on."""
+        begun_s = time.monotonic()
+        try:
+            self.latest = snapshot(self.engine, self.clock_ns(), self.latest)
+            self.healthy = True
+        except Exception:
+            self._failed("snapshot")
+            self.healthy = False
+        spent_s = time.monotonic() - begun_s
+        self._snapshot_due_s = begun_s + max(_SNAPSHOT_S, spent_s / _SNAPSHOT_SHARE)
+
+    def _failed(self, what: str) -> None:
+        if not self.failures[what]:  # the counter tells of further ones
+            _logger.exception("engine: the %s failed and will be tried again", what)
+        self.failures[what] += 1
 
     def _journal_is_filling(self) -> bool:
         unsaved = self.engine.sequence > self._saved_sequence
-        return unsaved and self.journal.size_bytes > self.config.storage.journal.max_bytes // 2
+        return (
+            self._saving
+            and unsaved
+            and self.journal.size_bytes - self._kept_bytes > self.config.storage.journal.max_bytes // 2
+        )
 
     def save(self) -> None:
-        """Checkpoint now and drop the journal that it made unnecessary; a full disk is tried again at the next interval."""
-        self.saved_ns = self.clock_ns()
-        if self.engine.sequence == self._saved_sequence:
-            return
-        try:
-            self.checkpoint.save(self.engine)
-        except sqlite3.Error as error:
-            _logger.error("engine: the checkpoint failed and will be tried again: %s", error)
-            return
-        self._saved_sequence = self.engine.sequence
-        self.journal.truncate(self.engine.sequence)
+        """Checkpoint now and drop the journal that it made unnecessary; a failure is tried again at the next interval."""
+        self._checkpoint_due_s = time.monotonic() + self.config.storage.checkpoint_interval
+        now_ns = self.clock_ns()
+        if self.engine.sequence != self._saved_sequence:
+            try:
+                self.checkpoint.save(self.engine)
+            except Exception:
+                self._failed("checkpoint")
+                self._saving = False
+                return
+            self._saved_sequence = self.engine.sequence
+            self.journal.truncate(self.engine.sequence)
+            self._kept_bytes = self.journal.size_bytes
+        self.saved_ns, self._saving = now_ns, True

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
+from queue import SimpleQueue
 
 from calidris import semconv
 from calidris.api import ApiServer, Sources
-from calidris.app.baselines import find_baseline
 from calidris.app.loop import EngineLoop
+from calidris.app.storage import Storage
 from calidris.config import CalidrisConfig
-from calidris.engine.checkpoint import Checkpoint
-from calidris.engine.core import Engine
 from calidris.engine.inbox import Inbox
 from calidris.engine.snapshot import Snapshot
-from calidris.engine.store import Store
-from calidris.errors import ConfigError
 from calidris.export import OtlpExporter, Points, PrometheusExporter, points
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import GrpcReceiver
-from calidris.receive.intake import Intake, received_again
-from calidris.receive.journal import Journal
+from calidris.receive.intake import Intake
 from calidris.report import render
 from calidris.wire import decode, holds_model_telemetry
 
@@ -36,14 +29,25 @@ _logger = logging.getLogger(__name__)
 class Server:
     """A running receiver: ``start``, then ``wait``, then ``stop``.
 
+    ::
+
+        start   storage ─► exporters, read API (not ready) ─► replay ─► engine ─► receiver (ready)
+        stop    receiver ─► engine: apply, checkpoint ─► read API, exporters (last push) ─► storage
+
+    Attributes:
+        replayed: records of the journal that were applied at the start.
+        failed: true once the disk or the engine failed; the process should exit and be started again.
+
     Args:
         config: the user's settings.
         clock_ns: time, ns since the epoch.
 
     Example:
         server = Server(load(Path("calidris.yaml")))
-        server.start()
-        server.wait()      # until stop() from a signal handler
+        for line in server.start():
+            print(line)
+        server.wait()      # until ask_to_stop() from a signal handler
+        server.stop()
     """
 
     def __init__(self, config: CalidrisConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
@@ -53,87 +57,83 @@ class Server:
         self.failed = False
         self.replayed = 0
         self._parts = ExitStack()
-        self._ended = threading.Event()
         self._ready = False
+        self._asked = False
+        # Not an Event: a signal handler that sets one can meet its own thread inside the Event's lock, for ever.
+        self._wake: SimpleQueue[None] = SimpleQueue()
 
     def start(self) -> list[str]:
-        """Restore, replay, then listen; returns one line for each endpoint.
+        """Restore, replay, then take telemetry; returns one line for each endpoint, none if asked to stop meanwhile.
 
         Raises:
             ConfigError: the storage cannot be used or an endpoint is taken. What was started is stopped again.
         """
         try:
-            self._restore()
-            return self._listen()
+            storage = Storage(self.config, self._broken)
+            self._parts.callback(storage.close)
+            self._build(storage)
+            lines = [*self._start_exporters(), self._start_api()]
+            self.replayed = storage.replay(interrupted=lambda: self._asked)
+            return [] if self._asked else [self._receive(), *lines]
         except BaseException:
             self._parts.close()
             raise
 
-    def _restore(self) -> None:
-        storage = self.config.storage
-        self.store = _open_store(storage.path)
-        self._parts.callback(self.store.close)
-        self.checkpoint = Checkpoint(self.store)
-        self.engine = Engine(self.config, find_baseline, self.checkpoint.load_pane)
-        self.checkpoint.restore(self.engine)
-        self.journal = Journal(
-            storage.path / "journal",
-            segment_bytes=storage.journal.segment_bytes,
-            max_bytes=storage.journal.max_bytes,
-            start_after=self.engine.sequence,
-            keep_truncated=storage.journal.keep,
-            on_failure=self._journal_failed,
-        )
-        self._parts.callback(self.journal.close)
-        for record in self.journal.replay(self.engine.sequence):
-            self.engine.apply(received_again(record, decode))
-            self.replayed += 1
-        # Numbers that could not be read back are gone for good: the next record is the one after the journal's last.
-        self.engine.sequence = self.journal.last_seq
-
-    def _listen(self) -> list[str]:
+    def _build(self, storage: Storage) -> None:
+        self.journal = storage.journal
         self.admission = Admission(self.config.receiver.queue_bytes)
         self.counters = ReceiverCounters()
-        inbox = Inbox(first_seq=self.engine.sequence + 1)
-        intake = Intake(
+        inbox = Inbox(first_seq=storage.journal.last_seq + 1)
+        self.intake = Intake(
             admission=self.admission,
-            journal=self.journal,
+            journal=storage.journal,
             inbox=inbox,
             holds=holds_model_telemetry,
             decode=decode,
             clock_ns=self.clock_ns,
             counters=self.counters,
         )
-        self.loop = EngineLoop(self.config, self.engine, self.checkpoint, inbox, self.journal, intake, self.clock_ns)
-        self.loop.start()
-        self._parts.callback(self._stop_loop)
-        grpc_config = self.config.receiver.grpc
-        receiver = GrpcReceiver(grpc_config.endpoint, intake, max_message_bytes=grpc_config.max_message_bytes)
-        receiver.start()
-        self._parts.callback(receiver.stop, DRAIN_S)
-        lines = [f"otlp/grpc listening on {_host(grpc_config.endpoint)}:{receiver.port}"]
-        lines += self._start_exporters()
-        sources = Sources(self.snapshot, ready=lambda: self._ready, health=self.health, report=render_report)
-        api = ApiServer(self.config.api.endpoint, sources)
-        api.start()
-        self._parts.callback(api.stop)
-        self._ready = True
-        return [*lines, f"api listening on http://{_host(self.config.api.endpoint)}:{api.port}"]
+        self.loop = EngineLoop(
+            self.config, storage.engine, storage.checkpoint, inbox, storage.journal, self.intake, self.clock_ns,
+            self._broken,
+        )  # fmt: skip
 
     def _start_exporters(self) -> list[str]:
         lines = []
         if self.config.export.prometheus is not None:
             endpoint = self.config.export.prometheus.endpoint
             prometheus = PrometheusExporter(endpoint, self.points)
-            prometheus.start()
             self._parts.callback(prometheus.stop)
+            prometheus.start()
             lines.append(f"prometheus listening on http://{_host(endpoint)}:{prometheus.port}/metrics")
         if self.config.export.otlp is not None:
             otlp = OtlpExporter(self.config.export.otlp, self.points)
-            otlp.start()
             self._parts.callback(otlp.stop)
+            otlp.start()
             lines.append(f"metrics pushed to {self.config.export.otlp.endpoint}")
         return lines
+
+    def _start_api(self) -> str:
+        sources = Sources(self.snapshot, ready=lambda: self.ready, health=self.health, report=render_report)
+        api = ApiServer(self.config.api.endpoint, sources)
+        self._parts.callback(api.stop)
+        api.start()
+        return f"api listening on http://{_host(self.config.api.endpoint)}:{api.port}"
+
+    def _receive(self) -> str:
+        self._parts.callback(self._stop_loop)
+        self.loop.start()
+        grpc = self.config.receiver.grpc
+        receiver = GrpcReceiver(grpc.endpoint, self.intake, max_message_bytes=grpc.max_message_bytes)
+        self._parts.callback(receiver.stop, DRAIN_S)
+        receiver.start()
+        self._ready = True
+        return f"otlp/grpc listening on {_host(grpc.endpoint)}:{receiver.port}"
+
+    @property
+    def ready(self) -> bool:
+        """Telemetry is taken, and what is told about it is fresh."""
+        return self._ready and self.loop.healthy
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot."""
@@ -150,6 +150,7 @@ class Server:
         return {
             semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS.name: dict(told.get("requests", {})),
             semconv.METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED.name: dict(told.get("spans_rejected", {})),
+            semconv.METRIC_CALIDRIS_ENGINE_FAILURES.name: dict(self.loop.failures),
             semconv.METRIC_CALIDRIS_JOURNAL_SIZE.name: float(self.journal.size_bytes),
             semconv.METRIC_CALIDRIS_JOURNAL_LOST.name: float(self.journal.lost_records),
             semconv.METRIC_CALIDRIS_QUEUE_SIZE.name: float(self.admission.used_bytes),
@@ -157,12 +158,13 @@ class Server:
         }
 
     def wait(self) -> None:
-        """Block until ``stop`` is asked for."""
-        self._ended.wait()
+        """Block until somebody asks to stop."""
+        self._wake.get()
 
     def ask_to_stop(self) -> None:
-        """Make ``wait`` return; safe in a signal handler."""
-        self._ended.set()
+        """Make ``wait`` return, and cut a replay short; safe in a signal handler and from any thread."""
+        self._asked = True
+        self._wake.put(None)
 
     def stop(self) -> None:
         """Refuse new requests, finish those that run, apply them, checkpoint, close. May be called more than once."""
@@ -173,8 +175,7 @@ class Server:
         if not self.loop.stop(DRAIN_S):
             _logger.error("engine: did not finish within %g s; the rest is in the journal for the next start", DRAIN_S)
 
-    def _journal_failed(self, error: BaseException) -> None:
-        _logger.critical("journal: a sync failed, so nothing can be acknowledged any more; exiting: %s", error)
+    def _broken(self, error: BaseException) -> None:
         self.failed = True
         self.ask_to_stop()
 
@@ -183,15 +184,6 @@ def render_report(taken: Snapshot, name: str, version: str) -> str:
     """The HTML report of one model version."""
     key = next(m.key for m in taken.models if (m.key.name, m.key.version) == (name, version))
     return render(taken, key, title=f"{name} {version}", generated_ns=taken.taken_ns)
-
-
-def _open_store(path: Path) -> Store:
-    try:
-        return Store(path)
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError(
-            f"storage.path: {path} cannot be used: {error}; set a directory that can be written"
-        ) from error
 
 
 def _host(endpoint: str) -> str:

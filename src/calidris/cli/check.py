@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from calidris.app.baselines import check_baselines, versions
+from calidris.app.dry_run import count_series
 from calidris.baseline import read
 from calidris.config import CalidrisConfig, ModelConfig, load
 from calidris.config.units import window_name
 from calidris.detect import thresholds
 from calidris.errors import ConfigError
-from calidris.state import CountsState, ScoresState
+from calidris.state import CountsState, Role, ScoresState
 
 
 def check(path: Path, out: Console) -> int:
@@ -29,26 +30,25 @@ def check(path: Path, out: Console) -> int:
 
 
 def _models(config: CalidrisConfig) -> Table:
-    table = Table(
-        "model", "baseline", "features", "rows", "windows", "budget", "evidence to alarm", "memory a pane", box=None
-    )
+    columns = ("model", "baseline", "features", "rows", "windows", "series", "pane", "budget", "evidence to alarm")
+    table = Table(*columns, box=None)
     for model in config.models:
-        table.add_row(*(escape(text) for text in _row(model)))
+        table.add_row(*(escape(text) for text in _row(config, model)))
     return table
 
 
-def _row(model: ModelConfig) -> tuple[str, ...]:
+def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
     lengths = model.detect_windows_s
-    limits = ", ".join(
-        f"{window_name(w)}: {a:,.0f}" for w, a in zip(lengths, thresholds(model.budget_s, lengths))
-    )
+    limits = zip(lengths, thresholds(model.budget_s, lengths))
+    budget = (model.detect.false_alarms, ", ".join(f"{window_name(w)}: {a:,.0f}" for w, a in limits))
     if model.baseline is None:
-        return (model.name, "none: learned from traffic", "", "", "", model.detect.false_alarms, limits, "")
+        return (model.name, "none: learned from traffic", "", "", "", "", "", *budget)
     newest = versions(model.baseline)[-1]
     made = read(newest)
+    features = sum(f.role is Role.FEATURE for f in made.spec.fields)
+    numbers = (features, made.rows, len(made.window_starts), count_series(config, model, made))
     size = CountsState(made.spec).array.nbytes + ScoresState(made.spec).array.nbytes
-    numbers = (str(len(made.spec.fields)), str(made.rows), str(len(made.window_starts)))
-    return (model.name, newest.name, *numbers, model.detect.false_alarms, limits, f"{size / 1024:.0f} KiB")
+    return (model.name, newest.name, *(f"{n:,}" for n in numbers), f"{size / 1024:.0f} KiB", *budget)
 
 
 def render(path: Path, output: Path, out: Console) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from calidris.cli import baseline, check, read, serve
-from calidris.cli.common import ConfigOption, run
+from calidris.cli.common import DEFAULT_CONFIG, ConfigOption, run
 
 app = typer.Typer(
     help="Model performance monitoring that lives inside OpenTelemetry, Prometheus and Grafana.",
@@ -22,11 +23,11 @@ baselines = typer.Typer(
 )
 app.add_typer(baselines, name="baseline")
 
-out = Console()
+out = Console() if sys.stdout.isatty() else Console(width=200)  # a table in a file or a pipe is not cut
 
 
 @app.command("serve")
-def serve_command(config: ConfigOption) -> None:
+def serve_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Receive model telemetry, watch it, and serve the results.
 
     Prints one line for each endpoint and runs until SIGTERM or SIGINT, which finish what is under way.
@@ -36,25 +37,26 @@ def serve_command(config: ConfigOption) -> None:
 
 
 @app.command("check")
-def check_command(config: ConfigOption) -> None:
+def check_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Check a configuration and its baselines without starting anything.
 
-    Prints, for each model: features, rows and windows of its baseline, the evidence that its false-alarm budget asks for,
-    the series it will export and the memory of one pane.
+    Prints for each model: features, rows and windows of its newest baseline, the series that a version of it will export,
+    the memory of one pane (one version, one step of the shortest window), its false-alarm budget and, for each window
+    length, how much evidence that budget asks for before it alarms.
     """
     run(lambda: check.check(config, out))
 
 
 @app.command("status")
-def status_command(config: ConfigOption) -> None:
+def status_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Show what a running receiver watches: models, rows, labels, evidence, latched alarms."""
     run(lambda: read.status(config, out))
 
 
 @app.command("report")
 def report_command(
-    config: ConfigOption,
     model: Annotated[str, typer.Option(help="Name of the model, or name:version.")],
+    config: ConfigOption = DEFAULT_CONFIG,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
 ) -> None:
     """Write one self-contained HTML page about a model, from a running receiver."""
@@ -63,7 +65,7 @@ def report_command(
 
 @app.command("render")
 def render_command(
-    config: ConfigOption,
+    config: ConfigOption = DEFAULT_CONFIG,
     output: Annotated[Path, typer.Option("--out", help="Directory for dashboards, provisioning and rules.")] = Path(
         "grafana"
     ),
@@ -74,10 +76,10 @@ def render_command(
 
 @baselines.command("build")
 def baseline_build(
-    config: ConfigOption,
     model: Annotated[str, typer.Option(help="Name of the model, as in the configuration.")],
     data: Annotated[Path, typer.Option(help="Rows: a .parquet or .csv file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Baseline file to write.")],
+    config: ConfigOption = DEFAULT_CONFIG,
     time: Annotated[
         str | None,
         typer.Option(

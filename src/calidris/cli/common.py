@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from calidris.config.load import locate
 from calidris.errors import CalidrisError, ConfigError
 
-ConfigOption = Annotated[
-    Path, typer.Option("-c", "--config", envvar="CALIDRIS_CONFIG", help="Configuration file.", show_default=True)
-]
+ConfigOption = Annotated[Path, typer.Option("-c", "--config", envvar="CALIDRIS_CONFIG", help="Configuration file.")]
+DEFAULT_CONFIG = Path("calidris.yaml")
+
+_KEY = re.compile(r"[a-z_]+(\.\w+)+(?=: )")
 
 
 def run(command: Callable[[], int | None]) -> None:
     """Run a command; what the user can mend is printed without a traceback. 2: wrong input, 1: it failed."""
     try:
-        code = command()
+        code = command() or 0
     except ConfigError as error:
-        sys.stderr.write(f"calidris: {error}\n")
-        raise typer.Exit(2) from None
+        code = _say(error, 2)
     except CalidrisError as error:
-        sys.stderr.write(f"calidris: {error}\n")
-        raise typer.Exit(1) from None
-    raise typer.Exit(code or 0)
+        code = _say(error, 1)
+    except OSError as error:
+        code = _say(f"{error.filename}: {error.strerror}" if error.filename else error, 1)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[None]:
+    """Put file and line in front of errors about a key that are found after the configuration was read."""
+    try:
+        yield
+    except ConfigError as error:
+        found = _KEY.match(str(error))
+        if found is None:
+            raise
+        loc = tuple(int(part) if part.isdigit() else part for part in found[0].split("."))
+        raise ConfigError(f"{path}:{locate(path, loc)}: {error}") from error
+
+
+def _say(error: object, code: int) -> int:
+    """One line for each error; a configuration may have several."""
+    for line in str(error).splitlines():
+        sys.stderr.write(f"calidris: {line}\n")
+    return code

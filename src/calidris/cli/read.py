@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from rich.console import Console
@@ -41,18 +42,20 @@ def status(config_path: Path, out: Console) -> int:
     out.print(table)
     for alarm in told["alarms"]:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
-        out.print(f"[red]alarm {alarm['id']}[/] {escape(alarm['name'])}:{escape(alarm['version'])} {alarm['kind']}: {escape(names)}")
+        who = f"{alarm['name']}:{alarm['version']} {alarm['kind']}: {names}"
+        out.print(f"[red]alarm {alarm['id']}[/] {escape(who)}", highlight=False)
     return 0
 
 
 def report(config_path: Path, model: str, output: Path, out: Console) -> int:
-    """Fetch the HTML report of a model, of its newest version unless one is named."""
+    """Fetch the HTML report of a model, of its most recently seen version unless one is named."""
     told: dict[str, Any] = _get(config_path, "/v1/status").json()
-    name, _, version = model.partition(":")
-    found = [m["version"] for m in told["models"] if m["name"] == name and version in ("", m["version"])]
+    found = [m for m in told["models"] if model in (m["name"], f"{m['name']}:{m['version']}")]
     if not found:
         known = ", ".join(f"{m['name']}:{m['version']}" for m in told["models"]) or "none yet"
         raise CalidrisError(f"there is no model {model!r}; the receiver watches: {known}")
-    output.write_text(_get(config_path, f"/v1/report/{name}/{found[-1]}").text, encoding="utf-8")
+    newest = max(found, key=lambda m: m["last_event_ns"])
+    name, version, tenant = (quote(newest[key], safe="") for key in ("name", "version", "tenant"))
+    output.write_text(_get(config_path, f"/v1/report/{name}/{version}?tenant={tenant}").text, encoding="utf-8")
     out.print(f"wrote {escape(str(output))}")
     return 0

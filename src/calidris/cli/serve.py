@@ -8,18 +8,20 @@ import sys
 from pathlib import Path
 
 from calidris.app import Server, check_baselines
+from calidris.cli.common import placed
 from calidris.config import load
 
 
 def serve(path: Path) -> int:
-    """Run a receiver until a signal; 0 after a signal, 1 after a failed disk."""
+    """Run a receiver until a signal; 0 after a signal, 1 after a failed disk or engine."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     config = load(path)
     check_baselines(config, path)
     server = Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.ask_to_stop())
-    lines = server.start()
+    with placed(path):
+        lines = server.start()
     if server.replayed:
         _say(f"replayed {server.replayed} records of the journal")
     for line in lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from calidris.config.base import Config
 from calidris.config.models import ModelConfig, duplicated
@@ -127,6 +127,19 @@ class CalidrisConfig(Config):
     api: ApiConfig = ApiConfig()
     limits: LimitsConfig = LimitsConfig()
     models: tuple[ModelConfig, ...] = ()
+
+    @field_validator("storage")
+    @classmethod
+    def _journal_takes_the_largest_request(cls, storage: StorageConfig, info: ValidationInfo) -> StorageConfig:
+        receiver = info.data.get("receiver")
+        least = 8 * receiver.grpc.max_message_bytes if receiver else 0  # 0: the receiver has an error of its own
+        if storage.journal.max_bytes < least:
+            raise ValueError(
+                f"storage.journal.max_bytes ({storage.journal.max_bytes}) is less than 8 times "
+                f"receiver.grpc.max_message_bytes, so that a large request might be refused for ever; set it to {least} "
+                "or more, or receiver.grpc.max_message_bytes lower"
+            )
+        return storage
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

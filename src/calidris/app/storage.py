@@ -1,0 +1,120 @@
+"""What a start finds on the disk: the engine as the last checkpoint knew it, and the journal since.
+
+::
+
+    storage.path/
+        lock            held while the process runs
+        state.sqlite    the checkpoint
+        journal/        what came after it, and before it where ``storage.journal.keep`` is on
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from calidris.app.baselines import find_baseline
+from calidris.app.loop import apply
+from calidris.config import CalidrisConfig
+from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.core import Engine
+from calidris.engine.store import Store
+from calidris.errors import ConfigError, CorruptState, IncompatibleState
+from calidris.receive.disk import lock_directory
+from calidris.receive.intake import received_again
+from calidris.receive.journal import Journal
+from calidris.wire import decode
+
+_UNREADABLE = (sqlite3.DatabaseError, CorruptState, IncompatibleState, ValueError, LookupError, TypeError)
+"""What a file that is not ours, or not whole, makes of reading it."""
+
+
+class Storage:
+    """The directory of one receiver, opened: nobody else can open it until ``close``.
+
+    Attributes:
+        engine: as the checkpoint left it, until ``replay``.
+        checkpoint: coupled to the engine's store.
+        journal: goes on after its last record.
+
+    Args:
+        config: the user's settings.
+        on_failure: called once, from another thread, when the disk failed and the process should exit.
+
+    Raises:
+        ConfigError: the directory cannot be written, is in use, or holds a checkpoint that cannot be read.
+    """
+
+    def __init__(self, config: CalidrisConfig, on_failure: Callable[[BaseException], None]) -> None:
+        path, journal = config.storage.path, config.storage.journal
+        with ExitStack() as parts:
+            parts.callback(os.close, lock_directory(path))
+            store = _open(path)
+            parts.callback(store.close)
+            self.checkpoint = Checkpoint(store)
+            self.engine = Engine(config, find_baseline, self.checkpoint.load_pane)
+            _restore(self.checkpoint, self.engine, path)
+            self.journal = Journal(
+                path / "journal",
+                segment_bytes=journal.segment_bytes,
+                max_bytes=journal.max_bytes,
+                start_after=self.engine.sequence,
+                keep_truncated=journal.keep,
+                on_failure=on_failure,
+            )
+            parts.callback(self.journal.close)
+            self._parts = parts.pop_all()
+
+    def replay(self, interrupted: Callable[[], bool]) -> int:
+        """Apply the journal's records after the checkpoint; how many there were.
+
+        May be interrupted between two records: nothing is lost by that, the next start replays them.
+        """
+        count = 0
+        for record in self.journal.replay(self.engine.sequence):
+            if interrupted():
+                return count
+            apply(self.engine, received_again(record, decode))
+            count += 1
+        # Numbers that could not be read back are gone for good: the next record is the one after the journal's last.
+        self.engine.sequence = self.journal.last_seq
+        return count
+
+    def close(self) -> None:
+        """Make what is queued durable, close the files, let the directory go. May be called more than once."""
+        self._parts.close()
+
+
+def _open(path: Path) -> Store:
+    try:
+        return Store(path)
+    except sqlite3.OperationalError as error:  # locked, read-only, no room
+        raise ConfigError(
+            f"storage.path: {path / 'state.sqlite'} cannot be used ({error}): "
+            "free or mount the disk, give it to this user, or set another storage.path"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"storage.path: {path} cannot be written ({error.strerror or error}): "
+            "free or mount the disk, give the directory to this user, or set another storage.path"
+        ) from error
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _restore(checkpoint: Checkpoint, engine: Engine, path: Path) -> None:
+    try:
+        checkpoint.restore(engine)
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    """Never overwritten, never skipped: whoever runs the receiver decides to do without what the file remembered."""
+    return ConfigError(
+        f"storage.path: {path / 'state.sqlite'} is damaged or is not a checkpoint of this release ({error}): "
+        f"move {path / 'state.sqlite'}* away and start again; the journal replays what it still holds"
+    )
