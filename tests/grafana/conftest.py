@@ -159,6 +159,7 @@ MACROS = {
     "$version": ".+",
     "$feature": ".+",
     "$measure": ".+",
+    "$performance": "accuracy",
 }
 
 

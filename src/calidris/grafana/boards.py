@@ -34,7 +34,7 @@ def dashboards(config: CalidrisConfig) -> dict[str, str]:
 
 def _overview(config: CalidrisConfig, view: View) -> dashboard.Dashboard:
     board = _board("Model overview", OVERVIEW_UID, "Is a model in production still right, and is somebody watching?")
-    board = board.variables([*_common_variables(config)])
+    board = board.variables([*_common_variables(config), _performance()])
     rows = [
         ("Attention", overview.attention(view)),
         ("Traffic", overview.traffic(view)),
@@ -120,6 +120,13 @@ def _measure() -> dashboard.QueryVariable:
     """One measure at a time: they are on different scales."""
     metric = promql.selector(semconv.METRIC_ML_DRIFT_SCORE, MODEL, VERSION)
     return _one("measure", "Distance", metric, promql.DRIFT_MEASURE)
+
+
+def _performance() -> dashboard.QueryVariable:
+    """One measure at a time: each has four lines a model."""
+    metric = promql.selector(semconv.METRIC_ML_PERFORMANCE_SCORE, MODEL, VERSION)
+    first = dm.VariableOption(text="accuracy", value="accuracy")
+    return _one("performance", "Performance", metric, promql.PERFORMANCE_MEASURE).current(first)
 
 
 def _one(name: str, label: str, series: str, source: str) -> dashboard.QueryVariable:

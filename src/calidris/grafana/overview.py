@@ -13,6 +13,7 @@ TOP = 10
 """Length of top lists."""
 
 _BRIER = promql.equals(promql.CALIBRATION_MEASURE, "brier")
+_CHOSEN_MEASURE = f'{promql.PERFORMANCE_MEASURE}=~"$performance"'
 _NOT_BRIER = promql.differs(promql.CALIBRATION_MEASURE, "brier")
 
 
@@ -159,15 +160,15 @@ def truth(view: View) -> list[Panel]:
             About(
                 Overview.PERFORMANCE,
                 "Performance",
-                "Performance of the decisions with its 95 % interval, from labels or estimated without them, and the "
-                "baseline's own.",
+                "Performance of the decisions in the measure chosen above with its 95 % interval, from labels or estimated "
+                "without them, and the baseline's own.",
                 "none",
                 empty=no_labels,
             ),
             [
-                *_with_bounds(view, performance, measured),
+                *_with_bounds(view, performance, measured, _CHOSEN_MEASURE),
                 Query(
-                    view.baseline(performance[0], (promql.PERFORMANCE_MEASURE,)),
+                    view.baseline(performance[0], (promql.PERFORMANCE_MEASURE,), _CHOSEN_MEASURE),
                     f"{legend(promql.PERFORMANCE_MEASURE)} baseline",
                 ),
             ],
