@@ -313,7 +313,9 @@ def test_ids_outside_a_trace_do_not_depend_on_the_hosts_seed(receiver: Any) -> N
     assert semconv.ML_PREDICTION_TRACE_ID not in receiver.spans()[0]
 
 
-def test_without_an_endpoint_nothing_is_kept_and_one_line_says_how(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+def test_without_an_endpoint_nothing_is_kept_and_one_line_says_how(
+    monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     model = Model("m")
     Model("n")

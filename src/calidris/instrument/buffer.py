@@ -13,6 +13,7 @@ When the rows are full the **newest** is dropped: making room would put work and
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401  # grpc needs it, and once the interpreter is ending it can no longer be imported
 import os
 import threading
 import time
@@ -116,7 +117,7 @@ class RowBuffer:
     def append_many(self, item: Block | Labels) -> None:
         """Add a block or labels, whole or not at all."""
         cells = item.cells if isinstance(item, Block) else item.rows
-        model = item.series.name if isinstance(item, Block) else item.model
+        model = _model_of(item)
         with self._lock:
             fits = len(self._rows) + self._extra + item.rows <= self._limit and self._cells + cells <= MAX_CELLS
             if fits:
@@ -189,12 +190,30 @@ class RowBuffer:
 
     def _run(self) -> None:
         with suppress_instrumentation():  # our own gRPC calls are not the application's
+            self._load()
             while not self._closed:
                 self._wake.wait(self._delay_s)
                 self._wake.clear()
                 self._cycle()
-            if self._shipper is not None:
-                self._shipper.close()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Count what stays behind, and hang up."""
+        for item in self._take():
+            if isinstance(item, tuple):
+                self.drop(item[0].name, "shutdown", 1)
+            else:
+                self.drop(_model_of(item), "shutdown", item.rows)
+        self._outbox.abandon("shutdown")
+        if self._shipper is not None:
+            self._shipper.close()
+
+    def _load(self) -> None:
+        """Make the shipper at once: a process that ends soon must not begin with it at its end."""
+        try:
+            self._shipper = self._connect()
+        except Exception:
+            caught("connect")
 
     def _cycle(self) -> None:
         """Encode what waits, send what is due, and tell whoever waits for it."""
@@ -234,6 +253,10 @@ class RowBuffer:
                     self._cells -= item.cells if isinstance(item, Block) else item.rows
             items.append(item)
         return items
+
+
+def _model_of(item: Block | Labels) -> str:
+    return item.series.name if isinstance(item, Block) else item.model
 
 
 _buffers: WeakSet[RowBuffer] = WeakSet()

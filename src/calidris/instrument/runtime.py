@@ -35,6 +35,7 @@ _CURES = {
     "malformed": "Lengths do not agree; the call is dropped.",
     "missing_label": "Labels that are None or NaN are left out.",
     "backlog_full": "The receiver has been away for long; the oldest rows made room.",
+    "shutdown": "Recording ended before the receiver took its last rows.",
     "queue_full": "Rows come faster than they leave; raise OTEL_CALIDRIS_QUEUE_SIZE or check the receiver.",
 }
 MAX_NOTES = 1000

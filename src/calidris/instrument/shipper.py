@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from calidris.instrument.columns import Note
 from calidris.instrument.emission import Channel, Encoder
@@ -46,4 +46,9 @@ def connect(settings: GuestSettings, note: Note, drop: Drop) -> GrpcShipper:
 def resource() -> Resource:
     """Who the service is: what its own tracer provider says, else the OTel environment."""
     own = getattr(trace.get_tracer_provider(), "resource", None)
-    return own if isinstance(own, Resource) else Resource.create()
+    if isinstance(own, Resource):
+        return own
+    try:
+        return Resource.create()
+    except RuntimeError:  # detectors run in a thread pool, which an ending interpreter refuses
+        return OTELResourceDetector().detect()
