@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import calidris
+from calidris.instrument import ids
 from calidris.instrument.runtime import runtime
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -142,6 +143,7 @@ def fresh() -> None:
     runtime._ready = False
     runtime._warned = False
     runtime.settings = type(runtime.settings)()
+    ids.last_call.set(None)
 
 
 @pytest.fixture

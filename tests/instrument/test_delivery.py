@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
@@ -115,7 +116,7 @@ def test_back_off_grows_and_what_is_too_old_is_given_up() -> None:
     while len(box):
         box.send(away, lambda: clock[0], 1.0)
         clock[0] += 0.5
-    assert [b - a for a, b in zip(tries, tries[1:])][:6] == [1, 2, 4, 8, 16, 30]
+    assert [b - a for a, b in itertools.pairwise(tries)][:6] == [1, 2, 4, 8, 16, 30]
     assert tries[-1] - tries[0] <= outbox.MAX_AGE_S
     assert dropped == [("m", "expired", 5)]
 
