@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from running import CONFIG, Running  # noqa: E402
+from running import CONFIG, Running
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from running import CONFIG, EXPORT, Running, labels, rows, until
+from running import CONFIG, Running, labels, rows, until
 
 from calidris.app.storage import Storage
 from calidris.baseline import BaselineColumns, build, write
