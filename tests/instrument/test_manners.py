@@ -204,3 +204,27 @@ def test_metrics_go_to_the_applications_meter_provider(receiver: Any, reader: In
 def test_a_series_is_compared_by_identity() -> None:
     """Two Model objects of one name are grouped apart, so that their declared features never mix."""
     assert Series("m") != Series("m")
+
+
+def test_an_interrupt_ends_the_light_span_and_opens_the_guard(receiver: Any, app_spans: InMemorySpanExporter) -> None:
+    with (
+        trace.get_tracer("app").start_as_current_span("request") as outer,
+        pytest.raises(KeyboardInterrupt),
+        Model("m").predict(),
+    ):
+        raise KeyboardInterrupt
+    assert not _patch.inside.get()
+    assert [span.name for span in app_spans.get_finished_spans()] == ["predict m", "request"]
+    assert outer.get_span_context().is_valid
+
+
+def test_a_prediction_left_in_another_context_is_still_recorded(receiver: Any) -> None:
+    """Generator-based dependencies of web frameworks are entered in one context and left in another."""
+    import contextvars
+
+    prediction = Model("m").predict(features={"a": 1})
+    contextvars.copy_context().run(prediction.__enter__)
+    prediction.score = 0.5
+    prediction.__exit__(None, None, None)
+    assert calidris.flush()
+    assert receiver.only("predict m")[semconv.ML_PREDICTION_SCORE] == [0.5]

@@ -93,20 +93,31 @@ class Prediction:
         lasted_ns = perf_counter_ns() - self._tick
         if self._guard is None:
             return
+        failed = None if kind is None else kind.__qualname__
         try:
             score = self.score
             if type(score) is not float and score is not None:
                 score = batches.frozen_score(score, self._series)
-            failed = None if kind is None else kind.__qualname__
             runtime.append(
                 (
                     self._series, self._begun_ns, lasted_ns, self._place, self._given, self._features, self._slices,
                     score, self.cls, self.value, failed,
                 )
             )  # fmt: skip
+        except Exception:
+            caught("predict")
+        finally:
+            self._leave(self._guard, failed)
+
+    def _leave(self, guard: Token[bool], failed: str | None) -> None:
+        """Open the guard and end the light span, whatever became of the row."""
+        try:
             if self._marker is not None:
                 markers.end(self._marker, failed)
-            inside.reset(self._guard)
+            inside.reset(guard)
+        except ValueError:
+            # Left in another context than it was entered in, as generators may be: that one never saw the guard.
+            pass
         except Exception:
             caught("predict")
 

@@ -1,6 +1,6 @@
 """Chunks to the attributes of spans: privacy first, then packed columns.
 
-Runs in the flush thread; about 3 µs a row of 25 features.
+Runs in the flush thread. With grouping and serialising, a row of 25 features costs some 5 µs there.
 """
 
 from __future__ import annotations

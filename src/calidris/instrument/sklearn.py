@@ -142,7 +142,7 @@ def _watched(table: PatchTable, method: str, function: Callable[..., Any]) -> Ca
         token = inside.set(True)
         try:
             result = function(self, *args, **kwargs)
-        except Exception as error:
+        except BaseException as error:  # also an interrupt must end the light span
             _failed(call, error)
             raise
         finally:
@@ -163,7 +163,7 @@ def _begin(estimator: Any, method: str, x: Any) -> WatchedCall | None:
 
 
 @shielded("sklearn failure")
-def _failed(call: WatchedCall, error: Exception) -> None:
+def _failed(call: WatchedCall, error: BaseException) -> None:
     call.failed(call.lasted_ns(), error)
 
 
