@@ -211,5 +211,6 @@ def ask() -> Any:
         questions = staticmethod(questions)
         unanswered = staticmethod(unanswered)
         variable_values = staticmethod(variable_values)
+        tool = staticmethod(tool)
 
     return Ask

@@ -14,6 +14,7 @@ from calidris.grafana.health import health
 from calidris.grafana.panels import Panel, chosen_datasource
 from calidris.grafana.places import DRIFT_UID, OVERVIEW_UID
 from calidris.grafana.sdk import JSONEncoder, dashboard, dm
+from calidris.grafana.truth import truth
 from calidris.grafana.view import MODEL, VERSION, View
 
 TAG = "calidris"
@@ -38,7 +39,7 @@ def _overview(config: CalidrisConfig, view: View) -> dashboard.Dashboard:
     rows = [
         ("Attention", overview.attention(view)),
         ("Traffic", overview.traffic(view)),
-        ("Is it still right?", overview.truth(view)),
+        ("Is it still right?", truth(view)),
         ("Data", overview.data(view)),
         ("The receiver's own health", health()),
     ]

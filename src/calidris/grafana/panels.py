@@ -76,32 +76,34 @@ def graph(about: About, queries: Sequence[Query], *, maximum: float | None = Non
         maximum: top of the axis where the figure has one.
         line: a dashed line at a value that has a meaning by definition, never at a rule of thumb.
     """
-    panel = _common(timeseries.Panel(), about)
-    panel = (
-        panel.targets([_range(query, index) for index, query in enumerate(queries)])
-        .line_width(2)
-        .fill_opacity(0)
-        .show_points(cm.VisibilityMode.AUTO)
-        .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(cm.LegendDisplayMode.LIST)
-            .placement(cm.LegendPlacement.BOTTOM)
-            .show_legend(True)
-        )
-        .tooltip(common.VizTooltipOptions().mode(cm.TooltipDisplayMode.MULTI).sort(cm.SortOrder.DESCENDING))
-        .override_by_regexp(
-            "/(lower|upper|baseline)$/",
-            [dm.DynamicConfigValue("custom.lineStyle", _DASHED), dm.DynamicConfigValue("custom.lineWidth", 1)],
-        )
-    )
+    panel = _lines(_common(timeseries.Panel(), about))
+    panel = panel.targets([_range(query, index) for index, query in enumerate(queries)])
     if maximum is not None:
         panel = panel.min(0).max(maximum)
     if line is not None:
-        panel = panel.thresholds(_steps(line)).thresholds_style(
-            common.GraphThresholdsStyleConfig().mode(cm.GraphThresholdsStyleMode.DASHED)
-        )
+        dashed = common.GraphThresholdsStyleConfig().mode(cm.GraphThresholdsStyleMode.DASHED)
+        panel = panel.thresholds(_steps(line)).thresholds_style(dashed)
     return panel
+
+
+def _lines(panel: timeseries.Panel) -> timeseries.Panel:
+    """How lines look: thick and coloured by name, bounds and baselines thin and dashed."""
+    thin = [dm.DynamicConfigValue("custom.lineStyle", _DASHED), dm.DynamicConfigValue("custom.lineWidth", 1)]
+    names = (
+        common.VizLegendOptions()
+        .display_mode(cm.LegendDisplayMode.LIST)
+        .placement(cm.LegendPlacement.BOTTOM)
+        .show_legend(True)
+    )
+    return (
+        panel.line_width(2)
+        .fill_opacity(0)
+        .show_points(cm.VisibilityMode.AUTO)
+        .color_scheme(dashboard.FieldColor().mode(dm.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .legend(names)
+        .tooltip(common.VizTooltipOptions().mode(cm.TooltipDisplayMode.MULTI).sort(cm.SortOrder.DESCENDING))
+        .override_by_regexp("/(lower|upper|baseline)$/", thin)
+    )
 
 
 def alarm_timeline(about: About, query: Query) -> Panel:

@@ -85,16 +85,12 @@ def _drift(audience: Audience) -> Alert:
 
 
 def _calibration(audience: Audience, seconds: float, slices: tuple[str, ...]) -> Alert:
-    brier = promql.equals(promql.CALIBRATION_MEASURE, "brier")
-    window, baseline = _windows(audience, seconds, (brier, *slices))
-    lower = _figure(semconv.METRIC_ML_CALIBRATION_SCORE_LOWER, window)
-    upper = promql.by("max", _WHO, promql.selector(semconv.METRIC_ML_CALIBRATION_SCORE_UPPER, *baseline))
     name = window_name(seconds)
     return Alert(
         name="ModelCalibrationLost",
         key=f"{audience.key} {name}",
         title=f"Model calibration lost, {name}{audience.suffix}",
-        expr=_trusted(f"{lower}\n- on ({_joined(_WHO)}) group_left ()\n{upper}", audience),
+        expr=_brier_gap(audience, name, slices),
         threshold=0,
         pending=window_name(CONSECUTIVE * seconds),
         keep=KEEP,
@@ -114,17 +110,12 @@ def _calibration(audience: Audience, seconds: float, slices: tuple[str, ...]) ->
 
 
 def _performance(audience: Audience, seconds: float, slices: tuple[str, ...]) -> Alert:
-    accuracy = promql.equals(promql.PERFORMANCE_MEASURE, "accuracy")
-    window, baseline = _windows(audience, seconds, (accuracy, *slices))
-    labelled = promql.equals(promql.PERFORMANCE_SOURCE, semconv.ML_PERFORMANCE_SOURCE_LABELS)
-    upper = _figure(semconv.METRIC_ML_PERFORMANCE_SCORE_UPPER, (*window, labelled))
-    lower = promql.by("max", _WHO, promql.selector(semconv.METRIC_ML_PERFORMANCE_SCORE_LOWER, *baseline))
     name = window_name(seconds)
     return Alert(
         name="ModelPerformanceLost",
         key=f"{audience.key} {name}",
         title=f"Model performance lost, {name}{audience.suffix}",
-        expr=_trusted(f"{lower}\n- on ({_joined(_WHO)}) group_right ()\n{upper}", audience),
+        expr=_accuracy_gap(audience, name, slices),
         threshold=0,
         pending=window_name(CONSECUTIVE * seconds),
         keep=KEEP,
@@ -180,15 +171,30 @@ def _silence(matchers: tuple[str, ...]) -> str:
     return f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
 
 
-def _windows(audience: Audience, seconds: float, more: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Matchers of a window's figure, and of the baseline's."""
-    names = (window_name(seconds), promql.BASELINE)
-    window, baseline = ((*audience.matchers, promql.equals(promql.WINDOW, name), *more) for name in names)
-    return window, baseline
+def _brier_gap(audience: Audience, window: str, slices: tuple[str, ...]) -> str:
+    """How far the window's interval lies above the baseline's; negative where they touch."""
+    matchers = (*audience.matchers, promql.equals(promql.CALIBRATION_MEASURE, "brier"), *slices)
+    lower = _figure(semconv.METRIC_ML_CALIBRATION_SCORE_LOWER, window, *matchers)
+    upper = _of_baseline(semconv.METRIC_ML_CALIBRATION_SCORE_UPPER, *matchers)
+    return _trusted(f"{lower}\n- on ({_joined(_WHO)}) group_left ()\n{upper}", audience)
 
 
-def _figure(metric: Metric, matchers: tuple[str, ...]) -> str:
-    return promql.by("max", (*_WHO, promql.WINDOW, promql.MATURITY), promql.selector(metric, *matchers))
+def _accuracy_gap(audience: Audience, window: str, slices: tuple[str, ...]) -> str:
+    """How far the window's interval lies below the baseline's; negative where they touch."""
+    matchers = (*audience.matchers, promql.equals(promql.PERFORMANCE_MEASURE, "accuracy"), *slices)
+    labelled = promql.equals(promql.PERFORMANCE_SOURCE, semconv.ML_PERFORMANCE_SOURCE_LABELS)
+    upper = _figure(semconv.METRIC_ML_PERFORMANCE_SCORE_UPPER, window, *matchers, labelled)
+    lower = _of_baseline(semconv.METRIC_ML_PERFORMANCE_SCORE_LOWER, *matchers)
+    return _trusted(f"{lower}\n- on ({_joined(_WHO)}) group_right ()\n{upper}", audience)
+
+
+def _figure(metric: Metric, window: str, *matchers: str) -> str:
+    inner = promql.selector(metric, *matchers, promql.equals(promql.WINDOW, window))
+    return promql.by("max", (*_WHO, promql.WINDOW, promql.MATURITY), inner)
+
+
+def _of_baseline(metric: Metric, *matchers: str) -> str:
+    return promql.by("max", _WHO, promql.selector(metric, *matchers, promql.equals(promql.WINDOW, promql.BASELINE)))
 
 
 def _trusted(difference: str, audience: Audience) -> str:
