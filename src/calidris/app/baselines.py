@@ -70,4 +70,4 @@ def check_baselines(config: CalidrisConfig, file: Path) -> None:
             try:
                 read(path)
             except (CorruptState, OSError) as error:
-                raise ConfigError(f"{where}: {error}") from error
+                raise ConfigError(f"{where}: {error}; build it again, or move the file away") from error

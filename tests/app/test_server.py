@@ -1,0 +1,123 @@
+"""Start and stop: the order of the parts, and what is left when one of them cannot start."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from running import rows, until
+from served import FREE, configuration
+
+from calidris.app import Server
+from calidris.app.storage import Storage
+from calidris.errors import ConfigError
+from calidris.wire import encode_predictions
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("receiver.grpc.endpoint", lambda port: {"receiver": {"grpc": {"endpoint": port}}}),
+        ("export.prometheus.endpoint", lambda port: {"export": {"prometheus": {"endpoint": port}}}),
+        ("api.endpoint", lambda port: {"api": {"endpoint": port}}),
+    ],
+)
+def test_a_port_in_use_leaves_nothing_running(
+    tmp_path: Path, taken: str, key: str, section: Callable[[str], dict[str, Any]]
+) -> None:
+    before = set(threading.enumerate())
+    server = Server(configuration(tmp_path, **section(taken)))
+    with pytest.raises(ConfigError) as caught:
+        server.start()
+    assert str(caught.value).startswith(f"{key}: ") and taken in str(caught.value)
+    until(lambda: not [t for t in set(threading.enumerate()) - before if t.name.startswith("calidris")])
+    free = Server(configuration(tmp_path))  # the storage and the other ports are free again
+    free.start()
+    free.stop()
+
+
+def test_stop_may_be_called_again(make: Make) -> None:
+    started = make()
+    started.server.stop()
+    started.server.stop()
+
+
+@pytest.fixture
+def during_replay(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Has something done at the moment of the replay."""
+    replay = Storage.replay
+
+    def patch(action: Callable[[], object]) -> None:
+        def acting(storage: Storage, interrupted: Callable[[], bool]) -> int:
+            action()
+            return replay(storage, interrupted)
+
+        monkeypatch.setattr(Storage, "replay", acting)
+
+    return patch
+
+
+def test_asked_to_stop_during_the_replay(make: Make, tmp_path: Path, during_replay: Any) -> None:
+    started = make()
+    started.server.loop.save = lambda: None
+    started.export(encode_predictions(rows(20, seed=1), form="packed", one_span_per_row=False))
+    started.server.stop()
+    server = Server(configuration(tmp_path))
+    during_replay(server.ask_to_stop)
+    assert server.start() == []
+    server.wait()
+    server.stop()
+    during_replay(lambda: None)
+    again = make()
+    assert again.server.replayed > 0
+    until(lambda: again.rows() == 20)
+
+
+def test_ready_only_while_telemetry_is_taken(tmp_path: Path, during_replay: Any) -> None:
+    """A load balancer must not send to a receiver that still replays, and must see that it is alive."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    codes: list[list[int]] = []
+
+    def look() -> None:
+        paths = ("/healthz", "/readyz")
+        codes.append([httpx.get(f"http://{address}{path}", trust_env=False).status_code for path in paths])
+
+    server = Server(configuration(tmp_path, api={"endpoint": address}))
+    during_replay(look)
+    server.start()
+    look()
+    server.stop()
+    assert codes == [[200, 503], [200, 200]]
+
+
+def test_without_prometheus(make: Make) -> None:
+    started = make(export={"prometheus": None})
+    assert [line.partition(" ")[0] for line in started.lines] == ["otlp/grpc", "api"]
+
+
+def test_every_endpoint_is_told_with_its_port(make: Make) -> None:
+    started = make(
+        export={"prometheus": {"endpoint": FREE}, "otlp": {"endpoint": "http://127.0.0.1:1", "interval": "1h"}}
+    )
+    names = ["otlp/grpc listening on", "prometheus listening on", "metrics pushed to", "api listening on"]
+    assert [line.rpartition(" ")[0] for line in started.lines] == names
+    assert not any(line.endswith(":0") for line in started.lines)
+    begun = time.monotonic()
+    started.server.stop()  # nobody takes the last push
+    assert time.monotonic() - begun < 15
