@@ -1,6 +1,6 @@
 """The demonstration: the whole journey of a prediction, from a service to an alarm, on real parts.
 
-    make demo                 about four minutes
+    make demo                 about three minutes
     make demo ARGS=--fast     about one minute
 
 1. A table of what the model saw and said while all was well becomes a baseline.

@@ -55,7 +55,7 @@ def _features(told: Told) -> RenderableType:
         table.add_row(e["feature"], f"{psi['value']:+.3f}" if psi else "–", f"{e['n']:,}", _bar(float(e["value"])))
     return Panel(
         table,
-        title="drift: newest 2 s window beside the baseline, features with most evidence first",
+        title="drift: newest 2 s window against the baseline",
         title_align="left",
         border_style="blue",
     )
@@ -126,4 +126,4 @@ def one_line(told: Told, phase: str, traffic: Traffic | None) -> str:
     brier = told.reading("ml.calibration.score", _LIVE_WINDOW, ml_calibration_measure="brier")
     shown = f"Brier {brier['value']:.4f} (n = {brier['n']})" if brier else "Brier: too few labels yet"
     sent = traffic.sent if traffic else 0
-    return f"{phase:<22} sent {sent:>6,}  rows {m['rows']:>6,}  labels {m['labels']:>6,}  {m['status']:<8} {most}; {shown}; alarms {len(told.alarms)}"
+    return f"{phase:<38} sent {sent:>6,}  rows {m['rows']:>6,}  labels {m['labels']:>6,}  {m['status']:<8} {most}; {shown}; alarms {len(told.alarms)}"
