@@ -44,7 +44,7 @@ format: setup   ## mend what can be mended
 
 generate: setup  ## write semconv.py, docs/semconv.md and the dashboards from their definitions
 	$(BIN)/python semconv/generate.py
-	$(BIN)/python -m calidris.cli render --out grafana
+	$(BIN)/python -m calidris.cli render -c examples/calidris.yaml --out grafana
 
 render: generate
 

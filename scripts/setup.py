@@ -15,7 +15,9 @@ def main() -> int:
     """Create the environment named by the first argument and install the project with all extras."""
     if sys.version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        print(f"Calidris needs Python {wanted} or newer, this is {sys.version.split()[0]}: make PYTHON=python{wanted} …")
+        print(
+            f"Calidris needs Python {wanted} or newer, this is {sys.version.split()[0]}: make PYTHON=python{wanted} …"
+        )
         return 1
     target = Path(sys.argv[1])
     print(f"setting up {target} (a minute or two, once)", flush=True)

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from calidris.config import load
+from calidris.config import (
+    ApiConfig,
+    CalidrisConfig,
+    DetectConfig,
+    ExportConfig,
+    GrpcConfig,
+    JournalConfig,
+    LimitsConfig,
+    ReceiverConfig,
+    StorageConfig,
+    load,
+)
 from calidris.config.models import ModelConfig
 from calidris.errors import ConfigError
 
@@ -82,3 +93,27 @@ def test_a_small_journal_goes_with_small_messages(tmp_path: Path) -> None:
 def test_missing_file_says_where_the_path_goes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file; `calidris serve` takes the path after -c"):
         load(tmp_path / "absent.yaml")
+
+
+def test_the_example_lists_every_setting_with_its_default() -> None:
+    path = Path(__file__).resolve().parent.parent / "examples" / "calidris.yaml"
+    config = load(path)
+    default = CalidrisConfig()
+    assert config.model_copy(update={"storage": default.storage}) == default
+    text = path.read_text(encoding="utf-8")
+    for model in (CalidrisConfig, GrpcConfig, ReceiverConfig, StorageConfig, JournalConfig, ExportConfig, ApiConfig):
+        for key in (
+            *model.model_fields,
+            *LimitsConfig.model_fields,
+            *ModelConfig.model_fields,
+            *DetectConfig.model_fields,
+        ):
+            assert f"{key}:" in text, key
+
+
+def test_the_commented_model_of_the_example_can_be_used(tmp_path: Path) -> None:
+    path = Path(__file__).resolve().parent.parent / "examples" / "calidris.yaml"
+    head, _, model = path.read_text(encoding="utf-8").partition("models: []")
+    lines = [line.removeprefix("#") for line in model.splitlines()]
+    config = load(write(tmp_path, head + "models:\n" + "\n".join(lines)))
+    assert config.model("credit").slo.latency is not None

@@ -418,9 +418,9 @@ METRIC_CALIDRIS_MODELS_OVERFLOW: Final = Metric(
 METRIC_CALIDRIS_EXPORT_SERIES_DROPPED: Final = Metric(
     name="calidris.export.series.dropped",
     unit="{series}",
-    instrument="counter",
-    description="Series left out because a model reached its cap.",
-    prometheus="calidris_export_series_dropped_total",
+    instrument="gauge",
+    description="Series that are left out now because a model reached its cap.",
+    prometheus="calidris_export_series_dropped",
 )
 
 METRIC_CALIDRIS_ENGINE_FAILURES: Final = Metric(

@@ -217,7 +217,7 @@ CASES = {
     ),
     "series left out": Case(
         'alertname="CalidrisSeriesDropped",severity="ticket"',
-        {"calidris_export_series_dropped_total": "0x60 40x100 0x60"},
+        {"calidris_export_series_dropped": "0x60 40x100 0x60"},
         fires=("1h20m", "2h30m"),
         quiet=("1h", "1h10m", "2h50m"),
     ),
