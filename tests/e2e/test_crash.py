@@ -16,8 +16,8 @@ from running import CONFIG, Running, labels, rows, until
 from calidris.app.storage import Storage
 from calidris.baseline import BaselineColumns, build, write
 from calidris.config import load
-from calidris.engine.checkpoint import digest
 from calidris.engine.core import Engine
+from calidris.engine.digest import digest
 from calidris.receive.intake import received_again
 from calidris.receive.journal import Journal
 from calidris.receive.segment import Kind

@@ -25,7 +25,9 @@ SECOND = 1_000_000_000
 START = 1_800_000_000 * SECOND
 
 
-def rows(seed: int, n: int, start_ns: int = START, span_s: float = 1.0, shift: float = 0.0, key: ModelKey = KEY) -> PredictionBatch:
+def rows(
+    seed: int, n: int, start_ns: int = START, span_s: float = 1.0, shift: float = 0.0, key: ModelKey = KEY
+) -> PredictionBatch:
     """Draw n rows of two numbers and one string, spread over ``span_s`` seconds."""
     rng = np.random.default_rng(seed)
     age = rng.normal(40, 10, n) + shift
@@ -67,7 +69,9 @@ class Journal:
 
     records: list[Received] = field(default_factory=list)
 
-    def request(self, *items: PredictionBatch | LabelBatch, digest: bytes | None = None, arrival_ns: int = START) -> Received:
+    def request(
+        self, *items: PredictionBatch | LabelBatch, digest: bytes | None = None, arrival_ns: int = START
+    ) -> Received:
         seq = len(self.records) + 1
         decoded = Decoded(items, len(items), 0, {}, "", 0, 0)
         digest = digest or hashlib.blake2b(str(seq).encode(), digest_size=16).digest()

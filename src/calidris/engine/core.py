@@ -8,15 +8,19 @@
     clock   ──► snapshot()         ──► what readers see
             ──► checkpoint()       ──► one transaction with the sequence number
 
-No clock and no thread in here: the same records give the same state, bit for bit.
+No clock and no thread in here: the same records give the same state, bit for bit. What cannot be applied is counted in
+``calidris.engine.failures`` and costs neither its neighbours nor the next start.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import xxhash
 
 from calidris import semconv
 from calidris.baseline import Baseline
@@ -25,15 +29,20 @@ from calidris.config import CalidrisConfig, ModelConfig
 from calidris.config.models import label_text
 from calidris.engine.dedup import RequestMemory
 from calidris.engine.inbox import Received
+from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import LoadPane, WatchedModel
 from calidris.engine.snapshot import Alarm
-from calidris.engine.watch import Watcher
-from calidris.labels import EarlyLabels, hash_ids
+from calidris.engine.watch import Watcher, check_budgets
+from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel
 from calidris.labels.keys import Hashes
+from calidris.wire import Decoded
 
 FindBaseline = Callable[[ModelKey, ModelConfig], tuple[Baseline | None, str]]
 """The baseline of a model version, and one sentence where it is not the one that was asked for."""
+
+_LEARNED = (semconv.ML_MODEL_TASK_BINARY, semconv.ML_MODEL_TASK_MULTICLASS, semconv.ML_MODEL_TASK_REGRESSION)
+_logger = logging.getLogger(__name__)
 
 
 def _nothing_stored(*_: object) -> None:
@@ -47,6 +56,9 @@ class Engine:
         config: the user's settings.
         find_baseline: looks a baseline up when a model version is seen for the first time.
         load_pane: reads a pane that was closed and put away.
+
+    Raises:
+        ConfigError: a model's windows cannot keep its false-alarm budget.
     """
 
     def __init__(
@@ -64,54 +76,74 @@ class Engine:
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
         self.sealed_ns = 0
+        check_budgets(config)
 
     def apply(self, item: Received) -> None:
         """Apply the next record of the journal. Records at or before ``sequence`` were applied already and are skipped."""
         if item.seq <= self.sequence:
             return
+        self.sequence = item.seq
         if item.seal_ns is not None:
             self.seal(item.seal_ns)
         elif item.decoded is not None:
-            self._apply_request(item)
-        self.sequence = item.seq
+            self._apply_request(item, item.decoded)
 
-    def _apply_request(self, item: Received) -> None:
-        assert item.decoded is not None
-        if self.requests.seen(item.digest, item.arrival_ns):
+    def _apply_request(self, item: Received, decoded: Decoded) -> None:
+        # Two tenants may well send the same bytes.
+        request = xxhash.xxh3_128_digest(item.tenant.encode() + b"\0" + item.digest)
+        if self.requests.seen(request, item.arrival_ns):
             self._count(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE, 1)
             return
-        self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, item.decoded.non_finite)
-        for batch in item.decoded.items:
-            if isinstance(batch, PredictionBatch):
-                self._add_predictions(batch)
-            else:
-                self._add_labels(batch, item.arrival_ns)
+        self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, decoded.non_finite)
+        for batch in decoded.items:
+            with self._surviving(f"record {item.seq}"):
+                if isinstance(batch, PredictionBatch):
+                    self._add_predictions(batch)
+                else:
+                    self._add_labels(batch, item.arrival_ns)
+
+    @contextmanager
+    def _surviving(self, what: str) -> Iterator[None]:
+        """Count a defect of ours and go on: the record would fail at every restart too."""
+        try:
+            yield
+        except Exception:
+            _logger.exception("engine: %s could not be applied", what)
+            self._count(semconv.METRIC_CALIDRIS_ENGINE_FAILURES, 1)
 
     def _count(self, metric: semconv.Metric, n: int, reason: str = "") -> None:
         if n:
             self.counters[metric.name][reason] += n
 
+    def _unmatched(self, reason: str, n: int) -> None:
+        self._count(semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, n, reason)
+
     def _add_predictions(self, batch: PredictionBatch) -> None:
-        model = self._model(batch.model)
+        model = self._model(batch)
         if model is None:
             self._count(semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, len(batch))
             return
         late, ids = model.add(batch, self.sealed_ns)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
         early = self.early.get(batch.model[:2])
-        if early and ids is not None:
+        if early:
             self._join_early(model, ids, early)
 
-    def _model(self, key: ModelKey) -> WatchedModel | None:
-        found = self.models.get(key)
+    def _model(self, batch: PredictionBatch) -> WatchedModel | None:
+        found = self.models.get(batch.model)
         if found is None and len(self.models) < self.config.limits.models:
-            found = self.watch(key)
+            config = self.model_config(batch.model, batch.task)
+            found = self.watch(batch.model, config, *self.find_baseline(batch.model, config))
         return found
 
-    def watch(self, key: ModelKey) -> WatchedModel:
-        """Begin to watch a model version."""
+    def model_config(self, key: ModelKey, task: str | None) -> ModelConfig:
+        """A model's settings; the task of a model that nobody configured is the one that its first rows state."""
         config = self.config.model(key.name)
-        baseline, note = self.find_baseline(key, config)
+        configured = key.name in {m.name for m in self.config.models}
+        return config if configured or task not in _LEARNED else config.model_copy(update={"task": task})
+
+    def watch(self, key: ModelKey, config: ModelConfig, baseline: Baseline | None, note: str) -> WatchedModel:
+        """Begin to watch a model version."""
         model = WatchedModel(key, config, self.config.limits, baseline, self.load_pane)
         model.baseline_note = note
         self.models[key] = model
@@ -119,75 +151,91 @@ class Engine:
         return model
 
     def _join_early(self, model: WatchedModel, ids: Hashes, early: EarlyLabels) -> None:
-        waiting = early.take(ids)
-        if waiting:
-            places, labels = zip(*waiting)
+        taken = early.take(ids)
+        if taken:
+            places, labels = zip(*taken)
             match = model.pending.match(ids[list(places)])
-            found = [label for label, hit in zip(labels, match.found.tolist()) if hit]
-            times = np.array([label.label_time_ns for label in found], dtype=np.int64)
-            model.add_labels(match.rows, CodedColumn.of([label.outcome for label in found]), times)
+            assert match.found.all(), "the rows were added just now"
+            times = np.array([label.label_time_ns for label in labels], dtype=np.int64)
+            model.add_labels(match.rows, CodedColumn.of([label.outcome for label in labels]), times)
 
     def _add_labels(self, batch: LabelBatch, arrival_ns: int) -> None:
         owner = (batch.tenant, batch.model_name)
         ids = hash_ids(batch.ids)
-        left = batch.label.valid.copy()
-        self._count(semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, int(np.count_nonzero(~left)), "missing_label")
-        repeated = 0
+        valid, named = batch.label.valid, ids != NO_ID
+        self._unmatched("missing_label", int(np.count_nonzero(~valid)))
+        self._unmatched("missing_id", int(np.count_nonzero(valid & ~named)))
+        usable = np.flatnonzero(valid & named)
+        left = usable[np.sort(np.unique(ids[usable], return_index=True)[1])]  # the first label of each id
+        repeated = len(usable) - len(left)
         for key in [k for k in self.models if k[:2] == owner][::-1]:  # the newest version first
-            rows = np.flatnonzero(left)
-            match = self.models[key].pending.match(ids[rows])
-            if match.found.any():
-                hit = rows[match.found]
+            match = self.models[key].pending.match(ids[left])
+            hit = left[match.found]
+            if len(hit):
                 self.models[key].add_labels(match.rows, batch.label.take(hit), batch.label_time_ns[hit])
-            left[rows[match.found | match.repeated]] = False
             repeated += int(np.count_nonzero(match.repeated))
-        self._count(semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, repeated, "repeated")
-        self._keep_early(owner, batch, ids, np.flatnonzero(left), arrival_ns)
+            left = left[~(match.found | match.repeated)]
+        self._unmatched("repeated", repeated)
+        if len(left):
+            self._keep_early(owner, batch, ids[left], left.astype(np.int64), arrival_ns)
 
     def _keep_early(
         self,
         owner: tuple[str, str],
         batch: LabelBatch,
         ids: Hashes,
-        rows: np.ndarray[tuple[int], np.dtype[np.intp]],
+        rows: np.ndarray[tuple[int], np.dtype[np.int64]],
         arrival_ns: int,
     ) -> None:
-        if not len(rows):
-            return
         if owner not in self.early and len(self.early) >= self.config.limits.models:
-            self._count(semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, len(rows), "too_many_models")
+            self._unmatched("too_many_models", len(rows))
             return
-        texts = _texts(batch, rows.tolist())
         times = batch.label_time_ns[rows].tolist()
+        labels = [EarlyLabel(text, time, arrival_ns) for text, time in zip(_texts(batch, rows.tolist()), times)]
         early = self.early.setdefault(owner, EarlyLabels())
-        early.add(ids[rows], [EarlyLabel(text, time, arrival_ns) for text, time in zip(texts, times)])
+        self._unmatched("repeated", early.add(ids, labels))
+        self._unmatched("too_many_early", early.shrink())
 
     def seal(self, until_ns: int) -> None:
         """Close every window that ends by ``until_ns`` and feed each to its detector, once and in order."""
         if until_ns <= self.sealed_ns:
             return
+        after_ns, self.sealed_ns = self.sealed_ns, until_ns
         for key in sorted(self.models):
-            model, watcher = self.models[key], self.watchers[key]
-            for raised in watcher.seal(model, self.sealed_ns, until_ns, next_id=len(self.alarms) + 1):
-                self.alarms.append(raised)
-                self.latched.add(raised.id)
-            self._learn(model, watcher)
-            model.pending.expire(until_ns - round(self.config.limits.label_horizon * 1e9))
+            self.models[key].pending.expire(until_ns - round(self.config.limits.label_horizon * 1e9))
+            with self._surviving(f"seal of {key}"):
+                self._seal_model(self.models[key], self.watchers[key], after_ns)
         for early in self.early.values():
-            dropped = early.dropped
-            early.expire(until_ns)
-            self._count(semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, early.dropped - dropped, "no_prediction")
-        self.sealed_ns = until_ns
+            self._unmatched("no_prediction", early.expire(until_ns))
+        self.early = {owner: early for owner, early in self.early.items() if early}
 
-    def _learn(self, model: WatchedModel, watcher: Watcher) -> None:
-        if model.reservoir is None:
-            return
-        learned = model.reservoir.learn(model.template, model.config.step_ns / 1e9, model.config.slices)
+    def _seal_model(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
+        for raised in watcher.seal(model, after_ns, self.sealed_ns, next_id=len(self.alarms) + 1):
+            self.alarms.append(raised)
+            self.latched.add(raised.id)
+        if model.reservoir is not None:
+            self._learn(model, model.reservoir, watcher)
+
+    def _learn(self, model: WatchedModel, reservoir: Reservoir, watcher: Watcher) -> None:
+        step_s, limits = model.config.step_ns / 1e9, self.config.limits
+        learned = reservoir.learn(model.template, step_s, model.config.slices, limits.features)
         if learned is not None:
             model.baseline, model.reservoir = learned, None
             model.specs.append(learned.spec)
-            model.baseline_note = f"learned from the first {learned.rows} rows, confirmed by nobody"
+            model.baseline_note = learned_note(learned)
+            model.touch()
             watcher.adopt(learned)
+
+    def clear(self, alarm_id: int) -> None:
+        """End a latched alarm, as a person decided; evidence starts from nothing. One that is not latched is left alone.
+
+        It changes the state as a record does: whoever calls it must see to it that a replay calls it at the same place.
+        """
+        if alarm_id in self.latched:
+            alarm = next(a for a in self.alarms if a.id == alarm_id)
+            self.latched.discard(alarm_id)
+            self.watchers[alarm.model].clear(alarm.window)
+            self.models[alarm.model].touch()
 
 
 def _texts(batch: LabelBatch, rows: list[int]) -> list[str]:

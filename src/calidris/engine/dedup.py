@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 MAX_REQUESTS = 1_000_000
 """Requests remembered in one generation; more of them make the horizon shorter, never the memory larger."""
+
+DIGEST_BYTES = 16
+
+
+@dataclass(slots=True)
+class Generation:
+    """Digests of requests in the order in which they came; ``number`` counts generations, ``began_ns`` is the first arrival."""
+
+    number: int = 0
+    began_ns: int = 0
+    digests: dict[bytes, None] = field(default_factory=dict)
+
+    def since(self, first: int) -> bytes:
+        """Digests from the ``first``-th on, one behind the other."""
+        return b"".join(islice(self.digests, first, None))
+
+    def extend(self, joined: bytes) -> None:
+        """Take over what ``since`` wrote."""
+        for at in range(0, len(joined), DIGEST_BYTES):
+            self.digests[joined[at : at + DIGEST_BYTES]] = None
 
 
 @dataclass(slots=True)
@@ -22,28 +43,17 @@ class RequestMemory:
     """
 
     horizon_ns: int
-    began_ns: int = 0
-    newer: set[bytes] = field(default_factory=set)
-    older: set[bytes] = field(default_factory=set)
+    older: Generation = field(default_factory=Generation)
+    newer: Generation = field(default_factory=lambda: Generation(1))
 
     def seen(self, digest: bytes, arrival_ns: int) -> bool:
         """Whether this request came before; it is remembered from now on."""
-        if arrival_ns - self.began_ns >= self.horizon_ns or len(self.newer) >= MAX_REQUESTS:
-            self.older = self.newer if arrival_ns - self.began_ns < 2 * self.horizon_ns else set()
-            self.newer, self.began_ns = set(), arrival_ns
-        if digest in self.newer or digest in self.older:
+        age_ns = arrival_ns - self.newer.began_ns
+        if age_ns >= self.horizon_ns or len(self.newer.digests) >= MAX_REQUESTS:
+            # Every generation has a number of its own, an empty one too: the checkpoint knows them by it.
+            self.older = self.newer if age_ns < 2 * self.horizon_ns else Generation(self.newer.number + 1)
+            self.newer = Generation(self.older.number + 1, arrival_ns)
+        if digest in self.newer.digests or digest in self.older.digests:
             return True
-        self.newer.add(digest)
+        self.newer.digests[digest] = None
         return False
-
-    def to_bytes(self) -> bytes:
-        """Begin of the newer generation, its size, and all digests in a fixed order."""
-        head = self.began_ns.to_bytes(8, "little", signed=True) + len(self.newer).to_bytes(8, "little")
-        return head + b"".join(sorted(self.newer)) + b"".join(sorted(self.older))
-
-    def restore(self, data: bytes) -> None:
-        """Take over what ``to_bytes`` wrote."""
-        self.began_ns = int.from_bytes(data[:8], "little", signed=True)
-        newer = int.from_bytes(data[8:16], "little")
-        digests = [data[i : i + 16] for i in range(16, len(data), 16)]
-        self.newer, self.older = set(digests[:newer]), set(digests[newer:])

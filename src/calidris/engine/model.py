@@ -7,19 +7,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.baseline.build import outcomes, slice_columns
-from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, ModelKey, NumberColumn, PredictionBatch
+from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig
-from calidris.config.models import label_text
+from calidris.engine.columns import class_hashes, with_top_label
 from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.pane import Pane, PaneKey
-from calidris.labels import PendingPredictions, hash_ids, hash_text, pending_dtype
+from calidris.engine.sparse import SparseScores
+from calidris.labels import NO_ID, PendingPredictions, hash_ids, pending_dtype
 from calidris.labels.keys import Hashes
 from calidris.labels.pending import Rows
-from calidris.state import Spec
+from calidris.state import ScoresState, Spec
 
-_NO_ID = np.uint64(hash_text(""))  # a missing id joins nothing
+KEPT_NS = 3_600_000_000_000
+"""Panes stay in memory this long beyond the longest window, for labels and late rows."""
+
 LoadPane = Callable[[ModelKey, PaneKey, Spec], Pane | None]
 
 
@@ -46,14 +50,17 @@ class WatchedModel:
         self.specs: list[Spec] = [baseline.spec] if baseline else []
         self.panes: dict[PaneKey, Pane] = {}
         self.reservoir = Reservoir() if baseline is None else None
-        self.pending = PendingPredictions(pending_dtype(len(config.slices)), limits.pending_labels)
+        slices = max(len(config.slices), len(baseline.spec.slices) if baseline else 0)
+        self.pending = PendingPredictions(pending_dtype(slices), limits.pending_labels)
         self.rows = 0
         self.labels = 0
         self.first_event_ns = 0
         self.last_event_ns = 0
         self.newest_sealed_ns = 0
         self.slo_events: Counter[tuple[str, str]] = Counter()
-        self.changed = True
+        self.changed = True  # since the last snapshot
+        self.recounted = True  # likewise, in what its windows show
+        self.unsaved = True  # since the last checkpoint
 
     @property
     def template(self) -> Spec:
@@ -66,37 +73,45 @@ class WatchedModel:
         """How rows are counted now."""
         return self.specs[-1]
 
-    def add(self, batch: PredictionBatch, sealed_ns: int) -> tuple[int, Hashes | None]:
+    def touch(self, recounted: bool = True) -> None:
+        """Note that something changed; ``recounted`` where sealed windows did too, not only totals."""
+        self.changed = self.unsaved = True
+        # Before the first seal, windows show what has come so far.
+        self.recounted |= recounted or not self.newest_sealed_ns
+
+    def add(self, batch: PredictionBatch, sealed_ns: int) -> tuple[int, Hashes]:
         """Count predictions.
 
         Returns:
-            How many came after their window was sealed, and the hashes of their ids where labels can name them.
+            How many came after their window was sealed, and the hashes of the ids that labels can name.
         """
+        if self.config.task == semconv.ML_MODEL_TASK_MULTICLASS:
+            batch = with_top_label(batch)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         if self.reservoir is not None:
             self.reservoir.add(batch)
-        starts = batch.event_time_ns // self.config.step_ns * self.config.step_ns
-        late = self._count(batch, starts, sealed_ns)
+        late = self._count(batch, sealed_ns)
         self._count_objectives(batch)
-        ids = self._wait_for_labels(batch)
-        newest = int(batch.event_time_ns.max())
-        self.first_event_ns = min(self.first_event_ns or newest, int(batch.event_time_ns.min()))
+        oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
+        self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)
         self.rows += len(batch)
-        self.changed = True
-        return late, ids
+        self.touch(recounted=oldest < self.newest_sealed_ns)
+        return late, self._wait_for_labels(batch)
 
-    def _count(self, batch: PredictionBatch, starts: Ints, sealed_ns: int) -> int:
+    def _count(self, batch: PredictionBatch, sealed_ns: int) -> int:
+        step = self.config.step_ns
         cells = self.spec.encode(batch)
+        starts = batch.event_time_ns // step * step
         late = 0
         for start in np.unique(starts).tolist():
             here = starts == start
             rows = int(np.count_nonzero(here))
             pane = self.pane(PaneKey(start, len(self.specs) - 1))
             everything = rows == len(batch)
-            pane.add(cells if everything else cells[:, here], _examples(batch, None if everything else here))
-            if start + self.config.step_ns <= sealed_ns:
+            pane.add(cells if everything else cells[:, here], _examples(batch, here))
+            if start + step <= sealed_ns:
                 pane.late += rows
                 late += rows
         return late
@@ -121,40 +136,42 @@ class WatchedModel:
             self.slo_events["latency", "good"] += good
             self.slo_events["latency", "bad"] += len(known) - good
 
-    def _wait_for_labels(self, batch: PredictionBatch) -> Hashes | None:
-        score = batch.score
-        if batch.ids is None or score is None:
-            return None
+    def _wait_for_labels(self, batch: PredictionBatch) -> Hashes:
+        """Let the rows wait whose label can be counted: an id, a score and, but for binary tasks, a class."""
+        binary = self.config.task == semconv.ML_MODEL_TASK_BINARY
+        if batch.ids is None or batch.score is None or self.config.task == semconv.ML_MODEL_TASK_REGRESSION:
+            return np.empty(0, dtype=np.uint64)
         rows = np.zeros(len(batch), dtype=self.pending.dtype)
-        ids = hash_ids(batch.ids)
-        rows["id"] = ids
+        rows["id"] = hash_ids(batch.ids)
         rows["time_ns"] = batch.event_time_ns
-        rows["score"] = score.values
-        rows["decision"] = _decision_hashes(batch.decision, len(batch))
+        rows["score"] = batch.score.values
+        rows["decision"] = class_hashes(batch.decision, len(batch))
         rows["spec"] = len(self.specs) - 1
-        rows["slices"] = self._slice_rows(batch)
-        self.pending.add(rows[score.valid & (ids != _NO_ID)])
-        return ids
-
-    def _slice_rows(self, batch: PredictionBatch) -> Ints:
-        out = np.full((len(batch), len(self.config.slices)), -1, dtype=np.int64)
-        out[:, : len(self.spec.slices)] = self.spec.slice_rows(slice_columns(batch, self.spec)).T
-        return out
+        rows["slices"] = -1
+        rows["slices"][:, : len(self.spec.slices)] = self.spec.slice_rows(slice_columns(batch, self.spec)).T
+        waiting = rows[batch.score.valid & (rows["id"] != NO_ID) & (binary | (rows["decision"] != 0))]
+        self.pending.add(waiting)
+        return np.ascontiguousarray(waiting["id"])
 
     def add_labels(self, rows: Rows, label: Column, label_time_ns: Ints) -> None:
-        """Count the labels of predictions that were found waiting, each in the pane of its prediction's time."""
+        """Count the labels, none of them missing, of predictions that were found waiting, each in its prediction's pane."""
         step = self.config.step_ns
-        keys = rows["time_ns"] // step * step
-        outcome, known = outcomes(label, self.spec.positive) if self.config.task == "binary" else _matches(rows, label)
+        if self.config.task == semconv.ML_MODEL_TASK_BINARY:
+            outcome, _ = outcomes(label, self.spec.positive)
+        else:  # top label: 1 where the label is the class that was decided
+            outcome = (class_hashes(label, len(rows)) == rows["decision"]).astype(np.int64)
         delay_s = np.maximum(label_time_ns - rows["time_ns"], 0) / 1e9
-        for start, spec in sorted(set(zip(keys.tolist(), rows["spec"].tolist()))):
-            here = (keys == start) & (rows["spec"] == spec) & known
+        keys = np.stack([rows["time_ns"] // step * step, rows["spec"].astype(np.int64)])
+        for start, spec in np.unique(keys, axis=1).T.tolist():
+            here = (keys[0] == start) & (keys[1] == spec)
+            state = ScoresState(self.specs[spec])
+            slices = rows["slices"][here].T[: len(state.spec.slices)].astype(np.int64)
+            state.update(rows["score"][here], outcome[here], delay_s[here], slices)
             pane = self.pane(PaneKey(start, spec))
-            slices = rows["slices"][here].T[: len(self.specs[spec].slices)].astype(np.int64)
-            pane.scores.update(rows["score"][here], outcome[here], delay_s[here], slices)
+            pane.scores.merge(SparseScores.of(state))
             pane.dirty = True
-            self.labels += int(np.count_nonzero(here))
-        self.changed = True
+        self.labels += len(rows)
+        self.touch()
 
     def windows_between(self, after_ns: int, until_ns: int, window_ns: int) -> list[int]:
         """Begins of the windows with rows that end in ``(after_ns, until_ns]``, oldest first."""
@@ -165,36 +182,22 @@ class WatchedModel:
         """Panes in memory whose step begins in ``[start_ns, end_ns)``, oldest first."""
         return [(k, self.panes[k]) for k in sorted(self.panes) if start_ns <= k.start_ns < end_ns]
 
+    def needed_since_ns(self, sealed_ns: int) -> int:
+        """Begin of the oldest pane that memory must hold: the longest window before the newest sealed one, and an hour.
+
+        A silent model's windows stay where they were, so its own newest window counts, not the clock's.
+        """
+        newest = min(self.newest_sealed_ns or sealed_ns, sealed_ns)
+        return newest - round(max(self.config.all_windows_s) * 1e9) - KEPT_NS
+
     def forget_before(self, start_ns: int) -> None:
         """Drop panes from memory that are on disk and older than every window."""
         for key in [k for k, p in self.panes.items() if k.start_ns < start_ns and not p.dirty]:
             del self.panes[key]
 
 
-def _examples(batch: PredictionBatch, rows: Mask | None) -> Sequence[str]:
+def _examples(batch: PredictionBatch, rows: Mask) -> Sequence[str]:
     if batch.trace_ids is None:
         return ()
-    codes = batch.trace_ids.codes if rows is None else batch.trace_ids.codes[rows]
+    codes = batch.trace_ids.codes[rows]
     return [batch.trace_ids.levels[c] for c in codes[:5].tolist() if c >= 0]
-
-
-def _decision_hashes(decision: Column | None, n: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """Hash of each row's class, 0 where there is none."""
-    if decision is None:
-        return np.zeros(n, dtype=np.uint64)
-    coded = decision if isinstance(decision, CodedColumn) else _as_levels(decision)
-    levels = np.array([*(hash_text(label_text(level)) for level in coded.levels), 0], dtype=np.uint64)
-    return levels[coded.codes]
-
-
-def _matches(rows: Rows, label: Column) -> tuple[Ints, Mask]:
-    """Top-label outcomes: 1 where the label is the class that was decided."""
-    labels = _decision_hashes(label, len(rows))
-    return (labels == rows["decision"]).astype(np.int64), (labels != 0) & (rows["decision"] != 0)
-
-
-def _as_levels(column: NumberColumn) -> CodedColumn:
-    values: Floats
-    values, codes = np.unique(column.values, return_inverse=True)
-    levels = tuple(f"{v:.17g}" for v in values.tolist())
-    return CodedColumn(levels, np.where(column.valid, codes, -1).astype(np.int32))

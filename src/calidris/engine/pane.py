@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from calidris.batch import Ints
+from calidris.engine.sparse import SparseScores
 from calidris.state import CountsState, ScoresState, Spec
 
 EXAMPLES = 5
@@ -24,12 +25,12 @@ class PaneKey(NamedTuple):
 class Pane:
     """Counts, labelled scores and what else is kept of one step.
 
-    ``late`` are the rows that came after the step was sealed: shown, never scored. ``dirty`` says that the checkpoint has
-    an older copy.
+    ``late`` are the rows that came after the step was sealed: shown, and scored only by a longer window that was still open.
+    ``dirty`` says that the checkpoint has an older copy.
     """
 
     counts: CountsState
-    scores: ScoresState
+    scores: SparseScores
     late: int = 0
     trace_ids: list[str] = field(default_factory=list)
     dirty: bool = True
@@ -37,27 +38,43 @@ class Pane:
     @classmethod
     def empty(cls, spec: Spec) -> Pane:
         """A pane without rows."""
-        return cls(CountsState(spec), ScoresState(spec))
+        return cls(CountsState(spec), SparseScores(spec))
 
     def add(self, cells: Ints, trace_ids: Iterable[str]) -> None:
         """Count encoded rows and keep the first few trace ids."""
         self.counts.update(cells)
         self.dirty = True
-        for trace_id in trace_ids:
-            if len(self.trace_ids) >= EXAMPLES:
-                break
-            if trace_id not in self.trace_ids:
-                self.trace_ids.append(trace_id)
+        self.trace_ids = _examples([*self.trace_ids, *trace_ids])
 
 
-def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Pane:
-    """One pane with the rows of all of them; panes of other specs are left out."""
-    out = Pane.empty(spec)
-    for pane in panes:
-        if pane.counts.spec.hash == spec.hash:
-            out.counts.merge(pane.counts)
-            out.scores.merge(pane.scores)
-            out.late += pane.late
-            out.trace_ids.extend(pane.trace_ids)
-    del out.trace_ids[EXAMPLES:]
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Panes of one spec, merged.
+
+    Attributes:
+        counts: every row.
+        scores: the labelled ones.
+        trace_ids: examples from its oldest panes.
+    """
+
+    counts: CountsState
+    scores: ScoresState
+    trace_ids: tuple[str, ...]
+
+
+def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
+    """One window with the rows of all panes; those of other specs are left out."""
+    mine = [pane for pane in panes if pane.counts.spec.hash == spec.hash]
+    out = Window(
+        CountsState(spec),
+        ScoresState(spec),
+        tuple(_examples([trace_id for pane in mine for trace_id in pane.trace_ids])),
+    )
+    for pane in mine:
+        out.counts.merge(pane.counts)
+        pane.scores.add_to(out.scores)
     return out
+
+
+def _examples(trace_ids: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(trace_ids))[:EXAMPLES]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from calidris import semconv
 from calidris.baseline import Baseline
@@ -11,9 +12,10 @@ from calidris.detect.learner import DesignLearner
 from calidris.engine.core import Engine
 from calidris.engine.learning import MIN_ROWS
 from calidris.engine.model import WatchedModel
-from calidris.engine.pane import Pane, merge_panes
+from calidris.engine.pane import Window, merge_panes
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
-from calidris.engine.watch import Watcher, WindowWatch
+from calidris.engine.watch import Watcher
+from calidris.engine.windowwatch import WindowWatch
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status, reading
 from calidris.metrics.calibration import calibration_readings
 from calidris.metrics.distances import MEASURES
@@ -29,16 +31,28 @@ _DRIFT = {semconv.ML_DETECTION_KIND: "drift"}
 
 
 def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> Snapshot:
-    """Everything that readers may ask for, frozen; models that did not change are taken from the previous snapshot."""
+    """Everything that readers may ask for, frozen.
+
+    Models that did not change are taken from the previous snapshot, and so are the figures of those of which only the
+    open window changed: nothing shows it yet.
+    """
     known = {m.key: m for m in previous.models} if previous else {}
-    models = []
-    for key, model in sorted(engine.models.items()):
-        if model.specs:
-            changed = model.changed or key not in known or known[key].status is not status(engine, model)[0]
-            models.append(_model(engine, model) if changed else known[key])
-            model.changed = False
+    models = [_taken(engine, model, known.get(key)) for key, model in sorted(engine.models.items()) if model.specs]
     counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
     return Snapshot(now_ns, tuple(models), tuple(engine.alarms), frozenset(engine.latched), counters, engine.sequence)
+
+
+def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:
+    state, detail = status(engine, model)
+    if before is None or model.recounted:
+        taken = _model(engine.watchers[model.key], model, state, detail)
+    elif model.changed or before.status is not state:
+        totals = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
+        taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)  # type: ignore[arg-type]
+    else:
+        taken = before
+    model.changed = model.recounted = False
+    return taken
 
 
 def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
@@ -68,15 +82,13 @@ def _learning(learners: list[DesignLearner]) -> str:
     )
 
 
-def _model(engine: Engine, model: WatchedModel) -> ModelSnapshot:
-    watcher = engine.watchers[model.key]
-    state, detail = status(engine, model)
+def _model(watcher: Watcher, model: WatchedModel, state: Status, detail: str) -> ModelSnapshot:
     readings: list[Reading] = []
     windows: list[WindowState] = []
     for window_s in model.config.all_windows_s:
-        pane, how, start_ns, end_ns = _window(model, window_s)
-        windows.append(WindowState(window_name(window_s), start_ns, end_ns, pane.counts, pane.scores))
-        readings += [r.marked(how) if how is not Status.OK else r for r in _figures(model, pane, window_s)]
+        window, how, start_ns, end_ns = _window(model, window_s)
+        windows.append(WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores))
+        readings += [r.marked(how) if how is not Status.OK else r for r in _figures(model, window, window_s)]
     readings += _baseline_figures(model.baseline)
     readings += _evidence(watcher)
     baseline = model.baseline
@@ -100,22 +112,22 @@ def _model(engine: Engine, model: WatchedModel) -> ModelSnapshot:
     )
 
 
-def _window(model: WatchedModel, window_s: float) -> tuple[Pane, Status, int, int]:
+def _window(model: WatchedModel, window_s: float) -> tuple[Window, Status, int, int]:
     """The newest ``window_s`` of sealed panes, merged; before the first seal, whatever there is."""
     length, step = round(window_s * 1e9), model.config.step_ns
     sealed = model.newest_sealed_ns > 0
     end = model.newest_sealed_ns or (model.last_event_ns // step + 1) * step
     panes = model.panes_in(end - length, end)
     merged = merge_panes(model.spec, (pane for _, pane in panes))
-    others = any(k.spec != len(model.specs) - 1 and p.counts.count for k, p in panes)
+    others = any(model.specs[k.spec] != model.spec and p.counts.count for k, p in panes)
     full = sealed and end - length >= model.first_event_ns // step * step
     how = Status.MIXED_BASELINE if others else Status.OK if full else Status.PARTIAL
     return merged, how, end - length, end
 
 
-def _figures(model: WatchedModel, pane: Pane, window_s: float) -> Iterator[Reading]:
+def _figures(model: WatchedModel, merged: Window, window_s: float) -> Iterator[Reading]:
     spec, window = model.spec, window_name(window_s)
-    counts, scores, baseline = pane.counts, pane.scores, model.baseline
+    counts, scores, baseline = merged.counts, merged.scores, model.baseline
     yield rows_reading(counts, window)
     yield error_reading(spec, counts, window)
     yield from latency_readings(spec, counts, window)

@@ -2,11 +2,12 @@
 
 ::
 
-    meta      key → value        sequence, sealed time, alarms, counters, request digests, early labels
-    models    key → JSON, spec list, provisional baseline
+    meta      key → value          sequence, sealed time, alarms, counters, early labels, generations of requests
+    requests  (generation, first)  → digests from that one on; written once, a generation goes as a whole
+    models    (tenant, name, version) → totals, specs, history as JSON
     panes     (model, begin, spec) → states; closed panes stay here and are read again when a late label names them
-    detectors (model, window) → bytes
-    pending   (model, chunk) → rows (written once), marks (when they changed)
+    blobs     (model, kind, name)  → a window's watch, reservoir rows, the provisional baseline
+    pending   (model, chunk)       → rows (written once), marks (when they changed)
 
 No pickle: states are their own self-describing bytes, the rest is JSON. ``synchronous=FULL``: a commit is on the disk.
 """
@@ -19,11 +20,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from calidris.errors import CorruptState
+from calidris.errors import CorruptState, IncompatibleState
 
-FORMAT = 1
-_SCHEMA = """
+FORMAT = 2
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS requests (generation INTEGER, first INTEGER, digests BLOB NOT NULL,
+  PRIMARY KEY (generation, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT, version TEXT, state BLOB NOT NULL,
   UNIQUE (tenant, name, version));
 CREATE TABLE IF NOT EXISTS panes (model INTEGER, start_ns INTEGER, spec INTEGER, counts BLOB, scores BLOB, late INTEGER,
@@ -32,6 +36,8 @@ CREATE TABLE IF NOT EXISTS blobs (model INTEGER, kind TEXT, name TEXT, value BLO
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (model INTEGER, chunk INTEGER, rows BLOB NOT NULL, marks BLOB NOT NULL,
   PRIMARY KEY (model, chunk)) WITHOUT ROWID;
+INSERT OR REPLACE INTO meta VALUES ('format', X'{str(FORMAT).encode().hex()}');
+COMMIT;
 """
 
 
@@ -39,33 +45,60 @@ class Store:
     """A directory's ``state.sqlite``; used by the engine's thread only.
 
     Raises:
-        CorruptState: the file is of another format.
+        CorruptState: the file is no checkpoint, a damaged one, or one of another format; the message names it.
+        OSError: the directory cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = path / "state.sqlite"
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would take the umask's mode
-        self.db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        self.file = path / "state.sqlite"
+        os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would take the umask's mode
+        self.db = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False)
+        try:
+            with self.readable():
+                self._open()
+        except BaseException:
+            self.db.close()
+            raise
+
+    def _open(self) -> None:
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=FULL")
+        tables = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and "meta" not in tables:
+            raise CorruptState(f"{self.file}: a database of something else; set storage.path to a directory of its own")
+        found = self.get("format") if tables else None
+        if found is not None and found != str(FORMAT).encode():
+            stated = found.decode(errors="replace")
+            raise CorruptState(
+                f"{self.file}: format {stated}, this version reads {FORMAT}; move the file away to begin anew"
+            )
         self.db.executescript(_SCHEMA)
-        found = self.get("format")
-        if found is None:
-            self.put("format", str(FORMAT).encode())
-        elif found != str(FORMAT).encode():
-            raise CorruptState(f"{file}: format {found.decode(errors='replace')}, this version reads {FORMAT}")
+
+    @contextmanager
+    def readable(self) -> Iterator[None]:
+        """Say of damage which file it is in, and what to do."""
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError):
+            raise  # locked, full, read-only: nothing is wrong with the content
+        except (sqlite3.DatabaseError, CorruptState, IncompatibleState, ValueError, LookupError, TypeError) as error:
+            if str(error).startswith(str(self.file)):
+                raise
+            said = f"damaged ({type(error).__name__}: {error})"
+            raise CorruptState(f"{self.file}: {said}; put a copy back, or move it away to begin anew") from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing."""
+        """All or nothing; after an error, also one of the commit itself, nothing is left open."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.db.execute("COMMIT")
         except BaseException:
-            self.db.execute("ROLLBACK")
+            if self.db.in_transaction:  # SQLite itself rolls back after some errors
+                self.db.execute("ROLLBACK")
             raise
-        self.db.execute("COMMIT")
 
     def get(self, key: str) -> bytes | None:
         """A value of ``meta``."""
@@ -87,6 +120,11 @@ class Store:
         """All blobs of one kind of a model, in the order of their names."""
         rows = self.db.execute("SELECT name, value FROM blobs WHERE model=? AND kind=? ORDER BY name", (model, kind))
         return {name: bytes(value) for name, value in rows}
+
+    def count_blobs(self, model: int, kind: str) -> int:
+        """How many blobs of one kind a model has."""
+        row = self.db.execute("SELECT count(*) FROM blobs WHERE model=? AND kind=?", (model, kind)).fetchone()
+        return int(row[0])
 
     def put_blob(self, model: int, kind: str, name: str, value: bytes) -> None:
         """Set a named blob of a model."""

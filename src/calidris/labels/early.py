@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
-
-import numpy as np
 
 from calidris.labels.keys import Hashes
 
@@ -24,44 +23,47 @@ class EarlyLabel(NamedTuple):
 
 @dataclass(slots=True)
 class EarlyLabels:
-    """A bounded map from the id's hash to the label; the oldest goes first, counted in ``dropped``."""
+    """A bounded map from the id's hash to the label, oldest first. Whatever goes without a prediction is returned as a count."""
 
     max_labels: int = 100_000
     horizon_ns: int = 3_600_000_000_000
-    dropped: int = 0
     waiting: dict[int, EarlyLabel] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.waiting)
 
-    def add(self, ids: Hashes, labels: list[EarlyLabel]) -> None:
-        """Keep labels until their predictions come."""
+    def add(self, ids: Hashes, labels: list[EarlyLabel]) -> int:
+        """Keep labels until their predictions come; the first label of an id stays.
+
+        Returns:
+            How many repeat an id that waits already.
+        """
+        before = len(self.waiting)
         for key, label in zip(ids.tolist(), labels, strict=True):
             self.waiting.setdefault(key, label)
-        while len(self.waiting) > self.max_labels:
-            self._drop_oldest()
+        return len(labels) - (len(self.waiting) - before)
 
     def take(self, ids: Hashes) -> list[tuple[int, EarlyLabel]]:
-        """Position in ``ids`` and label of each prediction whose label came first; they stop waiting."""
+        """Position in ``ids`` and label of each prediction whose label came first; they stop waiting. O(ids)."""
         if not self.waiting:
             return []
-        keys = np.fromiter(self.waiting, dtype=np.uint64, count=len(self.waiting))
-        places = np.flatnonzero(np.isin(ids, keys)).tolist()
-        out = []
-        for place in places:
-            label = self.waiting.pop(int(ids[place]), None)
-            if label is not None:
-                out.append((place, label))
-        return out
+        known = [(place, key) for place, key in enumerate(ids.tolist()) if key in self.waiting]
+        taken = [(place, self.waiting.pop(key, None)) for place, key in known]
+        return [(place, label) for place, label in taken if label is not None]
 
-    def expire(self, arrival_ns: int) -> None:
-        """Drop labels that arrived more than the horizon before ``arrival_ns``."""
-        while self.waiting and next(iter(self.waiting.values())).arrival_ns < arrival_ns - self.horizon_ns:
-            self._drop_oldest()
+    def shrink(self) -> int:
+        """Drop the oldest labels beyond ``max_labels``; returns how many."""
+        excess = max(len(self.waiting) - self.max_labels, 0)
+        for key in list(islice(self.waiting, excess)):
+            del self.waiting[key]
+        return excess
 
-    def _drop_oldest(self) -> None:
-        self.waiting.pop(next(iter(self.waiting)))
-        self.dropped += 1
+    def expire(self, arrival_ns: int) -> int:
+        """Drop labels that arrived more than the horizon before ``arrival_ns``; returns how many."""
+        old = [key for key, label in self.waiting.items() if label.arrival_ns < arrival_ns - self.horizon_ns]
+        for key in old:
+            del self.waiting[key]
+        return len(old)
 
     def to_json(self) -> str:
         """Text that ``restore`` reads back exactly."""

@@ -24,3 +24,7 @@ def hash_ids(ids: Sequence[str]) -> Hashes:
     """64-bit XXH3 of n texts, uint64[n]; about 0.2 µs each."""
     digest = xxhash.xxh3_64_intdigest
     return np.fromiter((digest(i.encode("utf-8", "surrogatepass")) for i in ids), dtype=np.uint64, count=len(ids))
+
+
+NO_ID = np.uint64(hash_text(""))
+"""Hash of the empty id, which is a missing one: it joins nothing."""

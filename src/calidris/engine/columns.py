@@ -1,0 +1,74 @@
+"""Columns of a batch as the engine needs them: classes as hashes, several class scores as one, one column of many batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
+from calidris.config.models import label_text
+from calidris.labels import hash_text
+from calidris.labels.keys import Hashes
+
+
+def class_hashes(column: Column | None, n: int) -> Hashes:
+    """Hash of each row's class, uint64[n], 0 where there is none; 1, 1.0, True and "1" are one class.
+
+    >>> same = class_hashes(NumberColumn.of([1.0, -0.0]), 2) == class_hashes(CodedColumn.of(["1.0", "0"]), 2)
+    >>> same.tolist()
+    [True, True]
+    """
+    if column is None:
+        return np.zeros(n, dtype=np.uint64)
+    coded = column if isinstance(column, CodedColumn) else as_levels(column)
+    levels = np.array([*(hash_text(label_text(level)) for level in coded.levels), 0], dtype=np.uint64)
+    return levels[coded.codes]
+
+
+def as_levels(column: NumberColumn) -> CodedColumn:
+    """Numbers as texts of themselves."""
+    values, codes = np.unique(column.values + 0.0, return_inverse=True)  # -0.0 is the class "0"
+    return CodedColumn(
+        tuple(label_text(v) for v in values.tolist()), np.where(column.valid, codes, -1).astype(np.int32)
+    )
+
+
+def with_top_label(batch: PredictionBatch) -> PredictionBatch:
+    """A multi-class batch with the score of its decided class, or with its likeliest class and that one's score."""
+    if batch.score is not None or not batch.class_scores:
+        return batch
+    names = sorted(batch.class_scores)
+    columns = [batch.class_scores[name] for name in names]
+    scores = np.array([np.where(c.valid, c.values, -1.0) for c in columns])  # float64[classes, n]
+    if batch.decision is None:
+        best = scores.argmax(axis=0)
+        top = scores[best, np.arange(len(batch))]
+        decision: Column = CodedColumn(tuple(names), np.where(top >= 0, best, -1).astype(np.int32))
+    else:
+        decision = batch.decision
+        known = np.array([hash_text(label_text(name)) for name in names], dtype=np.uint64)
+        decided = class_hashes(decision, len(batch)) == known[:, None]
+        top = np.where(decided, scores, -1.0).max(axis=0)
+    score = NumberColumn.of(np.where(top >= 0, top, np.nan))
+    return replace(batch, score=score, decision=decision)
+
+
+def joined(columns: Sequence[Column | None], sizes: Sequence[int]) -> Column | None:
+    """Columns of one name one behind the other; the first one with a value decides on the kind, other kinds are missing."""
+    present = [c for c in columns if c is not None]
+    first = next((c for c in present if c.valid.any()), present[0] if present else None)
+    if isinstance(first, NumberColumn):
+        parts = [c.values if isinstance(c, NumberColumn) else np.full(n, np.nan) for c, n in zip(columns, sizes)]
+        return NumberColumn.of(np.concatenate(parts))
+    if isinstance(first, CodedColumn):
+        texts = [c.strings() if isinstance(c, CodedColumn) else [None] * n for c, n in zip(columns, sizes)]
+        return CodedColumn.of([text for part in texts for text in part])
+    return None
+
+
+def joined_maps(maps: Sequence[Mapping[str, Column]], names: Sequence[str], sizes: Sequence[int]) -> dict[str, Column]:
+    """The columns of some names of several batches."""
+    columns = {name: joined([m.get(name) for m in maps], sizes) for name in names}
+    return {name: column for name, column in columns.items() if column is not None}

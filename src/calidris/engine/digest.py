@@ -1,0 +1,62 @@
+"""A hash of everything that the engine remembers: equal for equal histories, whatever was saved, replayed or restored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from calidris.batch import ModelKey
+from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.core import Engine
+from calidris.engine.model import WatchedModel
+from calidris.engine.pane import Pane, PaneKey
+from calidris.engine.plain import alarm_json, model_json
+from calidris.engine.watch import Watcher
+
+
+def digest(engine: Engine, checkpoint: Checkpoint | None = None) -> str:
+    """Sixteen bytes of BLAKE2b, hexadecimal.
+
+    Args:
+        engine: whose state.
+        checkpoint: where panes are that the engine's memory no longer holds; None where it holds them all.
+    """
+    out = hashlib.blake2b(digest_size=16)
+    for part in _parts(engine, checkpoint):
+        out.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode())
+    return out.hexdigest()
+
+
+def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
+    yield engine.sequence, engine.sealed_ns, [alarm_json(a) for a in engine.alarms], sorted(engine.latched)
+    yield engine.counters
+    for generation in (engine.requests.older, engine.requests.newer):
+        yield generation.number, generation.began_ns
+        yield generation.since(0)
+    yield [[*key, early.to_json()] for key, early in sorted(engine.early.items(), key=lambda pair: pair[0])]
+    for key in sorted(engine.models):
+        model = engine.models[key]
+        stored = {}
+        if checkpoint is not None and key in checkpoint.numbers:
+            stored = dict(checkpoint.panes(checkpoint.numbers[key], model))
+        yield from _model_parts(key, model, engine.watchers[key], stored | model.panes)
+
+
+def _model_parts(
+    key: ModelKey, model: WatchedModel, watcher: Watcher, panes: Mapping[PaneKey, Pane]
+) -> Iterable[object]:
+    yield [*key], model_json(model, watcher)
+    for pane_key, pane in sorted(panes.items(), key=lambda pair: pair[0]):
+        yield [*pane_key], pane.late, pane.trace_ids
+        yield pane.counts.to_bytes()
+        yield pane.scores.to_bytes()
+    for _, watch in sorted(watcher.windows.items()):
+        yield watch.to_bytes()
+    for rows, used in model.pending.blocks():
+        yield rows.tobytes()
+        yield used.tobytes()
+    if model.reservoir is not None:
+        yield from model.reservoir.to_bytes()
+    if model.baseline is not None:
+        yield model.baseline.id

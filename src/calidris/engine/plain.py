@@ -1,0 +1,48 @@
+"""The engine's small parts as JSON, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from calidris.batch import ModelKey
+from calidris.engine.model import WatchedModel
+from calidris.engine.snapshot import Alarm, NamedFeature
+from calidris.engine.watch import Watcher
+
+_TOTALS = ("rows", "labels", "first_event_ns", "last_event_ns", "newest_sealed_ns")
+
+
+def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
+    """What is remembered of a model version, but for its panes, detectors and waiting predictions."""
+    return {
+        "task": model.config.task,
+        "slices": model.pending.dtype["slices"].shape[0],
+        "specs": [spec.to_json() for spec in model.specs],
+        "baseline": model.baseline.id if model.baseline else None,
+        "slo": [[*name, n] for name, n in sorted(model.slo_events.items())],
+        "waiting": [model.pending.evicted, model.pending.expired],
+        "history": [dataclasses.astuple(point) for point in watcher.history],
+        **{name: getattr(model, name) for name in _TOTALS},
+    }
+
+
+def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
+    """Take over the totals of ``model_json``."""
+    for name in _TOTALS:
+        setattr(model, name, state[name])
+    model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
+    model.pending.evicted, model.pending.expired = state["waiting"]
+
+
+def alarm_json(alarm: Alarm) -> dict[str, Any]:
+    """Plain values of an alarm."""
+    return dataclasses.asdict(alarm) | {"model": list(alarm.model)}
+
+
+def alarm_from(data: dict[str, Any]) -> Alarm:
+    """The alarm that ``alarm_json`` described."""
+    features = tuple(NamedFeature(**f) for f in data["features"])
+    changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
+    return Alarm(**(data | changes))
