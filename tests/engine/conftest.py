@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,15 +106,14 @@ def make_engine() -> MakeEngine:
 @pytest.fixture
 def restart(tmp_path: Path) -> Callable[[Engine], Engine]:
     """Save an engine, and bring it back from the file as a new process would."""
+    runs = itertools.count()
 
     def again(engine: Engine) -> Engine:
-        store = Store(tmp_path)
-        saved = Checkpoint(store)
-        saved.restore(Engine(engine.config, engine.find_baseline))  # numbers of models saved before
-        saved.save(engine)
+        path = tmp_path / str(next(runs))
+        store = Store(path)
+        Checkpoint(store).save(engine)
         store.close()
-        store = Store(tmp_path)
-        checkpoint = Checkpoint(store)
+        checkpoint = Checkpoint(Store(path))
         back = Engine(engine.config, engine.find_baseline, checkpoint.load_pane)
         checkpoint.restore(back)
         return back
