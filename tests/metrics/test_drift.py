@@ -113,9 +113,14 @@ def test_distances_of_shares_agree_with_scipy_on_raw_rows(shape) -> None:
     assert got["hellinger"] ** 2 == pytest.approx(1 - np.sqrt(p * q).sum(), **EXACT)
     assert got["total_variation"] == pytest.approx(np.abs(p - q).sum() / 2, **EXACT)
     assert got["ks"] == pytest.approx(stats.ks_2samp(*placed, method="asymp").statistic, **EXACT)
+    pooled = (p * len(before) + q * len(after)) / (len(before) + len(after))
+    likelihood = len(before) * stats.entropy(p, pooled) + len(after) * stats.entropy(q, pooled)
+    assert got["g"] == pytest.approx(2 * likelihood, rel=1e-9, abs=1e-9)
     if len(p) > 1:
         table_of_counts = np.array([p * len(before), q * len(after)])
         assert got["chi2"] == pytest.approx(stats.chi2_contingency(table_of_counts, correction=False)[0], **EXACT)
+        g_test = stats.chi2_contingency(table_of_counts, correction=False, lambda_="log-likelihood")[0]
+        assert got["g"] == pytest.approx(g_test, rel=1e-9, abs=1e-9)
     else:
         assert got["chi2"] == 0
 
@@ -198,12 +203,24 @@ def test_wasserstein_spreads_values_evenly_inside_a_bin() -> None:
     assert table.values["wasserstein"][0] == pytest.approx(want, rel=2e-3)
 
 
+def test_energy_is_the_square_of_scipys_on_rows_spread_inside_bins() -> None:
+    g = np.random.default_rng(5)
+    edges = np.array([0.0, 1.0, 3.0, 4.0, 8.0])
+    b, c = g.integers(1, 9, 4), g.integers(1, 9, 4)
+    rows = [np.concatenate([np.linspace(lo, hi, 400 * k + 2)[1:-1] for lo, hi, k in zip(edges, edges[1:], side)])
+            for side in (b, c)]  # fmt: skip
+    spec = numeric(edges.tolist())
+    table = drift_table(spec, counts(spec, x=rows[0]), counts(spec, x=rows[1]), ["energy"])
+    want = stats.energy_distance(*rows) ** 2 / np.subtract(*np.quantile(rows[0], [0.75, 0.25]))
+    assert table.values["energy"][0] == pytest.approx(want, rel=4e-3)
+
+
 @pytest.mark.parametrize("after", [["?"] * 60, [None] * 60])
 def test_wasserstein_of_no_numbers_is_undefined_and_the_others_are_not(after: Raw) -> None:
     spec = numeric([0.0, 1.0, 2.0])
     found = readings_of(spec, [0.5] * 50 + [1.5] * 50, after)
-    assert found["wasserstein"].status is Status.UNDEFINED
-    assert all(r.status is Status.OK for name, r in found.items() if name != "wasserstein")
+    assert {name for name, r in found.items() if r.status is Status.UNDEFINED} == {"wasserstein", "energy"}
+    assert {r.status for r in found.values()} == {Status.UNDEFINED, Status.OK}
     assert found["total_variation"].value == found["ks"].value == 1.0
 
 
@@ -216,7 +233,7 @@ def test_wasserstein_needs_a_scale(value: float) -> None:
         numeric([below, value, value + 1, value + 2]), [value] * 90 + [value + 1.5] * 10, [value + 0.5] * 80
     )
     for found in (constant, mostly):
-        assert found["wasserstein"].status is Status.UNDEFINED
+        assert found["wasserstein"].status is found["energy"].status is Status.UNDEFINED
         assert found["ks"].status is Status.OK
 
 
@@ -252,7 +269,7 @@ def test_statuses() -> None:
     empty = readings_of(spec, [0.1] * 100, [], minimum=0)
     assert {r.status for r in empty.values()} == {Status.TOO_FEW}
     letters = readings_of(categorical("ab"), ["a"] * 60, ["b"] * 60)
-    assert {name for name, r in letters.items() if r.status is Status.UNDEFINED} == {"ks", "wasserstein"}
+    assert {name for name, r in letters.items() if r.status is Status.UNDEFINED} == {"ks", "wasserstein", "energy"}
 
 
 def test_only_inputs_and_outputs_are_compared() -> None:
