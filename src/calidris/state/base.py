@@ -11,18 +11,14 @@
 from __future__ import annotations
 
 import math
-import struct
-import zlib
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
 from calidris.batch import Ints
 from calidris.errors import CorruptState, IncompatibleState
+from calidris.state import frame
 from calidris.state.spec import Spec
-
-_HEADER = struct.Struct("<4sBB16sI")  # magic, kind, format version, spec hash, bytes when inflated
-_MAGIC = b"CALS"
 
 
 class State(Protocol):
@@ -42,6 +38,19 @@ class State(Protocol):
     def to_bytes(self) -> bytes:
         """Self-describing bytes: kind, format version, spec hash, data."""
         ...
+
+
+def require_same(state: State, other: State) -> None:
+    """Refuse to merge what does not belong together.
+
+    Raises:
+        IncompatibleState: another kind of state, or another spec.
+    """
+    if type(other) is not type(state) or other.spec.hash != state.spec.hash:
+        raise IncompatibleState(
+            f"{type(state).__name__} of spec {state.spec.hash[:8]} cannot merge "
+            f"{type(other).__name__} of spec {other.spec.hash[:8]}"
+        )
 
 
 class ArrayState:
@@ -70,11 +79,7 @@ class ArrayState:
         Raises:
             IncompatibleState: another kind of state, or another spec.
         """
-        if type(other) is not type(self) or other.spec.hash != self.spec.hash:
-            raise IncompatibleState(
-                f"{type(self).__name__} of spec {self.spec.hash[:8]} cannot merge "
-                f"{type(other).__name__} of spec {other.spec.hash[:8]}"
-            )
+        require_same(self, other)
         self.array += other.array
 
     def copy(self) -> Self:
@@ -84,8 +89,7 @@ class ArrayState:
     def to_bytes(self) -> bytes:
         """Header and deflated little-endian int64; equal states give equal bytes."""
         raw = self.array.astype("<i8", copy=False).tobytes()
-        head = _HEADER.pack(_MAGIC, self.KIND, self.VERSION, bytes.fromhex(self.spec.hash), len(raw))
-        return head + zlib.compress(raw, 1)
+        return frame.pack(self.KIND, self.VERSION, self.spec.hash, raw)
 
     @classmethod
     def from_bytes(cls, spec: Spec, data: bytes) -> Self:
@@ -96,27 +100,11 @@ class ArrayState:
             IncompatibleState: bytes of another spec or format version.
         """
         shape = cls.shape(spec)
-        body = cls._body(spec, data, 8 * math.prod(shape))
+        size = 8 * math.prod(shape)
+        body = frame.unpack(cls.__name__, cls.KIND, cls.VERSION, spec.hash, data, size)
+        if len(body) != size:
+            raise CorruptState(f"{cls.__name__}: {len(body)} of {size} bytes")
         return cls(spec, np.frombuffer(body, dtype="<i8").astype(np.int64).reshape(shape))
-
-    @classmethod
-    def _body(cls, spec: Spec, data: bytes, size: int) -> bytes:
-        if len(data) < _HEADER.size:
-            raise CorruptState(f"{cls.__name__}: {len(data)} bytes are too few for a header")
-        magic, kind, version, spec_hash, stated = _HEADER.unpack_from(data)
-        if magic != _MAGIC or kind != cls.KIND:
-            raise CorruptState(f"{cls.__name__}: the bytes hold something else")
-        if version != cls.VERSION or spec_hash.hex() != spec.hash:
-            raise IncompatibleState(f"{cls.__name__}: bytes of version {version}, spec {spec_hash.hex()[:8]}")
-        inflate = zlib.decompressobj()
-        try:
-            # One byte more than it may have: the checksum at the end is only read when the data may go on.
-            body = inflate.decompress(data[_HEADER.size :], size + 1)
-        except zlib.error as error:
-            raise CorruptState(f"{cls.__name__}: {error}") from error
-        if not len(body) == stated == size or not inflate.eof or inflate.unused_data:
-            raise CorruptState(f"{cls.__name__}: {len(body)} of {size} bytes, or bytes behind the end")
-        return body
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ArrayState):
