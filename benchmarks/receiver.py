@@ -3,8 +3,8 @@
 The server runs in a process of its own that accounts for its CPU time, so that rows per second per core are the server's
 alone; the client shares the machine, so the wall figures are a lower bound. Compare stages of one run only.
 
-    python benchmarks/receiver.py --seconds 3
-    python benchmarks/receiver.py --sink some.module:make_sink      # make_sink() -> function of list[Received]
+    python -m benchmarks.receiver --seconds 3
+    python -m benchmarks.receiver --sink some.module:make_sink      # make_sink() -> function of list[Received]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import grpc
 import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from calidris.app.tuning import tune
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.engine.inbox import Inbox, Received
 from calidris.receive.admission import Admission, ReceiverCounters
@@ -140,6 +141,7 @@ def floor() -> Iterator[int]:
 
 def serve(stage: str, sink_name: str | None) -> None:
     """Print the port; at the first line of input note the CPU time, at the second print how much was used since."""
+    tune()
     sink = None
     if stage == "state" and sink_name:
         module, _, name = sink_name.partition(":")
@@ -183,7 +185,7 @@ def send(port: int, payloads: list[bytes], seconds: float) -> tuple[int, float]:
 
 def measure(stage: str, payloads: list[bytes], rows: int, seconds: float, sink: str | None) -> dict[str, Any]:
     """One stage in a fresh process, after a warm-up."""
-    command = [sys.executable, __file__, "--serve", stage, *(["--sink", sink] if sink else [])]
+    command = [sys.executable, "-m", "benchmarks.receiver", "--serve", stage, *(["--sink", sink] if sink else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin and child.stdout
         port = int(child.stdout.readline())

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from calidris.app import Server, check_baselines
+from calidris.app.tuning import tune
 from calidris.cli.common import placed
 from calidris.config import load
 
@@ -18,6 +19,7 @@ def serve(path: Path) -> int:
     config = load(path)
     check_baselines(config, path)
     server = Server(config)
+    tune()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.ask_to_stop())
     with placed(path):

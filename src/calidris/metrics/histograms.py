@@ -126,7 +126,8 @@ class Pair:
     @cached_property
     def cells(self) -> Floats:
         """K, the cells that hold a row on either side, float64[F]."""
-        return (self.both > 0).sum(axis=0, dtype=np.float64)
+        cells: Floats = (self.both > 0).sum(axis=0, dtype=np.float64)
+        return cells
 
     @cached_property
     def p(self) -> Floats:

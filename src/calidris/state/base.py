@@ -40,7 +40,12 @@ class State(Protocol):
         ...
 
 
-def require_same(state: State, other: State) -> None:
+class _UnderSpec(Protocol):
+    @property
+    def spec(self) -> Spec: ...
+
+
+def require_same(state: _UnderSpec, other: _UnderSpec) -> None:
     """Refuse to merge what does not belong together.
 
     Raises:
