@@ -196,3 +196,10 @@ def test_a_cleared_alarm_can_be_raised_again(make_engine: MakeEngine, base: Base
         batch = replace(rows(w, 100, START + w * SECOND, shift=12.0))
         fed(engine, [journal.request(batch), journal.seal(START + (w + 1) * SECOND)])
     assert [a.id for a in engine.alarms] == [1, 2] and engine.latched == {2}
+
+
+def test_totals_remember_since_when_they_count(make_engine: MakeEngine, restart: Restart, base: Baseline) -> None:
+    journal = Journal()
+    engine = fed(make_engine(base=base), [journal.request(rows(1, 10), arrival_ns=START + 5)])
+    fed(engine, [journal.request(rows(2, 10), arrival_ns=START + 9)])
+    assert snapshot(restart(engine), START).began_ns == START + 5

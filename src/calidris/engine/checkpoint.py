@@ -71,6 +71,7 @@ class Checkpoint:
         put, requests = self.store.put, (engine.requests.older, engine.requests.newer)
         put("sequence", str(engine.sequence).encode())
         put("sealed_ns", str(engine.sealed_ns).encode())
+        put("began_ns", str(engine.began_ns).encode())
         put("alarms", json.dumps([alarm_json(a) for a in engine.alarms]).encode())
         put("latched", json.dumps(sorted(engine.latched)).encode())
         put("counters", json.dumps(engine.counters, sort_keys=True).encode())
@@ -143,7 +144,7 @@ class Checkpoint:
         def plain(key: str) -> Any:
             return json.loads(self.store.get(key) or b"null")
 
-        engine.sequence, engine.sealed_ns = plain("sequence"), plain("sealed_ns")
+        engine.sequence, engine.sealed_ns, engine.began_ns = plain("sequence"), plain("sealed_ns"), plain("began_ns")
         engine.alarms = [alarm_from(data) for data in plain("alarms")]
         engine.latched = set(plain("latched"))
         engine.counters.update({name: Counter(reasons) for name, reasons in plain("counters").items()})

@@ -75,6 +75,7 @@ class Engine:
         self.latched: set[int] = set()
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
+        self.began_ns = 0  # arrival of the first record: since when the totals count
         self.sealed_ns = 0
         check_budgets(config)
 
@@ -83,6 +84,7 @@ class Engine:
         if item.seq <= self.sequence:
             return
         self.sequence = item.seq
+        self.began_ns = self.began_ns or item.arrival_ns
         if item.seal_ns is not None:
             self.seal(item.seal_ns)
         elif item.decoded is not None:

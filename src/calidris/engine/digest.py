@@ -29,7 +29,13 @@ def digest(engine: Engine, checkpoint: Checkpoint | None = None) -> str:
 
 
 def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
-    yield engine.sequence, engine.sealed_ns, [alarm_json(a) for a in engine.alarms], sorted(engine.latched)
+    yield (
+        engine.sequence,
+        engine.began_ns,
+        engine.sealed_ns,
+        [alarm_json(a) for a in engine.alarms],
+        sorted(engine.latched),
+    )
     yield engine.counters
     for generation in (engine.requests.older, engine.requests.newer):
         yield generation.number, generation.began_ns

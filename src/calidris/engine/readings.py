@@ -39,7 +39,8 @@ def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> S
     known = {m.key: m for m in previous.models} if previous else {}
     models = [_taken(engine, model, known.get(key)) for key, model in sorted(engine.models.items()) if model.specs]
     counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
-    return Snapshot(now_ns, tuple(models), tuple(engine.alarms), frozenset(engine.latched), counters, engine.sequence)
+    alarms, latched = tuple(engine.alarms), frozenset(engine.latched)
+    return Snapshot(now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns)
 
 
 def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:

@@ -131,6 +131,7 @@ class Snapshot:
         latched: ids of the alarms that are latched now.
         counters: the engine's own counters: metric name to (reason or "") to count.
         sequence: number of the last journal record that was applied.
+        began_ns: since when the totals count, ns since the epoch; 0 before the first record.
     """
 
     taken_ns: int
@@ -139,3 +140,4 @@ class Snapshot:
     latched: frozenset[int] = frozenset()
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sequence: int = 0
+    began_ns: int = 0

@@ -74,7 +74,7 @@ def points(
         config: level of detail and cap on the series of a model; what the cap leaves out is counted.
         health: the program's own figures beside ``snapshot.counters``; counters of both are added up. A name that the
             convention does not have is left out and counted like a series beyond the cap.
-        start_ns: since when the counters count.
+        start_ns: since when the program's own counters count; a model's count since ``snapshot.began_ns``.
     """
     series: list[_Series] = []
     dropped = 0
@@ -84,8 +84,15 @@ def points(
         dropped += len(mine) - len(kept)
         series.extend(kept)
     series.extend(_own(snapshot.counters, health or {}, dropped))
+    since = {True: start_ns, False: snapshot.began_ns or start_ns}  # a model's totals go on across restarts
     return tuple(
-        Point(s.metric, dict(s.attributes), s.value, snapshot.taken_ns, start_ns if is_counter(s.metric) else 0)
+        Point(
+            s.metric,
+            dict(s.attributes),
+            s.value,
+            snapshot.taken_ns,
+            since[s.metric in _OWN] if is_counter(s.metric) else 0,
+        )
         for s in _unique(series)
     )
 
