@@ -8,7 +8,7 @@ import pytest
 
 from calidris import semconv
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
-from calidris.state import CountsState, Field, Kind, Role, ScoresState, Slice, Spec
+from calidris.state import Codebook, CountsState, Field, Kind, Loss, Role, ScoresState, Slice, Spec
 
 AGE = Field("age", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 30.0, 60.0))
 COUNTRY = Field("country", Role.FEATURE, Kind.CATEGORICAL, levels=("NL", "BE"))
@@ -19,13 +19,17 @@ FULL = Spec(
     classes=("a", "b"),
     threshold=1 / 3,
     slices=(Slice("country", ("NL", "é")), Slice("sex", ())),
+    losses=(Loss("error"), Loss("absolute_error", 1 / 3)),
+    intersections=(("country", "sex"),),
+    slice_cap=100,
+    codebooks=(Codebook("text", 2, np.array([0.0, 1.0, -2.0, 3.5], "<f4").tobytes(), (0.0, 0.25, 1 / 3)),),
 )
 
 
 def test_the_hash_is_the_same_on_every_machine_and_release() -> None:
     """A change of these two makes every stored baseline unreadable: it needs a new format number and a way over."""
-    assert Spec().hash == "19742594bc0f08155f43e26cab452b55"
-    assert FULL.hash == "eca4537de09aabdb5fc59a76de0cad7e"
+    assert Spec().hash == "905aac0da93958513abff2b2f668207f"
+    assert FULL.hash == "c98c109bef489c8eb06976e92526fced"
 
 
 def test_json_round_trip_keeps_the_identity() -> None:
@@ -41,13 +45,20 @@ def test_json_round_trip_keeps_the_identity() -> None:
     "other",
     [
         replace(FULL, task="binary"),
-        replace(FULL, fields=FULL.fields[:-1]),
+        replace(FULL, fields=FULL.fields[:4]),
         replace(FULL, fields=(*FULL.fields[:2], replace(AGE, edges=(0.0, 30.0, 60.5)), *FULL.fields[3:])),
         replace(FULL, fields=(*FULL.fields[:3], replace(COUNTRY, levels=("BE", "NL")), *FULL.fields[4:])),
         replace(FULL, positive="no"),
         replace(FULL, classes=("b", "a")),
         replace(FULL, threshold=0.333),
-        replace(FULL, slices=FULL.slices[:1]),
+        replace(FULL, slices=(FULL.slices[0], Slice("sex", ("f",)))),
+        replace(FULL, losses=FULL.losses[:1]),
+        replace(FULL, losses=(FULL.losses[0], Loss("absolute_error", 0.333))),
+        replace(FULL, intersections=()),
+        replace(FULL, intersections=(("sex", "country"),)),
+        replace(FULL, slice_cap=101),
+        replace(FULL, fields=FULL.fields[:5], codebooks=(replace(FULL.codebooks[0], edges=(0.0, 0.25, 0.5)),)),
+        replace(FULL, codebooks=(replace(FULL.codebooks[0], centroids=bytes(16)),)),
     ],
 )
 def test_every_part_is_in_the_hash(other: Spec) -> None:
@@ -129,9 +140,24 @@ def test_each_role_reads_its_own_column() -> None:
 def test_slices_have_a_row_for_each_level_and_one_for_the_rest() -> None:
     country = CodedColumn.of(["é", "NL", "FR", None])
     sex = CodedColumn.of(["f", None, "m", "f"])
-    assert FULL.slice_count == 5
+    assert FULL.slice_count == 8
     assert FULL.slice_rows([country, sex]).tolist() == [[2, 1, 3, -1], [4, -1, 4, 4]]
     assert FULL.slice_rows([None, sex]).tolist() == [[4, -1, 4, 4]]  # rows keep their place on the axis
+
+
+def test_a_field_that_contradicts_its_codebook_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"text\.distance"):
+        replace(FULL, codebooks=(replace(FULL.codebooks[0], edges=(0.0, 0.5)),))
+
+
+def test_a_loss_listed_twice_or_unknown_or_without_a_cap_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Spec(losses=(Loss("error"), Loss("error", 2.0)))
+    with pytest.raises(ValueError, match="brier"):
+        Loss("hinge")
+    for cap in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="cap"):
+            Loss("absolute_error", cap)
 
 
 @pytest.mark.parametrize("score", [float("nan"), -0.1, 1.1])

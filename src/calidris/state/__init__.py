@@ -1,9 +1,41 @@
 """What is remembered: mergeable integer arrays under a ``Spec``. No I/O, no clock, no threads."""
 
 from calidris.state.base import ArrayState, State
+from calidris.state.bounded import Loss, row_losses
+from calidris.state.codebook import Codebook
 from calidris.state.counts import CountsState
 from calidris.state.fields import Field, Kind, Role
+from calidris.state.groups import GroupsState, class_codes, class_names, decision_codes
+from calidris.state.losses import LossesState
+from calidris.state.moments import MomentsState
+from calidris.state.residuals import ResidualsState
 from calidris.state.scores import ScoresState
-from calidris.state.spec import Slice, Spec
+from calidris.state.slices import Slice
+from calidris.state.sparse import SparseTable
+from calidris.state.spec import Spec
+from calidris.state.table import Entries, TableState
 
-__all__ = ["ArrayState", "CountsState", "Field", "Kind", "Role", "ScoresState", "Slice", "Spec", "State"]
+__all__ = [
+    "ArrayState",
+    "Codebook",
+    "CountsState",
+    "Entries",
+    "Field",
+    "GroupsState",
+    "Kind",
+    "Loss",
+    "LossesState",
+    "MomentsState",
+    "ResidualsState",
+    "Role",
+    "ScoresState",
+    "Slice",
+    "SparseTable",
+    "Spec",
+    "State",
+    "TableState",
+    "class_codes",
+    "class_names",
+    "decision_codes",
+    "row_losses",
+]

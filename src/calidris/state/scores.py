@@ -7,11 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.state.base import ArrayState
 from calidris.state.spec import Spec
+from calidris.state.table import DELAY_EDGES_S, DELAYS, Entries, TableState, delay_buckets, over_slices
 
-DELAY_EDGES_S: tuple[float, ...] = (3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
-"""Upper ends of the delay buckets: 1 h, 6 h, 1 d, 3 d, 7 d, 30 d; a last one holds the rest."""
+__all__ = ["DELAY_EDGES_S", "SCALE", "SMALLEST_P", "STATS", "ScoresState"]
 
 N, P, P2, BRIER2, LOSS, LOSS2 = range(6)
 STATS = ("n", "sum_p", "sum_p2", "sum_brier2", "sum_log_loss", "sum_log_loss2")
@@ -22,7 +21,7 @@ SMALLEST_P = float(np.finfo(np.float64).eps)
 """Scores are clipped this far (2.2e-16) from 0 and 1 in the log loss, as scikit-learn does for doubles."""
 
 
-class ScoresState(ArrayState):
+class ScoresState(TableState):
     """Sums over labelled rows, int64[slice, class, delay, bin, stat].
 
     ``class`` is the outcome (1 = the positive class, or a right top label), ``delay`` the bucket of the time between
@@ -31,17 +30,32 @@ class ScoresState(ArrayState):
     """
 
     KIND: ClassVar[int] = 2
+    SUMS: ClassVar[int] = len(STATS)
     __slots__ = ()
 
     @classmethod
     def shape(cls, spec: Spec) -> tuple[int, ...]:
         """(slices, 2 classes, delay buckets, score bins, stats)."""
-        return (spec.slice_count, 2, len(DELAY_EDGES_S) + 1, len(spec.score_edges) + 1, len(STATS))
+        return (spec.slice_count, 2, DELAYS, len(spec.score_edges) + 1, len(STATS))
 
-    @property
-    def count(self) -> int:
-        """Labelled rows seen."""
-        return int(self.array[0, ..., N].sum())
+    @classmethod
+    def counting(cls, spec: Spec) -> Ints:
+        """All cells of row 0 of the slice axis."""
+        return np.arange(cls.size(spec) // spec.slice_count)
+
+    @classmethod
+    def place(
+        cls, spec: Spec, score: Floats, outcome: Ints, delay_s: Floats, slice_rows: Ints | None = None
+    ) -> Entries:
+        """Where n labelled rows go; see ``update``."""
+        if len(score) == 0:
+            return Entries(np.empty(0, dtype=np.int64), np.empty((cls.SUMS, 0), dtype=np.int64))
+        if not (score.min() >= 0.0 and score.max() <= 1.0 and outcome.min() >= 0 and outcome.max() <= 1):
+            raise ValueError("a labelled score is a probability, and its outcome is 0 or 1")
+        bins = len(spec.score_edges) + 1
+        score_bin = np.searchsorted(spec.score_edges, score, side="right")
+        cells = (outcome * DELAYS + delay_buckets(delay_s)) * bins + score_bin
+        return over_slices(Entries(cells, _row_stats(score, outcome)), slice_rows, 2 * DELAYS * bins)
 
     def update(self, score: Floats, outcome: Ints, delay_s: Floats, slice_rows: Ints | None = None) -> None:
         """Add n labelled rows.
@@ -50,34 +64,12 @@ class ScoresState(ArrayState):
             score: probabilities, float64[n].
             outcome: 0 or 1, int64[n].
             delay_s: seconds from prediction to label, float64[n].
-            slice_rows: int64[slices, n] as ``Spec.slice_rows`` gives them; -1 is a missing value.
+            slice_rows: int64[any, n] as ``Spec.slice_rows`` or ``Spec.cross`` give them; -1 is a missing value.
 
         Raises:
             ValueError: a score outside [0, 1] or NaN, an outcome that is neither 0 nor 1; nothing is added then.
         """
-        if len(score) == 0:
-            return
-        if not (score.min() >= 0.0 and score.max() <= 1.0 and outcome.min() >= 0 and outcome.max() <= 1):
-            raise ValueError("a labelled score is a probability, and its outcome is 0 or 1")
-        _, classes, delays, bins, _ = self.array.shape
-        delay = np.searchsorted(DELAY_EDGES_S, delay_s, side="left")
-        score_bin = np.searchsorted(self.spec.score_edges, score, side="right")
-        cell = (outcome * delays + delay) * bins + score_bin
-        stats = _row_stats(score, outcome)
-        per_slice = classes * delays * bins
-        self._add(cell, stats)
-        for rows in slice_rows if slice_rows is not None else ():
-            seen = rows >= 0
-            self._add(rows[seen] * per_slice + cell[seen], stats[:, seen])
-
-    def _add(self, cell: Ints, stats: Ints) -> None:
-        flat = self.array.reshape(-1, len(STATS))
-        touched, inverse = np.unique(cell, return_inverse=True)
-        for i, values in enumerate(stats):
-            # bincount's weights are doubles; add.at keeps integers exact.
-            sums = np.zeros(len(touched), dtype=np.int64)
-            np.add.at(sums, inverse, values)
-            flat[touched, i] += sums
+        self.add(self.place(self.spec, score, outcome, delay_s, slice_rows))
 
     def bins(self, slice_row: int = 0, delay: int | None = None) -> Floats:
         """Sums per class, bin and stat of one slice, float64[2, bins, stats]; all delays, or up to bucket ``delay``."""

@@ -17,8 +17,11 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, PredictionBatch
+from calidris.state.bounded import Loss
+from calidris.state.codebook import Codebook
 from calidris.state.encoding import CountedFields
 from calidris.state.fields import SPECIALS, Field, Kind, Role
+from calidris.state.slices import MAX_SLICE_ROWS, Slice, SliceAxis
 
 DURATION_EDGES: tuple[float, ...] = tuple(float(f"{10 ** (e / 20):.6g}") for e in range(-100, 41))
 """10 µs to 100 s, twenty bins a decade: a quantile read from them is within 6 % of the exact one."""
@@ -29,25 +32,25 @@ ALWAYS: tuple[Field, ...] = (_ERROR, _DURATION)
 """Fields that every model has, whoever configured it; the first of them counts the rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One attribute to cut by, with the levels that are kept apart; all others fall together."""
-
-    name: str
-    levels: tuple[str, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Spec:
     """What is counted for one model version.
 
     Attributes:
         task: one of ``semconv.ML_MODEL_TASK_*``.
-        fields: the columns that are counted; ``ALWAYS`` are added in front where they are absent.
+        fields: the columns that are counted; ``ALWAYS`` are added in front and those of the codebooks behind where they are
+            absent.
         positive: the label that counts as 1 (binary tasks), as text.
-        classes: the classes of a multi-class task.
+        classes: the classes of a multi-class task, commonest first.
         threshold: a score at or above it is a positive decision.
-        slices: what to cut labelled scores by.
+        slices: what to cut labelled rows by.
+        losses: the bounded losses that are kept.
+        intersections: pairs of slices to cut by together.
+        slice_cap: rows that slices and intersections may have together.
+        codebooks: how embeddings are counted.
+
+    Raises:
+        ValueError: the parts contradict each other; the message says what to change.
     """
 
     task: str = semconv.ML_MODEL_TASK_BINARY
@@ -55,14 +58,21 @@ class Spec:
     positive: str = "1"
     classes: tuple[str, ...] = ()
     threshold: float = 0.5
-    slices: tuple[Slice, ...] = field(default=())
+    slices: tuple[Slice, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    intersections: tuple[tuple[str, str], ...] = ()
+    slice_cap: int = MAX_SLICE_ROWS
+    codebooks: tuple[Codebook, ...] = ()
+    axis: SliceAxis = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        roles = {f.role for f in self.fields}
-        object.__setattr__(self, "fields", (*(f for f in ALWAYS if f.role not in roles), *self.fields))
+        object.__setattr__(self, "fields", _completed(self.fields, self.codebooks))
         object.__setattr__(self, "threshold", float(self.threshold))
+        object.__setattr__(self, "axis", SliceAxis(self.slices, self.intersections, self.slice_cap))
         if len({(f.role, f.name) for f in self.fields}) != len(self.fields):
             raise ValueError("a field is listed twice")
+        if len({loss.name for loss in self.losses}) != len(self.losses):
+            raise ValueError("a loss is listed twice")
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"a threshold is a probability, got {self.threshold}")
 
@@ -90,8 +100,8 @@ class Spec:
 
     @property
     def slice_count(self) -> int:
-        """Rows on the slice axis: all rows together first, then each level and the rest of each slice."""
-        return 1 + sum(len(s.levels) + 1 for s in self.slices)
+        """Rows on the slice axis: all rows together, each level and the rest of each slice, then intersections."""
+        return self.axis.count
 
     @cached_property
     def hash(self) -> str:
@@ -133,15 +143,11 @@ class Spec:
 
     def slice_rows(self, slices: Sequence[CodedColumn | None]) -> Ints:
         """Row on the slice axis, int64[slices that are there, n]; -1 where the value is missing, None where the column is."""
-        out, base = [], 1
-        for spec, column in zip(self.slices, slices, strict=True):
-            index = {level: base + i for i, level in enumerate(spec.levels)}
-            rest = base + len(spec.levels)
-            if column is not None:
-                rows = np.array([*(index.get(level, rest) for level in column.levels), -1], dtype=np.int64)
-                out.append(rows[column.codes])
-            base = rest + 1
-        return np.array(out, dtype=np.int64)
+        return self.axis.rows(slices)
+
+    def cross(self, slice_rows: Ints) -> Ints:
+        """Rows int64[slices, n] with those of the intersections behind them, int64[slices + intersections, n]."""
+        return self.axis.cross(slice_rows)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``Spec.from_json`` reads back exactly."""
@@ -153,6 +159,10 @@ class Spec:
             "classes": list(self.classes),
             "threshold": self.threshold,
             "slices": [[s.name, list(s.levels)] for s in self.slices],
+            "losses": [loss.to_json() for loss in self.losses],
+            "intersections": [list(pair) for pair in self.intersections],
+            "slice_cap": self.slice_cap,
+            "codebooks": [book.to_json() for book in self.codebooks],
         }
 
     @classmethod
@@ -165,6 +175,10 @@ class Spec:
             classes=tuple(data["classes"]),
             threshold=data["threshold"],
             slices=tuple(Slice(name, tuple(levels)) for name, levels in data["slices"]),
+            losses=tuple(Loss(*values) for values in data["losses"]),
+            intersections=tuple((one, two) for one, two in data["intersections"]),
+            slice_cap=data["slice_cap"],
+            codebooks=tuple(Codebook.from_json(book) for book in data["codebooks"]),
         )
 
     @cached_property
@@ -195,6 +209,16 @@ class Spec:
                 out[i, : len(f.edges)] = f.edges
                 out[i, len(f.edges) :] = f.edges[-1]
         return out
+
+
+def _completed(fields: tuple[Field, ...], codebooks: tuple[Codebook, ...]) -> tuple[Field, ...]:
+    """The fields with those that every model has in front, and those of the codebooks behind."""
+    roles = {f.role for f in fields}
+    books = {(f.role, f.name): f for book in codebooks for f in book.fields}
+    for f in fields:
+        if books.pop((f.role, f.name), f) != f:
+            raise ValueError(f"field {f.name!r} is not the one of its codebook")
+    return (*(f for f in ALWAYS if f.role not in roles), *fields, *books.values())
 
 
 def column_of(batch: PredictionBatch, f: Field) -> Column | None:
