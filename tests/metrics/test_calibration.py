@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sk
+from tests.metrics.scored import Rows, drawn, shapes, state_of
 
 from calidris import semconv
 from calidris.batch import CodedColumn
@@ -25,7 +25,7 @@ from calidris.metrics import (
     performance_readings,
     reliability,
 )
-from calidris.metrics.calibration import brier, ece, ece_debiased, log_loss
+from calidris.metrics.calibration import MEASURES, brier, ece, ece_debiased, log_loss
 from calidris.metrics.performance import confusion, roc_auc, roc_auc_error
 from calidris.state import ScoresState, Slice, Spec
 
@@ -33,37 +33,7 @@ BRIER_TOLERANCE, LOSS_TOLERANCE = 2e-9, 4e-8  # half a unit of the fixed point a
 COMPLETE = semconv.ML_LABEL_MATURITY_COMPLETE
 
 
-class Rows(NamedTuple):
-    score: NDArray[np.float64]
-    outcome: NDArray[np.int64]
-
-
-def state(spec: Spec, rows: Rows) -> ScoresState:
-    s = ScoresState(spec)
-    s.update(rows.score, rows.outcome, np.zeros(len(rows.score)))
-    return s
-
-
-def shapes() -> dict[str, Rows]:
-    g = np.random.default_rng(11)
-    p = g.beta(2, 3, 5000)
-    calibrated = Rows(p, (g.random(5000) < p).astype(np.int64))
-    tied = np.round(g.random(700), 1)  # every score on a tenth, 0.0 and 1.0 among them
-    return {
-        "calibrated": calibrated,
-        "overconfident": Rows(1 / (1 + np.exp(-3 * np.log(p / (1 - p)))), calibrated.outcome),
-        "on edges": Rows(tied, (g.random(700) < tied).astype(np.int64)),
-        "constant": Rows(np.full(60, 0.37), g.integers(0, 2, 60)),
-        "only positives": Rows(g.random(50), np.ones(50, np.int64)),
-        "only negatives": Rows(g.random(50), np.zeros(50, np.int64)),
-        "certain": Rows(np.array([0.0, 1.0] * 20), np.array([0, 1] * 20)),
-        "certain and wrong": Rows(np.array([0.0, 1.0] * 20), np.array([1, 0] * 20)),
-        "one row": Rows(np.array([0.8]), np.array([1])),
-        "extremes": Rows(10.0 ** -g.integers(0, 300, 80).astype(float), g.integers(0, 2, 80)),
-    }
-
-
-@pytest.fixture(params=list(shapes()))
+@pytest.fixture(params=[name for name in shapes() if name != "no rows"])
 def rows(request: pytest.FixtureRequest) -> Rows:
     return shapes()[request.param]
 
@@ -86,7 +56,7 @@ def sklearn(measure: str, rows: Rows, decided: NDArray[np.int64]) -> float:
 
 
 def test_brier_is_scikit_learns_with_the_interval_of_the_raw_losses(rows: Rows) -> None:
-    got = brier(state(Spec(), rows).bins())
+    got = brier(state_of(rows).bins())
     assert got.value == pytest.approx(sk.brier_score_loss(rows.outcome, rows.score), abs=BRIER_TOLERANCE)
     losses = (rows.outcome - rows.score) ** 2
     if len(losses) > 1:
@@ -96,7 +66,7 @@ def test_brier_is_scikit_learns_with_the_interval_of_the_raw_losses(rows: Rows) 
 
 
 def test_log_loss_is_scikit_learns_with_the_interval_of_the_raw_losses(rows: Rows) -> None:
-    got = log_loss(state(Spec(), rows).bins())
+    got = log_loss(state_of(rows).bins())
     assert got.value == pytest.approx(sk.log_loss(rows.outcome, rows.score, labels=[0, 1]), abs=LOSS_TOLERANCE)
     eps = np.finfo(float).eps
     p = np.clip(rows.score, eps, 1 - eps)
@@ -112,7 +82,7 @@ def tenth(score: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def test_ece_is_that_of_the_raw_rows_in_ten_bins(rows: Rows, spec: Spec) -> None:
-    bins = state(spec, rows).bins()
+    bins = state_of(rows, spec).bins()
     groups = [(rows.score[tenth(rows.score) == b], rows.outcome[tenth(rows.score) == b]) for b in range(10)]
     groups = [(s, y) for s, y in groups if len(s)]
     want = sum(len(s) * abs(s.mean() - y.mean()) for s, y in groups) / len(rows.score)
@@ -129,7 +99,7 @@ def test_debiased_ece_of_a_calibrated_model_has_lost_two_fifths_of_its_bias() ->
     plain, debiased = [], []
     for _ in range(300):
         p = g.random(300)
-        bins = state(Spec(), Rows(p, (g.random(300) < p).astype(np.int64))).bins()
+        bins = state_of(drawn(p, g)).bins()
         plain.append(ece(bins, Spec()).value)
         debiased.append(ece_debiased(bins, Spec()).value)
     assert np.mean(plain) > 0.04
@@ -140,7 +110,7 @@ def test_debiased_ece_is_the_mean_of_normal_draws() -> None:
     g = np.random.default_rng(13)
     rows = shapes()["overconfident"]
     rows = Rows(rows.score[:400], rows.outcome[:400])
-    bins, biases = state(Spec(), rows).bins(), []
+    bins, biases = state_of(rows).bins(), []
     for b in reliability(bins, Spec()):
         spread = math.sqrt(b.mean_outcome * (1 - b.mean_outcome) / b.n)
         d = abs(b.mean_score - b.mean_outcome)
@@ -149,7 +119,7 @@ def test_debiased_ece_is_the_mean_of_normal_draws() -> None:
 
 
 def test_murphys_parts_sum_to_brier_exactly(rows: Rows) -> None:
-    bins = state(Spec(), rows).bins()
+    bins = state_of(rows).bins()
     parts = murphy(bins)
     assert parts is not None
     assert parts.brier == pytest.approx(brier(bins).value, abs=1e-12)
@@ -160,7 +130,7 @@ def test_murphys_parts_sum_to_brier_exactly(rows: Rows) -> None:
 def test_decisions_are_scikit_learns_at_the_threshold(rows: Rows, spec: Spec) -> None:
     decided = (rows.score >= spec.threshold).astype(np.int64)
     matrix = sk.confusion_matrix(rows.outcome, decided, labels=[0, 1])
-    c = confusion(state(spec, rows).bins(), spec)
+    c = confusion(state_of(rows, spec).bins(), spec)
     assert [[c.true_negative, c.false_positive], [c.false_negative, c.true_positive]] == matrix.tolist()
     found = {dict(r.attributes)[semconv.ML_PERFORMANCE_MEASURE]: r for r in readings(spec, rows)}
     for measure in ("accuracy", "precision", "recall", "f1"):
@@ -176,7 +146,7 @@ def test_decisions_are_scikit_learns_at_the_threshold(rows: Rows, spec: Spec) ->
 
 
 def test_auc_is_scikit_learns_within_its_stated_error(rows: Rows) -> None:
-    bins = state(Spec(), rows).bins()
+    bins = state_of(rows).bins()
     got = roc_auc(bins, Spec())
     if len(set(rows.outcome.tolist())) < 2:
         assert math.isnan(got.value)
@@ -188,13 +158,13 @@ def test_auc_is_scikit_learns_within_its_stated_error(rows: Rows) -> None:
 
 def test_auc_of_many_rows_is_close() -> None:
     rows = shapes()["calibrated"]
-    bins = state(Spec(), rows).bins()
+    bins = state_of(rows).bins()
     assert roc_auc(bins, Spec()).value == pytest.approx(sk.roc_auc_score(rows.outcome, rows.score), abs=2e-3)
     assert roc_auc_error(bins) < 0.04
 
 
 def readings(spec: Spec, rows: Rows) -> list[Reading]:
-    return performance_readings(spec, state(spec, rows), "1h", COMPLETE, minimum=1)
+    return performance_readings(spec, state_of(rows, spec), "1h", COMPLETE, minimum=1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -202,13 +172,12 @@ def readings(spec: Spec, rows: Rows) -> list[Reading]:
 def test_no_rows_whatever_give_a_nan(data: list[tuple[float, int]], threshold: float) -> None:
     spec = Spec(threshold=threshold)
     rows = Rows(np.array([p for p, _ in data], float), np.array([y for _, y in data], np.int64))
-    s = state(spec, rows)
-    measures = ("brier", "log_loss", "ece", "ece_debiased")
+    s = state_of(rows, spec)
     found = [
-        *calibration_readings(spec, s, "1h", COMPLETE, measures=measures, minimum=0),
+        *calibration_readings(spec, s, "1h", COMPLETE, measures=tuple(MEASURES), minimum=0),
         *performance_readings(spec, s, "1h", COMPLETE, minimum=0),
     ]
-    assert len(found) == 9
+    assert len(found) == len(MEASURES) + 5
     for r in found:
         assert r.value is None or math.isfinite(r.value)
         assert (r.status is Status.TOO_FEW) == (not data)
@@ -216,7 +185,7 @@ def test_no_rows_whatever_give_a_nan(data: list[tuple[float, int]], threshold: f
 
 def test_calibration_readings_say_what_they_are_of() -> None:
     rows = shapes()["calibrated"]
-    found = calibration_readings(Spec(), state(Spec(), rows), BASELINE_WINDOW, COMPLETE)
+    found = calibration_readings(Spec(), state_of(rows), BASELINE_WINDOW, COMPLETE)
     assert [dict(r.attributes)[semconv.ML_CALIBRATION_MEASURE] for r in found] == ["brier", "log_loss", "ece"]
     assert {r.metric for r in found} == {semconv.METRIC_ML_CALIBRATION_SCORE}
     assert {(r.window, r.n, r.status) for r in found} == {("baseline", 5000, Status.OK)}
@@ -225,7 +194,7 @@ def test_calibration_readings_say_what_they_are_of() -> None:
 
 def test_too_few_labels_have_no_figure() -> None:
     rows = Rows(np.full(29, 0.5), np.ones(29, np.int64))
-    s = state(Spec(), rows)
+    s = state_of(rows)
     found = [*calibration_readings(Spec(), s, "1h", COMPLETE), *performance_readings(Spec(), s, "1h", COMPLETE)]
     assert {r.status for r in found} == {Status.TOO_FEW}
 
@@ -249,7 +218,7 @@ def test_a_slice_and_a_delay_are_read_alone() -> None:
 def test_several_classes_have_the_accuracy_of_their_top_label() -> None:
     spec = Spec(task=semconv.ML_MODEL_TASK_MULTICLASS, classes=("a", "b", "c"))
     rows = Rows(np.full(40, 0.4), np.array([1] * 30 + [0] * 10))  # below the threshold, which says nothing here
-    (r,) = performance_readings(spec, state(spec, rows), "1h", COMPLETE)
+    (r,) = performance_readings(spec, state_of(rows, spec), "1h", COMPLETE)
     assert (r.value, r.n) == (0.75, 40)
 
 

@@ -1,4 +1,4 @@
-"""Calibration: whether scores mean what they say. Brier score, log loss, ECE, reliability, Murphy's parts.
+"""Calibration: whether scores mean what they say. Brier score, log loss, Murphy's parts, and every measure by its name.
 
 All of it is read from the sums of ``ScoresState``; sums are fixed point, so Brier is exact to 2e-9 and log loss to 4e-8
 whatever the bins. A multi-class task is judged on its top label: the score is its confidence, the outcome its being right.
@@ -10,17 +10,53 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
-
-import numpy as np
-from scipy.special import ndtr
 
 from calidris import semconv
-from calidris.batch import Floats, Ints
+from calidris.batch import Floats
 from calidris.metrics.base import Reading, Status, reading
-from calidris.metrics.intervals import mean_interval, wilson
+from calidris.metrics.calibration_error import (
+    ReliabilityBin,
+    ece,
+    ece_debiased,
+    ece_equal_mass,
+    ece_squared_debiased,
+    ece_sweep,
+    mce,
+    reliability,
+)
+from calidris.metrics.calibration_tests import (
+    cumulative_ks,
+    cumulative_kuiper,
+    hosmer_lemeshow,
+    observed_to_expected,
+    spiegelhalter,
+)
+from calidris.metrics.intervals import mean_interval
+from calidris.metrics.recalibration import in_the_large, intercept, slope
+from calidris.metrics.score_bins import Figure, Significance, labelled
+from calidris.metrics.smooth_ece import smooth_ece
 from calidris.state import ScoresState, Spec
 from calidris.state.scores import BRIER2, LOSS, LOSS2, P2, N, P
+
+__all__ = [
+    "MEASURES",
+    "MINIMUM_LABELS",
+    "SCORED_TASKS",
+    "STANDARD",
+    "Figure",
+    "MurphyParts",
+    "ReliabilityBin",
+    "Significance",
+    "brier",
+    "calibration_of_bins",
+    "calibration_readings",
+    "calibration_tests",
+    "ece",
+    "ece_debiased",
+    "log_loss",
+    "murphy",
+    "reliability",
+]
 
 MINIMUM_LABELS = 30
 """Fewer labelled rows are ``too_few``: the normal intervals of this page do not hold below."""
@@ -30,26 +66,6 @@ STANDARD = ("brier", "log_loss", "ece")
 
 SCORED_TASKS = frozenset({semconv.ML_MODEL_TASK_BINARY, semconv.ML_MODEL_TASK_MULTICLASS})
 """Tasks whose labelled scores are probabilities; the others have no figures of this kind."""
-
-_TENTHS = np.arange(1, 10) / 10
-
-
-class Figure(NamedTuple):
-    """A value with its 95 % interval; NaN where there is none."""
-
-    value: float
-    lower: float = math.nan
-    upper: float = math.nan
-
-
-class ReliabilityBin(NamedTuple):
-    """Labelled rows with a score in one tenth of the unit interval; ``lower`` and ``upper`` are Wilson's for the outcome."""
-
-    n: int
-    mean_score: float
-    mean_outcome: float
-    lower: float
-    upper: float
 
 
 @dataclass(frozen=True)
@@ -93,40 +109,6 @@ def log_loss(bins: Floats) -> Figure:
     return _mean(sums[LOSS], sums[LOSS2], bins, highest=math.inf)
 
 
-def ece(bins: Floats, spec: Spec) -> Figure:
-    """Expected calibration error: mean distance of score from outcome over ten bins of equal width, weighted by rows.
-
-    Exact, because every tenth is an edge; a score on an edge belongs to the bin above it, and 1.0 to the last. It is
-    biased upwards by noise, about √(2/π) Σ √(n_b ȳ(1-ȳ))/n when calibrated, so never compare it between unequal n, and never
-    alert on it. M. P. Naeini, G. F. Cooper & M. Hauskrecht, AAAI 2015.
-    """
-    rows, score, outcome = _tenths(bins, spec)
-    return Figure(float((rows * np.abs(score - outcome)).sum() / rows.sum())) if len(rows) else Figure(math.nan)
-
-
-def ece_debiased(bins: Floats, spec: Spec) -> Figure:
-    """ECE less the part of its bias that the bins can show: 41 % of it where scores are calibrated, near all where not.
-
-    2 ECE - Σ (n_b/n) E|N(d_b, s_b²)| with d the distance and s² = ȳ(1-ȳ)/n_b; may be negative. A. Kumar, P. Liang & T. Ma,
-    NeurIPS 2019, whose normal draws have this closed form.
-    """
-    rows, score, outcome = _tenths(bins, spec)
-    if not len(rows):
-        return Figure(math.nan)
-    d, s = np.abs(score - outcome), np.sqrt(np.maximum(outcome * (1 - outcome), 0.0) / rows)
-    z = d / np.where(s > 0, s, np.inf)
-    folded = s * math.sqrt(2 / math.pi) * np.exp(-z * z / 2) + d * np.where(s > 0, 1 - 2 * ndtr(-z), 1.0)
-    return Figure(float((rows * (2 * d - folded)).sum() / rows.sum()))
-
-
-def reliability(bins: Floats, spec: Spec) -> tuple[ReliabilityBin, ...]:
-    """The reliability diagram in tenths; bins without rows are left out."""
-    rows, score, outcome = _tenths(bins, spec)
-    lower, upper = wilson(np.rint(outcome * rows), rows)
-    columns = (rows.astype(np.int64), score, outcome, lower, upper)
-    return tuple(ReliabilityBin(*row) for row in zip(*(column.tolist() for column in columns)))
-
-
 def murphy(bins: Floats) -> MurphyParts | None:
     """Parts of the Brier score over the fine bins, or None without rows; ``brier`` equals the score to 1e-12.
 
@@ -155,8 +137,31 @@ MEASURES: dict[str, Callable[[Floats, Spec], Figure]] = {
     "log_loss": lambda bins, _: log_loss(bins),
     "ece": ece,
     "ece_debiased": ece_debiased,
+    "ece_squared_debiased": ece_squared_debiased,
+    "ece_equal_mass": ece_equal_mass,
+    "ece_sweep": ece_sweep,
+    "smooth_ece": smooth_ece,
+    "mce": mce,
+    "slope": slope,
+    "intercept": intercept,
+    "in_the_large": in_the_large,
+    "observed_to_expected": observed_to_expected,
+    "spiegelhalter_z": lambda bins, _: Figure(spiegelhalter(bins).statistic),
+    "hosmer_lemeshow": lambda bins, _: Figure(hosmer_lemeshow(bins).statistic),
+    "cumulative_ks": lambda bins, _: Figure(cumulative_ks(bins).statistic),
+    "cumulative_kuiper": lambda bins, _: Figure(cumulative_kuiper(bins).statistic),
 }
 """Every measure by its name on the wire (``ml.calibration.measure``)."""
+
+
+def calibration_tests(bins: Floats) -> dict[str, Significance]:
+    """The tests of one window with their p-values, by the name of their measure: for reports."""
+    return {
+        "spiegelhalter_z": spiegelhalter(bins),
+        "hosmer_lemeshow": hosmer_lemeshow(bins),
+        "cumulative_ks": cumulative_ks(bins),
+        "cumulative_kuiper": cumulative_kuiper(bins),
+    }
 
 
 def calibration_readings(
@@ -184,12 +189,27 @@ def calibration_readings(
         minimum: fewer labelled rows are ``too_few``.
         labels: further attributes, such as the slice's name and level.
     """
-    bins = state.bins(slice_row, delay)
-    n = int(bins[..., N].sum())
+    return calibration_of_bins(
+        spec, state.bins(slice_row, delay), window, maturity, measures=measures, minimum=minimum, labels=labels
+    )
+
+
+def calibration_of_bins(
+    spec: Spec,
+    bins: Floats,
+    window: str,
+    maturity: str,
+    *,
+    measures: Sequence[str] = STANDARD,
+    minimum: int = MINIMUM_LABELS,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> list[Reading]:
+    """``calibration_readings`` of bins at hand: of several panes together, or of one class of many."""
+    n = labelled(bins)
     status = Status.TOO_FEW if n < max(minimum, 1) else Status.OK
 
     def one(measure: str) -> Reading:
-        value, lower, upper = MEASURES[measure](bins, spec)
+        value, lower, upper = MEASURES[measure](bins, spec) if status.has_value else Figure(0.0)
         attributes = {**labels, semconv.ML_CALIBRATION_MEASURE: measure, semconv.ML_LABEL_MATURITY: maturity}
         metric = semconv.METRIC_ML_CALIBRATION_SCORE
         return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
@@ -204,21 +224,3 @@ def _mean(total: float, squares: float, bins: Floats, highest: float) -> Figure:
         return Figure(math.nan)
     lower, upper = mean_interval(float(total), float(squares), n)
     return Figure(float(total) / n, max(lower, 0.0), min(upper, highest))
-
-
-def _tenths(bins: Floats, spec: Spec) -> tuple[Floats, Floats, Floats]:
-    """Rows, mean score and mean outcome of the tenths that hold rows."""
-    into = _tenth_of_bin(spec)
-    rows, scores, outcomes = (
-        np.bincount(into, weights=values, minlength=10)
-        for values in (bins[..., N].sum(axis=0), bins[..., P].sum(axis=0), bins[1, :, N])
-    )
-    full = rows > 0
-    held: Floats = rows[full].astype(np.float64)
-    return held, scores[full] / held, outcomes[full] / held
-
-
-def _tenth_of_bin(spec: Spec) -> Ints:
-    """The tenth that each score bin lies in, int64[bins], by its lower edge."""
-    starts = np.concatenate([[-np.inf], spec.score_edges])
-    return np.searchsorted(_TENTHS, starts, side="right").astype(np.int64)
