@@ -17,8 +17,9 @@ import pytest
 
 from calidris.api import ApiServer, Sources
 from calidris.batch import ModelKey
+from calidris.engine.orders import Order
 from calidris.engine.snapshot import Snapshot
-from calidris.errors import ConfigError
+from calidris.errors import ConfigError, RetryableError
 
 _PLACE = Path(__file__).parent / "report" / "snapshots.py"
 _FOUND = importlib.util.spec_from_file_location("snapshots_of_api", _PLACE)
@@ -92,7 +93,7 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
     assert (old["latched"], new["latched"]) == (False, True)
     assert list(new) == [
         *("id", "tenant", "name", "version", "kind", "window", "latched", "raised_ns", "since_ns", "windows", "n"),
-        *("evidence", "features", "baseline", "budget", "trace_ids"),
+        *("evidence", "features", "baseline", "budget", "trace_ids", "orders"),
     ]
     assert new["features"][0] == {"name": "income", "direction": "mean down", "evidence": 1.18}
 
@@ -155,3 +156,64 @@ def test_stop_leaves_no_thread_and_no_socket() -> None:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     server.start()
     server.stop()
+
+
+class Decisions:
+    """Takes decisions as the journal would; `full` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.taken: list[Order] = []
+        self.full = False
+
+    def __call__(self, order: Order) -> None:
+        if self.full:
+            raise RetryableError("the journal is full")
+        self.taken.append(order)
+
+
+@pytest.fixture
+def deciding() -> Iterator[tuple[str, Decisions]]:
+    shot, decisions = build.snapshot(), Decisions()
+    server = ApiServer("127.0.0.1:0", Sources(lambda: shot, order=decisions, clock_ns=lambda: 42))
+    server.start()
+    yield f"http://127.0.0.1:{server.port}/v1/alarms", decisions
+    server.stop()
+
+
+def test_a_decision_is_taken_with_who_why_and_when(deciding: tuple[str, Decisions]) -> None:
+    url, decisions = deciding
+    alarm = build.snapshot().alarms[-1].id
+    assert httpx.post(f"{url}/{alarm}/ack", json={"by": "ada"}).status_code == 202
+    assert httpx.post(f"{url}/{alarm}/clear", json={"by": "ada", "reason": "mended"}).status_code == 202
+    assert decisions.taken == [Order(alarm, "ack", "ada", "", 42), Order(alarm, "clear", "ada", "mended", 42)]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("999/ack", {"by": "ada"}, 404, "there is no alarm 999"),
+        ("{id}/clear", {"by": "ada"}, 400, "needs a reason"),
+        ("{id}/clear", {"reason": "mended"}, 400, '"by": who'),
+        ("{id}/ack", {"by": " "}, 400, "who decided"),
+        ("{id}/silence", {"by": "ada"}, 400, "no action"),
+        ("{id}/ack", ["ada"], 400, '"by": who'),
+    ],
+)
+def test_a_decision_that_nobody_can_follow_says_why(
+    deciding: tuple[str, Decisions], path: str, body: Any, status: int, told: str
+) -> None:
+    url, decisions = deciding
+    answer = httpx.post(f"{url}/{path.format(id=build.snapshot().alarms[-1].id)}", json=body)
+    assert answer.status_code == status and told in answer.json()["error"]
+    assert not decisions.taken
+
+
+def test_a_page_of_another_origin_cannot_decide_and_a_full_journal_asks_to_try_again(
+    deciding: tuple[str, Decisions],
+) -> None:
+    url, decisions = deciding
+    path = f"{url}/{build.snapshot().alarms[-1].id}/ack"
+    form = httpx.post(path, content=b'{"by": "eve"}', headers={"Content-Type": "text/plain"})
+    decisions.full = True
+    full = httpx.post(path, json={"by": "ada"})
+    assert (form.status_code, full.status_code) == (415, 503) and not decisions.taken

@@ -32,6 +32,9 @@ PURPOSE = {
     ("status",): "Show what a running receiver watches",
     ("report",): "HTML page about a model",
     ("render",): "Write Grafana dashboards",
+    ("alarms", "list"): "List the latched alarms",
+    ("alarms", "ack"): "somebody looks after an alarm",
+    ("alarms", "clear"): "End an alarm",
     ("baseline", "build"): "Build a baseline from rows",
     ("baseline", "show"): "Show what a baseline holds",
 }

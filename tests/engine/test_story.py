@@ -17,6 +17,7 @@ from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn
 from calidris.engine.core import Engine
 from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
+from calidris.engine.orders import Order
 from calidris.engine.readings import snapshot
 from calidris.metrics.base import Status
 from calidris.state import CountsState, ScoresState
@@ -190,8 +191,11 @@ def replace_name(name: str) -> ModelKey:
 def test_a_cleared_alarm_can_be_raised_again(make_engine: MakeEngine, base: Baseline) -> None:
     journal = story(25, change_at=20, labelled=False)
     engine = fed(make_engine(base=base), journal.records)
-    engine.clear(1)
-    assert not engine.latched
+    engine.obey(Order(1, "ack", "ada", "", START))
+    assert engine.latched == {1}
+    engine.obey(Order(1, "clear", "ada", "sensor replaced", START))
+    engine.obey(Order(1, "clear", "bob", "too late", START))
+    assert not engine.latched and [o.by for o in engine.orders] == ["ada", "ada"]
     for w in range(25, 28):
         batch = replace(rows(w, 100, START + w * SECOND, shift=12.0))
         fed(engine, [journal.request(batch), journal.seal(START + (w + 1) * SECOND)])

@@ -1,7 +1,8 @@
-"""The routes of the read API: each answers from the newest snapshot, and nothing else."""
+"""The routes of the API: each answers from the newest snapshot; the only thing that can be changed is a decision about an alarm."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import unquote
 
 import orjson
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -16,7 +18,9 @@ from starlette.routing import Route
 
 from calidris.api.shape import alarms_json, readings_json, status_json
 from calidris.batch import DEFAULT_TENANT, ModelKey
+from calidris.engine.orders import BadOrder, Order
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
+from calidris.errors import RetryableError
 
 Report = Callable[[Snapshot, str, str], str]
 """Renders the report of one model version (snapshot, name, version) as HTML."""
@@ -42,12 +46,16 @@ class Sources:
         ready: false until the receiver takes telemetry; ``/readyz`` says 503 until then.
         health: gives the program's own figures, for ``/v1/status``.
         report: renders a report, or None where there is none.
+        order: makes a decision about an alarm durable; None where alarms can only be read.
+        clock_ns: time of a decision, ns since the epoch.
     """
 
     snapshot: Callable[[], Snapshot]
     ready: Callable[[], bool] = lambda: True
     health: Callable[[], Mapping[str, Any]] = field(default=dict)
     report: Report | None = None
+    order: Callable[[Order], None] | None = None
+    clock_ns: Callable[[], int] = time.time_ns
 
 
 def application(sources: Sources) -> Starlette:
@@ -59,6 +67,7 @@ def application(sources: Sources) -> Starlette:
             Route("/readyz", handlers.readyz),
             Route("/v1/status", handlers.status),
             Route("/v1/alarms", handlers.alarms),
+            Route("/v1/alarms/{id:int}/{action}", handlers.order, methods=["POST"]),
             # Names may hold slashes, percent-encoded; only the raw path still tells them from separators.
             Route("/v1/models/{rest:any_path}", handlers.readings),
             Route("/v1/report/{rest:any_path}", handlers.report),
@@ -86,6 +95,32 @@ class _Handlers:
 
     def alarms(self, request: Request) -> Response:
         return _json(alarms_json(self._sources.snapshot()))
+
+    async def order(self, request: Request) -> Response:
+        """Acknowledge or clear. Only JSON is taken: a page of another origin cannot send that without asking first."""
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return _error(415, "send the decision as application/json")
+        body = await request.body()
+        return await run_in_threadpool(self._order, request.path_params, body)
+
+    def _order(self, path: Mapping[str, Any], body: bytes) -> Response:
+        if self._sources.order is None:
+            return _error(404, "alarms can only be read here")
+        alarm = next((a for a in self._sources.snapshot().alarms if a.id == path["id"]), None)
+        if alarm is None:
+            return _error(404, f"there is no alarm {path['id']}; GET /v1/alarms lists them")
+        try:
+            told = orjson.loads(body)
+            by, reason = str(told["by"]), str(told.get("reason", ""))
+            order = Order(alarm.id, path["action"], by, reason, self._sources.clock_ns())
+            self._sources.order(order)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            return _error(400, 'the decision is {"by": who, "reason": why}')
+        except BadOrder as error:
+            return _error(400, str(error))
+        except RetryableError as error:
+            return _error(503, str(error))
+        return _json({"alarm": alarm.id, "action": order.action}, 202)
 
     def readings(self, request: Request) -> Response:
         parts = _segments(request)
@@ -126,7 +161,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
-    return _error(405, "this API only reads: use GET")
+    return _error(405, "that method is not for this path; GET reads, POST decides about an alarm")
 
 
 def _error(status: int, message: str, **more: Any) -> Response:

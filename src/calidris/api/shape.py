@@ -31,12 +31,17 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
     [{"id": 2, "tenant": "default", "name": "credit", "version": "7", "kind": "drift", "window": "1h", "latched": true,
       "raised_ns": 0, "since_ns": 0, "windows": 4, "n": 23310, "evidence": 1.21,
       "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
-      "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"]}]
+      "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
+      "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0}]}]
+
+``POST /v1/alarms/{id}/ack`` and ``/clear`` with ``{"by": "ada", "reason": "sensor replaced"}`` (``Content-Type:
+application/json``) answer 202 once the decision is durable; it shows in ``orders`` a moment later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from calidris import semconv
@@ -53,7 +58,7 @@ def status_json(snapshot: Snapshot, *, ready: bool, health: Mapping[str, Any]) -
         "sequence": snapshot.sequence,
         "ready": ready,
         "models": [_model(model, snapshot) for model in snapshot.models],
-        "alarms": [_alarm(a, latched=True) for a in snapshot.alarms if a.id in snapshot.latched],
+        "alarms": [_alarm(a, snapshot) for a in snapshot.alarms if a.id in snapshot.latched],
         "counters": {name: dict(reasons) for name, reasons in snapshot.counters.items()},
         "health": dict(health),
     }
@@ -61,7 +66,7 @@ def status_json(snapshot: Snapshot, *, ready: bool, health: Mapping[str, Any]) -
 
 def alarms_json(snapshot: Snapshot) -> list[Json]:
     """Every alarm: what ``/v1/alarms`` answers."""
-    return [_alarm(alarm, latched=alarm.id in snapshot.latched) for alarm in snapshot.alarms]
+    return [_alarm(alarm, snapshot) for alarm in snapshot.alarms]
 
 
 def readings_json(model: ModelSnapshot) -> list[Json]:
@@ -138,13 +143,13 @@ def _reading(reading: Reading) -> Json:
     }
 
 
-def _alarm(alarm: Alarm, *, latched: bool) -> Json:
+def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
     return {
         "id": alarm.id,
         **alarm.model._asdict(),
         "kind": alarm.kind,
         "window": alarm.window,
-        "latched": latched,
+        "latched": alarm.id in snapshot.latched,
         "raised_ns": alarm.raised_ns,
         "since_ns": alarm.since_ns,
         "windows": alarm.windows,
@@ -154,4 +159,5 @@ def _alarm(alarm: Alarm, *, latched: bool) -> Json:
         "baseline": alarm.baseline,
         "budget": alarm.budget,
         "trace_ids": list(alarm.trace_ids),
+        "orders": [asdict(order) for order in snapshot.orders if order.alarm == alarm.id],
     }

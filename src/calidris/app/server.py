@@ -114,7 +114,14 @@ class Server:
         return lines
 
     def _start_api(self) -> str:
-        sources = Sources(self.snapshot, ready=lambda: self.ready, health=self.health, report=render_report)
+        sources = Sources(
+            self.snapshot,
+            ready=lambda: self.ready,
+            health=self.health,
+            report=render_report,
+            order=self.intake.order,
+            clock_ns=self.clock_ns,
+        )
         api = ApiServer(self.config.api.endpoint, sources)
         self._parts.callback(api.stop)
         api.start()

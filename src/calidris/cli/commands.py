@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from calidris.cli import baseline, check, read, serve
+from calidris.cli import alarms, baseline, check, read, serve
 from calidris.cli.common import DEFAULT_CONFIG, ConfigOption, run
 
 app = typer.Typer(
@@ -21,6 +22,8 @@ app = typer.Typer(
 baselines = typer.Typer(
     help="Make and look at baselines: what a model saw and said while all was well.", no_args_is_help=True
 )
+alarms_app = typer.Typer(help="List, acknowledge and clear the alarms of a running receiver.", no_args_is_help=True)
+app.add_typer(alarms_app, name="alarms")
 app.add_typer(baselines, name="baseline")
 
 out = Console() if sys.stdout.isatty() else Console(width=200)  # a table in a file or a pipe is not cut
@@ -72,6 +75,41 @@ def render_command(
 ) -> None:
     """Write Grafana dashboards, provisioning files and Prometheus rules for a configuration."""
     run(lambda: check.render(config, output, out))
+
+
+By = Annotated[str, typer.Option(help="Who decides; kept in the audit trail.", default_factory=getpass.getuser)]
+AlarmId = Annotated[int, typer.Argument(help="Number of the alarm, from `calidris alarms list`.")]
+
+
+@alarms_app.command("list")
+def alarms_list(
+    config: ConfigOption = DEFAULT_CONFIG,
+    everything: Annotated[bool, typer.Option("--all", help="Cleared ones too.")] = False,
+) -> None:
+    """List the latched alarms: what changed, since when, and what was decided."""
+    run(lambda: alarms.show(config, everything, out))
+
+
+@alarms_app.command("ack")
+def alarms_ack(
+    alarm: AlarmId,
+    by: By,
+    config: ConfigOption = DEFAULT_CONFIG,
+    reason: Annotated[str, typer.Option(help="What is being done.")] = "",
+) -> None:
+    """Say that somebody looks after an alarm; it stays latched."""
+    run(lambda: alarms.decide(config, alarm, "ack", by, reason, out))
+
+
+@alarms_app.command("clear")
+def alarms_clear(
+    alarm: AlarmId,
+    reason: Annotated[str, typer.Option(help="Why it is over; kept in the audit trail.")],
+    by: By,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """End an alarm: its detector starts from nothing, and alarms again if the change is still there."""
+    run(lambda: alarms.decide(config, alarm, "clear", by, reason, out))
 
 
 @baselines.command("build")

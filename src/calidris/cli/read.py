@@ -17,10 +17,20 @@ from calidris.errors import CalidrisError
 _TIMEOUT_S = 10.0
 
 
-def _get(config_path: Path, path: str) -> httpx.Response:
+def get(config_path: Path, path: str) -> httpx.Response:
+    """What the receiver answers to a question."""
+    return _ask(config_path, "GET", path)
+
+
+def post(config_path: Path, path: str, body: dict[str, str]) -> httpx.Response:
+    """What the receiver answers to a decision."""
+    return _ask(config_path, "POST", path, json=body)
+
+
+def _ask(config_path: Path, method: str, path: str, **body: Any) -> httpx.Response:
     endpoint = load(config_path).api.endpoint
     try:
-        answer = httpx.get(f"http://{endpoint}{path}", timeout=_TIMEOUT_S, trust_env=False)
+        answer = httpx.request(method, f"http://{endpoint}{path}", timeout=_TIMEOUT_S, trust_env=False, **body)
     except httpx.HTTPError as error:
         raise CalidrisError(
             f"no receiver answers on {endpoint} (api.endpoint): {error}; is `calidris serve` running?"
@@ -32,7 +42,7 @@ def _get(config_path: Path, path: str) -> httpx.Response:
 
 def status(config_path: Path, out: Console) -> int:
     """A table of the models and the latched alarms."""
-    told: dict[str, Any] = _get(config_path, "/v1/status").json()
+    told: dict[str, Any] = get(config_path, "/v1/status").json()
     table = Table("model", "version", "status", "rows", "labels", "evidence", "baseline", box=None)
     for model in told["models"]:
         evidence = [p["evidence"] for p in model["history"] if p["evidence"] is not None]
@@ -49,13 +59,13 @@ def status(config_path: Path, out: Console) -> int:
 
 def report(config_path: Path, model: str, output: Path, out: Console) -> int:
     """Fetch the HTML report of a model, of its most recently seen version unless one is named."""
-    told: dict[str, Any] = _get(config_path, "/v1/status").json()
+    told: dict[str, Any] = get(config_path, "/v1/status").json()
     found = [m for m in told["models"] if model in (m["name"], f"{m['name']}:{m['version']}")]
     if not found:
         known = ", ".join(f"{m['name']}:{m['version']}" for m in told["models"]) or "none yet"
         raise CalidrisError(f"there is no model {model!r}; the receiver watches: {known}")
     newest = max(found, key=lambda m: m["last_event_ns"])
     name, version, tenant = (quote(newest[key], safe="") for key in ("name", "version", "tenant"))
-    output.write_text(_get(config_path, f"/v1/report/{name}/{version}?tenant={tenant}").text, encoding="utf-8")
+    output.write_text(get(config_path, f"/v1/report/{name}/{version}?tenant={tenant}").text, encoding="utf-8")
     out.print(f"wrote {escape(str(output))}")
     return 0

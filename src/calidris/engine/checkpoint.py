@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from calidris.engine.core import Engine
 from calidris.engine.dedup import Generation
 from calidris.engine.learning import learned_note
 from calidris.engine.model import WatchedModel
+from calidris.engine.orders import Order
 from calidris.engine.pane import Pane, PaneKey
 from calidris.engine.plain import alarm_from, alarm_json, model_json, restore_totals
 from calidris.engine.snapshot import WindowPoint
@@ -74,6 +76,7 @@ class Checkpoint:
         put("began_ns", str(engine.began_ns).encode())
         put("alarms", json.dumps([alarm_json(a) for a in engine.alarms]).encode())
         put("latched", json.dumps(sorted(engine.latched)).encode())
+        put("orders", json.dumps([asdict(order) for order in engine.orders]).encode())
         put("counters", json.dumps(engine.counters, sort_keys=True).encode())
         put("early", json.dumps([[*k, e.to_json()] for k, e in engine.early.items()]).encode())
         put("requests", json.dumps([[g.number, g.began_ns] for g in requests]).encode())
@@ -147,6 +150,7 @@ class Checkpoint:
         engine.sequence, engine.sealed_ns, engine.began_ns = plain("sequence"), plain("sealed_ns"), plain("began_ns")
         engine.alarms = [alarm_from(data) for data in plain("alarms")]
         engine.latched = set(plain("latched"))
+        engine.orders = [Order(**order) for order in plain("orders")]
         engine.counters.update({name: Counter(reasons) for name, reasons in plain("counters").items()})
         for tenant, name, text in plain("early"):
             engine.early[tenant, name] = EarlyLabels()

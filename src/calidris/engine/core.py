@@ -31,6 +31,7 @@ from calidris.engine.dedup import RequestMemory
 from calidris.engine.inbox import Received
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import LoadPane, WatchedModel
+from calidris.engine.orders import CLEAR, Order
 from calidris.engine.snapshot import Alarm
 from calidris.engine.watch import Watcher, check_budgets
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
@@ -73,6 +74,7 @@ class Engine:
         self.requests = RequestMemory(round(config.receiver.dedup_horizon * 1e9))
         self.alarms: list[Alarm] = []
         self.latched: set[int] = set()
+        self.orders: list[Order] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
         self.began_ns = 0  # arrival of the first record: since when the totals count
@@ -87,6 +89,8 @@ class Engine:
         self.began_ns = self.began_ns or item.arrival_ns
         if item.seal_ns is not None:
             self.seal(item.seal_ns)
+        elif item.order is not None:
+            self.obey(item.order)
         elif item.decoded is not None:
             self._apply_request(item, item.decoded)
 
@@ -228,14 +232,14 @@ class Engine:
             model.touch()
             watcher.adopt(learned)
 
-    def clear(self, alarm_id: int) -> None:
-        """End a latched alarm, as a person decided; evidence starts from nothing. One that is not latched is left alone.
-
-        It changes the state as a record does: whoever calls it must see to it that a replay calls it at the same place.
-        """
-        if alarm_id in self.latched:
-            alarm = next(a for a in self.alarms if a.id == alarm_id)
-            self.latched.discard(alarm_id)
+    def obey(self, order: Order) -> None:
+        """Follow a person's decision about an alarm, and remember it; one about an alarm that is not latched is left out."""
+        if order.alarm not in self.latched:
+            return
+        self.orders.append(order)
+        if order.action == CLEAR:
+            alarm = next(a for a in self.alarms if a.id == order.alarm)
+            self.latched.discard(alarm.id)
             self.watchers[alarm.model].clear(alarm.window)
             self.models[alarm.model].touch()
 

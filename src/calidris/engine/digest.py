@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from calidris.batch import ModelKey
 from calidris.engine.checkpoint import Checkpoint
@@ -36,6 +37,7 @@ def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
         [alarm_json(a) for a in engine.alarms],
         sorted(engine.latched),
     )
+    yield [asdict(order) for order in engine.orders]
     yield engine.counters
     for generation in (engine.requests.older, engine.requests.newer):
         yield generation.number, generation.began_ns

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from calidris.engine.orders import Order
+
 if TYPE_CHECKING:
     from calidris.wire import Decoded
 
@@ -33,6 +35,7 @@ class Received:
         size_bytes: bytes reserved for it until ``release`` is called.
         decoded: its batches; None for a seal, and for a journalled request that turned out to be malformed.
         seal_ns: for a seal, the time that windows close by; else None.
+        order: for an order about an alarm, the order; else None.
         release: gives the reserved bytes back. The engine calls it exactly once, when it is done with the item.
     """
 
@@ -44,6 +47,7 @@ class Received:
     decoded: Decoded | None
     seal_ns: int | None
     release: Callable[[], None]
+    order: Order | None = None
 
 
 class Inbox:

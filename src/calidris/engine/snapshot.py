@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from calidris.batch import ModelKey
+from calidris.engine.orders import Order
 from calidris.metrics.base import Reading, Status
 from calidris.state import CountsState, ScoresState
 
@@ -131,6 +132,7 @@ class Snapshot:
         latched: ids of the alarms that are latched now.
         counters: the engine's own counters: metric name to (reason or "") to count.
         sequence: number of the last journal record that was applied.
+        orders: what people decided about alarms, oldest first: the audit trail.
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
     """
 
@@ -141,3 +143,4 @@ class Snapshot:
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sequence: int = 0
     began_ns: int = 0
+    orders: tuple[Order, ...] = ()

@@ -40,6 +40,7 @@ class Kind(IntEnum):
 
     REQUEST = 1
     SEAL = 2
+    ORDER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,11 @@ class Record:
     """One durable record.
 
     Attributes:
-        kind: ``Kind.REQUEST``, ``Kind.SEAL``, or the number of a kind that a newer release wrote.
+        kind: a ``Kind``, or the number of a kind that a newer release wrote.
         seq: its number; one more than the record before it.
         arrival_ns: when it arrived, ns since the epoch.
         tenant: who sent it.
-        payload: the raw request, or a packed seal time.
+        payload: the raw request, a packed seal time, or an order as JSON.
     """
 
     kind: int

@@ -1,0 +1,46 @@
+"""``calidris alarms list | ack | clear``: decide about the alarms of a running receiver."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from calidris.cli.read import get, post
+
+
+def show(config_path: Path, everything: bool, out: Console) -> int:
+    """A table of the latched alarms, or of all of them, each with what people decided about it."""
+    told: list[dict[str, Any]] = get(config_path, "/v1/alarms").json()
+    alarms = [a for a in told if everything or a["latched"]]
+    if not alarms:
+        out.print(
+            "no alarm was ever raised" if not told else "no alarm is latched; --all shows those that were cleared"
+        )
+        return 0
+    table = Table("id", "model", "what changed", "since", "budget", "state", box=None)
+    for alarm in alarms:
+        names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
+        since = f"{datetime.fromtimestamp(alarm['since_ns'] / 1e9, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
+        who = f"{alarm['name']}:{alarm['version']}"
+        table.add_row(*(escape(t) for t in (str(alarm["id"]), who, names, since, alarm["budget"], _state(alarm))))
+    out.print(table)
+    return 0
+
+
+def _state(alarm: dict[str, Any]) -> str:
+    last = alarm["orders"][-1] if alarm["orders"] else None
+    if alarm["latched"]:
+        return f"acknowledged by {last['by']}" if last else "latched"
+    return f"cleared by {last['by']}: {last['reason']}" if last else "cleared"
+
+
+def decide(config_path: Path, alarm: int, action: str, by: str, reason: str, out: Console) -> int:
+    """Send a decision; the receiver answers when it is durable."""
+    post(config_path, f"/v1/alarms/{alarm}/{action}", {"by": by, "reason": reason})
+    out.print(f"alarm {alarm} {'acknowledged' if action == 'ack' else 'cleared'}")
+    return 0

@@ -1,0 +1,60 @@
+"""What a person decides about an alarm. It is a record of the journal, so that a replay obeys it at the same place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from calidris.errors import PermanentError
+
+ACKNOWLEDGE = "ack"
+CLEAR = "clear"
+ACTIONS = (ACKNOWLEDGE, CLEAR)
+_LONGEST = 1000
+
+
+class BadOrder(PermanentError):
+    """An order that nobody can follow; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One decision, and one line of the audit trail.
+
+    Attributes:
+        alarm: id of the alarm.
+        action: ``ack`` (somebody looks after it) or ``clear`` (it is over; evidence starts from nothing).
+        by: who decided.
+        reason: why.
+        at_ns: when, ns since the epoch.
+    """
+
+    alarm: int
+    action: str
+    by: str
+    reason: str
+    at_ns: int
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            raise BadOrder(f"{self.action!r} is no action; alarms are acknowledged (ack) or cleared (clear)")
+        if not self.by.strip():
+            raise BadOrder("an order says who decided (by)")
+        if self.action == CLEAR and not self.reason.strip():
+            raise BadOrder("clearing an alarm needs a reason")
+        if max(len(self.by), len(self.reason)) > _LONGEST:
+            raise BadOrder(f"names and reasons have at most {_LONGEST} characters")
+
+    def to_bytes(self) -> bytes:
+        """JSON, for the journal."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Order:
+        """The order that ``to_bytes`` wrote.
+
+        >>> order = Order(1, "clear", "ada", "sensor replaced", 5)
+        >>> Order.from_bytes(order.to_bytes()) == order
+        True
+        """
+        return cls(**json.loads(data))
