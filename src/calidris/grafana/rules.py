@@ -76,7 +76,7 @@ def _drift(audience: Audience) -> Alert:
             "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
             f"budget.{_FEATURES} `calidris status` names the features and their direction, /v1/alarms of the read API says "
             "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
-            "label recent rows and retrain. The alarm stays latched until it is cleared."
+            "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
         ),
         runbook="drift",
         place=place(Drift.EVIDENCE),
