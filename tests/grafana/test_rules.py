@@ -302,7 +302,7 @@ def test_the_drift_ticket_names_model_window_and_features(promtool: Promtool, fo
         "has changed' has used up the false-alarm budget. Most evidence: income age. `calidris status` names the features "
         "and their direction, /v1/alarms of the read API says since when and gives example traces. Look whether data "
         "quality broke at the same time; mend the data, or label recent rows and retrain. The alarm stays latched until "
-        "it is cleared.",
+        "`calidris alarms clear` ends it.",
         "runbook_url": "docs/grafana.md#drift",
         "__dashboardUid__": "calidris-drift",
         "__panelId__": "1",
