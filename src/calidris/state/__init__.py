@@ -4,9 +4,12 @@ from calidris.state.base import ArrayState, State
 from calidris.state.bounded import Loss, row_losses
 from calidris.state.codebook import Codebook
 from calidris.state.counts import CountsState
+from calidris.state.display import DisplayState
 from calidris.state.fields import Field, Kind, Role
 from calidris.state.groups import GroupsState, class_codes, class_names, decision_codes
+from calidris.state.levels import LevelsState
 from calidris.state.losses import LossesState
+from calidris.state.memory import pane_bytes
 from calidris.state.moments import MomentsState
 from calidris.state.residuals import ResidualsState
 from calidris.state.scores import ScoresState
@@ -19,10 +22,12 @@ __all__ = [
     "ArrayState",
     "Codebook",
     "CountsState",
+    "DisplayState",
     "Entries",
     "Field",
     "GroupsState",
     "Kind",
+    "LevelsState",
     "Loss",
     "LossesState",
     "MomentsState",
@@ -37,5 +42,6 @@ __all__ = [
     "class_codes",
     "class_names",
     "decision_codes",
+    "pane_bytes",
     "row_losses",
 ]

@@ -112,7 +112,7 @@ class Field:
     def _encode_levels(self, column: Column) -> Ints:
         k = self.ordered
         if isinstance(column, NumberColumn):
-            column = _as_coded(column)
+            column = as_coded(column)
         index = {level: i for i, level in enumerate(self.levels)}
         cells = np.array([*(index.get(level, k + OTHER) for level in column.levels), k + MISSING], dtype=np.int64)
         return cells[column.codes]  # code -1 reads the last entry
@@ -144,7 +144,7 @@ def search_edges(edges: tuple[float, ...]) -> Floats:
     return table
 
 
-def _as_coded(column: NumberColumn) -> CodedColumn:
+def as_coded(column: NumberColumn) -> CodedColumn:
     """Numbers as levels (a class sent as 1 or 1.0 is the level "1")."""
     values, inverse = np.unique(column.values + 0.0, return_inverse=True)  # -0.0 is the level "0"
     codes = np.where(column.valid, inverse, -1).astype(np.int32)
