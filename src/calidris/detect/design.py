@@ -25,10 +25,22 @@ UPPER = 0.10
 
 
 class Windows(NamedTuple):
-    """The baseline's windows: ``share`` float64[W, F, K] of each window's rows in each cell, ``rows`` float64[W]."""
+    """The baseline's windows.
+
+    Attributes:
+        share: of each window's rows in each cell, float64[W, F, K].
+        rows: float64[W].
+        strata: how many means the shares were centred on; each costs a degree of freedom.
+    """
 
     share: Floats
     rows: Floats
+    strata: int = 1
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the variation between windows."""
+        return max(len(self.rows) - self.strata, 1)
 
     @classmethod
     def of(cls, watch: Watch, counts: Ints, minimum_rows: int = MINIMUM_ROWS) -> Windows:
@@ -40,7 +52,7 @@ class Windows(NamedTuple):
     @property
     def known(self) -> bool:
         """Whether there are enough windows to see any variation."""
-        return len(self.rows) >= 2
+        return len(self.rows) > self.strata
 
     @property
     def pooled(self) -> Floats:
@@ -62,9 +74,22 @@ class Windows(NamedTuple):
 
     def _upper(self, deviation: Floats, variance: Floats) -> Floats:
         """At least 1; 1 where the direction never varied."""
-        freedom = len(self.rows) - 1
-        scatter = np.einsum("w,w...->...", self.rows, deviation**2)
-        quantile = special.chdtri(freedom, 1.0 - UPPER)
-        ratio = np.divide(scatter, variance, out=np.zeros_like(scatter), where=variance > 1e-12)
-        effect: Floats = np.maximum(ratio / quantile, 1.0)
-        return effect
+        return upper(np.einsum("w,w...->...", self.rows, deviation**2), variance, self.freedom)
+
+
+def upper(scatter: Floats, variance: Floats, freedom: int) -> Floats:
+    """The upper end of D: scatter (Σ rows·deviation²) over the variance of a row, at least 1; 1 where nothing varies."""
+    ratio = np.divide(scatter, variance, out=np.zeros_like(scatter), where=variance > 1e-12)
+    effect: Floats = np.maximum(ratio / special.chdtri(freedom, 1.0 - UPPER), 1.0)
+    return effect
+
+
+def at_size(excess: Floats, rows: int, window_rows: float) -> Floats:
+    """D of windows of n rows, from D - 1 of baseline windows of n̄ rows (0: unknown).
+
+    What makes whole windows differ (a wobble of the mean) counts for more in a larger window, ``1 + n·σ²``; what
+    repeats rows does not depend on n. Baseline windows cannot tell the two apart, so the larger is taken when a window
+    is larger than they were: ``1 + (D-1)·max(1, n/n̄)``.
+    """
+    effect: Floats = 1.0 + excess * max(1.0, rows / window_rows if window_rows else 1.0)
+    return effect

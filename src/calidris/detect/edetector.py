@@ -10,26 +10,25 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.detect import frame
-from calidris.detect.bets import Bets
-from calidris.detect.learned import GROUP, MEMORY, Stake
+from calidris.detect.game import SHAPE, Game, safe_log
 from calidris.detect.verdict import Change, Verdict, named
 from calidris.detect.windows import MINIMUM_ROWS, Carry
 from calidris.errors import CorruptState
 
 _MAGIC = b"CALD"
-_FIXED = struct.Struct("<dqq?")  # threshold, minimum rows, windows scored, alarm
+_FIXED = struct.Struct("<dqqq?")  # threshold, minimum rows, windows scored, stratum of what waits, alarm
 _SHAPE_MARGIN = 0.5
 
 
 class Detector:
-    """Watches one model through windows of one length (Shiryaev-Roberts e-detector, Shin, Ramdas and Rinaldo 2024).
+    """Watches one game through windows of one length (Shiryaev-Roberts e-detector, Shin, Ramdas and Rinaldo 2024).
 
     Every bet j keeps ``logR <- log e + logaddexp(logR, 0)``; the weighted mean of all R alarms at A. A bet that was idle in a
     window keeps its R as it was.
 
-    Guarantee: if every bet has E[e | past] <= 1 in every scored window (what ``freeze`` gives, with its assumptions and its
-    1 - δ), the mean number of scored windows to a false alarm is at least A, and P(a false alarm within the first T) <= T/A,
-    whatever the dependence between fields and bets. Proof: the weights add up to at most 1, so the mean of R minus the
+    Guarantee: if every bet has E[e | past] <= 1 in every scored window (what the game's docstring says, with its assumptions
+    and its 1 - δ), the mean number of scored windows to a false alarm is at least A, and P(a false alarm within the first T)
+    <= T/A, whatever the dependence between fields and bets. Proof: the weights add up to at most 1, so the mean of R minus the
     number of windows is a supermartingale; at the alarm A <= E[mean R] <= E[windows]. The same holds from every clear and
     reset on, as R starts again from 0.
 
@@ -40,12 +39,13 @@ class Detector:
     Cost: O(bets + F·K) a window; under a millisecond for 100 numeric fields. State: 1 float a bet and 2 a cell.
 
     Args:
-        bets: from ``freeze``.
-        threshold: A, from ``budget.thresholds``; above 1.
+        bets: the game: from ``freeze``, ``loss_bets``, ``calibration_bets``, ``reliability_bets``, ``group_bets`` or
+            ``window_score_bets``.
+        threshold: A, from ``budget.thresholds`` or ``suite.Budget``; above 1.
         minimum_rows: smallest window that is scored by itself.
     """
 
-    def __init__(self, bets: Bets, threshold: float, minimum_rows: int = MINIMUM_ROWS) -> None:
+    def __init__(self, bets: Game, threshold: float, minimum_rows: int = MINIMUM_ROWS) -> None:
         if not 1.0 < threshold < math.inf:
             raise ValueError(
                 f"the threshold must be above 1, got {threshold}: allow fewer false alarms or take windows shorter"
@@ -54,32 +54,37 @@ class Detector:
         self.threshold = threshold
         self.scored = 0
         self.alarm = False
-        self._carry = Carry(bets.spec, minimum_rows)
+        self._carry = Carry(bets.layout, minimum_rows)
         self._order = np.argsort(bets.owner, kind="stable")
-        self._starts = np.searchsorted(bets.owner[self._order], np.arange(len(bets.names)))
-        self._with_field_weight = _safe_log(bets.field_weight)
+        self._owners, self._starts = np.unique(bets.owner[self._order], return_index=True)
+        self._with_field_weight = safe_log(bets.field_weight)
+        self._log_weight = bets.log_weight
+        self._log_r: Floats
+        self._memory: Floats
         self._forget()
 
-    def score(self, counts: Ints, rows: int | None = None) -> Verdict:
+    def score(self, counts: Ints, rows: int | None = None, start_ns: int = 0) -> Verdict:
         """Take one closed window; each window exactly once, in order.
 
         Args:
-            counts: int64[cells] of the window, raw counts.
+            counts: int64[cells] of the window, raw counts as the game's layout has them.
             rows: how many rows the caller believes it holds, to be checked; None where there is nothing to check.
+            start_ns: begin of the window, since the epoch; only seasonal games look at it.
 
         Raises:
             ValueError: the counts hold another number of rows.
         """
-        held = self.bets.watch.rows(counts)
+        held = self.bets.layout.rows(counts)
         if rows is not None and rows != held:
             raise ValueError(f"the counts hold {held} rows, not {rows}")
-        merged = self._carry.add(counts)
+        stratum = self.bets.stratum(start_ns)
+        merged = self._carry.add(counts, stratum)
         if merged is None:
             return self._verdict(rows=0)
-        total = self.bets.watch.rows(merged)
-        self._advance(self.bets.watch.padded(merged).astype(np.float64), total)
+        log_e, idle, self._memory = self.bets.play(merged, self._memory, stratum)
+        self._log_r = log_e + np.logaddexp(self._log_r, np.where(idle, -np.inf, 0.0))
         self.scored += 1
-        verdict = self._verdict(total)
+        verdict = self._verdict(self.bets.layout.rows(merged))
         if verdict.fired:
             self._forget()
         return verdict
@@ -90,20 +95,8 @@ class Detector:
         self._forget()
 
     def _forget(self) -> None:
-        self._log_r: Floats = np.full(len(self.bets), -np.inf)
-        self._seen: Floats = self.bets.learned.nothing
-
-    def _advance(self, counts: Floats, rows: int) -> None:
-        stake = self.bets.learned.stake(self._seen)
-        log_e = self.bets.log_e(counts, stake, rows)
-        self._log_r = log_e + np.logaddexp(self._log_r, self._entry(stake))
-        design = self.bets.design(rows)[-len(self.bets.names) :] if self.bets.names else np.ones(0)
-        self._seen = self.bets.learned.learn(self._seen, counts, design)
-
-    def _entry(self, stake: Stake) -> Floats:
-        """What joins each R before the window, in logs: 1, or nothing for a bet that is idle."""
-        fixed = len(self.bets) - stake.idle.size
-        return np.concatenate([np.zeros(fixed), np.where(stake.idle.ravel(), -np.inf, 0.0)])
+        self._log_r = np.full(len(self.bets.owner), -np.inf)
+        self._memory = self.bets.nothing
 
     def _verdict(self, rows: int) -> Verdict:
         """Read the evidence; latch when this window reached the threshold."""
@@ -127,8 +120,10 @@ class Detector:
 
     def _per_field(self) -> Floats:
         """``log(w_f·R_f)``, float64[F]: never leaves the log space, so never overflows."""
-        weighted = (self.bets.log_weight + self._log_r)[self._order]
-        fields: Floats = np.logaddexp.reduceat(weighted, self._starts) if len(weighted) else np.zeros(0)
+        fields = np.full(len(self.bets.names), -np.inf)
+        weighted = (self._log_weight + self._log_r)[self._order]
+        if len(weighted):
+            fields[self._owners] = np.logaddexp.reduceat(weighted, self._starts)
         return fields + self._with_field_weight
 
     def _changes(self, fields: Floats, shares: Floats) -> tuple[Change, ...]:
@@ -137,22 +132,22 @@ class Detector:
 
     def _direction(self, field: int) -> str:
         """The direction with the most evidence; "shape" only where no plain direction has half of its logs."""
-        mine: list[int] = np.nonzero(self.bets.owner == field)[0].tolist()
-        plain = [b for b in mine if self.bets.directions[b] != GROUP]
+        mine: list[int] = np.nonzero((self.bets.owner == field) & (self._log_weight > -np.inf))[0].tolist()
+        plain = [b for b in mine if self.bets.directions[b] != SHAPE]
         best = max(plain, key=lambda b: float(self._log_r[b]), default=None)
         strongest = float(self._log_r[mine].max())
         if best is None or float(self._log_r[best]) < _SHAPE_MARGIN * strongest:
-            return GROUP
+            return SHAPE
         return self.bets.directions[best]
 
     def to_bytes(self) -> bytes:
         """Exact bytes of the detector's state, with the identity of its bets; equal states give equal bytes."""
-        fixed = _FIXED.pack(self.threshold, self._carry.minimum_rows, self.scored, self.alarm)
-        arrays = (self._carry.pending.astype("<i8"), self._log_r.astype("<f8"), self._seen.astype("<f8"))
+        fixed = _FIXED.pack(self.threshold, self._carry.minimum_rows, self.scored, self._carry.stratum, self.alarm)
+        arrays = (self._carry.pending.astype("<i8"), self._log_r.astype("<f8"), self._memory.astype("<f8"))
         return frame.pack(_MAGIC, self.bets.identity, fixed + b"".join(a.tobytes() for a in arrays))
 
     @classmethod
-    def from_bytes(cls, bets: Bets, data: bytes) -> Self:
+    def from_bytes(cls, bets: Game, data: bytes) -> Self:
         """The detector that ``to_bytes`` wrote; it goes on bit by bit as the other would have.
 
         Raises:
@@ -160,24 +155,15 @@ class Detector:
             IncompatibleState: of other bets: another baseline, spec, setting or set of windows.
         """
         body = frame.unpack(_MAGIC, bets.identity, data)
-        sizes = (bets.spec.cells, len(bets), len(MEMORY) * bets.learned.p.size)
+        shape = bets.nothing.shape
+        sizes = (bets.layout.cells, len(bets.owner), math.prod(shape))
         if len(body) != _FIXED.size + 8 * sum(sizes):
-            raise CorruptState(f"a detector of {len(bets)} bets is not {len(body)} bytes")
-        threshold, minimum_rows, scored, alarm = _FIXED.unpack_from(body)
+            raise CorruptState(f"a detector of {sizes[1]} bets is not {len(body)} bytes")
+        threshold, minimum_rows, scored, stratum, alarm = _FIXED.unpack_from(body)
         self = cls(bets, threshold, minimum_rows)
-        self.scored, self.alarm = scored, alarm
-        pending, rest = _split(body[_FIXED.size :], sizes[0])
-        self._carry.pending = np.frombuffer(pending, dtype="<i8").astype(np.int64)
-        log_r, seen = _split(rest, sizes[1])
-        self._log_r = np.frombuffer(log_r, dtype="<f8").astype(np.float64)
-        self._seen = np.frombuffer(seen, dtype="<f8").astype(np.float64).reshape(bets.learned.nothing.shape)
+        self.scored, self.alarm, self._carry.stratum = scored, alarm, stratum
+        pending, log_r, memory = np.split(np.frombuffer(body, dtype="<u8", offset=_FIXED.size), np.cumsum(sizes)[:-1])
+        self._carry.pending = pending.view("<i8").astype(np.int64)
+        self._log_r = log_r.view("<f8").astype(np.float64)
+        self._memory = memory.view("<f8").astype(np.float64).reshape(shape)
         return self
-
-
-def _split(body: bytes, numbers: int) -> tuple[bytes, bytes]:
-    return body[: 8 * numbers], body[8 * numbers :]
-
-
-def _safe_log(values: Floats) -> Floats:
-    logs: Floats = np.log(values, out=np.full_like(values, -np.inf), where=values > 0.0)
-    return logs

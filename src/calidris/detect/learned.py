@@ -10,13 +10,14 @@ import numpy as np
 from calidris.batch import Floats, Mask
 from calidris.detect.bounds import BALL_ROWS, ball_radius
 from calidris.detect.design import Windows
+from calidris.detect.game import SHAPE
 from calidris.detect.tilts import directions
 from calidris.detect.watch import Watch
 
 MEMORY: tuple[float, ...] = (0.0, 0.8)
 """γ: how much of what was learned a window leaves to the next."""
 
-GROUP = "shape"
+GROUP = SHAPE
 PRIOR_ROWS_PER_CELL = 2.0
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from calidris.batch import Ints
 from calidris.detect import frame
+from calidris.detect.layout import Layout
 from calidris.detect.windows import MINIMUM_ROWS, Carry
 from calidris.errors import CorruptState
 from calidris.state import Spec
@@ -28,7 +29,7 @@ class DesignLearner:
     Cost: at most W·cells int64, 2 MB for 168 windows of 100 fields; it stops growing at W.
 
     Args:
-        spec: of the model version.
+        what: the spec of the model version, or the layout of another kind of window (``Game.layout``).
         wanted: W. 168 windows of an hour show a whole week.
         minimum_rows: smallest window that is kept by itself.
 
@@ -37,12 +38,12 @@ class DesignLearner:
     (False, 0)
     """
 
-    def __init__(self, spec: Spec, wanted: int = WEEK_OF_HOURS, minimum_rows: int = MINIMUM_ROWS) -> None:
+    def __init__(self, what: Spec | Layout, wanted: int = WEEK_OF_HOURS, minimum_rows: int = MINIMUM_ROWS) -> None:
         if wanted < 2:
             raise ValueError(f"the variation between windows needs at least 2 of them, got {wanted}")
-        self.spec = spec
+        self.layout = Layout.of(what)
         self.wanted = wanted
-        self._carry = Carry(spec, minimum_rows)
+        self._carry = Carry(self.layout, minimum_rows)
         self._kept: list[Ints] = []
 
     def add(self, counts: Ints) -> None:
@@ -61,30 +62,31 @@ class DesignLearner:
     @property
     def windows(self) -> Ints:
         """The windows so far, int64[at most W, cells]."""
-        return np.array(self._kept, dtype=np.int64).reshape(len(self._kept), self.spec.cells)
+        return np.array(self._kept, dtype=np.int64).reshape(len(self._kept), self.layout.cells)
 
     def to_bytes(self) -> bytes:
         """Exact bytes; equal learners give equal bytes."""
         fixed = _FIXED.pack(self.wanted, self._carry.minimum_rows, len(self._kept))
         rows = np.concatenate([self._carry.pending[None, :], self.windows]).astype("<i8")
-        return frame.pack(_MAGIC, bytes.fromhex(self.spec.hash), fixed + rows.tobytes())
+        return frame.pack(_MAGIC, self.layout.identity, fixed + rows.tobytes())
 
     @classmethod
-    def from_bytes(cls, spec: Spec, data: bytes) -> Self:
+    def from_bytes(cls, what: Spec | Layout, data: bytes) -> Self:
         """The learner that ``to_bytes`` wrote.
 
         Raises:
             CorruptState: not the bytes of a learner.
-            IncompatibleState: of another spec.
+            IncompatibleState: of another spec or layout.
         """
-        body = frame.unpack(_MAGIC, bytes.fromhex(spec.hash), data)
+        layout = Layout.of(what)
+        body = frame.unpack(_MAGIC, layout.identity, data)
         if len(body) < _FIXED.size:
             raise CorruptState(f"{len(body)} bytes are too few for a learner")
         wanted, minimum_rows, kept = _FIXED.unpack_from(body)
-        if len(body) != _FIXED.size + 8 * spec.cells * (kept + 1):
+        if len(body) != _FIXED.size + 8 * layout.cells * (kept + 1):
             raise CorruptState(f"a learner of {kept} windows is not {len(body)} bytes")
-        rows = np.frombuffer(body, dtype="<i8", offset=_FIXED.size).astype(np.int64).reshape(kept + 1, spec.cells)
-        self = cls(spec, wanted, minimum_rows)
+        rows = np.frombuffer(body, dtype="<i8", offset=_FIXED.size).astype(np.int64).reshape(kept + 1, layout.cells)
+        self = cls(layout, wanted, minimum_rows)
         self._carry.pending = rows[0]
         self._kept = list(rows[1:])
         return self

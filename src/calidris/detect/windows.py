@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calidris.batch import Ints
-from calidris.detect.watch import rows_of
+from calidris.detect.layout import Layout
 from calidris.state import Spec
 
 MINIMUM_ROWS = 30
@@ -16,31 +16,35 @@ class Carry:
     """Counts that wait until there are rows enough to score them. Silence adds nothing: an empty window changes nothing.
 
     When a window is complete depends on row counts only, never on what the rows say, so that merging keeps an e-value valid.
+    Windows of different strata (hours of the week, say) are not merged: what waits is dropped when another stratum begins.
     """
 
-    __slots__ = ("_spec", "minimum_rows", "pending")
+    __slots__ = ("_layout", "minimum_rows", "pending", "stratum")
 
-    def __init__(self, spec: Spec, minimum_rows: int = MINIMUM_ROWS) -> None:
+    def __init__(self, layout: Layout, minimum_rows: int = MINIMUM_ROWS) -> None:
         if minimum_rows < 1:
             raise ValueError(
                 f"minimum_rows must be at least 1, got {minimum_rows}: a window without rows is no evidence"
             )
-        self._spec = spec
+        self._layout = layout
         self.minimum_rows = minimum_rows
-        self.pending: Ints = np.zeros(spec.cells, dtype=np.int64)
+        self.pending: Ints = np.zeros(layout.cells, dtype=np.int64)
+        self.stratum = 0
 
-    def add(self, counts: Ints) -> Ints | None:
+    def add(self, counts: Ints, stratum: int = 0) -> Ints | None:
         """Take a window's counts int64[cells]; the merged counts once there are rows enough, else None."""
-        merged = self.pending + counts
-        if rows_of(self._spec, merged) < self.minimum_rows:
+        merged = self.pending + counts if stratum == self.stratum else counts.copy()
+        self.stratum = stratum
+        if self._layout.rows(merged) < self.minimum_rows:
             self.pending = merged
             return None
         self.pending = np.zeros_like(merged)
         return merged
 
 
-def merge_small(spec: Spec, windows: Ints, minimum_rows: int = MINIMUM_ROWS) -> Ints:
+def merge_small(what: Spec | Layout, windows: Ints, minimum_rows: int = MINIMUM_ROWS) -> Ints:
     """Windows int64[W, cells] with small ones merged into the next; what is too little at the end is left out."""
-    carry = Carry(spec, minimum_rows)
+    layout = Layout.of(what)
+    carry = Carry(layout, minimum_rows)
     full = [merged for counts in windows if (merged := carry.add(counts)) is not None]
-    return np.array(full, dtype=np.int64).reshape(len(full), spec.cells)
+    return np.array(full, dtype=np.int64).reshape(len(full), layout.cells)
