@@ -1,49 +1,46 @@
-"""Performance on labelled rows: accuracy, precision, recall, F1, ROC AUC, and how many labels there are.
+"""Performance on labelled rows: every measure of decisions and scores by its name, and how many labels there are.
 
 Decisions are ``score >= spec.threshold``, which is an edge of the score bins, so confusion counts are exact. Only the
-area under the ROC curve depends on the bins, and its interval holds what they leave open.
+figures of ``discrimination`` depend on the bins, and their intervals hold what those leave open.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
 from calidris import semconv
 from calidris.batch import Floats
+from calidris.metrics import confusion as decisions
 from calidris.metrics.base import Reading, Status, reading, share_reading
 from calidris.metrics.calibration import MINIMUM_LABELS
-from calidris.metrics.intervals import auc_interval, wilson
+from calidris.metrics.confusion import Confusion, Performance
+from calidris.metrics.discrimination import average_precision, gini, ks_separation, roc_auc, roc_auc_error
 from calidris.state import ScoresState, Spec
 from calidris.state.scores import N
+
+__all__ = [
+    "MEASURES",
+    "STANDARD",
+    "Confusion",
+    "Performance",
+    "confusion",
+    "coverage_reading",
+    "performance_of_bins",
+    "performance_readings",
+    "roc_auc",
+    "roc_auc_error",
+    "slice_labels",
+]
 
 STANDARD = ("accuracy", "precision", "recall", "f1", "roc_auc")
 """What is exported by default, as far as the task has it."""
 
-OF_TASK = {semconv.ML_MODEL_TASK_BINARY: STANDARD, semconv.ML_MODEL_TASK_MULTICLASS: ("accuracy",)}
-"""Measures that a task has. Of several classes only the top label's being right is kept."""
-
-
-class Performance(NamedTuple):
-    """A value, the rows behind it (its denominator) and its 95 % interval; NaN where there is none."""
-
-    value: float
-    n: int
-    lower: float = math.nan
-    upper: float = math.nan
-
-
-class Confusion(NamedTuple):
-    """Labelled rows by outcome and decision."""
-
-    true_positive: int
-    false_positive: int
-    false_negative: int
-    true_negative: int
+OTHER_LEVELS = "(other)"
+"""How the levels of a slice that are not kept apart are called."""
 
 
 def confusion(bins: Floats, spec: Spec) -> Confusion:
@@ -61,66 +58,35 @@ def confusion(bins: Floats, spec: Spec) -> Confusion:
 def accuracy(bins: Floats, spec: Spec) -> Performance:
     """Share of right decisions, Wilson interval. On several classes: of rows whose outcome says so."""
     if spec.task == semconv.ML_MODEL_TASK_MULTICLASS:
-        return _proportion(int(bins[1, :, N].sum()), int(bins[..., N].sum()))
-    c = confusion(bins, spec)
-    return _proportion(c.true_positive + c.true_negative, sum(c))
+        return decisions.proportion(int(bins[1, :, N].sum()), int(bins[..., N].sum()))
+    return decisions.accuracy(confusion(bins, spec))
 
 
-def precision(bins: Floats, spec: Spec) -> Performance:
-    """Share of positive decisions that were right; not defined without one. Wilson interval."""
-    c = confusion(bins, spec)
-    return _proportion(c.true_positive, c.true_positive + c.false_positive)
-
-
-def recall(bins: Floats, spec: Spec) -> Performance:
-    """Share of positive outcomes that were found; not defined without one. Wilson interval."""
-    c = confusion(bins, spec)
-    return _proportion(c.true_positive, c.true_positive + c.false_negative)
-
-
-def f1(bins: Floats, spec: Spec) -> Performance:
-    """Harmonic mean of precision and recall, 2j/(1+j) with j = TP/(TP+FP+FN).
-
-    Its interval is Wilson's for j, carried through that rising function; n is TP+FP+FN. Not defined where n is 0.
-    """
-    c = confusion(bins, spec)
-    j = _proportion(c.true_positive, c.true_positive + c.false_positive + c.false_negative)
-    value, lower, upper = (2 * x / (1 + x) for x in (j.value, j.lower, j.upper))
-    return Performance(value, j.n, lower, upper)
-
-
-def roc_auc(bins: Floats, spec: Spec) -> Performance:
-    """Area under the ROC curve: the chance that a positive row outscores a negative one, ties counting half.
-
-    Mann & Whitney's statistic with all rows of a bin tied, so it is within ``roc_auc_error`` of the one of raw scores; the
-    interval is Newcombe's, widened by that bound on both sides. Not defined without both outcomes.
-    """
-    negative, positive = bins[0, :, N], bins[1, :, N]
-    n0, n1 = int(negative.sum()), int(positive.sum())
-    if n0 == 0 or n1 == 0:
-        return Performance(math.nan, n0 + n1)
-    below = np.cumsum(negative) - negative
-    area = float((positive * (below + negative / 2)).sum() / (n0 * n1))
-    lower, upper = auc_interval(area, n1, n0)
-    error = roc_auc_error(bins)
-    return Performance(area, n0 + n1, max(0.0, lower - error), min(1.0, upper + error))
-
-
-def roc_auc_error(bins: Floats) -> float:
-    """Largest distance of the binned area from that of the raw scores: ½ Σ P_b N_b / PN, the pairs that share a bin."""
-    negative, positive = bins[0, :, N], bins[1, :, N]
-    pairs = negative.sum() * positive.sum()
-    return float((negative * positive).sum() / (2 * pairs)) if pairs else math.nan
+def _decided(figure: Callable[[Confusion], Performance]) -> Callable[[Floats, Spec], Performance]:
+    return lambda bins, spec: figure(confusion(bins, spec))
 
 
 MEASURES: dict[str, Callable[[Floats, Spec], Performance]] = {
     "accuracy": accuracy,
-    "precision": precision,
-    "recall": recall,
-    "f1": f1,
+    "precision": _decided(decisions.precision),
+    "recall": _decided(decisions.recall),
+    "f1": _decided(decisions.f1),
     "roc_auc": roc_auc,
+    "balanced_accuracy": _decided(decisions.balanced_accuracy),
+    "specificity": _decided(decisions.specificity),
+    "mcc": _decided(decisions.mcc),
+    "average_precision": average_precision,
+    "gini": gini,
+    "ks_separation": ks_separation,
+    "prevalence": _decided(decisions.prevalence),
 }
 """Every measure by its name on the wire (``ml.performance.measure``)."""
+
+OF_TASK: dict[str, tuple[str, ...]] = {
+    semconv.ML_MODEL_TASK_BINARY: tuple(MEASURES),
+    semconv.ML_MODEL_TASK_MULTICLASS: ("accuracy",),
+}
+"""Measures that a task has. Of several classes only the top label's being right is kept here; see ``multiclass``."""
 
 
 def performance_readings(
@@ -151,22 +117,58 @@ def performance_readings(
         minimum: fewer labelled rows are ``too_few``.
         labels: further attributes, such as the slice's name and level.
     """
-    bins = state.bins(slice_row, delay)
+    return performance_of_bins(
+        spec, state.bins(slice_row, delay), window, maturity, measures=measures, minimum=minimum, labels=labels
+    )
+
+
+def performance_of_bins(
+    spec: Spec,
+    bins: Floats,
+    window: str,
+    maturity: str,
+    *,
+    measures: Sequence[str] | None = None,
+    minimum: int = MINIMUM_LABELS,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> list[Reading]:
+    """``performance_readings`` of bins at hand, such as those of several panes together."""
     status = Status.TOO_FEW if bins[..., N].sum() < max(minimum, 1) else Status.OK
+    chosen = [m for m in (STANDARD if measures is None else measures) if m in OF_TASK.get(spec.task, ())]
+    return [score_reading(m, MEASURES[m](bins, spec), window, maturity, status=status, labels=labels) for m in chosen]
 
-    def one(measure: str) -> Reading:
-        value, n, lower, upper = MEASURES[measure](bins, spec)
-        attributes = {
-            **labels,
-            semconv.ML_PERFORMANCE_MEASURE: measure,
-            semconv.ML_PERFORMANCE_SOURCE: semconv.ML_PERFORMANCE_SOURCE_LABELS,
-            semconv.ML_LABEL_MATURITY: maturity,
-        }
-        metric = semconv.METRIC_ML_PERFORMANCE_SCORE
-        return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
 
-    chosen = STANDARD if measures is None else measures
-    return [one(m) for m in chosen if m in OF_TASK.get(spec.task, ())]
+def score_reading(
+    measure: str,
+    figure: Performance,
+    window: str,
+    maturity: str,
+    *,
+    source: str = semconv.ML_PERFORMANCE_SOURCE_LABELS,
+    status: Status = Status.OK,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> Reading:
+    """One point of ``ml.performance.score``; a figure of NaN is ``undefined``."""
+    attributes = {
+        **labels,
+        semconv.ML_PERFORMANCE_MEASURE: measure,
+        semconv.ML_PERFORMANCE_SOURCE: source,
+        semconv.ML_LABEL_MATURITY: maturity,
+    }
+    metric, (value, n, lower, upper) = semconv.METRIC_ML_PERFORMANCE_SCORE, figure
+    return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
+
+
+def slice_labels(spec: Spec) -> Iterator[tuple[int, dict[str, str]]]:
+    """Every row of the slice axis but the first, with the attributes that its figures carry: for ``slice_row``, ``labels``.
+
+    >>> from calidris.state import Slice
+    >>> list(slice_labels(Spec(slices=(Slice("country", ("NL",)),))))
+    [(1, {'country': 'NL'}), (2, {'country': '(other)'})]
+    """
+    for row, parts in enumerate(spec.axis.labels):
+        if parts:
+            yield row, {name: OTHER_LEVELS if level is None else level for name, level in parts}
 
 
 def coverage_reading(labelled: int, rows: int, window: str) -> Reading:
@@ -180,10 +182,3 @@ def coverage_reading(labelled: int, rows: int, window: str) -> Reading:
     if labelled > rows > 0:
         return reading(semconv.METRIC_ML_LABEL_COVERAGE, math.nan, rows, window=window)
     return share_reading(semconv.METRIC_ML_LABEL_COVERAGE, labelled, rows, window)
-
-
-def _proportion(successes: int, n: int) -> Performance:
-    if n == 0:
-        return Performance(math.nan, 0)
-    lower, upper = wilson(successes, n)
-    return Performance(successes / n, n, float(lower), float(upper))
