@@ -149,7 +149,7 @@ def variables(r: Row) -> Iterator[float | None]:
     if r.value is None or not math.isfinite(r.value):
         return iter((None, None, None, r.truth, None, None))
     e = r.value - r.truth
-    e = max(-1e200, min(1e200, e))  # beyond any range either way
+    e = max(-1.7e308, min(1.7e308, e))  # beyond any range either way
     relative = None if r.truth == 0 else min(abs(e) / abs(r.truth), 1e300)
     return iter((e, abs(e), min(e * e, 1e300), r.truth, r.value, relative))
 
