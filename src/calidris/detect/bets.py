@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect import cells, learned, tilts
 from calidris.detect.cells import CellBets
-from calidris.detect.design import Windows, at_size
+from calidris.detect.design import at_size
 from calidris.detect.game import Play, log_weights
-from calidris.detect.layout import Layout, identity
+from calidris.detect.layout import Layout
 from calidris.detect.learned import GROUP, MEMORY, Learned, Stake
 from calidris.detect.tilts import Tilts
 from calidris.detect.watch import Watch
-from calidris.detect.windows import MINIMUM_ROWS
-from calidris.errors import IncompatibleState
-from calidris.state import CountsState, Kind, Role, Spec
-
+from calidris.state import Spec
 
 
 @dataclass(frozen=True, eq=False)
