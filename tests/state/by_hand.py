@@ -122,12 +122,12 @@ def moments(spec: Spec, rows: Sequence[Row]) -> Counts:
     out[0, 0] = len(rows)
     for r in rows:
         for at, (x, scale) in enumerate(zip((r.x, r.value), scales(spec).values()), 1):
-            out[at] += addends(x, scale)
+            out[at] += addends(x if finite(x) else None, scale)
     return out
 
 
 def addends(x: float | None, scale: Scale) -> Counts:
-    if x is None or not math.isfinite(x):
+    if x is None:
         return np.zeros(6, np.int64)
     far = (x - scale.centre) * (1.0 / scale.unit)
     q = round(max(-LIMIT, min(LIMIT, far)))
@@ -148,10 +148,9 @@ def residuals(spec: Spec, rows: Sequence[Row]) -> Counts:
 def variables(r: Row) -> Iterator[float | None]:
     if r.value is None or not math.isfinite(r.value):
         return iter((None, None, None, r.truth, None, None))
-    e = r.value - r.truth
-    e = max(-1.7e308, min(1.7e308, e))  # beyond any range either way
-    relative = None if r.truth == 0 else min(abs(e) / abs(r.truth), 1e300)
-    return iter((e, abs(e), min(e * e, 1e300), r.truth, r.value, relative))
+    e = r.value - r.truth  # infinite where both are huge: then it is clipped
+    relative = None if r.truth == 0 else abs(e) / abs(r.truth)
+    return iter((e, abs(e), e * e, r.truth, r.value, relative))
 
 
 def levels(spec: Spec, rows: Sequence[Row]) -> dict[str, int]:

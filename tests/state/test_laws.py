@@ -59,7 +59,7 @@ def merged(*states: Any) -> Any:
     return out
 
 
-examples = settings(max_examples=40, deadline=None)
+examples = settings(max_examples=25, deadline=None)
 
 
 @examples
