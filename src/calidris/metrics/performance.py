@@ -142,19 +142,16 @@ def score_reading(
     measure: str,
     figure: Performance,
     window: str,
-    maturity: str,
+    maturity: str | None,
     *,
     source: str = semconv.ML_PERFORMANCE_SOURCE_LABELS,
     status: Status = Status.OK,
     labels: Mapping[str, str] = MappingProxyType({}),
 ) -> Reading:
-    """One point of ``ml.performance.score``; a figure of NaN is ``undefined``."""
-    attributes = {
-        **labels,
-        semconv.ML_PERFORMANCE_MEASURE: measure,
-        semconv.ML_PERFORMANCE_SOURCE: source,
-        semconv.ML_LABEL_MATURITY: maturity,
-    }
+    """One point of ``ml.performance.score``; a figure of NaN is ``undefined``. An estimate has no maturity."""
+    attributes = {**labels, semconv.ML_PERFORMANCE_MEASURE: measure, semconv.ML_PERFORMANCE_SOURCE: source}
+    if maturity is not None:
+        attributes[semconv.ML_LABEL_MATURITY] = maturity
     metric, (value, n, lower, upper) = semconv.METRIC_ML_PERFORMANCE_SCORE, figure
     return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
 
