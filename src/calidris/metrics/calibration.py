@@ -205,7 +205,7 @@ def calibration_of_bins(
     labels: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Reading]:
     """``calibration_readings`` of bins at hand: of several panes together, or of one class of many."""
-    n = labelled(bins)
+    n = round(labelled(bins))
     status = Status.TOO_FEW if n < max(minimum, 1) else Status.OK
 
     def one(measure: str) -> Reading:
@@ -219,7 +219,7 @@ def calibration_of_bins(
 
 def _mean(total: float, squares: float, bins: Floats, highest: float) -> Figure:
     """A mean of losses in [0, highest] from exact sums; NaN without rows."""
-    n = int(bins[..., N].sum())
+    n = labelled(bins)
     if n == 0:
         return Figure(math.nan)
     lower, upper = mean_interval(float(total), float(squares), n)

@@ -18,20 +18,20 @@ class Performance(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """Labelled rows by outcome and decision."""
+    """Labelled rows by outcome and decision; whole numbers but where rows carry weights."""
 
-    true_positive: int
-    false_positive: int
-    false_negative: int
-    true_negative: int
+    true_positive: float
+    false_positive: float
+    false_negative: float
+    true_negative: float
 
     @property
-    def positive(self) -> int:
+    def positive(self) -> float:
         """Positive outcomes."""
         return self.true_positive + self.false_negative
 
     @property
-    def negative(self) -> int:
+    def negative(self) -> float:
         """Negative outcomes."""
         return self.false_positive + self.true_negative
 
@@ -79,7 +79,7 @@ def balanced_accuracy(c: Confusion) -> Performance:
     a, b = recall(c), specificity(c)
     value = (a.value + b.value) / 2
     below, above = math.hypot(a.value - a.lower, b.value - b.lower), math.hypot(a.upper - a.value, b.upper - b.value)
-    return Performance(value, sum(c), value - below / 2, value + above / 2)
+    return Performance(value, round(sum(c)), value - below / 2, value + above / 2)
 
 
 def mcc(c: Confusion) -> Performance:
@@ -90,20 +90,20 @@ def mcc(c: Confusion) -> Performance:
     """
     value = _phi(c)
     if math.isnan(value):
-        return Performance(math.nan, sum(c))
+        return Performance(math.nan, round(sum(c)))
     smooth = tuple(count + 0.5 for count in c)
     centre, n = _phi(smooth), sum(smooth)
     half = Z95 * math.sqrt(_phi_variance(smooth, centre) / n) / (1 - centre**2)
     lower, upper = math.tanh(math.atanh(centre) - half), math.tanh(math.atanh(centre) + half)
-    return Performance(value, sum(c), min(lower, value), max(upper, value))
+    return Performance(value, round(sum(c)), min(lower, value), max(upper, value))
 
 
-def proportion(successes: int, n: int) -> Performance:
+def proportion(successes: float, n: float) -> Performance:
     """A share with Wilson's interval; NaN where n is 0."""
-    if n == 0:
+    if n <= 0:
         return Performance(math.nan, 0)
     lower, upper = wilson(successes, n)
-    return Performance(successes / n, n, float(lower), float(upper))
+    return Performance(float(successes / n), round(n), float(lower), float(upper))
 
 
 def _phi(counts: tuple[float, ...]) -> float:

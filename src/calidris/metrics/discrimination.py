@@ -25,14 +25,14 @@ def roc_auc(bins: Floats, spec: Spec) -> Performance:
     interval is Newcombe's, widened by that bound on both sides. Not defined without both outcomes.
     """
     negative, positive = bins[..., N]
-    n0, n1 = int(negative.sum()), int(positive.sum())
+    n0, n1 = float(negative.sum()), float(positive.sum())
     if n0 == 0 or n1 == 0:
-        return Performance(math.nan, n0 + n1)
+        return Performance(math.nan, round(n0 + n1))
     below = np.cumsum(negative) - negative
     area = float((positive * (below + negative / 2)).sum() / (n0 * n1))
     lower, upper = auc_interval(area, n1, n0)
     error = roc_auc_error(bins)
-    return Performance(area, n0 + n1, max(0.0, lower - error), min(1.0, upper + error))
+    return Performance(area, round(n0 + n1), max(0.0, lower - error), min(1.0, upper + error))
 
 
 def roc_auc_error(bins: Floats) -> float:
@@ -58,11 +58,11 @@ def ks_separation(bins: Floats, spec: Spec) -> Performance:
     negative, positive = bins[..., N]
     n0, n1 = negative.sum(), positive.sum()
     if n0 == 0 or n1 == 0:
-        return Performance(math.nan, int(n0 + n1))
+        return Performance(math.nan, round(n0 + n1))
     value = float(np.abs(np.cumsum(negative) / n0 - np.cumsum(positive) / n1).max())
     half = sum(math.sqrt(math.log(2 / 0.025) / (2 * n)) for n in (n0, n1))
     unseen = float(max((negative / n0).max(), (positive / n1).max()))
-    return Performance(value, int(n0 + n1), max(0.0, value - half), min(1.0, value + half + unseen))
+    return Performance(value, round(n0 + n1), max(0.0, value - half), min(1.0, value + half + unseen))
 
 
 def average_precision(bins: Floats, spec: Spec) -> Performance:
@@ -80,7 +80,9 @@ def average_precision(bins: Floats, spec: Spec) -> Performance:
     value = float(_precision_sum(positive, negative).sum() / n1)
     worst, best = average_precision_bounds(bins)
     lower, upper = wilson(value * n1, n1)
-    return Performance(value, int(n1), max(0.0, float(lower) - (value - worst)), min(1.0, float(upper) + best - value))
+    return Performance(
+        value, round(n1), max(0.0, float(lower) - (value - worst)), min(1.0, float(upper) + best - value)
+    )
 
 
 def average_precision_bounds(bins: Floats) -> tuple[float, float]:

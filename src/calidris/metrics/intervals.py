@@ -36,7 +36,7 @@ def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, z: float = Z95) -> Bounds
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
-def mean_interval(total: float, squares: float, n: int) -> tuple[float, float]:
+def mean_interval(total: float, squares: float, n: float) -> tuple[float, float]:
     """Normal interval of a mean from Σx, Σx² and n: mean ± 1.96 sd/√n; NaN below two rows.
 
     Trust it from some 30 rows on, less where a few rows carry the sum.
@@ -102,7 +102,7 @@ def _share(k: npt.ArrayLike, n: npt.ArrayLike) -> Floats:
     return share
 
 
-def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, float]:
+def auc_interval(auc: float, positives: float, negatives: float) -> tuple[float, float]:
     """Score interval of an area under the ROC curve; keeps its width at 0 and 1. NaN without both classes.
 
     Solves ``|auc - t| = 1.96 sd(t)`` with Hanley & McNeil's variance at t.

@@ -52,13 +52,13 @@ def confusion(bins: Floats, spec: Spec) -> Confusion:
     """
     first = int(np.searchsorted(spec.score_edges, spec.threshold, side="right"))
     (negative, positive), above = bins[..., N].sum(axis=1), bins[:, first:, N].sum(axis=1)
-    return Confusion(int(above[1]), int(above[0]), int(positive - above[1]), int(negative - above[0]))
+    return Confusion(*map(float, (above[1], above[0], positive - above[1], negative - above[0])))
 
 
 def accuracy(bins: Floats, spec: Spec) -> Performance:
     """Share of right decisions, Wilson interval. On several classes: of rows whose outcome says so."""
     if spec.task == semconv.ML_MODEL_TASK_MULTICLASS:
-        return decisions.proportion(int(bins[1, :, N].sum()), int(bins[..., N].sum()))
+        return decisions.proportion(float(bins[1, :, N].sum()), float(bins[..., N].sum()))
     return decisions.accuracy(confusion(bins, spec))
 
 

@@ -52,9 +52,9 @@ class Groups(NamedTuple):
         return self.score - self.outcome
 
 
-def labelled(bins: Floats) -> int:
-    """Labelled rows."""
-    return int(bins[..., N].sum())
+def labelled(bins: Floats) -> float:
+    """Labelled rows; a whole number but where rows carry weights."""
+    return float(bins[..., N].sum())
 
 
 def fine(bins: Floats) -> Groups:
