@@ -1,8 +1,16 @@
-"""Collection: only ``test_*.py`` below here; helpers and programs that tests start are not imported for doctests."""
+"""Examples of hypothesis, and collection: only ``test_*.py`` below here; helpers and programs that tests start are not imported for doctests."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from hypothesis import settings
+
+# CI judges a change, so it draws the same examples every time; elsewhere each run looks for new ones.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
