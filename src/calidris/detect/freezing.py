@@ -108,7 +108,7 @@ def lay(
         tilts=tilts.make(watch, p, baseline.count, alpha, seen, tolerance),
         cells=cells.make(watch, counts, p, alpha, seen, tolerance),
         learned=learned.make(watch, counts, p, delta / (2.0 * max(len(p), 1)), seen, tolerance),
-        field_weight=_shares(watch, weights),
+        field_weight=shares(watch, weights),
         window_rows=float(seen.rows.mean()) if seen else 0.0,
         design_known=seen is not None,
         identity=name,
@@ -142,7 +142,8 @@ def _bounds(watch: Watch) -> Floats:
     return bounds
 
 
-def _shares(watch: Watch, weights: Mapping[str, float]) -> Floats:
+def shares(watch: Watch, weights: Mapping[str, float]) -> Floats:
+    """Weight of each watched field, float64[F]; adds up to 1."""
     importance = np.array([weights.get(f.name, 1.0) for f in watch.fields], dtype=np.float64)
     if (importance < 0).any() or not np.isfinite(importance).all():
         raise ValueError(f"weights must be finite and not negative, got {dict(weights)}")
