@@ -6,42 +6,136 @@ A cell with fewer than ``MIN_CELL_ROWS`` baseline rows says nothing about its ow
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, NumberColumn, PredictionBatch
-from calidris.state import Field, Kind, Role, Slice, Spec
+from calidris.state import Codebook, Field, Kind, Loss, Role, Slice, Spec
+from calidris.state.bounded import OF_TASK
+from calidris.state.fields import as_coded
+from calidris.state.groups import MAX_CLASSES, class_text
 
 BINS = 10
 DISCRETE_LEVELS = 20
 MAX_LEVELS = 50
 MIN_CELL_ROWS = 5
+CAP_QUANTILE = 0.99
 
 
-def learn_spec(batch: PredictionBatch, template: Spec, slices: tuple[str, ...] = ()) -> Spec:
+def learn_spec(
+    batch: PredictionBatch,
+    template: Spec,
+    slices: tuple[str, ...] = (),
+    *,
+    label: Column | None = None,
+    bins: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
+    intersections: tuple[tuple[str, str], ...] = (),
+    codebooks: tuple[Codebook, ...] = (),
+) -> Spec:
     """A spec for rows like these, with the task, threshold and labels of ``template``.
 
     Columns without a single value get no edges, only a count of presence. Cost: one sort a column.
+
+    Args:
+        batch: the rows, without those that placed the centroids of a codebook (``state.fitting_rows``).
+        template: task, positive class and threshold; its classes, losses and slice cap are kept where it has any.
+        slices: names of the attributes to cut labelled rows by. Where they need more rows than the cap allows, all of them
+            keep fewer of their commonest levels.
+        label: outcomes of the rows: they give regression losses their caps, and a multi-class task its classes.
+        bins: edges fixed by the user, by the field's name; they are taken as they are, however few rows a bin holds.
+        intersections: pairs of ``slices`` to cut by together.
+        codebooks: how embeddings are counted.
+
+    Raises:
+        ValueError: bins for a column that is not there or not a number, or slices that need more rows than the cap even
+            without levels.
     """
-    columns: list[tuple[str, Role, Column | None]] = [(n, Role.FEATURE, c) for n, c in sorted(batch.features.items())]
-    columns += [
-        (semconv.ML_PREDICTION_SCORE, Role.SCORE, batch.score),
-        (semconv.ML_PREDICTION_CLASS, Role.DECISION, batch.decision),
-        (semconv.ML_PREDICTION_VALUE, Role.VALUE, batch.value),
-    ]
-    fields = tuple(learn_field(name, role, column) for name, role, column in columns if column is not None)
+    owned = {f.name for book in codebooks for f in book.fields}
+    columns = {(name, Role.FEATURE): c for name, c in sorted(batch.features.items()) if name not in owned}
+    columns |= {key: c for key, c in _outputs(batch).items() if c is not None}
+    _check_bins(bins, {name: column for (name, _), column in columns.items()})
+    known = tuple(name for name in slices if name in batch.slices)
+    pairs = tuple(pair for pair in intersections if set(pair) <= set(known))
     return Spec(
         task=template.task,
-        fields=fields,
+        fields=tuple(learn_field(name, role, column, bins.get(name)) for (name, role), column in columns.items()),
         positive=template.positive,
-        classes=template.classes,
+        classes=template.classes or _task_classes(template.task, batch.decision, label),
         threshold=template.threshold,
-        slices=tuple(Slice(name, _common_levels(batch.slices[name])) for name in slices if name in batch.slices),
+        slices=_slices({name: batch.slices[name] for name in known}, pairs, template.slice_cap),
+        losses=template.losses or learn_losses(template.task, batch.value, label),
+        intersections=pairs,
+        slice_cap=template.slice_cap,
+        codebooks=codebooks,
     )
 
 
-def learn_field(name: str, role: Role, column: Column) -> Field:
-    """The field of one column."""
+def _outputs(batch: PredictionBatch) -> dict[tuple[str, Role], Column | None]:
+    return {
+        (semconv.ML_PREDICTION_SCORE, Role.SCORE): batch.score,
+        (semconv.ML_PREDICTION_CLASS, Role.DECISION): batch.decision,
+        (semconv.ML_PREDICTION_VALUE, Role.VALUE): batch.value,
+    }
+
+
+def _check_bins(bins: Mapping[str, tuple[float, ...]], columns: Mapping[str, Column]) -> None:
+    for name in bins:
+        if name not in columns:
+            raise ValueError(f"bins for {name!r}, which the rows do not have; they have {', '.join(columns)}")
+        if isinstance(columns[name], CodedColumn):
+            raise ValueError(f"bins for {name!r}, which holds text: bins are for numbers")
+
+
+def _slices(columns: Mapping[str, CodedColumn], pairs: tuple[tuple[str, str], ...], cap: int) -> tuple[Slice, ...]:
+    """The slices with as many of their commonest levels as there are rows for."""
+    levels = {name: _common_levels(column) for name, column in columns.items()}
+    for most in range(MAX_LEVELS, -1, -1):
+        found = {name: Slice(name, every[:most]) for name, every in levels.items()}
+        crossed = sum(found[one].rows * found[two].rows for one, two in pairs)
+        if 1 + sum(s.rows for s in found.values()) + crossed <= cap:
+            break
+    return tuple(found.values())
+
+
+def _task_classes(task: str, decision: Column | None, label: Column | None) -> tuple[str, ...]:
+    """Classes of a multi-class task, commonest first among decisions and outcomes, at most ``MAX_CLASSES``."""
+    if task != semconv.ML_MODEL_TASK_MULTICLASS:
+        return ()
+    counts: Counter[str] = Counter()
+    for column in (c for c in (decision, label) if c is not None):
+        coded = as_coded(column) if isinstance(column, NumberColumn) else column
+        rows = np.bincount(coded.codes[coded.codes >= 0], minlength=len(coded.levels))
+        counts.update({class_text(level): 0 for level in coded.levels})
+        for level, n in zip(coded.levels, rows.tolist()):
+            counts[class_text(level)] += n
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(name for name, n in ranked[:MAX_CLASSES] if n)
+
+
+def learn_losses(task: str, value: NumberColumn | None, label: Column | None) -> tuple[Loss, ...]:
+    """Bounded losses of a task; those of a regression are capped at the 99 % of the rows' own errors.
+
+    The cap decides what a detector sees: above the whole range it would look at the tail through twenty bins and see little
+    of the middle, so one error in a hundred counts as the cap.
+    """
+    if task != semconv.ML_MODEL_TASK_REGRESSION or value is None or not isinstance(label, NumberColumn):
+        return OF_TASK.get(task, ())
+    both = value.valid & label.valid
+    error = np.abs(value.values[both] - label.values[both])
+    cap = float(np.quantile(error, CAP_QUANTILE)) if len(error) else 0.0
+    if not 0.0 < cap < 1e150:  # without rows, or without errors, there is nothing to be worse than
+        return ()
+    return (Loss("absolute_error", cap), Loss("squared_error", cap * cap))
+
+
+def learn_field(name: str, role: Role, column: Column, edges: tuple[float, ...] | None = None) -> Field:
+    """The field of one column; ``edges`` are the user's."""
+    if edges is not None:
+        return Field(name, role, Kind.NUMERIC, edges=edges)
     if isinstance(column, CodedColumn):
         levels = _common_levels(column)
         return Field(name, role, Kind.CATEGORICAL, levels=levels) if levels else Field(name, role, Kind.PRESENCE)

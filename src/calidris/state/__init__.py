@@ -2,6 +2,7 @@
 
 from calidris.state.base import ArrayState, State
 from calidris.state.bounded import Loss, row_losses
+from calidris.state.centroids import fitting_rows, learn_codebook
 from calidris.state.codebook import Codebook
 from calidris.state.counts import CountsState
 from calidris.state.display import DisplayState
@@ -42,6 +43,8 @@ __all__ = [
     "class_codes",
     "class_names",
     "decision_codes",
+    "fitting_rows",
+    "learn_codebook",
     "pane_bytes",
     "row_losses",
 ]

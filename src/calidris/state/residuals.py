@@ -25,7 +25,7 @@ ERROR, ABSOLUTE, SQUARED, TRUTH, PREDICTION, RELATIVE = range(6)
 
 
 class ResidualsState(TableState):
-    """Sums over labelled rows of a regression, int64[slice, delay, variable, 6]; empty for any other task.
+    """Sums over labelled rows of a regression, int64[slice, delay, variable, 6]; empty without a field of its output.
 
     Scales follow from the spec: truth and prediction have the one of the field of the regression output, errors the cap of
     the loss ``absolute_error`` (else the output's spread). A row whose truth is 0 has no relative error; one without a
