@@ -23,7 +23,6 @@ METRIC_ML_LABEL_DELAY: Final = _gauge("ml.label.delay", "Share of labels that co
 ML_FAIRNESS_MEASURE: Final = "ml.fairness.measure"
 ML_FAIRNESS_ATTRIBUTE: Final = "ml.fairness.attribute"
 ML_FAIRNESS_GROUP: Final = "ml.fairness.group"
-ML_FAIRNESS_VERDICT: Final = "ml.fairness.verdict"
 ML_TREND_MEASURE: Final = "ml.trend.measure"
 ML_TREND_DAYS: Final = "ml.trend.days"
 ML_LABEL_CLASS: Final = "ml.label.class"
