@@ -72,7 +72,7 @@ def fit(rows: Floats, k: int, seed: int = 0) -> tuple[Floats, Ints]:
     """At most k centroids float64[k, d] of finite rows float64[n, d], and the centroid of each row int64[n].
 
     The same rows and seed give the same centroids on the same machine. Fewer than k come back where fewer rows are distinct.
-    Cost: ``(k + 2 · ITERATIONS · k) · n · d`` operations at the most.
+    Cost: about ``(6 + 2 · ITERATIONS) · k · n · d`` operations at the most.
 
     Raises:
         ValueError: no rows.
@@ -99,14 +99,23 @@ def assign(rows: Floats, centroids: Floats) -> Ints:
 
 
 def _spread(rows: Floats, k: int, rng: np.random.Generator) -> Floats:
-    """First centroids: rows drawn one by one, each with a chance that grows with its squared distance to those before."""
+    """First centroids: rows drawn with a chance that grows with their squared distance to those before.
+
+    Of a few candidates each time the one that leaves least distance is taken ("greedy" k-means++): with one candidate, clusters
+    that lie well apart were often missed.
+    """
     chosen = [rows[rng.integers(len(rows))]]
-    distance = np.full(len(rows), np.inf)
-    while len(chosen) < k:
-        step = rows - chosen[-1]
-        distance = np.minimum(distance, np.einsum("nd,nd->n", step, step))
-        total = distance.sum()
-        if not total > 0.0:
-            break
-        chosen.append(rows[int(np.searchsorted(np.cumsum(distance), rng.random() * total, side="right"))])
+    distance = _squares(rows, chosen[0])
+    while len(chosen) < k and distance.any():
+        mass = np.cumsum(distance)
+        drawn = np.searchsorted(mass[:-1], rng.random(2 + k.bit_length()) * mass[-1], side="right")
+        candidates = [(row, np.minimum(distance, _squares(rows, rows[row]))) for row in np.unique(drawn)]
+        row, distance = min(candidates, key=lambda candidate: float(candidate[1].sum()))
+        chosen.append(rows[row])
     return np.array(chosen)
+
+
+def _squares(rows: Floats, point: Floats) -> Floats:
+    step = rows - point
+    squares: Floats = np.einsum("nd,nd->n", step, step)
+    return squares

@@ -84,7 +84,8 @@ class Codebook:
         Raises:
             ValueError: rows of another dimension.
         """
-        matrix = np.asarray(rows, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what single precision cannot hold is infinite, and so missing
+            matrix = np.asarray(rows, dtype=np.float32)
         if matrix.ndim != 2 or matrix.shape[1] != self.dimension:
             raise ValueError(f"codebook {self.name!r}: rows of shape {matrix.shape}, wanted (n, {self.dimension})")
         code, distance = np.full(len(matrix), -1, dtype=np.int64), np.full(len(matrix), np.nan)

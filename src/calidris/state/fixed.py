@@ -47,7 +47,7 @@ class Scale:
         """
         # A constant has a bin of one rounding error's width: that is no spread.
         size = spread if spread > max(abs(centre) * 2.0**-40, 1e-290) else abs(centre) or 1.0
-        exponent = math.frexp(min(size, 1e290))[1] - 1
+        exponent = math.frexp(min(size, 1.7e308))[1] - 1
         return cls(centre, math.ldexp(RESOLUTION, exponent))
 
     @classmethod
