@@ -1,27 +1,86 @@
-"""What can be said: pure functions of states to ``Reading``s. No clock, no I/O."""
+"""What can be said: pure functions of states to ``Reading``s. No clock, no I/O.
+
+One file a question; ``docs/statistics.md`` says which number answers which.
+"""
 
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status, reading
-from calidris.metrics.calibration import calibration_readings, murphy, reliability
+from calidris.metrics.calibration import (
+    calibration_of_bins,
+    calibration_readings,
+    calibration_tests,
+    murphy,
+    reliability,
+)
 from calidris.metrics.drift import DriftTable, drift_readings, drift_table
+from calidris.metrics.fairness import Verdict, calibration_gap, gap, group_rates
+from calidris.metrics.fairness_readings import gap_readings, group_readings
+from calidris.metrics.isotonic import calibration_map
+from calidris.metrics.label_shift import bbse
+from calidris.metrics.late_labels import adjusted_calibration, adjusted_performance, delay_readings
 from calidris.metrics.latency import error_reading, latency_readings
-from calidris.metrics.performance import coverage_reading, performance_readings
+from calidris.metrics.maturity import Cohort, complete, delay_adjusted, fixed_age, reporting
+from calidris.metrics.multiclass import multiclass_readings
+from calidris.metrics.performance import (
+    coverage_reading,
+    performance_of_bins,
+    performance_readings,
+    slice_labels,
+)
 from calidris.metrics.quality import quality_readings, rows_reading
+from calidris.metrics.regression import Errors, regression_readings
+from calidris.metrics.resampling import drift_p_values
+from calidris.metrics.schema import constant_readings, schema_change, schema_readings
+from calidris.metrics.trend import points_of, trend_readings
+from calidris.metrics.trust import Trust, estimate_readings, residual_reading, trust
 
 __all__ = [
     "BASELINE_WINDOW",
+    "Cohort",
     "DriftTable",
+    "Errors",
     "Reading",
     "Status",
+    "Trust",
+    "Verdict",
+    "adjusted_calibration",
+    "adjusted_performance",
+    "bbse",
+    "calibration_gap",
+    "calibration_map",
+    "calibration_of_bins",
     "calibration_readings",
+    "calibration_tests",
+    "complete",
+    "constant_readings",
     "coverage_reading",
+    "delay_adjusted",
+    "delay_readings",
+    "drift_p_values",
     "drift_readings",
     "drift_table",
     "error_reading",
+    "estimate_readings",
+    "fixed_age",
+    "gap",
+    "gap_readings",
+    "group_rates",
+    "group_readings",
     "latency_readings",
+    "multiclass_readings",
     "murphy",
+    "performance_of_bins",
     "performance_readings",
+    "points_of",
     "quality_readings",
     "reading",
+    "regression_readings",
     "reliability",
+    "reporting",
+    "residual_reading",
     "rows_reading",
+    "schema_change",
+    "schema_readings",
+    "slice_labels",
+    "trend_readings",
+    "trust",
 ]
