@@ -43,7 +43,7 @@ def test_it_is_what_the_arrays_take() -> None:
 def test_no_rows_make_the_display_larger() -> None:
     spec = wide()
     state = DisplayState(spec)
-    state._add(np.arange(len(shown(spec)) * 4099), None)  # whatever cells there are, and more
+    state._add(np.arange(len(shown(spec)) * 4099))  # whatever cells there are, and more
     assert state.nbytes <= pane_bytes(spec)["display"]
 
 

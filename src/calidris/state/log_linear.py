@@ -52,13 +52,14 @@ def number_cells(values: Floats) -> Ints:
     """Bin of each number: exponent and first four digits are the upper bits of a double, which thus count the bins."""
     bits = np.ascontiguousarray(values).view(np.int64)
     magnitude = bits & _MAGNITUDE
-    negative = bits < 0
-    # One less, so that a positive bin holds its upper end; a negative one holds its end nearer to 0, which is its upper one.
-    at = (magnitude - ~negative) >> _SHIFT
+    sign = bits >> 63  # 0 or -1
+    # One less where positive, so that a bin there holds its upper end; a negative one holds its end nearer to 0, the upper too.
+    at = (magnitude + ~sign) >> _SHIFT
     at -= _BASE - 1
     np.clip(at, 1, SIDE, out=at)
-    np.negative(at, out=at, where=negative)
-    at[magnitude == 0] = 0
+    at *= magnitude != 0
+    at ^= sign  # with the line below: negated where negative, without a branch
+    at -= sign
     at += ZERO
     return at
 

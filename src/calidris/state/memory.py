@@ -36,4 +36,4 @@ def pane_bytes(spec: Spec) -> dict[str, int]:
     """
     out = {name: 8 * math.prod(kind.shape(spec)) for name, kind in _ARRAYS.items()}
     fields = len(shown(spec))
-    return out | {"levels": LevelsState.most_bytes(spec), "display": fields * (8 * FIELD + 4 * PAGES)}
+    return out | {"levels": LevelsState.most_bytes(spec), "display": fields * (8 * FIELD + 8 * PAGES)}

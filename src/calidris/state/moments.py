@@ -15,8 +15,8 @@ from calidris.state.fixed import Moments, Scale
 from calidris.state.spec import Spec, column_of
 
 MEASURED = frozenset({Role.FEATURE, Role.SCORE, Role.VALUE})
-BLOCK_VALUES = 16_384
-"""Values handled at once, so that the passes over them stay in cache."""
+BLOCK_VALUES = 8192
+"""Values handled at once, 64 KiB: they stay in cache, and below malloc's threshold for fresh pages, which cost more."""
 
 
 class MomentsState(ArrayState):
@@ -48,7 +48,7 @@ class MomentsState(ArrayState):
         return int(self.array[0, 0])
 
     def update(self, batch: PredictionBatch) -> None:
-        """Add the rows of a batch; about 5 ns a value."""
+        """Add the rows of a batch; about 8 ns a value."""
         self.array[0, 0] += len(batch)
         columns = {row: (s, column_of(batch, f)) for row, f, s in _measured(self.spec)}
         there = {row: (s, c) for row, (s, c) in columns.items() if isinstance(c, NumberColumn)}
@@ -90,9 +90,9 @@ def _sums(values: Floats, valid: Mask, centre: Floats, unit: Floats) -> Ints:
 
     In doubles, and yet exact: whole numbers below 2^31, fewer than 2^21 of them, add up to less than 2^53.
     """
-    q, clipped = fixed.numbers(np.where(valid, values, centre), centre, unit)
+    q, clipped = fixed.numbers(values if valid.all() else np.where(valid, values, centre), centre, unit)
     a = np.floor(q * 2.0**-fixed.HALF)
     b = q - a * 2.0**fixed.HALF
     n, out = valid.sum(axis=1), clipped.sum(axis=1)
-    dots = (np.einsum("fn,fn->f", one, two) for one, two in ((a, a), (a, b), (b, b)))
+    dots = (np.vecdot(one, two) for one, two in ((a, a), (a, b), (b, b)))
     return np.stack([n, out, q.sum(axis=1), *dots], axis=1).astype(np.int64)
