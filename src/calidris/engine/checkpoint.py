@@ -21,12 +21,11 @@ from calidris.engine.orders import Order
 from calidris.engine.pane import Pane, PaneKey
 from calidris.engine.plain import alarm_from, alarm_json, model_json, restore_totals
 from calidris.engine.snapshot import WindowPoint
-from calidris.engine.sparse import SparseScores
 from calidris.engine.store import Store
 from calidris.engine.watch import Watcher
 from calidris.errors import IncompatibleState
 from calidris.labels import Chunk, EarlyLabels, pending_dtype
-from calidris.state import CountsState, Spec
+from calidris.state import CountsState, ScoresState, SparseTable, Spec
 
 _logger = logging.getLogger(__name__)
 _PANE = "SELECT counts, scores, late, traces FROM panes WHERE model=? AND start_ns=? AND spec=?"
@@ -237,5 +236,5 @@ def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:
 
 def _pane(spec: Spec, row: tuple[bytes, bytes, int, str]) -> Pane:
     counts, scores, late, traces = row
-    states = CountsState.from_bytes(spec, counts), SparseScores.from_bytes(spec, scores)
+    states = CountsState.from_bytes(spec, counts), SparseTable.from_bytes(ScoresState, spec, scores)
     return Pane(*states, late=late, trace_ids=json.loads(traces), dirty=False)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
-from calidris.config.models import label_text
 from calidris.labels import hash_text
 from calidris.labels.keys import Hashes
+from calidris.state.fields import as_coded
+from calidris.state.groups import class_text
 
 
 def class_hashes(column: Column | None, n: int) -> Hashes:
@@ -22,17 +23,9 @@ def class_hashes(column: Column | None, n: int) -> Hashes:
     """
     if column is None:
         return np.zeros(n, dtype=np.uint64)
-    coded = column if isinstance(column, CodedColumn) else as_levels(column)
-    levels = np.array([*(hash_text(label_text(level)) for level in coded.levels), 0], dtype=np.uint64)
+    coded = column if isinstance(column, CodedColumn) else as_coded(column)
+    levels = np.array([*(hash_text(class_text(level)) for level in coded.levels), 0], dtype=np.uint64)
     return levels[coded.codes]
-
-
-def as_levels(column: NumberColumn) -> CodedColumn:
-    """Numbers as texts of themselves."""
-    values, codes = np.unique(column.values + 0.0, return_inverse=True)  # -0.0 is the class "0"
-    return CodedColumn(
-        tuple(label_text(v) for v in values.tolist()), np.where(column.valid, codes, -1).astype(np.int32)
-    )
 
 
 def with_top_label(batch: PredictionBatch) -> PredictionBatch:
@@ -48,7 +41,7 @@ def with_top_label(batch: PredictionBatch) -> PredictionBatch:
         decision: Column = CodedColumn(tuple(names), np.where(top >= 0, best, -1).astype(np.int32))
     else:
         decision = batch.decision
-        known = np.array([hash_text(label_text(name)) for name in names], dtype=np.uint64)
+        known = np.array([hash_text(class_text(name)) for name in names], dtype=np.uint64)
         decided = class_hashes(decision, len(batch)) == known[:, None]
         top = np.where(decided, scores, -1.0).max(axis=0)
     score = NumberColumn.of(np.where(top >= 0, top, np.nan))

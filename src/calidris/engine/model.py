@@ -15,7 +15,6 @@ from calidris.config import LimitsConfig, ModelConfig
 from calidris.engine.columns import class_hashes, with_top_label
 from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.pane import Pane, PaneKey
-from calidris.engine.sparse import SparseScores
 from calidris.labels import NO_ID, PendingPredictions, hash_ids, pending_dtype
 from calidris.labels.keys import Hashes
 from calidris.labels.pending import Rows
@@ -164,11 +163,10 @@ class WatchedModel:
         keys = np.stack([rows["time_ns"] // step * step, rows["spec"].astype(np.int64)])
         for start, spec in np.unique(keys, axis=1).T.tolist():
             here = (keys[0] == start) & (keys[1] == spec)
-            state = ScoresState(self.specs[spec])
-            slices = rows["slices"][here].T[: len(state.spec.slices)].astype(np.int64)
-            state.update(rows["score"][here], outcome[here], delay_s[here], slices)
             pane = self.pane(PaneKey(start, spec))
-            pane.scores.merge(SparseScores.of(state))
+            made = self.specs[spec]
+            slices = made.cross(rows["slices"][here].T[: len(made.slices)].astype(np.int64))
+            pane.scores.add(ScoresState.place(made, rows["score"][here], outcome[here], delay_s[here], slices))
             pane.dirty = True
         self.labels += len(rows)
         self.touch()

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from calidris.batch import Ints
-from calidris.engine.sparse import SparseScores
-from calidris.state import CountsState, ScoresState, Spec
+from calidris.state import CountsState, ScoresState, SparseTable, Spec
 
 EXAMPLES = 5
 """Trace ids that a pane keeps, so that an alarm can point at calls."""
@@ -30,7 +29,7 @@ class Pane:
     """
 
     counts: CountsState
-    scores: SparseScores
+    scores: SparseTable[ScoresState]
     late: int = 0
     trace_ids: list[str] = field(default_factory=list)
     dirty: bool = True
@@ -38,7 +37,7 @@ class Pane:
     @classmethod
     def empty(cls, spec: Spec) -> Pane:
         """A pane without rows."""
-        return cls(CountsState(spec), SparseScores(spec))
+        return cls(CountsState(spec), SparseTable(ScoresState, spec))
 
     def add(self, cells: Ints, trace_ids: Iterable[str]) -> None:
         """Count encoded rows and keep the first few trace ids."""

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from calidris.errors import CorruptState, IncompatibleState
 
-FORMAT = 2
+FORMAT = 3
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
