@@ -17,6 +17,7 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.metrics import drift_table
+from calidris.metrics.calibration import MEASURES as CALIBRATION
 from calidris.metrics.distances import MEASURES
 from calidris.state import CountsState, Field, Kind, Role, ScoresState, Spec
 
@@ -111,12 +112,29 @@ def drift(rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
+def calibration(rng: np.random.Generator) -> dict[str, Any]:
+    spec, score = Spec(), rng.beta(2, 3, 20_000)
+    state = ScoresState(spec)
+    state.update(score, (rng.random(20_000) < score).astype(np.int64), np.zeros(20_000))
+    bins = state.bins()
+    taken = cpu_s(lambda: [figure(bins, spec) for figure in CALIBRATION.values()])
+    floor = cpu_s(lambda: [bins.sum(axis=(0, 1)) for _ in CALIBRATION])
+    return {
+        "what": f"all {len(CALIBRATION)} calibration measures of one window",
+        "value": taken * 1e3,
+        "unit": "ms",
+        "floor": floor * 1e3,
+        "ratio": taken / floor,
+    }
+
+
 def run() -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     return [
         *(update(rng, rows, bins) for bins in (10, 30) for rows in (512, 4096)),
         labelled(rng, 4096),
         drift(rng),
+        calibration(rng),
     ]
 
 

@@ -90,10 +90,10 @@ def test_cbpe_is_the_sum_over_raw_rows() -> None:
 @pytest.mark.parametrize(("a", "b"), [(2, 3), (4, 3), (1, 4)])
 @pytest.mark.parametrize(("m", "n"), [(1000, 400), (4000, 2000)])
 def test_the_interval_holds_what_the_labels_would_have_shown(a: float, b: float, m: int, n: int) -> None:
-    """250 worlds each: 92 % and more, baseline noise and shifted scores included."""
+    """150 worlds each: 90 % and more, baseline noise and shifted scores included."""
     g = np.random.default_rng([a, b, m])
     inside: dict[str, list[bool]] = {}
-    for _ in range(250):
+    for _ in range(150):
         found, now = calibration_map(bins_of(world(m, g), SPEC)), world(n, g, a, b)
         assert found is not None
         yes, y = now.score >= 0.4, now.outcome == 1
@@ -109,7 +109,7 @@ def test_the_interval_holds_what_the_labels_would_have_shown(a: float, b: float,
         for name, f in cbpe(found, rows_of(now), SPEC).items():
             inside.setdefault(name, []).append(f.lower <= realised[name] <= f.upper)
     for name, share in inside.items():
-        assert np.mean(share) >= 0.92, (name, np.mean(share))
+        assert np.mean(share) >= 0.9, (name, np.mean(share))
     assert np.mean([x for share in inside.values() for x in share]) >= 0.93
 
 

@@ -70,7 +70,7 @@ def shrunk(rates: Rates) -> Shrinkage:
 def against_rest(rates: Rates, comparisons: int | None = None) -> tuple[Floats, Floats, Floats]:
     """Rate of each group less that of all others together, with Newcombe's interval; float64[groups] each.
 
-    All intervals hold together with at least 95 %: the level of each is 1 - 5 % over ``comparisons``, by default the groups
+    All intervals hold together at the 95 % level: that of each is 1 - 5 % over ``comparisons``, by default the groups
     that have rows on both sides.
     """
     k, n = np.asarray(rates.successes, np.float64), np.asarray(rates.rows, np.float64)
@@ -81,7 +81,7 @@ def against_rest(rates: Rates, comparisons: int | None = None) -> tuple[Floats, 
 
 
 def largest_difference(rates: Rates, families: int = 1) -> Figure:
-    """Largest less smallest rate, with bounds that hold for all pairs of groups together with at least 95 %.
+    """Largest less smallest rate, with bounds that hold for all pairs of groups together at the 95 % level.
 
     Of two groups it is Newcombe's interval of their difference. Of more, the difference is biased upwards, for the extremes
     are picked after looking: the lower bound is the largest that any pair supports, 0 where none does.
@@ -106,7 +106,7 @@ def _spanning(value: float, lower: Floats, upper: Floats) -> Figure:
 
 
 def smallest_ratio(rates: Rates) -> Figure:
-    """Smallest over largest rate, with bounds that hold for all pairs together with at least 95 %; NaN where all are 0."""
+    """Smallest over largest rate, with bounds that hold for all pairs together at the 95 % level; NaN where all are 0."""
     share, first, second = _pairs(rates)
     if len(share) < 2 or share.max() == 0:
         return Figure(math.nan)
@@ -155,7 +155,7 @@ def mean_differences(mean: Floats, error: Floats) -> Figure:
 
 
 def simultaneous_z(comparisons: int) -> float:
-    """Normal quantile at which that many two-sided intervals hold together with at least 95 % (Bonferroni).
+    """Normal quantile at which that many two-sided intervals hold together at the 95 % level (Bonferroni).
 
     >>> round(simultaneous_z(1), 4), round(simultaneous_z(10), 4)
     (1.96, 2.807)
