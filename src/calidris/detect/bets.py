@@ -34,6 +34,7 @@ class Bets:
         design_known: whether the design effects were measured; otherwise they are 1.
         identity: 16 bytes of BLAKE2b over all that the bets were made from; equal identities score alike.
         only: directions that carry weight; None for all of them.
+        temper: what log e-values are divided by besides D, float64[B] (``temper``).
     """
 
     watch: Watch
@@ -46,6 +47,7 @@ class Bets:
     identity: bytes
 
     only: frozenset[str] | None = None
+    temper: Floats | float = 1.0
 
     @property
     def spec(self) -> Spec:
@@ -99,7 +101,7 @@ class Bets:
         """Log e-value of every bet for one window, float64[B]; counts float64[F, K]."""
         shape = np.einsum("gfk,fk->gf", stake.log_ratio, counts).ravel()
         raw = np.concatenate([self.tilts.score(counts), self.cells.score(counts), shape])
-        log_e: Floats = raw / self.design(rows)
+        log_e: Floats = raw / (self.design(rows) * self.temper)
         return log_e
 
     @property

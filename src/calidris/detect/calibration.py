@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from calidris.detect.chords import table, table_back
 from calidris.detect.feeds import bin_ends
 from calidris.detect.layout import Layout, identity
 from calidris.detect.linear import SCALE, LinearBets, Spread
+from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 from calidris.state import Spec
 
@@ -95,7 +97,8 @@ def calibration_bets(
     tables = [table(low, high, bet.shift, bet.slope, tolerance) for bet in bets]
     raw = None if windows is None else windows.astype("<i8").tobytes()
     name = identity("calibration", _RULES, spec.hash, raw, tolerance, minimum_rows)
-    return _linear(spec, bets, tables, Spread.of(layout_of(spec), windows, minimum_rows), name)
+    made = _linear(spec, bets, tables, Spread.of(layout_of(spec), windows, minimum_rows), name)
+    return replace(made, temper=tempering(made, windows, minimum_rows))
 
 
 def calibration_recovery(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -12,6 +13,7 @@ from calidris.detect import cells, learned, tilts
 from calidris.detect.bets import Bets
 from calidris.detect.design import Windows
 from calidris.detect.layout import identity
+from calidris.detect.temper import tempering
 from calidris.detect.watch import Watch
 from calidris.detect.windows import MINIMUM_ROWS
 from calidris.errors import IncompatibleState
@@ -76,7 +78,7 @@ def freeze(
     watch = Watch.of(spec, baseline, roles)
     seen = Windows.of(watch, windows, minimum_rows) if windows is not None else None
     settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows)
-    return lay(
+    bets = lay(
         watch,
         baseline,
         seen if seen is not None and seen.known else None,
@@ -86,6 +88,7 @@ def freeze(
         only=only,
         name=_identity(baseline, windows, settings, only),
     )
+    return replace(bets, temper=tempering(bets, windows, minimum_rows))
 
 
 def lay(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from calidris.batch import Floats, Ints, Mask
 from calidris.detect.design import upper
 from calidris.detect.groups import GroupBets
 from calidris.detect.layout import Layout, identity
+from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 
 _RULES = 1
@@ -79,7 +81,10 @@ def group_bets(
     effect = np.array([_effect(table, i, events, minimum_rows) for i in range(len(pairs))])
     layout = Layout(g * k, g * k, identity("groups", tuple(groups), tuple(categories)))
     rows = 0.0 if table is None or len(table) < 2 else float(table.sum((1, 2)).mean())
-    return GroupBets(layout, name, pairs, g, events, tuple(words), tolerance, effect, rows, recovered, minimum_rows)
+    bets = GroupBets(
+        layout, name, pairs, g, events, tuple(words), tolerance, effect, rows, 1.0, recovered, minimum_rows
+    )
+    return replace(bets, temper=tempering(bets, None if recovered else windows, minimum_rows))
 
 
 def _check(groups: Sequence[str], categories: Sequence[str], tolerance: float, recovered: str | None) -> None:

@@ -53,6 +53,7 @@ class GroupBets:
         tolerance: gap of rates that is no news.
         effect: D of each pair, float64[P].
         window_rows: mean rows of the windows that D was read from, 0 where there were none.
+        temper: what log e-values are divided by besides D, float64[B] (``temper``).
         back: the direction of the alarm that is to be recovered from, or None.
         minimum_rows: rows that either side needs.
     """
@@ -66,6 +67,7 @@ class GroupBets:
     tolerance: float
     effect: Floats
     window_rows: float
+    temper: Floats | float
     back: str | None
     minimum_rows: int
 
@@ -132,7 +134,7 @@ class GroupBets:
             mine[_COMMON] = LONG * mine[_COMMON] + mine[_PENDING].sum(0)
             mine[_OWN] = SHORT * mine[_OWN] + mine[_PENDING]
             mine[_PENDING] = 0.0
-        return Play(logs.ravel(), idle.ravel(), memory)
+        return Play(logs.ravel() / self.temper, idle.ravel(), memory)
 
     def _pair(self, mine: Floats, effect: float) -> tuple[Floats, Mask]:
         """Log e of each bet on one pair, and which were not laid."""

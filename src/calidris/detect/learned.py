@@ -56,7 +56,7 @@ class Learned:
         mass = p.sum(-1)
         rows = seen.sum(-1)
         # Proportions inside the ball add up to what they add up to in the baseline.
-        weight = (mass / (prior + rows))[..., None]
+        weight = (mass / np.maximum(prior + rows, 1e-300))[..., None]
         learned = weight * (prior / np.maximum(mass, 1e-300))[:, None] * p + weight * seen
         shift = np.divide(learned - p, p, out=np.zeros_like(learned), where=self.inside)
         chi = np.sqrt((p * shift**2).sum(-1))

@@ -37,6 +37,7 @@ class LinearBets:
         effect: D of each bet, float64[B].
         window_rows: mean rows of a baseline window, 0 where they are not known.
         design_known: whether D was measured; otherwise it is 1.
+        temper: what log e-values are divided by besides D, float64[B] (``temper``).
     """
 
     layout: Layout
@@ -51,6 +52,7 @@ class LinearBets:
     effect: Floats
     window_rows: float = 0.0
     design_known: bool = False
+    temper: Floats | float = 1.0
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -72,7 +74,7 @@ class LinearBets:
     def play(self, counts: Ints, memory: Floats, stratum: int = 0) -> Play:
         """Score one window of counts int64[cells]."""
         design = at_size(self.effect - 1.0, self.layout.rows(counts), self.window_rows)
-        log_e = np.einsum("bc,c->b", self.coefficient, counts.astype(np.float64)) / design
+        log_e = np.einsum("bc,c->b", self.coefficient, counts.astype(np.float64)) / (design * self.temper)
         empty = np.array([not counts[head].any() for head in self.heads], dtype=np.bool_)
         return Play(log_e, empty[self.owner], memory)
 
@@ -90,6 +92,7 @@ class LinearBets:
             heads=tuple(self.heads[i] for i in kept),
             field_weight=np.full(len(kept), 1.0 / len(kept)),
             effect=self.effect[bets],
+            temper=self.temper if isinstance(self.temper, float) else self.temper[bets],
         )
 
 

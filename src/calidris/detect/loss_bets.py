@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from calidris.batch import Floats, Ints
 from calidris.detect.layout import Layout, identity
 from calidris.detect.linear import SCALE, LinearBets, Spread
 from calidris.detect.losses import Known, Loss, allowed, layout_of, mirrored, parts
+from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 
 SHIFTS: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
@@ -78,7 +80,7 @@ def loss_bets(
     per_loss = [x.coefficients(layout) for x in limits]
     raw = None if windows is None else windows.astype("<i8").tobytes()
     settings = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows)
-    return LinearBets(
+    bets = LinearBets(
         layout=layout,
         identity=identity("loss", _RULES, layout.identity, baseline.astype("<i8").tobytes(), raw, settings),
         names=tuple(loss.name for loss in losses),
@@ -92,6 +94,7 @@ def loss_bets(
         window_rows=spread.mean_rows if spread else 0.0,
         design_known=spread is not None,
     )
+    return replace(bets, temper=tempering(bets, windows if side == "worse" else None, minimum_rows))
 
 
 class _Rule(NamedTuple):

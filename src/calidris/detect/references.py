@@ -128,7 +128,7 @@ class References:
         self._decayed = self._decayed * factor >> _SHIFT
 
     def _filled(self, rows: Ints, parent: Ints, siblings: Ints) -> Ints:
-        """Rows, and κ more that lie as the parent's do: whole numbers, the same total in every field."""
+        """Rows, and κ more that lie as the parent's do: whole numbers, and κ the same in every field."""
         share = self._shares(parent.astype(np.float64))
         kappa = min(self._kappa(siblings, share), int(parent[: self.spec.offsets[1]].sum()))
         # Rounding the running total keeps each field's sum: a field's shares add up to 1.

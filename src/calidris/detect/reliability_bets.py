@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from calidris.detect.game import Play, log_weights
 from calidris.detect.layout import Layout, identity
 from calidris.detect.linear import Spread
 from calidris.detect.reliability import ScoreMap, scores
+from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 from calidris.state import Spec
 
@@ -36,6 +37,7 @@ class ReliabilityBets:
         ball: the same of all other directions together.
         effect: D.
         window_rows: mean rows of the windows that D was read from, 0 where there were none.
+        temper: what log e-values are divided by besides D, float64[J] (``temper``).
     """
 
     layout: Layout
@@ -48,6 +50,7 @@ class ReliabilityBets:
     ball: float
     effect: float
     window_rows: float
+    temper: Floats | float = 1.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,7 +107,7 @@ class ReliabilityBets:
             pull = laid * (zero + one) * (special.expit(aim) - special.expit(edge))
             log_e[j] = (laid * (one * gain + zero * rest)).sum() - self._slack(j, pull)
         design = at_size(np.array(self.effect - 1.0), self.layout.rows(counts), self.window_rows)
-        return Play(log_e / design, np.zeros(len(self.bets), dtype=np.bool_), memory)
+        return Play(log_e / (design * self.temper), np.zeros(len(self.bets), dtype=np.bool_), memory)
 
     def _stake(self, j: int, logit: Floats) -> tuple[Floats, Floats, Mask]:
         """Logits of the alternative q and of the null's edge u, and the bins in which the bet is laid."""
@@ -174,7 +177,7 @@ def reliability_bets(
         bets = tuple(Alternative(inside * tolerance, 1.0, "recovered") for inside in BACK)
     raw = None if windows is None else windows.astype("<i8").tobytes()
     settings = (delta, tolerance, recovered, minimum_rows)
-    return ReliabilityBets(
+    made = ReliabilityBets(
         layout=layout,
         identity=identity("reliability", _RULES, spec.hash, baseline.astype("<i8").tobytes(), raw, settings),
         truth=truth,
@@ -186,3 +189,4 @@ def reliability_bets(
         effect=effect,
         window_rows=spread.mean_rows if spread else 0.0,
     )
+    return replace(made, temper=tempering(made, None if recovered else windows, minimum_rows))

@@ -17,7 +17,8 @@ from calidris.detect.freezing import ALL_ROLES, freeze, lay
 from calidris.detect.game import SHAPE, Play, log_weights
 from calidris.detect.layout import Layout, identity
 from calidris.detect.references import HOURS, References, hour_of_week
-from calidris.detect.windows import MINIMUM_ROWS, merge_small
+from calidris.detect.temper import Runs
+from calidris.detect.windows import MINIMUM_ROWS, Carry, merge_small
 from calidris.state import CountsState, Role, Spec
 
 _HOUR_NS = 3_600_000_000_000
@@ -80,6 +81,21 @@ class SeasonalBets:
         self._delta, self._tolerance = delta, tolerance
         self._deviation = self._deviations(windows, starts_ns, minimum_rows)
         self._laid: tuple[tuple[int, int], Bets, Ints, Ints] | None = None
+        self._temper = np.ones(len(self.anchor))
+        if which == "decayed":
+            self._temper = self._replayed(windows[-HOURS:], starts_ns[-HOURS:], minimum_rows)
+
+    def _replayed(self, windows: Ints, starts_ns: Ints, minimum_rows: int) -> Floats:
+        """``temper`` against a reference that learns on the way: the last windows of the baseline, at most a week of hours."""
+        live, runs, carry = self.references, Runs(len(self.anchor)), Carry(self.layout, minimum_rows)
+        self.references = References(live.spec, live.window_s, live.half_life_s)
+        for start, counts in zip(starts_ns.tolist(), windows):
+            merged = carry.add(counts)
+            if merged is not None:
+                runs.add(self.play(merged, self.nothing, 0).log_e)
+            self.references.learn(start, counts)
+        self.references, self._laid = live, None
+        return runs.factor
 
     def _deviations(self, windows: Ints, starts_ns: Ints, minimum_rows: int) -> Windows | None:
         """How windows differ from others of their kind: of the hour of the week, else of the day, else all."""
@@ -152,7 +168,7 @@ class SeasonalBets:
             bets, mine, theirs = laid
             rows, rectangle = self.layout.rows(counts), bets.watch.padded(counts).astype(np.float64)
             stake = bets.learned.stake(bets.learned.nothing)
-            log_e[mine] = bets.log_e(rectangle, stake, rows)[theirs]
+            log_e[mine] = (bets.log_e(rectangle, stake, rows)[theirs]) / self._temper[mine]
             idle[mine] = False
         return Play(log_e, idle, memory)
 

@@ -105,7 +105,7 @@ class Budget:
         if self.share(slot) == 0.0:
             raise ValueError(f"alarms of kind {slot.kind} have no share of the budget: give them one or leave them out")
         limit = (self.seconds + max(s.window_s for s in self.slots)) / (slot.window_s * self.share(slot))
-        if limit <= 1.0:
+        if self.seconds <= slot.window_s or limit <= 1.0:
             raise ValueError(
                 f"a false alarm every {self.seconds:g} s is more than one per window of {slot.window_s:g} s: "
                 "allow fewer false alarms or take shorter windows"
