@@ -131,7 +131,7 @@ def in_panes(receiver: Running) -> tuple[int, int]:
     try:
         (model,) = storage.engine.models.values()
         panes = model.panes.values()
-        return sum(p.counts.count for p in panes), sum(p.scores.count for p in panes)
+        return sum(p.counts.count for p in panes), sum(p.labels.count for p in panes)
     finally:
         storage.close()
 

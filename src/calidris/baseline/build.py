@@ -6,16 +6,20 @@ effect). Without a time column they are unknown, and detection has to learn them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
+from calidris import semconv
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.learn import learn_spec
-from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, PredictionBatch
-from calidris.config.models import label_text
-from calidris.state import CountsState, ScoresState, Spec
+from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn, PredictionBatch
+from calidris.state import CountsState, MomentsState, Spec, class_codes, decision_codes
+from calidris.state.classes import same_class, with_top_label
+from calidris.state.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,76 +30,129 @@ class BaselineColumns:
         batch: features, scores and decisions of n rows; its event times count only when ``timed``.
         label: n outcomes, or None.
         timed: whether the batch's event times are real.
+        delay_s: seconds from each prediction to its label, float64[n]; None where that is not known.
     """
 
     batch: PredictionBatch
     label: Column | None = None
     timed: bool = True
+    delay_s: Floats | None = None
 
 
-def build(rows: BaselineColumns, template: Spec, *, window_s: float, slices: Sequence[str] = ()) -> Baseline:
+def build(
+    rows: BaselineColumns,
+    template: Spec,
+    *,
+    window_s: float,
+    slices: Sequence[str] = (),
+    bins: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
+    intersections: tuple[tuple[str, str], ...] = (),
+) -> Baseline:
     """A baseline from rows.
 
     Args:
         rows: what the model saw and said while all was well.
         template: task, positive class and threshold.
         window_s: length of the shortest window that will be scored.
-        slices: names of the attributes to cut labelled scores by.
+        slices: names of the attributes to cut labelled rows by.
+        bins: edges fixed by the user, by the field's name.
+        intersections: pairs of ``slices`` to cut by together.
+
+    Raises:
+        ValueError: bins for a column that is not there or holds text, or more slices than the cap allows.
 
     Cost: one sort a column and one pass; memory about 8 bytes a value.
     """
-    spec = learn_spec(rows.batch, template, tuple(slices))
-    cells = spec.encode(rows.batch)
-    counts = CountsState(spec)
+    if template.task == semconv.ML_MODEL_TASK_MULTICLASS:
+        rows = replace(rows, batch=with_top_label(rows.batch))
+    batch = rows.batch
+    spec = learn_spec(batch, template, tuple(slices), label=rows.label, bins=bins, intersections=intersections)
+    cells = spec.encode(batch)
+    counts, moments = CountsState(spec), MomentsState(spec)
     counts.update(cells)
-    starts, windows = _windows(spec, cells, rows, window_s)
-    return Baseline(rows.batch.model.name, spec, counts, _scores(spec, rows), starts, windows, window_s)
+    moments.update(batch)
+    starts, place = _steps(rows, window_s)
+    used, labelled = _labelled(spec, rows)
+    return Baseline(
+        name=batch.model.name,
+        spec=spec,
+        counts=counts,
+        moments=moments,
+        labels=LabelStates.of(_tables(spec, labelled)) if labelled else LabelStates.empty(spec),
+        window_starts=starts,
+        windows=_windows(spec, cells, starts, place),
+        window_labels=_window_labels(spec, labelled, place[used], len(starts)) if labelled and rows.timed else (),
+        window_s=window_s,
+    )
 
 
-def _windows(spec: Spec, cells: Ints, rows: BaselineColumns, window_s: float) -> tuple[Ints, Ints]:
+def _steps(rows: BaselineColumns, window_s: float) -> tuple[Ints, Ints]:
+    """Begin of each window, int64[W], and the window of each row, int64[n]; no window where times are unknown."""
     if not rows.timed:
-        return np.empty(0, dtype=np.int64), np.empty((0, spec.cells), dtype=np.int64)
+        return np.empty(0, dtype=np.int64), np.zeros(len(rows.batch), dtype=np.int64)
     step = round(window_s * 1e9)
-    starts, window = np.unique(rows.batch.event_time_ns // step * step, return_inverse=True)
-    flat = cells + window * spec.cells
-    counts = np.bincount(flat.ravel(), minlength=len(starts) * spec.cells)
-    return starts, counts.reshape(len(starts), spec.cells)
+    return np.unique(rows.batch.event_time_ns // step * step, return_inverse=True)
 
 
-def _scores(spec: Spec, rows: BaselineColumns) -> ScoresState:
-    state = ScoresState(spec)
-    score = rows.batch.score
-    if rows.label is None or score is None:
-        return state
-    outcome, known = outcomes(rows.label, spec.positive)
-    use = known & score.valid
-    slice_rows = spec.slice_rows(slice_columns(rows.batch, spec))
-    delay: Floats = np.zeros(int(use.sum()))
-    state.update(score.values[use], outcome[use], delay, slice_rows[:, use] if len(slice_rows) else None)
-    return state
+def _windows(spec: Spec, cells: Ints, starts: Ints, place: Ints) -> Ints:
+    """Counts of each window, int64[W, cells]."""
+    if not len(starts):
+        return np.empty((0, spec.cells), dtype=np.int64)
+    counts = np.bincount((cells + place * spec.cells).ravel(), minlength=len(starts) * spec.cells)
+    return counts.reshape(len(starts), spec.cells)
+
+
+def _labelled(spec: Spec, rows: BaselineColumns) -> tuple[Mask, LabelledRows | None]:
+    """Which rows have a label that can be counted, and those rows."""
+    label, batch, n = rows.label, rows.batch, len(rows.batch)
+    if label is None:
+        return np.zeros(n, dtype=np.bool_), None
+    delay = np.zeros(n) if rows.delay_s is None else rows.delay_s
+    slices = spec.cross(spec.slice_rows(slice_columns(batch, spec)))
+    if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
+        use = label.valid if isinstance(label, NumberColumn) else np.zeros(n, dtype=np.bool_)
+        truth = label.values if isinstance(label, NumberColumn) else np.zeros(n)
+        return use, NumberRows(truth[use], _numbers(batch.value, n)[use], delay[use], _rows(slices, use))
+    use = label.valid
+    decision = decision_codes(spec, batch.decision, batch.score, n)
+    found = ClassRows(
+        _numbers(batch.score, n)[use], rightness(spec, batch, label)[use], class_codes(spec, label)[use],
+        decision[use], delay[use], _rows(slices, use),
+    )  # fmt: skip
+    return use, found
+
+
+def rightness(spec: Spec, batch: PredictionBatch, label: Column) -> Ints:
+    """Whether what the score speaks of came true: the positive class, or of several classes the decided one; int64[n]."""
+    if spec.task == semconv.ML_MODEL_TASK_BINARY:
+        return np.maximum(class_codes(spec, label), 0)
+    if batch.decision is None:
+        return np.zeros(len(batch), dtype=np.int64)
+    return same_class(batch.decision, label).astype(np.int64)
+
+
+def _numbers(column: NumberColumn | None, n: int) -> Floats:
+    return np.full(n, np.nan) if column is None else np.where(column.valid, column.values, np.nan)
+
+
+def _rows(slices: Ints, use: Mask) -> Ints | None:
+    return slices[:, use] if len(slices) else None
+
+
+def _tables(spec: Spec, rows: LabelledRows) -> LabelTables:
+    out = LabelTables(spec)
+    out.add(rows)
+    return out
+
+
+def _window_labels(spec: Spec, rows: LabelledRows, place: Ints, windows: int) -> tuple[LabelTables, ...]:
+    """The labelled rows of each window."""
+    order = np.argsort(place, kind="stable")
+    ends = np.searchsorted(place[order], np.arange(windows + 1))
+    return tuple(_tables(spec, rows.take(order[a:b])) for a, b in pairwise(ends))
 
 
 def slice_columns(batch: PredictionBatch, spec: Spec) -> list[CodedColumn]:
     """The batch's column of each slice of the spec, all missing where it has none."""
     absent = CodedColumn((), np.full(len(batch), -1, dtype=np.int32))
     return [batch.slices.get(s.name, absent) for s in spec.slices]
-
-
-def outcomes(label: Column, positive: str) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """1 where a label is the positive one, else 0, and where it is known at all.
-
-    >>> outcomes(CodedColumn.of(["yes", "no", None]), "yes")[0].tolist()
-    [1, 0, 0]
-    """
-    if isinstance(label, NumberColumn):
-        is_positive = label.values == _number(positive)
-    else:
-        is_positive = np.array([*(label_text(level) == positive for level in label.levels), False])[label.codes]
-    return (is_positive & label.valid).astype(np.int64), label.valid
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")  # equal to no label

@@ -5,8 +5,10 @@
     credit.calidris
     ├── manifest.json    name, spec, window length, rows, id
     ├── counts.bin       state M of all rows
-    ├── scores.bin       state C of the labelled rows
-    └── windows.bin      begin of each window, then its counts: int64, deflated
+    ├── moments.bin      their exact moments
+    ├── labels.bin       states C, L, G and residuals of the labelled rows
+    ├── windows.bin      begin of each window, then its counts: int64, deflated
+    └── window_labels/N  the labelled rows of window N
 
 The id is a hash of the content: two baselines with the same id are the same baseline. ``write`` is atomic, and the same
 baseline always gives the same bytes.
@@ -19,6 +21,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +30,10 @@ import numpy as np
 
 from calidris.batch import Ints
 from calidris.errors import CalidrisError, CorruptState
-from calidris.state import CountsState, ScoresState, Spec
+from calidris.state import CountsState, MomentsState, ScoresState, SparseTable, Spec
+from calidris.state.labelled import LabelStates, LabelTables
 
-FORMAT = 1
+FORMAT = 2
 MIN_WINDOWS = 30
 """Fewer windows than these say too little about their own spread."""
 
@@ -42,9 +46,11 @@ class Baseline:
         name: the model's name.
         spec: how rows are counted; windows are counted in the same way.
         counts: every row.
-        scores: the labelled rows.
+        moments: of every row.
+        labels: the labelled rows.
         window_starts: begin of each window, ns since the epoch, int64[W]; empty where times were unknown.
         windows: counts of each window, int64[W, cells].
+        window_labels: the labelled rows of each window, W tables; empty where there are no labels or no times.
         window_s: length of those windows in seconds.
         provisional: learned from live traffic because nobody gave one: it never raises an alarm.
     """
@@ -52,9 +58,11 @@ class Baseline:
     name: str
     spec: Spec
     counts: CountsState
-    scores: ScoresState
+    moments: MomentsState
+    labels: LabelStates
     window_starts: Ints
     windows: Ints
+    window_labels: tuple[LabelTables, ...]
     window_s: float
     provisional: bool = field(default=False)
 
@@ -62,15 +70,30 @@ class Baseline:
     def id(self) -> str:
         """Twelve hexadecimal digits of a hash of the content."""
         digest = hashlib.blake2b(digest_size=6)
-        for part in (
-            self.counts.to_bytes(),
-            self.scores.to_bytes(),
-            self.window_starts.tobytes(),
-            self.windows.tobytes(),
-        ):
-            digest.update(part)
+        # Not the bytes of the file: another deflate library would give the same baseline another id.
+        digest.update(self.spec.hash.encode())
+        for array in self._arrays():
+            digest.update(array.astype("<i8").tobytes())
         digest.update(b"provisional" if self.provisional else b"")
         return digest.hexdigest()
+
+    def _arrays(self) -> Iterator[Ints]:
+        yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)
+        yield from (state.array for state in self.labels.all)
+        yield from (part for w in self.window_labels for table in w.tables for part in (table.cells, table.sums))
+
+    def _states(self) -> dict[str, bytes]:
+        """What the file holds beside its manifest."""
+        labels = LabelTables(self.spec, tuple(map(SparseTable.of, self.labels.all)))
+        windows = np.concatenate([self.window_starts, self.windows.ravel()]).astype("<i8").tobytes()
+        out = {"counts.bin": self.counts.to_bytes(), "moments.bin": self.moments.to_bytes()}
+        out |= {"labels.bin": labels.to_bytes(), "windows.bin": windows}
+        return out | {f"window_labels/{i}": tables.to_bytes() for i, tables in enumerate(self.window_labels)}
+
+    @property
+    def scores(self) -> ScoresState:
+        """State C of the labelled rows."""
+        return self.labels.scores
 
     @property
     def rows(self) -> int:
@@ -82,16 +105,37 @@ class Baseline:
 
         Only windows of a whole multiple of the stored length can be had. Rows at both ends may fill a window only in part.
         """
-        ratio = window_s / self.window_s
-        if abs(ratio - round(ratio)) > 1e-9 or round(ratio) < 1:
+        grouped = self._grouped(window_s)
+        if grouped is None:
             return None
-        step = round(window_s * 1e9)
-        starts, group = np.unique(self.window_starts // step, return_inverse=True)
-        if len(starts) < MIN_WINDOWS:
-            return None
+        starts, group = grouped
         out = np.zeros((len(starts), self.spec.cells), dtype=np.int64)
         np.add.at(out, group, self.windows)
         return out
+
+    def starts_of(self, window_s: float) -> Ints:
+        """Begins of the windows of ``windows_of``, ns since the epoch."""
+        grouped = self._grouped(window_s)
+        return np.empty(0, dtype=np.int64) if grouped is None else grouped[0] * round(window_s * 1e9)
+
+    def labels_of(self, window_s: float) -> list[LabelTables] | None:
+        """The labelled rows of the same windows; None where windows or labels are too few."""
+        grouped = self._grouped(window_s)
+        if grouped is None or not self.window_labels:
+            return None
+        starts, group = grouped
+        out = [LabelTables(self.spec) for _ in starts]
+        for place, tables in zip(group.tolist(), self.window_labels):
+            out[place].merge(tables)
+        return out
+
+    def _grouped(self, window_s: float) -> tuple[Ints, Ints] | None:
+        """Number of each longer window since the epoch, and which of them each window falls into."""
+        ratio = window_s / self.window_s
+        if abs(ratio - round(ratio)) > 1e-9 or round(ratio) < 1:
+            return None
+        starts, group = np.unique(self.window_starts // round(window_s * 1e9), return_inverse=True)
+        return (starts, group) if len(starts) >= MIN_WINDOWS else None
 
     def to_bytes(self) -> bytes:
         """The file's bytes; the same baseline always gives the same ones."""
@@ -100,19 +144,18 @@ class Baseline:
             "id": self.id,
             "name": self.name,
             "rows": self.rows,
-            "labels": self.scores.count,
+            "labels": self.labels.count,
             "windows": len(self.window_starts),
+            "window_labels": len(self.window_labels),
             "window_s": self.window_s,
             "provisional": self.provisional,
             "spec": self.spec.to_json(),
         }
-        windows = np.concatenate([self.window_starts, self.windows.ravel()]).astype("<i8").tobytes()
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
             _put(bundle, "manifest.json", json.dumps(manifest, indent=1).encode())
-            _put(bundle, "counts.bin", self.counts.to_bytes())
-            _put(bundle, "scores.bin", self.scores.to_bytes())
-            _put(bundle, "windows.bin", windows)
+            for name, data in self._states().items():
+                _put(bundle, name, data)
         return out.getvalue()
 
     @classmethod
@@ -135,16 +178,22 @@ class Baseline:
         with zipfile.ZipFile(io.BytesIO(data)) as bundle:
             manifest = json.loads(bundle.read("manifest.json"))
             if manifest["format"] != FORMAT:
-                raise CorruptState(f"format {manifest['format']}, this version reads {FORMAT}")
+                raise CorruptState(f"format {manifest['format']}, this version reads {FORMAT}: build it again")
             spec = Spec.from_json(manifest["spec"])
-            counts = CountsState.from_bytes(spec, bundle.read("counts.bin"))
-            scores = ScoresState.from_bytes(spec, bundle.read("scores.bin"))
             numbers = np.frombuffer(bundle.read("windows.bin"), dtype="<i8").astype(np.int64)
-        w = int(manifest["windows"])
-        starts, windows = numbers[:w], numbers[w:].reshape(w, spec.cells)
-        made = cls(
-            manifest["name"], spec, counts, scores, starts, windows, manifest["window_s"], manifest["provisional"]
-        )
+            w, labelled = int(manifest["windows"]), range(int(manifest["window_labels"]))
+            made = cls(
+                name=manifest["name"],
+                spec=spec,
+                counts=CountsState.from_bytes(spec, bundle.read("counts.bin")),
+                moments=MomentsState.from_bytes(spec, bundle.read("moments.bin")),
+                labels=LabelStates.of(LabelTables.from_bytes(spec, bundle.read("labels.bin"))),
+                window_starts=numbers[:w],
+                windows=numbers[w:].reshape(w, spec.cells),
+                window_labels=tuple(LabelTables.from_bytes(spec, bundle.read(f"window_labels/{i}")) for i in labelled),
+                window_s=manifest["window_s"],
+                provisional=manifest["provisional"],
+            )
         return made, str(manifest["id"])
 
 

@@ -19,16 +19,18 @@ from calidris.engine.learning import learned_note
 from calidris.engine.model import WatchedModel
 from calidris.engine.orders import Order
 from calidris.engine.pane import Pane, PaneKey
+from calidris.engine.paneform import COLUMNS, pane_from, pane_row
 from calidris.engine.plain import alarm_from, alarm_json, model_json, restore_totals
 from calidris.engine.snapshot import WindowPoint
 from calidris.engine.store import Store
 from calidris.engine.watch import Watcher
 from calidris.errors import IncompatibleState
 from calidris.labels import Chunk, EarlyLabels, pending_dtype
-from calidris.state import CountsState, ScoresState, SparseTable, Spec
+from calidris.state import Spec
 
 _logger = logging.getLogger(__name__)
-_PANE = "SELECT counts, scores, late, traces FROM panes WHERE model=? AND start_ns=? AND spec=?"
+_PANE = f"SELECT {COLUMNS} FROM panes WHERE model=? AND start_ns=? AND spec=?"
+_PUT_PANE = "INSERT OR REPLACE INTO panes VALUES (?,?,?,?,?,?,?,?,?)"
 _PUT_MODEL = (
     "INSERT INTO models (tenant, name, version, state) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (tenant, name, version) DO UPDATE SET state = excluded.state"
@@ -50,7 +52,7 @@ class Checkpoint:
     def load_pane(self, key: ModelKey, pane: PaneKey, spec: Spec) -> Pane | None:
         """A closed pane, or None where there is none; handed to the engine."""
         row = self.store.db.execute(_PANE, (self.numbers.get(key), pane.start_ns, pane.spec)).fetchone()
-        return None if row is None else _pane(spec, row)
+        return None if row is None else pane_from(spec, row)
 
     def save(self, engine: Engine) -> None:
         """Write what changed, with the sequence number, in one transaction; then forget panes that memory need not hold.
@@ -93,10 +95,7 @@ class Checkpoint:
         number = int(self.store.db.execute(query, key).fetchone()[0])
         for pane_key, pane in model.panes.items():
             if pane.dirty:
-                values = (pane.counts.to_bytes(), pane.scores.to_bytes(), pane.late, json.dumps(pane.trace_ids))
-                self.store.db.execute(
-                    "INSERT OR REPLACE INTO panes VALUES (?,?,?,?,?,?,?)", (number, *pane_key, *values)
-                )
+                self.store.db.execute(_PUT_PANE, (number, *pane_key, *pane_row(pane)))
         for window_s, watch in watcher.windows.items():
             if watch.unsaved:
                 self.store.put_blob(number, "watch", f"{window_s:.17g}", watch.to_bytes())
@@ -198,9 +197,9 @@ class Checkpoint:
 
     def panes(self, number: int, model: WatchedModel, since_ns: int = 0) -> Iterator[tuple[PaneKey, Pane]]:
         """Panes of a model in the store that begin at ``since_ns`` or later, oldest first."""
-        query = "SELECT start_ns, spec, counts, scores, late, traces FROM panes WHERE model=? AND start_ns>=?"
+        query = f"SELECT start_ns, spec, {COLUMNS} FROM panes WHERE model=? AND start_ns>=?"
         for start_ns, spec, *row in self.store.db.execute(query, (number, since_ns)):
-            yield PaneKey(start_ns, spec), _pane(model.specs[spec], tuple(row))
+            yield PaneKey(start_ns, spec), pane_from(model.specs[spec], tuple(row))
 
     def _restore_pending(self, number: int, model: WatchedModel, slices: int) -> None:
         query = "SELECT chunk, rows, marks FROM pending WHERE model=? ORDER BY chunk"
@@ -232,9 +231,3 @@ def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:
         watch.unsaved = False
     for chunk in model.pending.chunks:
         chunk.unsaved_rows = chunk.unsaved_marks = False
-
-
-def _pane(spec: Spec, row: tuple[bytes, bytes, int, str]) -> Pane:
-    counts, scores, late, traces = row
-    states = CountsState.from_bytes(spec, counts), SparseTable.from_bytes(ScoresState, spec, scores)
-    return Pane(*states, late=late, trace_ids=json.loads(traces), dirty=False)

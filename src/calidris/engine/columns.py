@@ -1,13 +1,12 @@
-"""Columns of a batch as the engine needs them: classes as hashes, several class scores as one, one column of many batches."""
+"""Columns of a batch as the engine needs them: classes as hashes, some rows of a batch, one column of many batches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, Mask, NumberColumn, PredictionBatch
 from calidris.labels import hash_text
 from calidris.labels.keys import Hashes
 from calidris.state.fields import as_coded
@@ -28,24 +27,18 @@ def class_hashes(column: Column | None, n: int) -> Hashes:
     return levels[coded.codes]
 
 
-def with_top_label(batch: PredictionBatch) -> PredictionBatch:
-    """A multi-class batch with the score of its decided class, or with its likeliest class and that one's score."""
-    if batch.score is not None or not batch.class_scores:
-        return batch
-    names = sorted(batch.class_scores)
-    columns = [batch.class_scores[name] for name in names]
-    scores = np.array([np.where(c.valid, c.values, -1.0) for c in columns])  # float64[classes, n]
-    if batch.decision is None:
-        best = scores.argmax(axis=0)
-        top = scores[best, np.arange(len(batch))]
-        decision: Column = CodedColumn(tuple(names), np.where(top >= 0, best, -1).astype(np.int32))
-    else:
-        decision = batch.decision
-        known = np.array([hash_text(class_text(name)) for name in names], dtype=np.uint64)
-        decided = class_hashes(decision, len(batch)) == known[:, None]
-        top = np.where(decided, scores, -1.0).max(axis=0)
-    score = NumberColumn.of(np.where(top >= 0, top, np.nan))
-    return replace(batch, score=score, decision=decision)
+def part_of(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
+    """Some rows of a batch, with the columns that states read and no others."""
+    return PredictionBatch(
+        model=batch.model,
+        event_time_ns=batch.event_time_ns[rows],
+        features={name: column.take(rows) for name, column in batch.features.items()},
+        score=batch.score and batch.score.take(rows),
+        decision=batch.decision and batch.decision.take(rows),
+        value=batch.value and batch.value.take(rows),
+        duration_s=batch.duration_s and batch.duration_s.take(rows),
+        error=batch.error and batch.error.take(rows),
+    )
 
 
 def joined(columns: Sequence[Column | None], sizes: Sequence[int]) -> Column | None:

@@ -29,6 +29,7 @@ from calidris.config import CalidrisConfig, ModelConfig
 from calidris.config.models import label_text
 from calidris.engine.dedup import RequestMemory
 from calidris.engine.inbox import Received
+from calidris.engine.joining import outcome_column
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import LoadPane, WatchedModel
 from calidris.engine.orders import CLEAR, Order
@@ -163,7 +164,8 @@ class Engine:
             match = model.pending.match(ids[list(places)])
             assert match.found.all(), "the rows were added just now"
             times = np.array([label.label_time_ns for label in labels], dtype=np.int64)
-            model.add_labels(match.rows, CodedColumn.of([label.outcome for label in labels]), times)
+            outcomes = outcome_column([label.outcome for label in labels], model.config.task)
+            self._unmatched("not_a_number", model.add_labels(match.rows, outcomes, times))
 
     def _add_labels(self, batch: LabelBatch, arrival_ns: int) -> None:
         owner = (batch.tenant, batch.model_name)
@@ -178,7 +180,8 @@ class Engine:
             match = self.models[key].pending.match(ids[left])
             hit = left[match.found]
             if len(hit):
-                self.models[key].add_labels(match.rows, batch.label.take(hit), batch.label_time_ns[hit])
+                unusable = self.models[key].add_labels(match.rows, batch.label.take(hit), batch.label_time_ns[hit])
+                self._unmatched("not_a_number", unusable)
             repeated += int(np.count_nonzero(match.repeated))
             left = left[~(match.found | match.repeated)]
         self._unmatched("repeated", repeated)

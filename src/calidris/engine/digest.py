@@ -56,9 +56,9 @@ def _model_parts(
 ) -> Iterable[object]:
     yield [*key], model_json(model, watcher)
     for pane_key, pane in sorted(panes.items(), key=lambda pair: pair[0]):
-        yield [*pane_key], pane.late, pane.trace_ids
-        yield pane.counts.to_bytes()
-        yield pane.scores.to_bytes()
+        yield [*pane_key], pane.late, pane.trace_ids, pane.features
+        for state in (pane.counts, pane.moments, pane.levels, pane.labels):
+            yield state.to_bytes()
     for _, watch in sorted(watcher.windows.items()):
         yield watch.to_bytes()
     for rows, used in model.pending.blocks():

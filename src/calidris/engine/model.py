@@ -9,16 +9,17 @@ import numpy as np
 
 from calidris import semconv
 from calidris.baseline import Baseline
-from calidris.baseline.build import outcomes, slice_columns
 from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig
-from calidris.engine.columns import class_hashes, with_top_label
+from calidris.engine.columns import part_of
+from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.pane import Pane, PaneKey
-from calidris.labels import NO_ID, PendingPredictions, hash_ids, pending_dtype
+from calidris.labels import PendingPredictions, pending_dtype
 from calidris.labels.keys import Hashes
 from calidris.labels.pending import Rows
-from calidris.state import ScoresState, Spec
+from calidris.state import Spec
+from calidris.state.classes import with_top_label
 
 KEPT_NS = 3_600_000_000_000
 """Panes stay in memory this long beyond the longest window, for labels and late rows."""
@@ -108,8 +109,10 @@ class WatchedModel:
             here = starts == start
             rows = int(np.count_nonzero(here))
             pane = self.pane(PaneKey(start, len(self.specs) - 1))
-            everything = rows == len(batch)
-            pane.add(cells if everything else cells[:, here], _examples(batch, here))
+            if rows == len(batch):
+                pane.add(batch, cells, _examples(batch, here))
+            else:
+                pane.add(part_of(batch, here), cells[:, here], _examples(batch, here))
             if start + step <= sealed_ns:
                 pane.late += rows
                 late += rows
@@ -136,40 +139,29 @@ class WatchedModel:
             self.slo_events["latency", "bad"] += len(known) - good
 
     def _wait_for_labels(self, batch: PredictionBatch) -> Hashes:
-        """Let the rows wait whose label can be counted: an id, a score and, but for binary tasks, a class."""
-        binary = self.config.task == semconv.ML_MODEL_TASK_BINARY
-        if batch.ids is None or batch.score is None or self.config.task == semconv.ML_MODEL_TASK_REGRESSION:
+        """Let the rows wait whose label can be counted."""
+        if batch.ids is None:
             return np.empty(0, dtype=np.uint64)
-        rows = np.zeros(len(batch), dtype=self.pending.dtype)
-        rows["id"] = hash_ids(batch.ids)
-        rows["time_ns"] = batch.event_time_ns
-        rows["score"] = batch.score.values
-        rows["decision"] = class_hashes(batch.decision, len(batch))
-        rows["spec"] = len(self.specs) - 1
-        rows["slices"] = -1
-        rows["slices"][:, : len(self.spec.slices)] = self.spec.slice_rows(slice_columns(batch, self.spec)).T
-        waiting = rows[batch.score.valid & (rows["id"] != NO_ID) & (binary | (rows["decision"] != 0))]
+        waiting = waiting_rows(batch, self.spec, len(self.specs) - 1, self.pending.dtype)
         self.pending.add(waiting)
         return np.ascontiguousarray(waiting["id"])
 
-    def add_labels(self, rows: Rows, label: Column, label_time_ns: Ints) -> None:
-        """Count the labels, none of them missing, of predictions that were found waiting, each in its prediction's pane."""
-        step = self.config.step_ns
-        if self.config.task == semconv.ML_MODEL_TASK_BINARY:
-            outcome, _ = outcomes(label, self.spec.positive)
-        else:  # top label: 1 where the label is the class that was decided
-            outcome = (class_hashes(label, len(rows)) == rows["decision"]).astype(np.int64)
-        delay_s = np.maximum(label_time_ns - rows["time_ns"], 0) / 1e9
+    def add_labels(self, rows: Rows, label: Column, label_time_ns: Ints) -> int:
+        """Count the labels, none of them missing, of predictions that were found waiting, each in its prediction's pane.
+
+        Returns:
+            How many were left out because they are no numbers, in a regression.
+        """
+        step, unusable = self.config.step_ns, 0
         keys = np.stack([rows["time_ns"] // step * step, rows["spec"].astype(np.int64)])
         for start, spec in np.unique(keys, axis=1).T.tolist():
             here = (keys[0] == start) & (keys[1] == spec)
-            pane = self.pane(PaneKey(start, spec))
-            made = self.specs[spec]
-            slices = made.cross(rows["slices"][here].T[: len(made.slices)].astype(np.int64))
-            pane.scores.add(ScoresState.place(made, rows["score"][here], outcome[here], delay_s[here], slices))
-            pane.dirty = True
-        self.labels += len(rows)
+            found, left_out = labelled_rows(self.specs[spec], rows[here], label.take(here), label_time_ns[here])
+            self.pane(PaneKey(start, spec)).add_labels(found)
+            unusable += left_out
+        self.labels += len(rows) - unusable
         self.touch()
+        return unusable
 
     def windows_between(self, after_ns: int, until_ns: int, window_ns: int) -> list[int]:
         """Begins of the windows with rows that end in ``(after_ns, until_ns]``, oldest first."""

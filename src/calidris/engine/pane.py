@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from calidris.batch import Ints
-from calidris.state import CountsState, ScoresState, SparseTable, Spec
+from calidris.batch import Ints, PredictionBatch
+from calidris.state import CountsState, LevelsState, MomentsState, ScoresState, Spec
+from calidris.state.labelled import LabelledRows, LabelStates, LabelTables
 
 EXAMPLES = 5
 """Trace ids that a pane keeps, so that an alarm can point at calls."""
+MOST_NAMES = 2000
+"""Names of features that a pane remembers having seen."""
 
 
 class PaneKey(NamedTuple):
@@ -22,14 +25,24 @@ class PaneKey(NamedTuple):
 
 @dataclass(slots=True)
 class Pane:
-    """Counts, labelled scores and what else is kept of one step.
+    """What is kept of one step.
 
-    ``late`` are the rows that came after the step was sealed: shown, and scored only by a longer window that was still open.
-    ``dirty`` says that the checkpoint has an older copy.
+    Attributes:
+        counts: every row.
+        moments: their exact moments.
+        levels: names of the levels that the baseline did not have.
+        labels: the labelled rows, in the pane of their prediction.
+        features: rows in batches that carried each feature, by its name.
+        late: rows that came after the step was sealed: shown, and scored only by a longer window that was still open.
+        trace_ids: of the first few calls.
+        dirty: whether the checkpoint has an older copy.
     """
 
     counts: CountsState
-    scores: SparseTable[ScoresState]
+    moments: MomentsState
+    levels: LevelsState
+    labels: LabelTables
+    features: dict[str, int] = field(default_factory=dict)
     late: int = 0
     trace_ids: list[str] = field(default_factory=list)
     dirty: bool = True
@@ -37,41 +50,56 @@ class Pane:
     @classmethod
     def empty(cls, spec: Spec) -> Pane:
         """A pane without rows."""
-        return cls(CountsState(spec), SparseTable(ScoresState, spec))
+        return cls(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelTables(spec))
 
-    def add(self, cells: Ints, trace_ids: Iterable[str]) -> None:
-        """Count encoded rows and keep the first few trace ids."""
+    def add(self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str]) -> None:
+        """Count rows, whose cells the spec's ``encode`` gave, and keep the first few trace ids."""
         self.counts.update(cells)
+        self.moments.update(batch)
+        self.levels.update(batch, cells)
+        for name in batch.features:
+            if name in self.features or len(self.features) < MOST_NAMES:
+                self.features[name] = self.features.get(name, 0) + len(batch)
         self.dirty = True
         self.trace_ids = _examples([*self.trace_ids, *trace_ids])
+
+    def add_labels(self, rows: LabelledRows) -> None:
+        """Count labelled rows."""
+        self.labels.add(rows)
+        self.dirty = True
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Panes of one spec, merged.
-
-    Attributes:
-        counts: every row.
-        scores: the labelled ones.
-        trace_ids: examples from its oldest panes.
-    """
+    """Panes of one spec, merged: the same parts, the labelled rows as dense states."""
 
     counts: CountsState
-    scores: ScoresState
+    moments: MomentsState
+    levels: LevelsState
+    labels: LabelStates
+    features: dict[str, int]
     trace_ids: tuple[str, ...]
+
+    @property
+    def scores(self) -> ScoresState:
+        """State C of the labelled rows."""
+        return self.labels.scores
 
 
 def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
     """One window with the rows of all panes; those of other specs are left out."""
     mine = [pane for pane in panes if pane.counts.spec.hash == spec.hash]
-    out = Window(
-        CountsState(spec),
-        ScoresState(spec),
-        tuple(_examples([trace_id for pane in mine for trace_id in pane.trace_ids])),
-    )
+    examples = _examples([trace_id for pane in mine for trace_id in pane.trace_ids])
+    out = Window(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelStates.empty(spec), {}, tuple(examples))
+    tables = LabelTables(spec)
     for pane in mine:
         out.counts.merge(pane.counts)
-        pane.scores.add_to(out.scores)
+        out.moments.merge(pane.moments)
+        out.levels.merge(pane.levels)
+        tables.merge(pane.labels)
+        for name, n in pane.features.items():
+            out.features[name] = out.features.get(name, 0) + n
+    out.labels.add(tables)
     return out
 
 

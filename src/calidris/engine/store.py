@@ -22,7 +22,7 @@ from pathlib import Path
 
 from calidris.errors import CorruptState, IncompatibleState
 
-FORMAT = 3
+FORMAT = 4
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -30,8 +30,8 @@ CREATE TABLE IF NOT EXISTS requests (generation INTEGER, first INTEGER, digests 
   PRIMARY KEY (generation, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT, version TEXT, state BLOB NOT NULL,
   UNIQUE (tenant, name, version));
-CREATE TABLE IF NOT EXISTS panes (model INTEGER, start_ns INTEGER, spec INTEGER, counts BLOB, scores BLOB, late INTEGER,
-  traces TEXT, PRIMARY KEY (model, start_ns, spec)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS panes (model INTEGER, start_ns INTEGER, spec INTEGER, counts BLOB, moments BLOB, levels BLOB,
+  labels BLOB, late INTEGER, notes TEXT, PRIMARY KEY (model, start_ns, spec)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS blobs (model INTEGER, kind TEXT, name TEXT, value BLOB NOT NULL, PRIMARY KEY (model, kind, name))
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (model INTEGER, chunk INTEGER, rows BLOB NOT NULL, marks BLOB NOT NULL,

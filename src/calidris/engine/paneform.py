@@ -1,0 +1,41 @@
+"""A pane as a row of the checkpoint, and back."""
+
+from __future__ import annotations
+
+import json
+
+from calidris.engine.pane import Pane
+from calidris.state import CountsState, LevelsState, MomentsState, Spec
+from calidris.state.labelled import LabelTables
+
+COLUMNS = "counts, moments, levels, labels, late, notes"
+PaneRow = tuple[bytes, bytes, bytes, bytes, int, str]
+
+
+def pane_row(pane: Pane) -> PaneRow:
+    """The columns of a pane, in the order of ``COLUMNS``."""
+    notes = json.dumps([pane.trace_ids, pane.features])
+    states = (pane.counts, pane.moments, pane.levels, pane.labels)
+    counts, moments, levels, labels = (state.to_bytes() for state in states)
+    return counts, moments, levels, labels, pane.late, notes
+
+
+def pane_from(spec: Spec, row: PaneRow) -> Pane:
+    """The pane that ``pane_row`` described.
+
+    Raises:
+        CorruptState: not such bytes.
+        IncompatibleState: bytes of another spec or format version.
+    """
+    counts, moments, levels, labels, late, notes = row
+    trace_ids, features = json.loads(notes)
+    return Pane(
+        counts=CountsState.from_bytes(spec, counts),
+        moments=MomentsState.from_bytes(spec, moments),
+        levels=LevelsState.from_bytes(spec, levels),
+        labels=LabelTables.from_bytes(spec, labels),
+        features=features,
+        late=late,
+        trace_ids=trace_ids,
+        dirty=False,
+    )
