@@ -5,7 +5,8 @@ Missing values, NaN and infinity are settled here, once:
 * a NaN or absent number is *missing*;
 * an infinite number is kept as *missing* and counted (``non_finite``), because no bin can honestly hold it;
 * a score outside [0, 1] never gets here: the wire rejects the span;
-* an empty string is a value like any other; ``null`` is missing.
+* an empty string is a value like any other; ``null`` is missing;
+* an embedding with a number in it that is not finite is missing as a whole.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
@@ -109,6 +111,60 @@ Column = NumberColumn | CodedColumn
 
 
 @dataclass(frozen=True, slots=True)
+class MatrixColumn:
+    """Embeddings of n rows: ``values`` float32[m, d] of the m rows where ``valid`` bool[n] is true, in their order.
+
+    Missing rows take no room: a request of a few kilobytes may hold one embedding and a hundred thousand nulls, and n·d
+    numbers for it would be gigabytes.
+    """
+
+    values: Singles
+    valid: Mask
+    non_finite: int = 0
+
+    @classmethod
+    def of(cls, rows: npt.ArrayLike) -> MatrixColumn:
+        """Settle NaN and infinity of raw rows, float[n, d]; no copy of float32 where all rows are whole.
+
+        >>> c = MatrixColumn.of([[1.0, 2.0], [float("nan"), 0.0], [0.0, 1e300]])
+        >>> c.values.tolist(), c.valid.tolist(), c.non_finite, c.dimension
+        ([[1.0, 2.0]], [True, False, False], 1, 2)
+
+        Raises:
+            ValueError: no two dimensions.
+        """
+        with np.errstate(over="ignore"):  # what single precision cannot hold is infinite, and so missing
+            matrix = np.asarray(rows, dtype=np.float32)
+        if matrix.ndim != 2:
+            raise ValueError(f"embeddings of n rows have two dimensions, not {matrix.ndim}")
+        valid: Mask = np.asarray(np.isfinite(matrix).all(axis=1))
+        if valid.all():
+            return cls(matrix, valid)
+        return cls(matrix[valid], valid, int(np.isinf(matrix).any(axis=1).sum()))
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+    @property
+    def dimension(self) -> int:
+        """d, numbers of a row."""
+        return int(self.values.shape[1])
+
+    def take(self, rows: Mask | Ints) -> MatrixColumn:
+        """The same column for some rows, in their order."""
+        kept = self.valid[rows]
+        return MatrixColumn(self.values[(np.cumsum(self.valid) - 1)[rows][kept]], kept)
+
+    def dense(self) -> Singles:
+        """All rows, float32[n, d], NaN where they are missing."""
+        if len(self.values) == len(self.valid):
+            return self.values
+        out = np.full((len(self.valid), self.dimension), np.nan, dtype=np.float32)
+        out[self.valid] = self.values
+        return out
+
+
+@dataclass(frozen=True, slots=True)
 class PredictionBatch:
     """n predictions of one model version, as columns of equal length.
 
@@ -127,6 +183,7 @@ class PredictionBatch:
         slices: name to column of n rows.
         weight: inverse inclusion probability where rows were sampled.
         trace_ids: hexadecimal ids of the calls' traces, for examples.
+        embeddings: name to vectors of n rows; a name is a feature's or an embedding's, not both.
     """
 
     model: ModelKey
@@ -143,6 +200,7 @@ class PredictionBatch:
     slices: Mapping[str, CodedColumn] = field(default_factory=dict)
     weight: NumberColumn | None = None
     trace_ids: CodedColumn | None = None
+    embeddings: Mapping[str, MatrixColumn] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.event_time_ns)

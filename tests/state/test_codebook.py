@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.cluster.vq import vq
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2_contingency
 from sklearn.cluster import KMeans
 
-from calidris.batch import ModelKey, PredictionBatch
+from calidris.batch import MatrixColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.state import Codebook, CountsState, Role, Spec, fitting_rows, learn_codebook
 from calidris.state.centroids import fit
-from calidris.state.fields import HIGH, MISSING
+from calidris.state.fields import HIGH, MISSING, OTHER
 
 
 def book_of(points: np.ndarray, edges: tuple[float, ...] = (0.0, 1.0, 2.0)) -> Codebook:
@@ -42,6 +44,46 @@ def test_an_embedding_is_counted_in_two_fields() -> None:
     assert state.field(near)[:3].tolist() == [3, 1, 1]  # the last one is missing
     assert state.field(far)[:2].tolist() == [2, 1]
     assert state.field(far)[2 + HIGH] == state.field(far)[2 + MISSING] == 1
+
+
+def cells_of(spec: Spec, column: MatrixColumn) -> list[list[int]]:
+    batch = PredictionBatch(ModelKey("t", "m", "1"), np.zeros(len(column), np.int64), {}, embeddings={"text": column})
+    return [(cells - spec.offsets[i]).tolist() for i, cells in enumerate(spec.encode(batch))][2:]
+
+
+def test_a_spec_counts_the_embeddings_of_a_batch_by_itself() -> None:
+    spec = Spec(codebooks=(book_of(np.array([[0.0, 0.0], [10.0, 0.0]])),))
+    column = MatrixColumn.of([[0.0, 0.5], [9.0, 0.0], [np.nan, 0.0], [0.0, 9.0]])
+    assert cells_of(spec, column) == [[0, 1, 2 + MISSING, 0], [0, 0, 2 + MISSING, 2 + HIGH]]
+    assert cells_of(spec, MatrixColumn.of(np.full((1, 2), np.nan))) == [[2 + MISSING], [2 + MISSING]]
+
+
+def test_vectors_of_another_dimension_are_a_fault_of_the_data_and_not_of_ours() -> None:
+    spec = Spec(codebooks=(book_of(np.zeros((1, 2))),))
+    column = MatrixColumn.of([[0.0, 0.0, 0.0], [np.nan, 0.0, 0.0]])
+    assert cells_of(spec, column) == [[1 + OTHER, 1 + MISSING], [2 + OTHER, 2 + MISSING]]
+
+
+def test_a_batch_is_embedded_once_and_only_where_there_is_something_to_embed() -> None:
+    spec = Spec(codebooks=(book_of(np.zeros((1, 2))),))
+    batch = PredictionBatch(ModelKey("t", "m", "1"), np.zeros(1, np.int64), {"age": NumberColumn.of([1.0])})
+    assert spec.embedded(batch) is batch
+    once = spec.embedded(replace(batch, embeddings={"text": MatrixColumn.of([[0.0, 1.0]])}))
+    assert list(once.features) == ["age", "text.nearest", "text.distance"]
+    assert spec.embedded(once) is once
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, np.nan, np.inf]), max_size=20), st.data())
+def test_a_matrix_column_keeps_whole_rows_in_order(values: list[float], data: st.DataObject) -> None:
+    rows = np.array(values[: len(values) // 2 * 2], dtype=np.float32).reshape(-1, 2)
+    column = MatrixColumn.of(rows)
+    whole = np.isfinite(rows).all(axis=1)
+    assert np.array_equal(column.dense()[whole], rows[whole])
+    assert np.isnan(column.dense()[~whole]).all()
+    assert column.non_finite == np.isinf(rows).any(axis=1).sum()
+    picked = np.array(data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=5) if len(rows) else st.just([])), int)
+    assert np.array_equal(column.take(picked).dense(), column.dense()[picked], equal_nan=True)
+    assert np.array_equal(column.take(whole).dense(), rows[whole])
 
 
 @pytest.mark.parametrize("rows", [np.empty((0, 2)), np.full((3, 2), np.nan)])

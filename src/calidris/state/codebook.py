@@ -8,22 +8,20 @@ new topic shows in the first, something unlike anything seen before in the secon
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn
+from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, MatrixColumn, NumberColumn, PredictionBatch, Singles
 from calidris.state.fields import Field, Kind, Role
 
 MAX_CENTROIDS, MAX_VALUES = 256, 1 << 20
 BLOCK_ROWS = 8192
 """Rows handled at once: the product of rows and centroids stays at a few MiB."""
-
-Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,21 @@ class Codebook:
 
     def columns(self, rows: npt.ArrayLike) -> Mapping[str, Column]:
         """The two columns of float[n, d] by their field's name: features like any other."""
-        code, distance = self.nearest(rows)
+        return self.columns_of(MatrixColumn.of(rows))
+
+    def columns_of(self, column: MatrixColumn) -> Mapping[str, Column]:
+        """The two columns of an embedding, by their field's name.
+
+        Vectors of another dimension come from another encoder, and no distance to them means anything: both fields then get
+        text, which they count as ``other``, a fault of the data.
+        """
+        if column.dimension != self.dimension:
+            text = CodedColumn((f"{column.dimension} dimensions",), np.where(column.valid, 0, -1).astype(np.int32))
+            return {f.name: text for f in self.fields}
+        code, distance = np.full(len(column), -1, dtype=np.int32), np.full(len(column), np.nan)
+        code[column.valid], distance[column.valid] = self.nearest(column.values)
         near, far = (f.name for f in self.fields)
-        return {near: CodedColumn(self.levels, code.astype(np.int32)), far: NumberColumn.of(distance)}
+        return {near: CodedColumn(self.levels, code), far: NumberColumn.of(distance)}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``Codebook.from_json`` reads back exactly."""
@@ -124,3 +134,17 @@ class Codebook:
         """The codebook that ``to_json`` described."""
         centroids = base64.b64decode(data["centroids"], validate=True)
         return cls(data["name"], data["dimension"], centroids, tuple(data["edges"]))
+
+
+def embedded(batch: PredictionBatch, codebooks: Sequence[Codebook]) -> PredictionBatch:
+    """The batch with the two columns of each codebook among its features; the very batch where there are none to add.
+
+    ``Spec.encode`` does it by itself. Whoever updates other states with the same rows does it first, and it is paid once.
+    """
+    books = [b for b in codebooks if b.name in batch.embeddings and b.fields[0].name not in batch.features]
+    if not books:
+        return batch
+    columns: dict[str, Column] = dict(batch.features)
+    for book in books:
+        columns.update(book.columns_of(batch.embeddings[book.name]))
+    return replace(batch, features=columns)

@@ -18,7 +18,7 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, PredictionBatch
 from calidris.state.bounded import Loss
-from calidris.state.codebook import Codebook
+from calidris.state.codebook import Codebook, embedded
 from calidris.state.encoding import CountedFields
 from calidris.state.fields import SPECIALS, Field, Kind, Role
 from calidris.state.slices import MAX_SLICE_ROWS, Slice, SliceAxis
@@ -125,7 +125,7 @@ class Spec:
 
     def encode(self, batch: PredictionBatch) -> Ints:
         """The cell of every row in every field, int64[fields, n]: unique over all fields, ready for one ``bincount``."""
-        n = len(batch)
+        n, batch = len(batch), self.embedded(batch)
         out = np.empty((len(self.fields), n), dtype=np.int64)
         counted: dict[int, NumberColumn] = {}
         for i, f in enumerate(self.fields):
@@ -136,6 +136,10 @@ class Spec:
                 np.add(f.encode(column, n), self.offsets[i], out=out[i])
         self._counted.encode(counted, out)
         return out
+
+    def embedded(self, batch: PredictionBatch) -> PredictionBatch:
+        """The batch with the columns of each codebook among its features: ``codebook.embedded``, which ``encode`` does too."""
+        return embedded(batch, self.codebooks)
 
     @cached_property
     def _counted(self) -> CountedFields:
