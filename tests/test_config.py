@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from calidris.config import (
     ApiConfig,
     CalidrisConfig,
     DetectConfig,
     ExportConfig,
+    FairnessConfig,
     GrpcConfig,
     JournalConfig,
     LimitsConfig,
     ReceiverConfig,
+    SharesConfig,
     StorageConfig,
     load,
 )
+from calidris.config.detection import SharedBudgetsConfig
 from calidris.config.models import ModelConfig
 from calidris.errors import ConfigError
 
@@ -107,6 +111,9 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
             *LimitsConfig.model_fields,
             *ModelConfig.model_fields,
             *DetectConfig.model_fields,
+            *SharesConfig.model_fields,
+            *FairnessConfig.model_fields,
+            *SharedBudgetsConfig.model_fields,
         ):
             assert f"{key}:" in text, key
 
@@ -117,3 +124,40 @@ def test_the_commented_model_of_the_example_can_be_used(tmp_path: Path) -> None:
     lines = [line.removeprefix("#") for line in model.splitlines()]
     config = load(write(tmp_path, head + "models:\n" + "\n".join(lines)))
     assert config.model("credit").slo.latency is not None
+
+
+def budgets(shared: str, *models: str) -> list[str]:
+    listed = "\n".join(f"  - {{{model}}}" for model in models)
+    config = CalidrisConfig.model_validate(YAML(typ="safe").load(f"false_alarms: {shared}\nmodels:\n{listed}"))
+    return [config.model(m.name).detect.budget for m in config.models]
+
+
+def test_a_fleet_shares_one_budget_and_a_team_has_its_own() -> None:
+    assert budgets("{fleet: 1 per week}", "name: a", "name: b", "name: c") == ["1 per 3 weeks"] * 3
+    own = "name: own, detect: {false_alarms: 1 per day}"
+    assert budgets("{fleet: 1 per week}", "name: a", own) == ["1 per week", "1 per day"]
+    team = ("name: a, owner: risk", "name: b, owner: risk", "name: c")
+    assert budgets("{fleet: 1 per year, teams: {risk: 2 per month}}", *team) == ["2 per 2 months"] * 2 + ["1 per year"]
+    assert budgets("{}", "name: a") == ["1 per year"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("detect: {label_age: 2d}", "labels are scored at an age of 1h, 6h, 1d, 3d, 7d, 30d"),
+        ("detect: {references: [decayed]}", "the frozen baseline must be among them"),
+        ("detect: {thresholds: [{figure: ml.drift.score}]}", "give either `above` or `below`"),
+        ("bins: {age: [3, 2]}", "each above the one before it"),
+        ("intersections: [[sex, age]], slices: [sex]", "intersections of age, which `slices` does not list"),
+        ("fairness: {attribute: sex, measures: [gini]}", "demographic_parity"),
+    ],
+)
+def test_what_detection_cannot_do_is_refused(tmp_path: Path, model: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=r"calidris\.yaml:\d+: models\.0") as error:
+        load(write(tmp_path, f"models:\n  - {{name: credit, {model}}}\n"))
+    assert said in str(error.value)
+
+
+def test_a_team_without_models_is_a_slip(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no model has the owner 'risk'"):
+        load(write(tmp_path, "false_alarms: {teams: {risk: 1 per year}}\n"))

@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from calidris.baseline.build import BaselineColumns
-from calidris.batch import CodedColumn, Column, Ints, ModelKey, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, Floats, Ints, ModelKey, NumberColumn, PredictionBatch
 from calidris.errors import ConfigError
 
 
@@ -29,6 +29,7 @@ class TableColumns:
         label: true outcome.
         time: when the prediction was made: a timestamp, or a number of seconds since the epoch.
         slices: what to cut by; they are features too where they are listed there.
+        label_time: when the outcome became known, as ``time``.
     """
 
     features: tuple[str, ...] | None = None
@@ -38,6 +39,7 @@ class TableColumns:
     label: str | None = "label"
     time: str | None = None
     slices: tuple[str, ...] = ()
+    label_time: str | None = None
 
 
 def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
@@ -55,7 +57,7 @@ def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequen
     table = _table(path)
     roles = {
         role: _role(path, table, getattr(names, role), role in optional)
-        for role in ("score", "decision", "value", "label", "time")
+        for role in ("score", "decision", "value", "label", "time", "label_time")
     }
     taken = {name for name in roles.values() if name} | set(names.slices)
     features = names.features if names.features is not None else tuple(c for c in table.column_names if c not in taken)
@@ -71,7 +73,19 @@ def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequen
         slices={name: _strings(table, name) for name in names.slices},
     )
     label = _column(table, roles["label"]) if roles["label"] else None
-    return BaselineColumns(batch, label, timed=roles["time"] is not None)
+    return BaselineColumns(batch, label, roles["time"] is not None, _delays(path, table, roles))
+
+
+def _delays(path: Path, table: pa.Table, roles: dict[str, str | None]) -> Floats | None:
+    """Seconds from prediction to label, where both times are known."""
+    predicted, known = roles["time"], roles["label_time"]
+    if predicted is None or known is None:
+        return None
+    # A row without an outcome has no time of it either.
+    filled = pc.coalesce(table[known], pc.cast(table[predicted], table.schema.field(known).type))
+    times = _times(path, pa.table({known: filled}), known)
+    delay: Floats = np.maximum(times - _times(path, table, predicted), 0) / 1e9
+    return delay
 
 
 def _table(path: Path) -> pa.Table:

@@ -10,12 +10,12 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from calidris.baseline import Baseline, read, write
+from calidris.baseline import Baseline, BaselineColumns, read, write
 from calidris.baseline import build as build_baseline
 from calidris.baseline.bundle import MIN_WINDOWS
 from calidris.baseline.table import TableColumns, read_rows
 from calidris.batch import DEFAULT_TENANT, ModelKey
-from calidris.config import load
+from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
 from calidris.errors import ConfigError
 from calidris.state import Kind, Spec
@@ -33,6 +33,8 @@ class Columns:
     label: str
     decision: str
     features: str | None
+    value: str = "value"
+    label_time: str | None = None
 
 
 def build(config_path: Path, name: str, data: Path, output: Path, columns: Columns, out: Console) -> int:
@@ -43,23 +45,46 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
         raise ConfigError(f"{config_path}: there is no model {name!r}; its models are: {known}")
     model = config.model(name)
     features = tuple(f.strip() for f in columns.features.split(",")) if columns.features else None
-    table = TableColumns(features, columns.score, columns.decision, None, columns.label, columns.time, model.slices)
+    table = TableColumns(
+        features,
+        columns.score,
+        columns.decision,
+        columns.value,
+        columns.label,
+        columns.time,
+        model.cuts,
+        columns.label_time,
+    )
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, transient=True
     ) as bar:
         task = bar.add_task(f"reading {data}")
         rows = read_rows(
-            data, table, ModelKey(DEFAULT_TENANT, name, "baseline"), optional=("score", "label", "decision")
+            data, table, ModelKey(DEFAULT_TENANT, name, "baseline"), optional=("score", "label", "decision", "value")
         )
         bar.update(task, description="counting")
         template = Spec(task=model.task, positive=model.positive_text, threshold=model.threshold)
-        made = build_baseline(rows, template, window_s=model.step_ns / 1e9, slices=model.slices)
+        made = _built(rows, template, model, config_path)
         write(made, output)
     _describe(made, out)
     for warning in warnings(made):
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
     return 0
+
+
+def _built(rows: BaselineColumns, template: Spec, model: ModelConfig, file: Path) -> Baseline:
+    try:
+        return build_baseline(
+            rows,
+            template,
+            window_s=model.step_ns / 1e9,
+            slices=model.cuts,
+            bins=model.bins,
+            intersections=model.intersections,
+        )
+    except ValueError as error:
+        raise ConfigError(f"{file}: model {model.name!r}: {error}") from error
 
 
 def warnings(made: Baseline) -> list[str]:
@@ -75,7 +100,7 @@ def warnings(made: Baseline) -> list[str]:
     elif windows < MIN_WINDOWS:
         found.append(f"{windows} windows of {window_name(made.window_s)} are fewer than {MIN_WINDOWS}: their spread will be "
                      "learned from live windows, and nothing alarms before")  # fmt: skip
-    if not made.scores.count:
+    if not made.labels.count:
         found.append("no score and label columns: calibration and performance have nothing to be compared with")
     return found
 
@@ -99,6 +124,6 @@ def show(path: Path, out: Console) -> int:
 
 def _describe(made: Baseline, out: Console) -> None:
     out.print(
-        f"baseline [bold]{made.id}[/] of {escape(made.name)}: {made.rows} rows, {made.scores.count} labelled, "
+        f"baseline [bold]{made.id}[/] of {escape(made.name)}: {made.rows} rows, {made.labels.count} labelled, "
         f"{len(made.window_starts)} windows of {window_name(made.window_s)}, {len(made.spec.fields)} fields"
     )

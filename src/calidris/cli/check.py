@@ -32,7 +32,7 @@ def check(path: Path, out: Console) -> int:
 def _models(config: CalidrisConfig) -> Table:
     columns = ("model", "baseline", "features", "rows", "windows", "series", "pane", "budget", "evidence to alarm")
     table = Table(*columns, box=None)
-    for model in config.models:
+    for model in (config.model(m.name) for m in config.models):
         table.add_row(*(escape(text) for text in _row(config, model)))
     return table
 
@@ -40,7 +40,7 @@ def _models(config: CalidrisConfig) -> Table:
 def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
     lengths = model.detect_windows_s
     limits = zip(lengths, thresholds(model.budget_s, lengths))
-    budget = (model.detect.false_alarms, ", ".join(f"{window_name(w)}: {a:,.0f}" for w, a in limits))
+    budget = (model.detect.budget, ", ".join(f"{window_name(w)}: {a:,.0f}" for w, a in limits))
     if model.baseline is None:
         return (model.name, "none: learned from traffic", "", "", "", "", "", *budget)
     newest = versions(model.baseline)[-1]

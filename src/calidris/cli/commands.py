@@ -127,6 +127,11 @@ def baseline_build(
     score: Annotated[str, typer.Option(help="Column with the probability of the positive class.")] = "score",
     label: Annotated[str, typer.Option(help="Column with the true outcome.")] = "label",
     decision: Annotated[str, typer.Option(help="Column with the predicted class.")] = "prediction",
+    value: Annotated[str, typer.Option(help="Column with the predicted number of a regression.")] = "value",
+    label_time: Annotated[
+        str | None,
+        typer.Option(help="Column with the time at which each outcome became known: alarms compare labels of one age."),
+    ] = None,
     features: Annotated[
         str | None, typer.Option(help="Feature columns, separated by commas. Default: all others.")
     ] = None,
@@ -136,7 +141,7 @@ def baseline_build(
     Draw the rows as traffic is drawn: at least 2000 of them, over at least 30 windows. A small disjoint hold-out makes false alarms that
     no mathematics can excuse.
     """
-    columns = baseline.Columns(time=time, score=score, label=label, decision=decision, features=features)
+    columns = baseline.Columns(time, score, label, decision, features, value, label_time)
     run(lambda: baseline.build(config, model, data, output, columns, out))
 
 

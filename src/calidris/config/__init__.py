@@ -1,7 +1,8 @@
 """calidris.yaml: one frozen ``XConfig`` a sub-system, validated when it is read, unknown keys refused."""
 
+from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig, ThresholdConfig
 from calidris.config.load import load
-from calidris.config.models import DetectConfig, LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective
+from calidris.config.models import LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective
 from calidris.config.root import (
     ApiConfig,
     CalidrisConfig,
@@ -20,6 +21,7 @@ __all__ = [
     "CalidrisConfig",
     "DetectConfig",
     "ExportConfig",
+    "FairnessConfig",
     "GrpcConfig",
     "JournalConfig",
     "LatencyObjective",
@@ -30,6 +32,8 @@ __all__ = [
     "PrometheusConfig",
     "RatioObjective",
     "ReceiverConfig",
+    "SharesConfig",
     "StorageConfig",
+    "ThresholdConfig",
     "load",
 ]

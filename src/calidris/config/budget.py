@@ -56,6 +56,19 @@ class FalseAlarmBudget:
         mean = every / alarms
         return cls(windows=mean) if unit == "window" else cls(seconds=mean * _SECONDS[unit])
 
+    @staticmethod
+    def shared(text: str, over: int) -> str:
+        """An even part of a budget that so many models share.
+
+        >>> FalseAlarmBudget.shared("2 per week", 6)
+        '2 per 6 weeks'
+        """
+        match = _TEXT.fullmatch(text.strip())
+        assert match is not None, "it was read before"
+        if over == 1:
+            return text
+        return f"{match['alarms']} per {float(match['every'] or 1) * over:g} {match['unit'].lower()}s"
+
     def mean_seconds(self, windows_s: Sequence[float]) -> float:
         """Mean seconds between false alarms of a model that is scored on windows of these lengths."""
         return self.seconds or self.windows * min(windows_s)

@@ -9,31 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
+from calidris.config.detection import DetectConfig, FairnessConfig
 from calidris.config.units import Seconds, window_name
-
-
-class DetectConfig(Config):
-    """When to speak.
-
-    Attributes:
-        windows: window lengths that are scored, each a detector of its own; they share the budget evenly.
-        false_alarms: the budget for this model version, all windows and features together.
-        tolerance: shifts smaller than this (in units of chi, about standard deviations) are not news.
-        minimum_rows: a window with fewer rows is merged with the next one before it is scored.
-        delta: chance, over the draw of the baseline, that the budget does not hold.
-    """
-
-    windows: tuple[Seconds, ...] | None = None
-    false_alarms: str = "1 per year"
-    tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
-    minimum_rows: int = Field(default=30, ge=1)
-    delta: float = Field(default=0.05, gt=0.0, lt=1.0)
-
-    @field_validator("false_alarms")
-    @classmethod
-    def _budget(cls, text: str) -> str:
-        FalseAlarmBudget.parse(text)
-        return text
 
 
 class RatioObjective(Config):
@@ -66,7 +43,10 @@ class ModelConfig(Config):
         baseline: file of the baseline; ``{version}`` is replaced by the model's version.
         windows: lengths of the windows that are shown.
         detect: when to speak.
-        slices: names of the attributes to cut labelled scores by.
+        bins: edges of a number's bins, fixed by the user instead of learned by ``baseline build``.
+        slices: names of the attributes to cut labelled rows by.
+        intersections: pairs of slices to cut by together.
+        fairness: groups that must fare alike.
         slo: service level objectives.
         owner: label ``owner`` of its alerts.
         tier: label ``tier`` of its alerts.
@@ -79,7 +59,10 @@ class ModelConfig(Config):
     baseline: str | None = None
     windows: tuple[Seconds, ...] = ("5m", "1h", "1d")  # type: ignore[assignment]  # parsed as written
     detect: DetectConfig = DetectConfig()
+    bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     slices: tuple[str, ...] = ()
+    intersections: tuple[tuple[str, str], ...] = ()
+    fairness: FairnessConfig | None = None
     slo: ObjectivesConfig = ObjectivesConfig()
     owner: str | None = None
     tier: Literal["low", "medium", "high"] | None = None
@@ -96,6 +79,28 @@ class ModelConfig(Config):
                 )
         return self
 
+    @field_validator("bins")
+    @classmethod
+    def _edges_ascend(cls, bins: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
+        for name, edges in bins.items():
+            if len(edges) < 2 or any(not a < b for a, b in itertools.pairwise(edges)):
+                raise ValueError(f"{name!r} needs at least two edges, each above the one before it, got {list(edges)}")
+        return bins
+
+    @model_validator(mode="after")
+    def _slices_are_known(self) -> Self:
+        named = {name for pair in self.intersections for name in pair}
+        unknown = sorted(named - set(self.slices))
+        if unknown:
+            raise ValueError(f"intersections of {', '.join(unknown)}, which `slices` does not list")
+        return self
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """What labelled rows are cut by: the slices, and the attribute of fairness."""
+        attribute = (self.fairness.attribute,) if self.fairness else ()
+        return tuple(dict.fromkeys((*self.slices, *attribute)))
+
     @property
     def detect_windows_s(self) -> tuple[float, ...]:
         """Windows that are scored: ``detect.windows``, else the shortest two of ``windows``."""
@@ -104,7 +109,7 @@ class ModelConfig(Config):
     @property
     def budget_s(self) -> float:
         """Mean seconds between false alarms that the budget allows this model version."""
-        return FalseAlarmBudget.parse(self.detect.false_alarms).mean_seconds(self.detect_windows_s)
+        return FalseAlarmBudget.parse(self.detect.budget).mean_seconds(self.detect_windows_s)
 
     @property
     def all_windows_s(self) -> tuple[float, ...]:

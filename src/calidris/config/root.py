@@ -8,6 +8,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from calidris.config.base import Config
+from calidris.config.budget import FalseAlarmBudget
+from calidris.config.detection import SharedBudgetsConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.units import Address, Bytes, Seconds
 
@@ -118,6 +120,7 @@ class CalidrisConfig(Config):
     """All of ``calidris.yaml``; an empty file is a working configuration.
 
     Attributes:
+        false_alarms: one budget over many models.
         models: models with settings of their own; any other model is watched with the defaults of ``ModelConfig``.
     """
 
@@ -126,6 +129,7 @@ class CalidrisConfig(Config):
     export: ExportConfig = ExportConfig()
     api: ApiConfig = ApiConfig()
     limits: LimitsConfig = LimitsConfig()
+    false_alarms: SharedBudgetsConfig = SharedBudgetsConfig()
     models: tuple[ModelConfig, ...] = ()
 
     @field_validator("storage")
@@ -148,6 +152,33 @@ class CalidrisConfig(Config):
             raise ValueError(f"model {twice!r} is listed twice")
         return self
 
+    @model_validator(mode="after")
+    def _teams_have_models(self) -> Self:
+        owners = {m.owner for m in self.models}
+        unknown = [team for team in self.false_alarms.teams if team not in owners]
+        if unknown:
+            raise ValueError(f"false_alarms.teams: no model has the owner {unknown[0]!r}")
+        return self
+
     def model(self, name: str) -> ModelConfig:
-        """The settings of a model, configured or not."""
-        return next((m for m in self.models if m.name == name), ModelConfig(name=name))
+        """The settings of a model, configured or not, with its part of a shared budget."""
+        found = next((m for m in self.models if m.name == name), None)
+        if found is None:
+            return ModelConfig(name=name)
+        part = self._part(found)
+        if part is None:
+            return found
+        return found.model_copy(update={"detect": found.detect.model_copy(update={"false_alarms": part})})
+
+    def _part(self, model: ModelConfig) -> str | None:
+        """What a model that states no budget has of its team's, else of the fleet's."""
+        if model.detect.false_alarms is not None:
+            return None
+        sharing = [m for m in self.models if m.detect.false_alarms is None]
+        team = self.false_alarms.teams.get(model.owner or "")
+        if team is not None:
+            return FalseAlarmBudget.shared(team, sum(m.owner == model.owner for m in sharing))
+        if self.false_alarms.fleet is None:
+            return None
+        rest = [m for m in sharing if (m.owner or "") not in self.false_alarms.teams]
+        return FalseAlarmBudget.shared(self.false_alarms.fleet, len(rest))

@@ -227,7 +227,7 @@ class Engine:
 
     def _learn(self, model: WatchedModel, reservoir: Reservoir, watcher: Watcher) -> None:
         step_s, limits = model.config.step_ns / 1e9, self.config.limits
-        learned = reservoir.learn(model.template, step_s, model.config.slices, limits.features)
+        learned = reservoir.learn(model.template, step_s, model.config.cuts, limits.features)
         if learned is not None:
             model.baseline, model.reservoir = learned, None
             model.specs.append(learned.spec)

@@ -50,7 +50,7 @@ class WatchedModel:
         self.specs: list[Spec] = [baseline.spec] if baseline else []
         self.panes: dict[PaneKey, Pane] = {}
         self.reservoir = Reservoir() if baseline is None else None
-        slices = max(len(config.slices), len(baseline.spec.slices) if baseline else 0)
+        slices = max(len(config.cuts), len(baseline.spec.slices) if baseline else 0)
         self.pending = PendingPredictions(pending_dtype(slices), limits.pending_labels)
         self.rows = 0
         self.labels = 0

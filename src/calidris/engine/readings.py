@@ -8,15 +8,13 @@ from dataclasses import replace
 from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.config.units import window_name
-from calidris.detect.learner import DesignLearner
 from calidris.engine.core import Engine
-from calidris.engine.learning import MIN_ROWS
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Window, merge_panes
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
+from calidris.engine.standing import evidence_readings, status
 from calidris.engine.watch import Watcher
-from calidris.engine.windowwatch import WindowWatch
-from calidris.metrics.base import BASELINE_WINDOW, Reading, Status, reading
+from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.calibration import calibration_readings
 from calidris.metrics.distances import MEASURES
 from calidris.metrics.drift import STANDARD, drift_readings
@@ -26,8 +24,6 @@ from calidris.metrics.quality import quality_readings, rows_reading
 
 MATURITY = semconv.ML_LABEL_MATURITY_COMPLETE
 """Figures are of all labels that have arrived so far."""
-
-_DRIFT = {semconv.ML_DETECTION_KIND: "drift"}
 
 
 def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> Snapshot:
@@ -58,33 +54,6 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
     return taken
 
 
-def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
-    """How far the monitoring of a model version is, and one sentence for people."""
-    watcher = engine.watchers[model.key]
-    learners = [w.learner for w in watcher.windows.values() if w.learner is not None]
-    longest_ns = round(max(model.config.detect_windows_s) * 1e9)
-    if model.baseline is None:
-        kept = model.reservoir.rows if model.reservoir else 0
-        return Status.NO_BASELINE, f"no baseline; {kept} of {MIN_ROWS} rows towards a provisional one"
-    if model.baseline.provisional:
-        return Status.PROVISIONAL, f"provisional baseline {model.baseline_note}: nothing alarms against it"
-    if model.last_event_ns and engine.sealed_ns - model.last_event_ns > 3 * longest_ns:
-        return Status.STALE, "no new predictions for three windows"
-    if learners:
-        return Status.LEARNING, _learning(learners)
-    if model.newest_sealed_ns == 0:
-        return Status.PARTIAL, "the first window is not full yet"
-    return Status.OK, model.baseline_note or "compared with its baseline"
-
-
-def _learning(learners: list[DesignLearner]) -> str:
-    least = min(len(learner.windows) for learner in learners)
-    return (
-        f"the baseline has no time order, so the spread of live windows is learned first: {least} of {learners[0].wanted} "
-        "windows; nothing alarms before. `calidris baseline build --time COLUMN` makes this unnecessary"
-    )
-
-
 def _model(watcher: Watcher, model: WatchedModel, state: Status, detail: str) -> ModelSnapshot:
     readings: list[Reading] = []
     windows: list[WindowState] = []
@@ -93,7 +62,7 @@ def _model(watcher: Watcher, model: WatchedModel, state: Status, detail: str) ->
         windows.append(WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores))
         readings += [r.marked(how) if how is not Status.OK else r for r in _figures(model, window, window_s)]
     readings += _baseline_figures(model.baseline)
-    readings += _evidence(watcher)
+    readings += evidence_readings(watcher)
     baseline = model.baseline
     return ModelSnapshot(
         key=model.key,
@@ -157,32 +126,3 @@ def _baseline_figures(baseline: Baseline | None) -> list[Reading]:
         *calibration_readings(spec, scores, BASELINE_WINDOW, MATURITY),
         *performance_readings(spec, scores, BASELINE_WINDOW, MATURITY),
     ]
-
-
-def _evidence(watcher: Watcher) -> Iterator[Reading]:
-    """Evidence of each scored window length, and whether an alarm is latched."""
-    for window_s, watch in watcher.windows.items():
-        window, baseline = window_name(window_s), watch.baseline.id
-        if watch.detector is None:
-            yield reading(
-                semconv.METRIC_ML_DETECTION_EVIDENCE, 0.0, 0, window=window, baseline=baseline, attributes=_DRIFT,
-                status=Status.LEARNING,
-            )  # fmt: skip
-            continue
-        alarm = float(watch.detector.alarm)
-        n = watch.last.rows if watch.last else 0
-        yield reading(semconv.METRIC_ML_DETECTION_ALARM, alarm, n, window=window, baseline=baseline, attributes=_DRIFT)
-        yield from _shares(watch, window)
-
-
-def _shares(watch: WindowWatch, window: str) -> Iterator[Reading]:
-    verdict = watch.last
-    if verdict is None:
-        return
-    whole: tuple[str | None, float] = (None, verdict.evidence)
-    for name, share in (whole, *verdict.fields.items()):
-        attributes = _DRIFT if name is None else _DRIFT | {semconv.ML_FEATURE_NAME: name}
-        yield reading(
-            semconv.METRIC_ML_DETECTION_EVIDENCE, share, verdict.rows, window=window, attributes=attributes,
-            baseline=watch.baseline.id,
-        )  # fmt: skip

@@ -78,7 +78,7 @@ class Watcher:
             evidence=verdict.evidence,
             features=tuple(NamedFeature(c.field, c.direction, c.evidence) for c in verdict.changes),
             baseline=watch.baseline.id,
-            budget=self.config.detect.false_alarms,
+            budget=self.config.detect.budget,
             trace_ids=window.trace_ids,
         )
 
@@ -103,7 +103,8 @@ def check_budgets(config: CalidrisConfig) -> None:
     Raises:
         ConfigError: a model's windows are too long for its false-alarm budget.
     """
-    for i, model in enumerate(config.models):
+    for i, name in enumerate(m.name for m in config.models):
+        model = config.model(name)
         try:
             thresholds(model.budget_s, model.detect_windows_s)
         except ValueError as error:

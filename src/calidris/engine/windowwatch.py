@@ -9,7 +9,7 @@ from typing import Any
 
 from calidris.baseline import Baseline
 from calidris.batch import Ints
-from calidris.config.models import DetectConfig
+from calidris.config.detection import DetectConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Verdict, freeze
 from calidris.errors import CorruptState
 from calidris.state import Role

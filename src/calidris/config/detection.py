@@ -1,0 +1,151 @@
+"""What a user says about alarms: the budget, what it is spent on, and what is no news."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from calidris.config.base import Config
+from calidris.config.budget import FalseAlarmBudget
+from calidris.config.units import Seconds, window_name
+
+YEARLY = "1 per year"
+LABEL_AGES_S = (3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
+"""Ages at which labelled windows can be scored: the ends of the delay buckets of the states."""
+
+Reference = Literal["frozen", "hour_of_week", "decayed"]
+FairnessMeasure = Literal["demographic_parity", "equal_opportunity", "false_positive_rate", "accuracy"]
+
+
+class SharesConfig(Config):
+    """How a model's budget is spent: shares of the kinds of alarms. A kind with share 0 is not watched.
+
+    The shares of the kinds that a model can have are scaled to add up to 1 when the file is read, and never again.
+    """
+
+    drift: float = Field(default=0.3, ge=0.0)
+    performance: float = Field(default=0.25, ge=0.0)
+    calibration: float = Field(default=0.1, ge=0.0)
+    errors: float = Field(default=0.15, ge=0.0)
+    latency: float = Field(default=0.1, ge=0.0)
+    fairness: float = Field(default=0.1, ge=0.0)
+
+
+class ThresholdConfig(Config):
+    """A fixed limit on a figure, for people who must have one. It is outside of the budget, and says so in its alarm.
+
+    Attributes:
+        figure: name of a metric, such as ``ml.drift.score``.
+        attributes: what else the figure must carry, such as ``{ml.feature.name: age, ml.drift.measure: psi}``.
+        above: alarm above this.
+        below: alarm below this.
+        window: which window; the model's shortest one unless said.
+        windows: so many windows in a row.
+    """
+
+    figure: str = Field(min_length=1)
+    attributes: dict[str, str] = Field(default_factory=dict)
+    above: float | None = Field(default=None, allow_inf_nan=False)
+    below: float | None = Field(default=None, allow_inf_nan=False)
+    window: Seconds | None = None
+    windows: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give either `above` or `below`")
+        return self
+
+
+class DetectConfig(Config):
+    """When to speak.
+
+    Attributes:
+        windows: window lengths that are scored, each a detector of its own; they share the budget evenly.
+        false_alarms: the budget for one version of this model, all kinds, windows and features together; by default the
+            model's part of its team's or the fleet's budget (top level ``false_alarms``), else "1 per year".
+        shares: what the budget is spent on.
+        references: what drift is measured against: the frozen baseline, the same hour of earlier weeks, the last day. Only
+            the first has a proven budget; they share drift's part evenly.
+        label_age: how old a window is when its labels are scored; labels that come later do not count for alarms.
+        learn: how long live windows are looked at before they are believed to show the ordinary spread.
+        tolerance: shifts smaller than this (in units of chi, about standard deviations) are not news.
+        calibration_tolerance: likewise for what a score means, in logits: 0.1 is 2.5 percentage points at one half.
+        minimum_rows: a window with fewer rows is merged with the next one before it is scored.
+        delta: chance, over the draw of the baseline, that the budget does not hold.
+        clear_recovered: clear an alarm by itself when all that it named has come back, instead of only saying so.
+        thresholds: fixed limits, none by default.
+    """
+
+    windows: tuple[Seconds, ...] | None = None
+    false_alarms: str | None = None
+    shares: SharesConfig = SharesConfig()
+    references: tuple[Reference, ...] = ("frozen",)
+    label_age: Seconds = "1d"  # type: ignore[assignment]  # parsed as written
+    learn: Seconds = "7d"  # type: ignore[assignment]
+    tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
+    calibration_tolerance: float = Field(default=0.1, ge=0.0, lt=2.0)
+    minimum_rows: int = Field(default=30, ge=1)
+    delta: float = Field(default=0.05, gt=0.0, lt=1.0)
+    clear_recovered: bool = False
+    thresholds: tuple[ThresholdConfig, ...] = ()
+
+    @field_validator("false_alarms")
+    @classmethod
+    def _budget(cls, text: str | None) -> str | None:
+        if text is not None:
+            FalseAlarmBudget.parse(text)
+        return text
+
+    @field_validator("label_age")
+    @classmethod
+    def _known_age(cls, age_s: float) -> float:
+        if age_s not in LABEL_AGES_S:
+            raise ValueError(f"labels are scored at an age of {', '.join(map(window_name, LABEL_AGES_S))}")
+        return age_s
+
+    @field_validator("references")
+    @classmethod
+    def _frozen_first(cls, references: tuple[Reference, ...]) -> tuple[Reference, ...]:
+        if "frozen" not in references or len(set(references)) != len(references):
+            raise ValueError("the frozen baseline must be among them, once: the others absorb slow drift")
+        return references
+
+    @property
+    def budget(self) -> str:
+        """The budget in the user's words."""
+        return self.false_alarms or YEARLY
+
+
+class FairnessConfig(Config):
+    """Groups that must fare alike.
+
+    Attributes:
+        attribute: the slice whose levels are the groups.
+        tolerance: difference of rates that is no news: 0.05 is five percentage points.
+        measures: which rates are watched: decided positive, true positive, false positive, right.
+    """
+
+    attribute: str = Field(min_length=1)
+    tolerance: float = Field(default=0.05, ge=0.0, lt=0.5)
+    measures: tuple[FairnessMeasure, ...] = ("demographic_parity", "equal_opportunity")
+
+
+class SharedBudgetsConfig(Config):
+    """One budget over many models. Each of its models has an even part of it; models that state their own have no part.
+
+    Attributes:
+        fleet: all configured models together.
+        teams: all models of one owner together; goes before ``fleet``.
+    """
+
+    fleet: str | None = None
+    teams: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _budgets(self) -> Self:
+        for text in (self.fleet, *self.teams.values()):
+            if text is not None:
+                FalseAlarmBudget.parse(text)
+        return self
