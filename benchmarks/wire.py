@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, MatrixColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.wire import Form, decode, encode_predictions
 
 ROWS = 512
@@ -26,6 +27,12 @@ CASES: list[tuple[str, Form, bool, int]] = [
     ("attributes, one row a span", "attributes", True, 1),
     ("map, one row a span", "map", True, 1),
 ]
+EMBEDDINGS: list[tuple[str, Form, bool, int]] = [
+    ("768 d packed, 4 spans of 512", "packed", False, 4),
+    ("768 d in a map, one row a span", "map", True, 1),
+    ("768 d in JSON, one row a span", "json", True, 1),
+]
+Maker = Callable[[int, int], PredictionBatch]
 
 
 def standard_batch(rows: int, seed: int) -> PredictionBatch:
@@ -44,6 +51,12 @@ def standard_batch(rows: int, seed: int) -> PredictionBatch:
     )
 
 
+def embedding_batch(rows: int, seed: int) -> PredictionBatch:
+    """The standard row with an embedding of 768 numbers."""
+    vectors = np.random.default_rng(seed).normal(size=(rows, 768))
+    return replace(standard_batch(rows, seed), embeddings={"text": MatrixColumn.of(vectors)})
+
+
 def cpu_s(call: Callable[[], Any]) -> float:
     """The best of a few runs: what is slower than that was disturbed."""
     best = float("inf")
@@ -54,8 +67,9 @@ def cpu_s(call: Callable[[], Any]) -> float:
     return best
 
 
-def measure(name: str, form: Form, one_span_per_row: bool, spans: int) -> dict[str, Any]:
-    batches = [standard_batch(ROWS, seed) for seed in range(spans)]
+def measure(name: str, form: Form, one_span_per_row: bool, spans: int, make: Maker = standard_batch) -> dict[str, Any]:
+    """The figures of one case."""
+    batches = [make(ROWS, seed) for seed in range(spans)]
     # Messages of protobuf, one after another, are their union.
     raw = b"".join(encode_predictions(batch, form=form, one_span_per_row=one_span_per_row) for batch in batches)
     rows = ROWS * spans
@@ -74,7 +88,7 @@ def measure(name: str, form: Form, one_span_per_row: bool, spans: int) -> dict[s
 
 def run() -> list[dict[str, Any]]:
     """One row of figures a case; rates are rows per second of CPU time."""
-    return [measure(*case) for case in CASES]
+    return [*(measure(*case) for case in CASES), *(measure(*case, make=embedding_batch) for case in EMBEDDINGS)]
 
 
 if __name__ == "__main__":

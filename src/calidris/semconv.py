@@ -61,7 +61,7 @@ ML_PREDICTION_ID: Final = "ml.prediction.id"
 """Column of ids that join a label to its prediction."""
 
 ML_FEATURES: Final = "ml.features"
-"""Map from feature name to column."""
+"""Map from feature name to column; an embedding is `{f32: packed bytes, dim: d}`, n·d values little-endian, or in JSON an array of n arrays of d numbers."""
 
 ML_PREDICTION_SCORE: Final = "ml.prediction.score"
 """Column of probabilities of the positive class, or map from class to column."""

@@ -11,7 +11,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from calidris.batch import CodedColumn, LabelBatch, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.wire import Decoded, decode
 
 NOW_NS = 1_800_000_000_000_000_000
@@ -73,6 +73,10 @@ def _plain(column: Any) -> Any:
         assert column.values.dtype == np.float64 and column.valid.dtype == np.bool_
         assert len(column.values) == len(column.valid) and np.isfinite(column.values[column.valid]).all()
         return [one if valid else None for one, valid in zip(column.values.tolist(), column.valid.tolist())]
+    if isinstance(column, MatrixColumn):
+        assert column.values.dtype == np.float32 and column.valid.dtype == np.bool_
+        assert len(column.values) == column.valid.sum() and np.isfinite(column.values).all()
+        return [row if valid else None for row, valid in zip(column.dense().tolist(), column.valid.tolist())]
     if isinstance(column, CodedColumn):
         assert column.codes.dtype == np.int32 and len(set(column.levels)) == len(column.levels)
         return column.strings()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, LabelBatch, MatrixColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.wire import FORMS, decode, encode_labels, encode_predictions
 
 NOW_NS = 1_800_000_000_000_000_000
@@ -30,6 +30,18 @@ def strings(rows: int) -> Any:
     """At least one value, or the column has no kind of its own."""
     rest = st.lists(st.none() | texts, min_size=rows - 1, max_size=rows - 1)
     return st.tuples(texts, rest).map(lambda cells: CodedColumn.of([cells[0], *cells[1]]))
+
+
+def vectors(rows: int) -> Any:
+    """At least one vector, or in JSON the column has no kind of its own."""
+
+    def some(d: int) -> Any:
+        one = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=d, max_size=d)
+        nothing = st.just([float("nan")] * d)
+        rest = st.lists(nothing | one, min_size=rows - 1, max_size=rows - 1)
+        return st.tuples(one, rest).map(lambda cells: MatrixColumn.of([cells[0], *cells[1]]))
+
+    return st.integers(1, 4).flatmap(some)
 
 
 @st.composite
@@ -53,6 +65,7 @@ def batches(draw: Any) -> PredictionBatch:
         slices=draw(st.dictionaries(names, strings(rows), max_size=2)),
         weight=draw(st.none() | numbers(rows, st.floats(0.1, 1e6))),
         trace_ids=draw(st.none() | strings(rows)),
+        embeddings=draw(st.dictionaries(names.map("vector {}".format), vectors(rows), max_size=2)),
     )
 
 

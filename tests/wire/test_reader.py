@@ -88,8 +88,21 @@ columns = scalars | st.lists(scalars, max_size=3) | st.lists(st.floats(), max_si
 packed = st.sampled_from(["f64", "f32", "i64"]).flatmap(
     lambda key: st.fixed_dictionaries({key: st.binary(max_size=16)})
 )
-maps = st.dictionaries(st.sampled_from(["x", "y", "f64", "levels", "codes", "ä", ""]), columns | packed, max_size=3)
-json_maps = st.sampled_from(['{"x": 1}', '{"x": "a", "y": null}', '{"x": [1, 2]}', '{"x"', '{"x": 1}' + " " * 130])
+vectors = st.fixed_dictionaries({"f32": st.binary(max_size=16), "dim": st.integers(-1, 3) | st.text(max_size=2)})
+names = st.sampled_from(["x", "y", "f64", "f32", "dim", "levels", "codes", "ä", ""])
+maps = st.dictionaries(names, columns | packed | vectors, max_size=3)
+json_maps = st.sampled_from(
+    [
+        '{"x": 1}',
+        '{"x": [[1, 2]]}',
+        '{"x": [[1], [2, 3]]}',
+        '{"x": [null, [1, 2]]}',
+        '{"x": "a", "y": null}',
+        '{"x": [1, 2]}',
+        '{"x"',
+        '{"x": 1}' + " " * 130,
+    ]
+)
 keys = st.sampled_from(
     [
         *(
@@ -105,7 +118,7 @@ keys = st.sampled_from(
         "ml.features." + "long" * 40,
     ]
 )
-attributes = st.dictionaries(keys, columns | packed | maps | json_maps, max_size=6)
+attributes = st.dictionaries(keys, columns | packed | vectors | maps | json_maps, max_size=6)
 small_counts = st.none() | st.integers(0, 3)
 
 

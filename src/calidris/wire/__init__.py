@@ -24,6 +24,12 @@ string that is a JSON object of name to scalar, array or (one row only) null. ``
 of its own is one entry of that map, and so are ``ml.slices.<name>`` and ``ml.prediction.score.<class>``; where both
 were sent the map wins. A count without any column is rejected: it would make rows out of nothing.
 
+**Embeddings.** An entry of ``ml.features`` may hold a vector of d numbers a row: ``{f32: bytes, dim: d}``, n·d values
+little-endian and row by row, or in the JSON object an array of n arrays of d numbers (also for one row), null being a
+missing row. A row with a number that is not finite is missing. d is 1 to 4096; a span of several rows holds at most
+2^22 numbers in embeddings. Bytes that are no multiple of 4·d, arrays of different lengths and embeddings anywhere else
+are rejected. One-row spans of different dimensions become two batches.
+
 **Values.** NaN and null are missing; infinity is missing and counted; a boolean is 0 or 1, in slices ``true`` or
 ``false``. Numbers and strings in one column of one span are rejected; one-row spans that disagree become two batches.
 A column without any value comes as numbers, all missing, unless another span of the request says otherwise. A

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from calidris import semconv
-from calidris.batch import CodedColumn, Ints, LabelBatch, Mask, ModelKey, NumberColumn, PredictionBatch
-from calidris.wire import convert
+from calidris.batch import CodedColumn, Ints, LabelBatch, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch
+from calidris.wire import convert, vectors
 from calidris.wire.limits import SECOND_NS, WireLimits
 from calidris.wire.reader import Spans
 from calidris.wire.rejections import MISSING_ID, TOO_LONG, TOO_MANY_LEVELS, Rejected, shown
@@ -97,12 +97,22 @@ class _Settler:
         raw = columns.get(key)
         return None if raw is None else self._settle(convert_, key, raw)
 
-    def each(self, convert_: Callable[[Column], T], key: str, columns: Mapping[str, Column]) -> dict[str, T]:
+    def each(self, convert_: Callable[[Any], T], key: str, columns: Mapping[str, Any]) -> dict[str, T]:
         """The columns of a map, without those at fault."""
         settled = {name: self._settle(convert_, key, raw, name) for name, raw in columns.items()}
         return {name: column for name, column in settled.items() if column is not None}
 
-    def _settle(self, convert_: Callable[[Column], T], key: str, raw: Column, name: str | None = None) -> T | None:
+    def features(self, table: Table) -> tuple[vectors.Features, vectors.Embeddings]:
+        """The features, and the embeddings among them."""
+        features, embeddings = vectors.split(self.each(vectors.feature, semconv.ML_FEATURES, table.features))
+        try:
+            if not table.one_row:
+                vectors.check_size(embeddings, self._limits)
+        except Rejected as fault:
+            self.faults.append(fault)
+        return features, embeddings
+
+    def _settle(self, convert_: Callable[[Any], T], key: str, raw: Any, name: str | None = None) -> T | None:
         try:
             column = convert_(raw)
             self._check_text(column)
@@ -112,7 +122,7 @@ class _Settler:
             return None
 
     def _check_text(self, column: Any) -> None:
-        if isinstance(column, NumberColumn | np.ndarray):
+        if isinstance(column, NumberColumn | np.ndarray | MatrixColumn):
             return
         texts = column.levels if isinstance(column, CodedColumn) else column
         longest = self._limits.max_text
@@ -142,10 +152,11 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
     starts = origin.start_of(table.spans)
     offsets = one(_offsets, semconv.ML_PREDICTION_TIME_OFFSET, fields)
     times, clamped = origin.clamp(starts if offsets is None else starts + offsets)
+    features, embeddings = settler.features(table)
     batch = PredictionBatch(
         model=ModelKey(origin.tenant, table.identity.name, table.identity.version),
         event_time_ns=times,
-        features=each(convert.typed, semconv.ML_FEATURES, table.features),
+        features=features,
         task=table.identity.task,
         ids=one(convert.names, semconv.ML_PREDICTION_ID, fields),
         score=one(convert.probabilities, semconv.ML_PREDICTION_SCORE, fields),
@@ -157,6 +168,7 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
         slices=each(convert.strings, semconv.ML_SLICES, table.slices),
         weight=one(convert.weights, semconv.ML_PREDICTION_WEIGHT, fields),
         trace_ids=one(convert.strings, semconv.ML_PREDICTION_TRACE_ID, fields) or _trace_ids(table, origin),
+        embeddings=embeddings,
     )
     return batch, clamped
 

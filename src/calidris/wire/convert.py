@@ -25,7 +25,7 @@ _NUMBERS: Final[_Kinds] = frozenset({float, int, bool, NoneType})
 _WHOLE: Final[_Kinds] = frozenset({int, NoneType})
 _STRINGS: Final[_Kinds] = frozenset({str, NoneType})
 _NAMES: Final[_Kinds] = frozenset({str, int, NoneType})
-_ANY: Final[_Kinds] = _NUMBERS | _STRINGS
+ANY: Final[_Kinds] = _NUMBERS | _STRINGS
 
 SCORE_TOLERANCE: Final = 1e-9
 FURTHEST_NS: Final = 2**62
@@ -47,8 +47,8 @@ def numbers(raw: Column) -> NumberColumn:
     if isinstance(raw, CodedColumn):
         _refuse(np.flatnonzero(raw.valid), WRONG_TYPE, "strings where numbers belong")
         return nothing(len(raw))
-    doubles = _doubles(raw)
-    return NumberColumn.of(_settle(raw, _NUMBERS, "a number") if doubles is None else doubles)
+    found = doubles(raw)
+    return NumberColumn.of(_settle(raw, _NUMBERS, "a number") if found is None else found)
 
 
 def strings(raw: Column) -> CodedColumn:
@@ -62,7 +62,7 @@ def strings(raw: Column) -> CodedColumn:
     coded = None if isinstance(raw, np.ndarray) else _coded(raw)
     if coded is not None:
         return coded
-    cells = raw.tolist() if isinstance(raw, np.ndarray) else _settle(raw, _ANY, "a category")
+    cells = raw.tolist() if isinstance(raw, np.ndarray) else _settle(raw, ANY, "a category")
     return CodedColumn.of(cells if set(map(type, cells)) <= _STRINGS else [_text(cell) for cell in cells])
 
 
@@ -73,18 +73,23 @@ def typed(raw: Column) -> Typed:
         MixedKinds: numbers and strings in one column; ``rows`` are the strings.
         Rejected: values that are neither.
     """
+    found = uniform(raw)
+    return found if isinstance(found, NumberColumn | CodedColumn) else mixed(found)
+
+
+def uniform(raw: Column) -> Typed | Sequence[Any]:
+    """The column of cells that all are of one kind, the usual case and the fast one; else the cells as they are."""
     if isinstance(raw, CodedColumn):
         return raw
     if isinstance(raw, np.ndarray):
         return NumberColumn.of(raw)
-    doubles = _doubles(raw)
-    if doubles is not None:
-        return NumberColumn.of(doubles)
-    return _coded(raw) or _mixed(raw)
+    numbers = doubles(raw)
+    return (_coded(raw) or raw) if numbers is None else NumberColumn.of(numbers)
 
 
-def _mixed(raw: Sequence[Any]) -> Typed:
-    cells = _settle(raw, _ANY, "a number or a string")
+def mixed(raw: Sequence[Any]) -> Typed:
+    """The column of cells that come in several forms; see ``typed``."""
+    cells = _settle(raw, ANY, "a number or a string")
     kinds = set(map(type, cells))
     if kinds <= _NUMBERS:
         return NumberColumn.of(cells)
@@ -151,7 +156,7 @@ def nothing(rows: int) -> NumberColumn:
     return NumberColumn(np.full(rows, np.nan), np.zeros(rows, dtype=np.bool_))
 
 
-def _doubles(cells: Sequence[Any]) -> Floats | None:
+def doubles(cells: Sequence[Any]) -> Floats | None:
     """Cells that are all numbers, booleans or None, as float64 with NaN for None; else nothing.
 
     ``struct`` both checks and converts, four times faster than numpy converts alone.
@@ -186,17 +191,18 @@ def _settle(cells: Sequence[Any], allowed: _Kinds, what: str) -> Sequence[Any]:
     """The cells if their types are allowed, opening one-element columns among them."""
     if set(map(type, cells)) <= allowed:
         return cells
-    opened = [_open(cell) for cell in cells]
-    bad = [row for row, cell in enumerate(opened) if type(cell) not in allowed]
+    bare = [opened(cell) for cell in cells]
+    bad = [row for row, cell in enumerate(bare) if type(cell) not in allowed]
     if bad:
-        cell = opened[bad[0]]
+        cell = bare[bad[0]]
         if isinstance(cell, list | np.ndarray | CodedColumn):
             raise Rejected(UNEQUAL_LENGTH, f"{len(cell)} rows, ml.prediction.count is 1", rows=bad)
         raise Rejected(WRONG_TYPE, f"{shown(cell)} is not {what}", rows=bad)
-    return opened
+    return bare
 
 
-def _open(cell: Any) -> Any:
+def opened(cell: Any) -> Any:
+    """A cell, or what the one-element column in its place holds."""
     if isinstance(cell, list) and len(cell) == 1:
         return cell[0]
     if isinstance(cell, np.ndarray) and len(cell) == 1:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from calidris.batch import LabelBatch, NumberColumn, PredictionBatch
+from calidris.batch import LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.wire.build import Batch, Origin, Refused, build
 from calidris.wire.convert import MixedKinds
 from calidris.wire.limits import DEFAULT_LIMITS, WireLimits
@@ -28,7 +28,7 @@ class Decoded:
         rejected: reason to the number of spans refused for it; each refused span counts once.
         message: the first few refusals for people, with their cure; empty if there were none.
         clamped: rows whose time lay too far from the arrival.
-        non_finite: infinite values, kept as missing.
+        non_finite: infinite values, kept as missing; of an embedding, rows with one.
     """
 
     items: tuple[PredictionBatch | LabelBatch, ...]
@@ -130,7 +130,7 @@ class _Builder:
 
 
 def _non_finite(batch: Batch) -> int:
-    return sum(column.non_finite for column in _columns(batch) if isinstance(column, NumberColumn))
+    return sum(column.non_finite for column in _columns(batch) if isinstance(column, NumberColumn | MatrixColumn))
 
 
 def _columns(batch: Batch) -> Iterator[Any]:
@@ -138,5 +138,6 @@ def _columns(batch: Batch) -> Iterator[Any]:
         yield batch.label
         return
     yield from batch.features.values()
+    yield from batch.embeddings.values()
     yield from batch.class_scores.values()
     yield from (batch.score, batch.decision, batch.value, batch.duration_s, batch.weight)

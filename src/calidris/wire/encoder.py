@@ -1,6 +1,6 @@
 """Batches to OTLP bytes: for tests, load generation and as the example that other languages follow.
 
-What :func:`decode` makes of the bytes is the same batch, whatever the form; only f32 is not used, because it rounds.
+What :func:`decode` makes of the bytes is the same batch, whatever the form; only embeddings use f32, because it rounds.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from calidris import semconv
-from calidris.batch import CodedColumn, Column, Ints, LabelBatch, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, Ints, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 
 Form = Literal["packed", "json", "attributes", "map", "arrays"]
 FORMS: Final[tuple[Form, ...]] = ("packed", "json", "attributes", "map", "arrays")
-_Cells = Column | Ints | Sequence[str]
+_Cells = Column | MatrixColumn | Ints | Sequence[str]
 _Encoder = Callable[[_Cells], AnyValue]
 
 
@@ -94,14 +94,14 @@ def _fields(batch: PredictionBatch) -> dict[str, _Cells | None]:
 
 def _maps(batch: PredictionBatch) -> dict[str, Mapping[str, _Cells]]:
     return {
-        semconv.ML_FEATURES: dict(batch.features),
+        semconv.ML_FEATURES: {**batch.features, **batch.embeddings},
         semconv.ML_SLICES: dict(batch.slices),
         semconv.ML_PREDICTION_SCORE: dict(batch.class_scores),
     }
 
 
 def _take(column: _Cells, rows: Ints) -> _Cells:
-    if isinstance(column, NumberColumn | CodedColumn):
+    if isinstance(column, NumberColumn | CodedColumn | MatrixColumn):
         return column.take(rows)
     return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows.tolist()]
 
@@ -121,16 +121,29 @@ def _put(span: Span, key: str, value: AnyValue) -> None:
 def _put_map(span: Span, key: str, columns: Mapping[str, _Cells], form: Form, encode: _Encoder) -> None:
     if form == "attributes":
         for name, column in columns.items():
-            _put(span, f"{key}.{name}", encode(column))
+            _put(span, f"{key}.{name}", _entry(column, encode))
     elif form == "json":
-        plain = {name: cells if len(cells := _plain(column)) > 1 else cells[0] for name, column in columns.items()}
+        plain = {name: _json_value(column) for name, column in columns.items()}
         _put(span, key, AnyValue(string_value=orjson.dumps(plain).decode()))
     else:
-        entries = [KeyValue(key=name, value=encode(column)) for name, column in columns.items()]
+        entries = [KeyValue(key=name, value=_entry(column, encode)) for name, column in columns.items()]
         _put(span, key, AnyValue(kvlist_value=KeyValueList(values=entries)))
 
 
+def _entry(column: _Cells, encode: _Encoder) -> AnyValue:
+    """One value of a map; an embedding is packed in every form but JSON."""
+    return _matrix(column) if isinstance(column, MatrixColumn) else encode(column)
+
+
+def _json_value(column: _Cells) -> Any:
+    """An array, or the value of the only row; a vector stands in an array even then."""
+    cells = _plain(column)
+    return cells if len(cells) > 1 or isinstance(column, MatrixColumn) else cells[0]
+
+
 def _plain(column: _Cells) -> list[Any]:
+    if isinstance(column, MatrixColumn):
+        return [row if valid else None for row, valid in zip(column.dense().tolist(), column.valid.tolist())]
     if isinstance(column, CodedColumn):
         return column.strings()
     if isinstance(column, NumberColumn):
@@ -159,7 +172,9 @@ def _json(column: _Cells) -> AnyValue:
 
 
 def _packed(column: _Cells) -> AnyValue:
-    """Little-endian bytes of numbers, levels and codes of strings."""
+    """Little-endian bytes of numbers and vectors, levels and codes of strings."""
+    if isinstance(column, MatrixColumn):
+        return _matrix(column)
     if isinstance(column, np.ndarray):
         return _pair("i64", column.astype("<i8").tobytes())
     if isinstance(column, NumberColumn):
@@ -168,6 +183,12 @@ def _packed(column: _Cells) -> AnyValue:
     levels = AnyValue(array_value=ArrayValue(values=[AnyValue(string_value=level) for level in coded.levels]))
     codes = AnyValue(bytes_value=coded.codes.astype("<i4").tobytes())
     entries = [KeyValue(key="levels", value=levels), KeyValue(key="codes", value=codes)]
+    return AnyValue(kvlist_value=KeyValueList(values=entries))
+
+
+def _matrix(column: MatrixColumn) -> AnyValue:
+    packed = AnyValue(bytes_value=column.dense().astype("<f4").tobytes())
+    entries = [KeyValue(key="f32", value=packed), KeyValue(key="dim", value=AnyValue(int_value=column.dimension))]
     return AnyValue(kvlist_value=KeyValueList(values=entries))
 
 

@@ -8,6 +8,9 @@ from typing import Final
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
 
+MAX_DIMENSION: Final = 4096
+"""Numbers of one vector of an embedding."""
+
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
@@ -17,6 +20,7 @@ class WireLimits:
         max_rows: rows in a span.
         max_names: features, slices or classes in a span, each.
         max_levels: different strings in one column of a span.
+        max_embedding_values: numbers of all embeddings of a span with several rows, 16 MiB of them.
         max_text: characters of a name, an id, a category.
         max_ahead_ns: how far a time may lie after the request's arrival; later ones are set to the arrival.
         max_age_ns: how far a time may lie before it; earlier ones are set to that bound.
@@ -25,6 +29,7 @@ class WireLimits:
     max_rows: int = 65_536
     max_names: int = 2_000
     max_levels: int = 10_000
+    max_embedding_values: int = 1 << 22
     max_text: int = 1_024
     max_ahead_ns: int = 60 * SECOND_NS
     max_age_ns: int = 30 * DAY_NS

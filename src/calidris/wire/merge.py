@@ -1,7 +1,7 @@
 """Batches of the same model and the same columns, made one.
 
-A column without a single value has no kind: it goes with numbers and with strings. Where one batch holds numbers and
-another strings under one name, they stay apart.
+A column without a single value has no kind: it goes with numbers, strings and embeddings. Where batches hold different
+kinds under one name, embeddings of different dimensions among them, they stay apart.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Column, LabelBatch, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.wire.build import Batch
+from calidris.wire.vectors import split
 
 NUMBER, STRING, NOTHING = "n", "s", "?"
 _OPTIONAL = ("ids", "score", "decision", "value", "duration_s", "error", "weight", "trace_ids")
@@ -31,11 +32,21 @@ def merge(batches: Iterable[Batch]) -> list[Batch]:
 def agreeing(kinds: Sequence[Sequence[str]]) -> list[list[int]]:
     """Places whose kinds go together; each item is one kind per column.
 
-    >>> agreeing(["ns", "?s", "n?"]), agreeing(["n", "s", "?"])
-    ([[0, 1, 2]], [[0, 2], [1]])
+    >>> agreeing(["ns", "?s", "n?"]), agreeing(["n", "s", "?"]), agreeing([["?"], ["e2"], ["e3"]])
+    ([[0, 1, 2]], [[0, 2], [1]], [[0, 1], [2]])
     """
-    mixed = [column for column, found in enumerate(zip(*kinds)) if {NUMBER, STRING} <= set(found)]
-    return _group(range(len(kinds)), lambda place: tuple(kinds[place][column] == STRING for column in mixed))
+    if len(set(map(tuple, kinds))) == 1:  # the usual case
+        return [list(range(len(kinds)))]
+    hosts = [_host(found) for found in zip(*kinds)]
+    return _group(
+        range(len(kinds)),
+        lambda place: tuple(host if kind == NOTHING else kind for kind, host in zip(kinds[place], hosts)),
+    )
+
+
+def _host(kinds: Sequence[str]) -> str:
+    """With which kind the columns without a value go: numbers if there are any, else the first."""
+    return NUMBER if NUMBER in kinds else next((kind for kind in kinds if kind != NOTHING), NOTHING)
 
 
 def _group(items: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
@@ -49,24 +60,31 @@ def _names(batch: Batch) -> Hashable:
     if isinstance(batch, LabelBatch):
         return batch.tenant, batch.model_name
     optional = tuple(getattr(batch, name) is None for name in _OPTIONAL)
-    maps = map(frozenset, (batch.features, batch.slices, batch.class_scores))
+    maps = map(frozenset, ((*batch.features, *batch.embeddings), batch.slices, batch.class_scores))
     return batch.model, batch.task, optional, *maps
 
 
 def _same_kinds(batches: list[Batch]) -> list[list[Batch]]:
     if len(batches) == 1:
         return [batches]
-    names = list(batches[0].features) if isinstance(batches[0], PredictionBatch) else []
+    first = batches[0]
+    names = [*first.features, *first.embeddings] if isinstance(first, PredictionBatch) else []
     return [[batches[place] for place in part] for part in agreeing([_kinds(batch, names) for batch in batches])]
 
 
 def _kinds(batch: Batch, names: Sequence[str]) -> list[str]:
     if isinstance(batch, LabelBatch):
         return [_kind(batch.label)]
-    return [*(_kind(batch.features[name]) for name in names), _kind(batch.decision)]
+    return [*(_kind(_feature(batch, name)) for name in names), _kind(batch.decision)]
 
 
-def _kind(column: Column | None) -> str:
+def _feature(batch: PredictionBatch, name: str) -> Column | MatrixColumn:
+    return batch.features[name] if name in batch.features else batch.embeddings[name]
+
+
+def _kind(column: Column | MatrixColumn | None) -> str:
+    if isinstance(column, MatrixColumn):
+        return f"e{column.dimension}"
     if isinstance(column, CodedColumn):
         return STRING
     return NUMBER if column is not None and bool(column.valid.any()) else NOTHING
@@ -92,11 +110,13 @@ def _join_labels(parts: Iterable[Batch]) -> LabelBatch:
 
 def _join_predictions(parts: Sequence[PredictionBatch]) -> PredictionBatch:
     first = parts[0]
+    names = [*first.features, *first.embeddings]
+    features, embeddings = split({name: _any([_feature(part, name) for part in parts]) for name in names})
     decisions = [part.decision for part in parts if part.decision is not None]
     return PredictionBatch(
         model=first.model,
         event_time_ns=np.concatenate([part.event_time_ns for part in parts]),
-        features=_maps([part.features for part in parts], _columns),
+        features=features,
         task=first.task,
         ids=None if first.ids is None else [name for part in parts for name in part.ids or ()],
         score=_optional([part.score for part in parts], _numbers),
@@ -108,6 +128,7 @@ def _join_predictions(parts: Sequence[PredictionBatch]) -> PredictionBatch:
         slices=_maps([part.slices for part in parts], _strings),
         weight=_optional([part.weight for part in parts], _numbers),
         trace_ids=_optional([part.trace_ids for part in parts], _strings),
+        embeddings=embeddings,
     )
 
 
@@ -139,6 +160,18 @@ def _strings(columns: list[CodedColumn]) -> CodedColumn:
         table = [index.setdefault(level, len(index)) for level in column.levels]
         codes.append(np.array([*table, -1], dtype=np.int32)[column.codes])
     return CodedColumn(tuple(index), np.concatenate(codes))
+
+
+def _any(columns: list[Column | MatrixColumn]) -> Column | MatrixColumn:
+    """Columns of one kind, and columns without a value."""
+    matrices = [column for column in columns if isinstance(column, MatrixColumn)]
+    if not matrices:
+        return _columns([column for column in columns if not isinstance(column, MatrixColumn)])
+    return MatrixColumn(
+        np.concatenate([matrix.values for matrix in matrices]),
+        np.concatenate([column.valid for column in columns]),
+        sum(matrix.non_finite for matrix in matrices),
+    )
 
 
 def _columns(columns: list[Column]) -> Column:

@@ -21,6 +21,7 @@ SCORE_OUT_OF_RANGE: Final = "score_out_of_range"
 BAD_WEIGHT: Final = "bad_weight"
 BAD_JSON: Final = "bad_json"
 BAD_PACKED_BYTES: Final = "bad_packed_bytes"
+BAD_EMBEDDING: Final = "bad_embedding"
 TOO_MANY_ROWS: Final = "too_many_rows"
 TOO_MANY_FEATURES: Final = "too_many_features"
 TOO_MANY_LEVELS: Final = "too_many_levels"
@@ -39,6 +40,7 @@ CURES: Final = MappingProxyType(
         BAD_WEIGHT: "weights are greater than 0",
         BAD_JSON: "send one valid JSON value per string",
         BAD_PACKED_BYTES: "packed columns are little-endian f64, f32 or i64, or int32 codes into levels",
+        BAD_EMBEDDING: "send n times dim little-endian float32, dim 1 to 4096, or an array of as many numbers a row",
         TOO_MANY_ROWS: "send fewer rows per span",
         TOO_MANY_FEATURES: "send fewer names per map",
         TOO_MANY_LEVELS: "hash or bucket the column before it is sent",

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from calidris import semconv
-from calidris.batch import CodedColumn, Ints
+from calidris.batch import CodedColumn, Ints, MatrixColumn
 from calidris.wire.jsontext import parse
 from calidris.wire.keys import MAPS
 from calidris.wire.limits import WireLimits
@@ -26,9 +26,12 @@ from calidris.wire.rejections import (
     shown,
 )
 from calidris.wire.values import Column, Raw
+from calidris.wire.vectors import is_nested, of_lists
 
 Columns = Mapping[str, Column]
+Features = Mapping[str, Column | MatrixColumn]
 _SINGLE: Final = tuple((key, f"{key}.") for key in MAPS)
+_COLUMNS: Final = (list, np.ndarray, CodedColumn, MatrixColumn)
 _PER_SPAN: Final = frozenset({semconv.ERROR_TYPE})
 
 
@@ -50,7 +53,7 @@ class Table:
         spans: int64[n], the span of each row.
         one_row: each row is a span of its own, so a row can be refused without the others.
         fields: columns by attribute name.
-        features: columns by feature, of ``ml.features``.
+        features: columns and embeddings by feature, of ``ml.features``.
         slices: columns by slice, of ``ml.slices``.
         classes: columns by class, of an ``ml.prediction.score`` that is a map.
     """
@@ -59,7 +62,7 @@ class Table:
     spans: Ints
     one_row: bool
     fields: Columns
-    features: Columns
+    features: Features
     slices: Columns
     classes: Columns
 
@@ -93,7 +96,10 @@ def wide_table(identity: Identity, span: int, rows: int, attributes: Mapping[str
     per_span = {key: [value] for key, value in fields.items() if key in _PER_SPAN}
     columns = {key: _sized(key, value, rows) for key, value in fields.items() if key not in _PER_SPAN}
     sized = [
-        {name: _sized(f"{key} {shown(name)}", value, rows) for name, value in entries.items()}
+        {
+            name: _sized(f"{key} {shown(name)}", value, rows, key == semconv.ML_FEATURES)
+            for name, value in entries.items()
+        }
         for key, entries in maps.items()
     ]
     if not columns and not any(sized):
@@ -155,25 +161,29 @@ def _opened(key: str, value: Raw) -> Raw:
         raise fault.at(key) from None
 
 
-def _sized(path: str, value: Raw, rows: int) -> Column:
+def _sized(path: str, value: Raw, rows: int, vectors: bool = False) -> Any:
     try:
         column = parse(value) if type(value) is str else value
+        if vectors and is_nested(column):
+            column = of_lists(column)
     except Rejected as fault:
         raise fault.at(path) from None
-    if isinstance(column, dict | bytes):
-        raise Rejected(WRONG_TYPE, "a map where a column belongs", path)
-    length = len(column) if isinstance(column, list | np.ndarray | CodedColumn) else 1
-    if length != rows or not isinstance(column, list | np.ndarray | CodedColumn):
+    if isinstance(column, dict | bytes) or (isinstance(column, MatrixColumn) and not vectors):
+        raise Rejected(WRONG_TYPE, "a map or an embedding where a column belongs", path)
+    length = len(column) if isinstance(column, _COLUMNS) else 1
+    if length != rows or not isinstance(column, _COLUMNS):
         raise Rejected(UNEQUAL_LENGTH, f"{length} rows, ml.prediction.count is {rows}", path)
     return column
 
 
 def _kind(cell: Any) -> str:
-    """As in :mod:`calidris.wire.merge`: nothing, string or number."""
+    """As in :mod:`calidris.wire.merge`: nothing, string, number, or embedding of so many dimensions."""
     cell = cell[0] if type(cell) is list and cell else cell
+    if isinstance(cell, MatrixColumn | list):
+        return f"e{len(cell) if isinstance(cell, list) else cell.dimension}"
     return "?" if cell is None else "s" if type(cell) is str or isinstance(cell, CodedColumn) else "n"
 
 
-def _take(columns: Columns, rows: Sequence[int]) -> dict[str, Column]:
+def _take(columns: Features, rows: Sequence[int]) -> dict[str, Column]:
     cells = ((name, column) for name, column in columns.items() if isinstance(column, list | tuple))
     return {name: [column[row] for row in rows] for name, column in cells}

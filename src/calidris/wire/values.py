@@ -8,6 +8,7 @@ string                           ``str`` (later perhaps JSON)
 array                            ``list`` of scalars
 ``{f64 | f32 | i64: bytes}``     numpy array, little-endian, not copied
 ``{levels: [..], codes: bytes}`` :class:`~calidris.batch.CodedColumn`
+``{f32: bytes, dim: d}``         :class:`~calidris.batch.MatrixColumn`
 any other map                    ``dict`` of name to scalar or column
 ===============================  ==========================================
 
@@ -22,8 +23,9 @@ from typing import Any, Final
 import numpy as np
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from calidris.batch import CodedColumn
-from calidris.wire.rejections import BAD_PACKED_BYTES, WRONG_TYPE, Rejected, shown
+from calidris.batch import CodedColumn, MatrixColumn
+from calidris.wire.limits import MAX_DIMENSION
+from calidris.wire.rejections import BAD_EMBEDDING, BAD_PACKED_BYTES, WRONG_TYPE, Rejected, shown
 
 PACKED: Final[Mapping[str, np.dtype[Any]]] = {
     "f64": np.dtype("<f8"),
@@ -33,6 +35,7 @@ PACKED: Final[Mapping[str, np.dtype[Any]]] = {
 CODE: Final = np.dtype("<i4")
 LEVELS: Final = "levels"
 CODES: Final = "codes"
+DIMENSION: Final = "dim"
 
 # An element of an array: field 1, nine bytes; in it field 4, a double.
 _ELEMENT: Final = np.dtype([("head", "V3"), ("value", "<f8")])
@@ -40,7 +43,7 @@ _DOUBLE_HEAD: Final = np.void(b"\x0a\x09\x21")
 
 Scalar = None | bool | int | float | str
 Column = list[Any] | tuple[Any, ...] | np.ndarray[Any, np.dtype[Any]] | CodedColumn
-Raw = Scalar | Column | dict[str, Any]
+Raw = Scalar | Column | MatrixColumn | dict[str, Any]
 
 
 def read_value(value: AnyValue) -> Raw:
@@ -84,13 +87,13 @@ def _read_scalar(value: AnyValue) -> Scalar:
     raise Rejected(WRONG_TYPE, f"a {kind.removesuffix('_value')} where one value belongs")
 
 
-def _read_map(entries: Iterable[KeyValue]) -> Column | dict[str, Any]:
+def _read_map(entries: Iterable[KeyValue]) -> Raw:
     values = {entry.key: entry.value for entry in entries}
     column = _read_column(values)
     return {name: _read_entry(name, value) for name, value in values.items()} if column is None else column
 
 
-def _read_entry(name: str, value: AnyValue) -> Scalar | Column:
+def _read_entry(name: str, value: AnyValue) -> Raw:
     try:
         kind = value.WhichOneof("value")
         if kind != "kvlist_value":
@@ -104,14 +107,16 @@ def _read_entry(name: str, value: AnyValue) -> Scalar | Column:
         raise
 
 
-def _read_column(values: Mapping[str, AnyValue]) -> Column | None:
-    """The packed or coded column that these entries are, or None if they are a map of names."""
+def _read_column(values: Mapping[str, AnyValue]) -> Column | MatrixColumn | None:
+    """The packed column, coded column or embedding that these entries are, or None if they are a map of names."""
     if len(values) == 1:
         ((key, value),) = values.items()
         if key in PACKED and value.HasField("bytes_value"):
             return _listed(_unpack(value.bytes_value, PACKED[key]))
     if len(values) == 2 and CODES in values and LEVELS in values and values[CODES].HasField("bytes_value"):
         return _read_coded(values[LEVELS], values[CODES].bytes_value)
+    if len(values) == 2 and DIMENSION in values and "f32" in values and values["f32"].HasField("bytes_value"):
+        return _read_matrix(values[DIMENSION], values["f32"].bytes_value)
     return None
 
 
@@ -128,6 +133,15 @@ def _read_levels(levels: AnyValue) -> list[str]:
     if strange or not levels.HasField("array_value"):
         raise Rejected(BAD_PACKED_BYTES, "levels are an array of strings")
     return names
+
+
+def _read_matrix(dimension: AnyValue, packed: bytes) -> MatrixColumn:
+    d = dimension.int_value  # 0 if it is no int
+    if not 1 <= d <= MAX_DIMENSION:
+        raise Rejected(BAD_EMBEDDING, f"dim is {d}")
+    if len(packed) % (4 * d):
+        raise Rejected(BAD_PACKED_BYTES, f"{len(packed)} bytes are no multiple of 4 times {d}")
+    return MatrixColumn.of(np.frombuffer(packed, PACKED["f32"]).reshape(-1, d))
 
 
 def _listed(values: np.ndarray[Any, np.dtype[Any]]) -> Column:
