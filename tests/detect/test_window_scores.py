@@ -1,10 +1,9 @@
-"""Whole windows as observations, and the tempering of bets that the baseline's own windows refute."""
+"""Whole windows as observations; slower calls alone; spread that is learned live."""
 
 import numpy as np
 import pytest
 
 from calidris.detect import SLOWER, DesignLearner, Detector, Loss, freeze, loss_bets, window_score_bets
-from calidris.detect.temper import Runs
 from calidris.detect.window_scores import QUANTILES, needed
 from calidris.state import CountsState, Role
 
@@ -64,33 +63,6 @@ def test_an_empty_year_changes_nothing(world, spec):
     before = detector.to_bytes()
     assert not any(detector.score(np.zeros(spec.cells, dtype=np.int64)).scored for _ in range(8760))
     assert detector.to_bytes() == before
-
-
-def test_runs_are_laid_down_to_what_is_ordinary():
-    runs = Runs(2)
-    for i in range(168):
-        runs.add(np.array([1.0 if 40 <= i < 60 else -1.0, -0.1]))
-    np.testing.assert_allclose(runs.factor, [20.0 / np.log(16.8), 1.0])
-    few = Runs(1)
-    few.add(np.array([9.0]))
-    assert few.factor == 1.0
-
-
-def test_a_weekend_in_the_baseline_tempers_the_frozen_bets(world, spec):
-    weekday = np.arange(336) // 24 % 7 < 5
-    windows = np.array([
-        world.window(spec, 400, x0=world.numeric(np.exp((0.0 if d else 0.15) * (np.arange(10) - 4.5)))) for d in weekday
-    ])  # fmt: skip
-    bets = freeze(spec, CountsState(spec, windows.sum(0)), windows)
-    assert bets.temper.max() > 2.0
-    detector = Detector(bets, 1000.0)
-    assert not any(detector.score(w).fired for w in windows)
-
-
-def test_independent_windows_temper_next_to_nothing(world, spec):
-    windows = world.windows(spec, 168, 400)
-    temper = freeze(spec, CountsState(spec, windows.sum(0)), windows).temper
-    assert np.mean(temper > 1.0) < 0.2
 
 
 def test_only_slower_calls_are_news(world):

@@ -11,6 +11,7 @@ from calidris.batch import Floats, Ints
 from calidris.detect.cells import CellBets
 from calidris.detect.design import at_size
 from calidris.detect.game import Play, log_weights
+from calidris.detect.handicap import NONE, Handicap
 from calidris.detect.layout import Layout
 from calidris.detect.learned import GROUP, MEMORY, Learned, Stake
 from calidris.detect.tilts import Tilts
@@ -34,7 +35,7 @@ class Bets:
         design_known: whether the design effects were measured; otherwise they are 1.
         identity: 16 bytes of BLAKE2b over all that the bets were made from; equal identities score alike.
         only: directions that carry weight; None for all of them.
-        temper: what log e-values are divided by besides D, float64[B] (``temper``).
+        handicap: what the bets give away because the baseline's windows refute them.
     """
 
     watch: Watch
@@ -47,7 +48,7 @@ class Bets:
     identity: bytes
 
     only: frozenset[str] | None = None
-    temper: Floats | float = 1.0
+    handicap: Handicap = NONE
 
     @property
     def spec(self) -> Spec:
@@ -82,10 +83,11 @@ class Bets:
     def log_weight(self) -> Floats:
         """Log weight of each bet within its field, float64[B].
 
-        A field's groups (location, spread, special cells, levels, shape) share it equally, and so do a group's bets.
+        A field's groups (location, spread, special cells, levels, shape) share it equally, and so do a group's bets; a
+        handicap takes of each bet's part.
         """
         groups = [group if self.only is None or word in self.only else None for group, word in self.labels]
-        return log_weights(self.owner, groups, len(self.names))
+        return log_weights(self.owner, groups, len(self.names)) + self.handicap.log_share
 
     @cached_property
     def excess(self) -> Floats:
@@ -98,10 +100,10 @@ class Bets:
         return at_size(self.excess, rows, self.window_rows)
 
     def log_e(self, counts: Floats, stake: Stake, rows: int) -> Floats:
-        """Log e-value of every bet for one window, float64[B]; counts float64[F, K]."""
+        """Log e-value of every bet for one window, before any handicap, float64[B]; counts float64[F, K]."""
         shape = np.einsum("gfk,fk->gf", stake.log_ratio, counts).ravel()
         raw = np.concatenate([self.tilts.score(counts), self.cells.score(counts), shape])
-        log_e: Floats = raw / (self.design(rows) * self.temper)
+        log_e: Floats = raw / self.design(rows)
         return log_e
 
     @property
@@ -120,7 +122,8 @@ class Bets:
         idle = np.zeros(len(self), dtype=np.bool_)
         idle[len(self) - stake.idle.size :] = stake.idle.ravel()
         design = at_size(self.learned.effect - 1.0, rows, self.window_rows)
-        return Play(self.log_e(rectangle, stake, rows), idle, self.learned.learn(memory, rectangle, design))
+        log_e = self.handicap.paid(self.log_e(rectangle, stake, rows), idle)
+        return Play(log_e, idle, self.learned.learn(memory, rectangle, design))
 
     @cached_property
     def labels(self) -> tuple[tuple[str, str], ...]:

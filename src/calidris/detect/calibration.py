@@ -10,9 +10,9 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.chords import table, table_back
 from calidris.detect.feeds import bin_ends
+from calidris.detect.handicap import handicap
 from calidris.detect.layout import Layout, identity
 from calidris.detect.linear import SCALE, LinearBets, Spread
-from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 from calidris.state import Spec
 
@@ -31,7 +31,7 @@ SIGNS = {WORDS["up"]: (1, 1), WORDS["down"]: (-1, -1), WORDS["over"]: (1, -1), W
 BACK: tuple[float, ...] = (0.5, 0.0, -1.0)
 """Alternatives of recovery: the truth lies this many tolerances on the side of the alarm."""
 NAME = "calibration"
-_RULES = 1
+_RULES = 2
 
 
 class Alternative(NamedTuple):
@@ -98,7 +98,7 @@ def calibration_bets(
     raw = None if windows is None else windows.astype("<i8").tobytes()
     name = identity("calibration", _RULES, spec.hash, raw, tolerance, minimum_rows)
     made = _linear(spec, bets, tables, Spread.of(layout_of(spec), windows, minimum_rows), name)
-    return replace(made, temper=tempering(made, windows, minimum_rows))
+    return replace(made, handicap=handicap(made, windows, minimum_rows))
 
 
 def calibration_recovery(

@@ -26,7 +26,7 @@ class _Return(NamedTuple):
 
     values: Floats
     limit: float
-    effect: float  # of the bets that alarmed, tempering included
+    effect: float  # D of the bets that alarmed
 
 
 def drift_recovery(
@@ -81,7 +81,7 @@ def drift_recovery(
 def _return(bets: Bets, m: int, change: Change, counts: Floats, delta: float, tolerance: float) -> _Return:
     f = bets.names.index(change.field)
     named = [b for b in range(len(bets)) if bets.owner[b] == f and bets.directions[b] == change.direction]
-    effect = float(((1.0 + bets.excess) * bets.temper)[named].max())
+    effect = float((1.0 + bets.excess[named]).max())
     if change.direction == SHAPE:
         return _Return(_shape(bets, f, counts), float(bets.learned.rho[f]), effect)
     for d, words in enumerate(WORDS):

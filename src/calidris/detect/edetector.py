@@ -134,9 +134,9 @@ class Detector:
         """The direction with the most evidence; "shape" only where no plain direction has half of its logs."""
         mine: list[int] = np.nonzero((self.bets.owner == field) & (self._log_weight > -np.inf))[0].tolist()
         plain = [b for b in mine if self.bets.directions[b] != SHAPE]
-        best = max(plain, key=lambda b: float(self._log_r[b]), default=None)
-        strongest = float(self._log_r[mine].max())
-        if best is None or float(self._log_r[best]) < _SHAPE_MARGIN * strongest:
+        evidence = self._log_r + self._log_weight - float(self._log_weight[mine].max())
+        best = max(plain, key=lambda b: float(evidence[b]), default=None)
+        if best is None or float(evidence[best]) < _SHAPE_MARGIN * float(evidence[mine].max()):
             return SHAPE
         return self.bets.directions[best]
 

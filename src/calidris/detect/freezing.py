@@ -12,8 +12,8 @@ from calidris.batch import Floats, Ints
 from calidris.detect import cells, learned, tilts
 from calidris.detect.bets import Bets
 from calidris.detect.design import Windows
+from calidris.detect.handicap import handicap
 from calidris.detect.layout import identity
-from calidris.detect.temper import tempering
 from calidris.detect.watch import Watch
 from calidris.detect.windows import MINIMUM_ROWS
 from calidris.errors import IncompatibleState
@@ -22,7 +22,7 @@ from calidris.state import CountsState, Kind, Role, Spec
 ALL_ROLES: frozenset[Role] = frozenset(Role)
 SLOWER: frozenset[str] = frozenset({"mean up", "above the range"})
 """The directions of a duration that are bad news."""
-_RULES = 2
+_RULES = 3
 """Goes up whenever the same baseline would make other bets."""
 
 
@@ -88,7 +88,7 @@ def freeze(
         only=only,
         name=_identity(baseline, windows, settings, only),
     )
-    return replace(bets, temper=tempering(bets, windows, minimum_rows))
+    return replace(bets, handicap=handicap(bets, windows, minimum_rows))
 
 
 def lay(

@@ -10,11 +10,11 @@ import numpy as np
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.design import upper
 from calidris.detect.groups import GroupBets
+from calidris.detect.handicap import handicap
 from calidris.detect.layout import Layout, identity
-from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 
-_RULES = 1
+_RULES = 2
 
 
 def group_bets(
@@ -81,10 +81,8 @@ def group_bets(
     effect = np.array([_effect(table, i, events, minimum_rows) for i in range(len(pairs))])
     layout = Layout(g * k, g * k, identity("groups", tuple(groups), tuple(categories)))
     rows = 0.0 if table is None or len(table) < 2 else float(table.sum((1, 2)).mean())
-    bets = GroupBets(
-        layout, name, pairs, g, events, tuple(words), tolerance, effect, rows, 1.0, recovered, minimum_rows
-    )
-    return replace(bets, temper=tempering(bets, None if recovered else windows, minimum_rows))
+    bets = GroupBets(layout, name, pairs, g, events, tuple(words), tolerance, effect, rows, recovered, minimum_rows)
+    return replace(bets, handicap=handicap(bets, None if recovered else windows, minimum_rows))
 
 
 def _check(groups: Sequence[str], categories: Sequence[str], tolerance: float, recovered: str | None) -> None:

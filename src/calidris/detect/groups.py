@@ -12,6 +12,7 @@ from scipy import special
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.design import at_size
 from calidris.detect.game import SHAPE, Play, log_weights
+from calidris.detect.handicap import NONE, Handicap
 from calidris.detect.layout import Layout
 from calidris.detect.projection import log_e, projected
 
@@ -53,7 +54,7 @@ class GroupBets:
         tolerance: gap of rates that is no news.
         effect: D of each pair, float64[P].
         window_rows: mean rows of the windows that D was read from, 0 where there were none.
-        temper: what log e-values are divided by besides D, float64[B] (``temper``).
+        handicap: what the bets give away because the baseline's windows refute them.
         back: the direction of the alarm that is to be recovered from, or None.
         minimum_rows: rows that either side needs.
     """
@@ -67,9 +68,9 @@ class GroupBets:
     tolerance: float
     effect: Floats
     window_rows: float
-    temper: Floats | float
     back: str | None
     minimum_rows: int
+    handicap: Handicap = NONE
 
     @cached_property
     def labels(self) -> tuple[tuple[str, str], ...]:
@@ -94,7 +95,8 @@ class GroupBets:
     @cached_property
     def log_weight(self) -> Floats:
         """Fixed gaps and learned ones share a pair's weight."""
-        return log_weights(self.owner, [group for group, _ in self.labels] * len(self.names), len(self.names))
+        groups = [group for group, _ in self.labels] * len(self.names)
+        return log_weights(self.owner, groups, len(self.names)) + self.handicap.log_share
 
     @property
     def field_weight(self) -> Floats:
@@ -134,7 +136,7 @@ class GroupBets:
             mine[_COMMON] = LONG * mine[_COMMON] + mine[_PENDING].sum(0)
             mine[_OWN] = SHORT * mine[_OWN] + mine[_PENDING]
             mine[_PENDING] = 0.0
-        return Play(logs.ravel() / self.temper, idle.ravel(), memory)
+        return Play(self.handicap.paid(logs.ravel(), idle.ravel()), idle.ravel(), memory)
 
     def _pair(self, mine: Floats, effect: float) -> tuple[Floats, Mask]:
         """Log e of each bet on one pair, and which were not laid."""

@@ -10,6 +10,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.design import at_size, upper
 from calidris.detect.game import Play, log_weights
+from calidris.detect.handicap import NONE, Handicap
 from calidris.detect.layout import Layout
 from calidris.detect.windows import MINIMUM_ROWS, merge_small
 
@@ -37,7 +38,7 @@ class LinearBets:
         effect: D of each bet, float64[B].
         window_rows: mean rows of a baseline window, 0 where they are not known.
         design_known: whether D was measured; otherwise it is 1.
-        temper: what log e-values are divided by besides D, float64[B] (``temper``).
+        handicap: what the bets give away because the baseline's windows refute them.
     """
 
     layout: Layout
@@ -52,7 +53,7 @@ class LinearBets:
     effect: Floats
     window_rows: float = 0.0
     design_known: bool = False
-    temper: Floats | float = 1.0
+    handicap: Handicap = NONE
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -60,7 +61,7 @@ class LinearBets:
     @cached_property
     def log_weight(self) -> Floats:
         """Log weight of each bet within its thing, float64[B]."""
-        return log_weights(self.owner, self.groups, len(self.names))
+        return log_weights(self.owner, self.groups, len(self.names)) + self.handicap.log_share
 
     @property
     def nothing(self) -> Floats:
@@ -74,9 +75,10 @@ class LinearBets:
     def play(self, counts: Ints, memory: Floats, stratum: int = 0) -> Play:
         """Score one window of counts int64[cells]."""
         design = at_size(self.effect - 1.0, self.layout.rows(counts), self.window_rows)
-        log_e = np.einsum("bc,c->b", self.coefficient, counts.astype(np.float64)) / (design * self.temper)
+        log_e = np.einsum("bc,c->b", self.coefficient, counts.astype(np.float64)) / design
         empty = np.array([not counts[head].any() for head in self.heads], dtype=np.bool_)
-        return Play(log_e, empty[self.owner], memory)
+        idle = empty[self.owner]
+        return Play(self.handicap.paid(log_e, idle), idle, memory)
 
     def of(self, things: tuple[str, ...]) -> LinearBets:
         """The bets on some of the things alone, which share the weight equally; for recovery."""
@@ -92,7 +94,7 @@ class LinearBets:
             heads=tuple(self.heads[i] for i in kept),
             field_weight=np.full(len(kept), 1.0 / len(kept)),
             effect=self.effect[bets],
-            temper=self.temper if isinstance(self.temper, float) else self.temper[bets],
+            handicap=self.handicap.of(bets, len(self)),
         )
 
 

@@ -10,16 +10,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from calidris.batch import Floats, Ints
+from calidris.detect.handicap import handicap
 from calidris.detect.layout import Layout, identity
 from calidris.detect.linear import SCALE, LinearBets, Spread
 from calidris.detect.losses import Known, Loss, allowed, layout_of, mirrored, parts
-from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 
 SHIFTS: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Alternatives: the mean lies this many standard deviations of the loss above θ0."""
 _MOST = 0.95
-_RULES = 1
+_RULES = 2
 
 Side = Literal["worse", "better", "recovered"]
 
@@ -94,7 +94,7 @@ def loss_bets(
         window_rows=spread.mean_rows if spread else 0.0,
         design_known=spread is not None,
     )
-    return replace(bets, temper=tempering(bets, windows if side == "worse" else None, minimum_rows))
+    return replace(bets, handicap=handicap(bets, windows if side == "worse" else None, minimum_rows))
 
 
 class _Rule(NamedTuple):

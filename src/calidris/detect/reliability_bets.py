@@ -12,14 +12,14 @@ from calidris.batch import Floats, Ints, Mask
 from calidris.detect.calibration import BACK, NAME, SIGNS, Alternative, alternatives, design_of, layout_of
 from calidris.detect.design import at_size
 from calidris.detect.game import Play, log_weights
+from calidris.detect.handicap import NONE, Handicap, handicap
 from calidris.detect.layout import Layout, identity
 from calidris.detect.linear import Spread
 from calidris.detect.reliability import ScoreMap, scores
-from calidris.detect.temper import tempering
 from calidris.detect.windows import MINIMUM_ROWS
 from calidris.state import Spec
 
-_RULES = 1
+_RULES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class ReliabilityBets:
         ball: the same of all other directions together.
         effect: D.
         window_rows: mean rows of the windows that D was read from, 0 where there were none.
-        temper: what log e-values are divided by besides D, float64[J] (``temper``).
+        handicap: what the bets give away because the baseline's windows refute them.
     """
 
     layout: Layout
@@ -50,7 +50,7 @@ class ReliabilityBets:
     ball: float
     effect: float
     window_rows: float
-    temper: Floats | float = 1.0
+    handicap: Handicap = NONE
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class ReliabilityBets:
     @cached_property
     def log_weight(self) -> Floats:
         """Shifts and slopes share the weight equally."""
-        return log_weights(self.owner, [bet.group for bet in self.bets], 1)
+        return log_weights(self.owner, [bet.group for bet in self.bets], 1) + self.handicap.log_share
 
     @property
     def field_weight(self) -> Floats:
@@ -107,7 +107,8 @@ class ReliabilityBets:
             pull = laid * (zero + one) * (special.expit(aim) - special.expit(edge))
             log_e[j] = (laid * (one * gain + zero * rest)).sum() - self._slack(j, pull)
         design = at_size(np.array(self.effect - 1.0), self.layout.rows(counts), self.window_rows)
-        return Play(log_e / (design * self.temper), np.zeros(len(self.bets), dtype=np.bool_), memory)
+        idle = np.zeros(len(self.bets), dtype=np.bool_)
+        return Play(self.handicap.paid(log_e / design, idle), idle, memory)
 
     def _stake(self, j: int, logit: Floats) -> tuple[Floats, Floats, Mask]:
         """Logits of the alternative q and of the null's edge u, and the bins in which the bet is laid."""
@@ -189,4 +190,4 @@ def reliability_bets(
         effect=effect,
         window_rows=spread.mean_rows if spread else 0.0,
     )
-    return replace(made, temper=tempering(made, None if recovered else windows, minimum_rows))
+    return replace(made, handicap=handicap(made, None if recovered else windows, minimum_rows))

@@ -10,19 +10,19 @@ from typing import Literal
 
 import numpy as np
 
-from calidris.batch import Floats, Ints
+from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets import Bets
 from calidris.detect.design import Windows
 from calidris.detect.freezing import ALL_ROLES, freeze, lay
 from calidris.detect.game import SHAPE, Play, log_weights
+from calidris.detect.handicap import FEWEST, NONE, Handicap, settled
 from calidris.detect.layout import Layout, identity
 from calidris.detect.references import HOURS, References, hour_of_week
-from calidris.detect.temper import Runs
 from calidris.detect.windows import MINIMUM_ROWS, Carry, merge_small
 from calidris.state import CountsState, Role, Spec
 
 _HOUR_NS = 3_600_000_000_000
-_RULES = 1
+_RULES = 2
 
 Which = Literal["hour_of_week", "decayed"]
 
@@ -81,21 +81,22 @@ class SeasonalBets:
         self._delta, self._tolerance = delta, tolerance
         self._deviation = self._deviations(windows, starts_ns, minimum_rows)
         self._laid: tuple[tuple[int, int], Bets, Ints, Ints] | None = None
-        self._temper = np.ones(len(self.anchor))
+        self._handicap = NONE
         if which == "decayed":
-            self._temper = self._replayed(windows[-HOURS:], starts_ns[-HOURS:], minimum_rows)
+            self._handicap = self._replayed(windows[-HOURS:], starts_ns[-HOURS:], minimum_rows)
 
-    def _replayed(self, windows: Ints, starts_ns: Ints, minimum_rows: int) -> Floats:
-        """``temper`` against a reference that learns on the way: the last windows of the baseline, at most a week of hours."""
-        live, runs, carry = self.references, Runs(len(self.anchor)), Carry(self.layout, minimum_rows)
+    def _replayed(self, windows: Ints, starts_ns: Ints, minimum_rows: int) -> Handicap:
+        """``handicap`` against a reference that learns on the way: the last windows of the baseline, at most a week of hours."""
+        live, carry = self.references, Carry(self.layout, minimum_rows)
+        plays: list[tuple[Floats, Mask]] = []
         self.references = References(live.spec, live.window_s, live.half_life_s)
         for start, counts in zip(starts_ns.tolist(), windows):
             merged = carry.add(counts)
             if merged is not None:
-                runs.add(self.play(merged, self.nothing, 0).log_e)
+                plays.append(self.play(merged, self.nothing, 0)[:2])
             self.references.learn(start, counts)
         self.references, self._laid = live, None
-        return runs.factor
+        return settled(lambda: plays) if len(plays) >= FEWEST else NONE
 
     def _deviations(self, windows: Ints, starts_ns: Ints, minimum_rows: int) -> Windows | None:
         """How windows differ from others of their kind: of the hour of the week, else of the day, else all."""
@@ -139,7 +140,7 @@ class SeasonalBets:
     def log_weight(self) -> Floats:
         """As of the frozen baseline's, without the learned shapes."""
         groups = [None if group == SHAPE else group for group, _ in self.anchor.labels]
-        return log_weights(self.owner, groups, len(self.names))
+        return log_weights(self.owner, groups, len(self.names)) + self._handicap.log_share
 
     @property
     def field_weight(self) -> Floats:
@@ -168,9 +169,9 @@ class SeasonalBets:
             bets, mine, theirs = laid
             rows, rectangle = self.layout.rows(counts), bets.watch.padded(counts).astype(np.float64)
             stake = bets.learned.stake(bets.learned.nothing)
-            log_e[mine] = (bets.log_e(rectangle, stake, rows)[theirs]) / self._temper[mine]
+            log_e[mine] = bets.log_e(rectangle, stake, rows)[theirs]
             idle[mine] = False
-        return Play(log_e, idle, memory)
+        return Play(self._handicap.paid(log_e, idle), idle, memory)
 
     def _bets(self, stratum: int) -> tuple[Bets, Ints, Ints] | None:
         """The bets against the reference, and which of them is which of the frozen baseline's."""
