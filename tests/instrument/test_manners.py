@@ -30,7 +30,7 @@ def test_an_error_of_ours_stays_ours(receiver: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("OTEL_CALIDRIS_DEBUG_RAISE")
     model = Model("m")
     before = internal_errors().get("predict: LookupError", 0)
-    monkeypatch.setattr("calidris.instrument.api.place_of", broken)
+    monkeypatch.setattr("calidris.instrument.prediction.place_of", broken)
     for _ in range(3):
         with model.predict() as p:
             p.score = 0.5
@@ -45,7 +45,7 @@ def test_an_error_of_ours_stays_ours(receiver: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_under_the_tests_switch_it_is_raised(receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calidris.instrument.api.place_of", broken)
+    monkeypatch.setattr("calidris.instrument.prediction.place_of", broken)
     with pytest.raises(LookupError), Model("m").predict():
         pass
 

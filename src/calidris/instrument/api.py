@@ -8,18 +8,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import Token
-from time import perf_counter_ns, time_ns
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
-from opentelemetry.trace import get_current_span
-
 from calidris import semconv
-from calidris.instrument import batches, markers
-from calidris.instrument._patch import caught, inside, shielded
-from calidris.instrument.ids import last_call, last_prediction_ids, place_of
-from calidris.instrument.items import FLAT, Series
+from calidris.instrument import batches
+from calidris.instrument._patch import caught, shielded
+from calidris.instrument.ids import last_prediction_ids
+from calidris.instrument.items import Series
+from calidris.instrument.prediction import Prediction
 from calidris.instrument.privacy import Policy
 from calidris.instrument.runtime import configure, flush, runtime, shutdown
 
@@ -29,97 +25,6 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Prediction:
-    """One prediction while it is made; use it as a context manager and set what the model answered.
-
-    Attributes:
-        score: probability of the positive class, or a mapping from class to probability.
-        cls: the decision.
-        value: the output of a regression.
-
-    An exception in the body is recorded as the row's error and goes on untouched.
-    """
-
-    __slots__ = (
-        "_begun_ns", "_features", "_given", "_guard", "_marker", "_place", "_series", "_slices", "_tick", "cls", "score", "value",
-    )  # fmt: skip
-
-    def __init__(self, series: Series, features: Any, given: object, slices: Mapping[str, object] | None) -> None:
-        self.score: Any = None
-        self.cls: Any = None
-        self.value: Any = None
-        self._series = series
-        self._given = given
-        self._features: Any = None
-        self._slices: Any = None
-        self._guard: Token[bool] | None = None
-        self._marker: markers.Marker | None = None
-        if runtime.on:
-            try:
-                if slices is None and type(features) is dict:
-                    # the usual row, copied by one call into C
-                    self._features, self._slices = series.pick(features), FLAT
-                else:
-                    self._capture(features, slices)
-            except KeyError:
-                self._capture(features, slices)
-
-    def _capture(self, features: Any, slices: Mapping[str, object] | None) -> None:
-        try:
-            self._features, self._slices = self._series.capture(features, slices)
-        except Exception:
-            runtime.note("features_not_copied", self._series.name)
-
-    def __enter__(self) -> Prediction:
-        try:
-            span = get_current_span()
-            self._place = place = place_of(span)
-            last_call.set((self._given, place, 1))
-            if runtime.on:
-                self._guard = inside.set(True)
-                if span.is_recording():
-                    self._marker = markers.begin(self._series)
-        except Exception:
-            caught("predict")
-        self._begun_ns = time_ns()
-        self._tick = perf_counter_ns()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        lasted_ns = perf_counter_ns() - self._tick
-        if self._guard is None:
-            return
-        failed = None if kind is None else kind.__qualname__
-        try:
-            score = self.score
-            if type(score) is not float and score is not None:
-                score = batches.frozen_score(score, self._series)
-            runtime.append(
-                (
-                    self._series, self._begun_ns, lasted_ns, self._place, self._given, self._features, self._slices,
-                    score, self.cls, self.value, failed,
-                )
-            )  # fmt: skip
-        except Exception:
-            caught("predict")
-        finally:
-            self._leave(self._guard, failed)
-
-    def _leave(self, guard: Token[bool], failed: str | None) -> None:
-        """Open the guard and end the light span, whatever became of the row."""
-        try:
-            if self._marker is not None:
-                markers.end(self._marker, failed)
-            inside.reset(guard)
-        except ValueError:
-            # Left in another context than it was entered in, as generators may be: that one never saw the guard.
-            pass
-        except Exception:
-            caught("predict")
 
 
 class Model:
@@ -137,6 +42,7 @@ class Model:
         drop: features that never leave it.
         hash: features that leave as a keyed hash.
         bucket: features that leave as a range, with its edges.
+        embeddings: names of the vectors that may leave the process; without it none does.
 
     It is cheap, thread-safe and may be made at import. Recording costs the caller 2 to 4 µs, and nothing without an endpoint.
 
@@ -160,17 +66,23 @@ class Model:
         drop: Iterable[str] = (),
         hash: Iterable[str] = (),
         bucket: Mapping[str, Iterable[float]] | None = None,
+        embeddings: Sequence[str] = (),
     ) -> None:
         self._series = Series(str(name), str(version))
         try:
             policy = Policy.of(allow, drop, hash, bucket)
-            self._series = Series(name, version, task, features, slices, classes, policy)
+            self._series = Series(name, version, task, features, slices, classes, policy, embeddings)
             runtime.seen(self._series)
         except Exception:
             caught("Model")
 
     def predict(
-        self, features: Any = None, *, id: object = None, slices: Mapping[str, object] | None = None
+        self,
+        features: Any = None,
+        *,
+        id: object = None,
+        slices: Mapping[str, object] | None = None,
+        embeddings: Mapping[str, Any] | None = None,
     ) -> Prediction:
         """Record one prediction: ``with credit.predict(features=row) as p: p.score = ...``.
 
@@ -178,8 +90,10 @@ class Model:
             features: a mapping, or a sequence in the order of the model's ``features``. Copied here.
             id: joins the label later; else one is made, see `last_prediction_ids`.
             slices: groups of this row.
+            embeddings: vectors of this row by declared name: arrays, tensors or lists of up to 4096 numbers. Copied here, as
+                float32.
         """
-        return Prediction(self._series, features, id, slices)
+        return Prediction(self._series, features, id, slices, embeddings)
 
     def observe(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate ``f(row) -> score`` (or value, or class), plain or async: each call is one prediction.
@@ -221,6 +135,7 @@ class Model:
         classes: Any = None,
         values: Any = None,
         slices: Any = None,
+        embeddings: Any = None,
     ) -> None:
         """Record predictions already made: arrays, DataFrames, lists of rows or mappings of columns, all copied.
 
@@ -231,10 +146,11 @@ class Model:
             classes: n decisions.
             values: n outputs of a regression.
             slices: a mapping from name to n values; else columns of ``X`` that are slices of the model.
+            embeddings: a mapping from declared name to n vectors of one length: a matrix, or a list in which None is missing.
 
         Lengths that do not agree drop the whole call, counted as ``malformed``.
         """
-        batches.record_batch(self._series, X, scores, ids, classes, values, slices)
+        batches.record_batch(self._series, X, scores, ids, classes, values, slices, embeddings)
 
     def record_label(self, id: object, label: object, *, time_ns: int | None = None) -> None:
         """The true outcome of an earlier prediction, any time later, from any process."""

@@ -15,12 +15,16 @@ from calidris.instrument.items import Block, Labels, Series
 from calidris.instrument.privacy import text_of
 from calidris.instrument.runtime import runtime
 from calidris.instrument.table import Table, TooLarge, copied, rows_of, table_of
+from calidris.instrument.vectors import capture_many
 
 
-def record_batch(series: Series, X: Any, scores: Any, given: Any, classes: Any, values: Any, slices: Any) -> None:
+def record_batch(
+    series: Series, X: Any, scores: Any, given: Any, classes: Any, values: Any, slices: Any, embeddings: Any
+) -> None:
     """Record predictions already made; see ``Model.record_batch``."""
     begun_ns = time.time_ns()
-    rows = next((rows_of(one) for one in (X, given, classes, values, scores) if one is not None), 0)
+    vectors = dict(embeddings or {})
+    rows = next((rows_of(one) for one in (X, given, classes, values, scores, *vectors.values()) if one is not None), 0)
     if rows == 0:
         return
     place = ids.place_of(get_current_span(), rows)
@@ -36,6 +40,7 @@ def record_batch(series: Series, X: Any, scores: Any, given: Any, classes: Any, 
     block.values = None if values is None else copied(values)
     block.slices = slice_table(series.slices, slices, whole)
     block.features = chosen(series, whole)
+    block.embeddings = capture_many(series.embeddings, vectors, runtime.note)
     if _lengths(block) == {rows}:
         runtime.append_many(block)
     else:
@@ -132,4 +137,5 @@ def _class_names(series: Series, width: int) -> Sequence[object]:
 def _lengths(block: Block) -> set[int]:
     scores = list(block.scores.values()) if isinstance(block.scores, dict) else [block.scores]
     tables = {table.rows for table in (block.features, block.slices) if table is not None}
+    tables |= {len(one) for one in block.embeddings.values()}
     return tables | {len(one) for one in (block.ids, block.classes, block.values, *scores) if one is not None}

@@ -26,11 +26,15 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from calidris.instrument._patch import caught
 from calidris.instrument.columns import Note
-from calidris.instrument.items import Block, Item, Labels, Row
+from calidris.instrument.items import Block, Item, Row
 from calidris.instrument.outbox import Outbox, Outcome, Request
+from calidris.instrument.vectors import cells_of
 
 MAX_CELLS = 8_000_000
-"""Values that may wait in memory as blocks, and the width times number of single rows: 64 MB of numbers."""
+"""Values that may wait in memory as blocks and embeddings, and the width times number of single rows: 64 MB of numbers."""
+
+WAKE_CELLS = MAX_CELLS // 4
+"""Values at which the thread does not wait for its interval."""
 
 WAKE_ROWS = 2048
 """Rows at which the thread does not wait for its interval."""
@@ -114,21 +118,20 @@ class RowBuffer:
         if waiting >= WAKE_ROWS and not self._wake.is_set():
             self._wake.set()
 
-    def append_many(self, item: Block | Labels) -> None:
-        """Add a block or labels, whole or not at all."""
-        cells = item.cells if isinstance(item, Block) else item.rows
-        model = _model_of(item)
+    def append_many(self, item: Item) -> None:
+        """Add a block, labels, or a row with embeddings, whole or not at all."""
+        rows, cells = _size(item)
         with self._lock:
-            fits = len(self._rows) + self._extra + item.rows <= self._limit and self._cells + cells <= MAX_CELLS
+            fits = len(self._rows) + self._extra + rows <= self._limit and self._cells + cells <= MAX_CELLS
             if fits:
                 self._rows.append(item)
-                self._extra += item.rows - 1
+                self._extra += rows - 1
                 self._cells += cells
         if not fits:
-            self.drop(model, "queue_full", item.rows)
+            self.drop(_model_of(item), "queue_full", rows)
         if self._thread is None:
             self._start()
-        if len(self._rows) + self._extra >= WAKE_ROWS:
+        if len(self._rows) + self._extra >= WAKE_ROWS or self._cells >= WAKE_CELLS:
             self._wake.set()
 
     def narrow(self, width: int) -> None:
@@ -200,10 +203,7 @@ class RowBuffer:
     def _leave(self) -> None:
         """Count what stays behind, and hang up."""
         for item in self._take():
-            if isinstance(item, tuple):
-                self.drop(item[0].name, "shutdown", 1)
-            else:
-                self.drop(_model_of(item), "shutdown", item.rows)
+            self.drop(_model_of(item), "shutdown", _size(item)[0])
         self._outbox.abandon("shutdown")
         if self._shipper is not None:
             self._shipper.close()
@@ -245,18 +245,28 @@ class RowBuffer:
         rows, items = self._rows, []
         for _ in range(len(rows)):
             item = rows.popleft()
-            if not isinstance(item, tuple):
+            if not isinstance(item, tuple) or item[-1] is not None:
                 if isinstance(item, Block):
                     item.taken = True
+                size, cells = _size(item)
                 with self._lock:
-                    self._extra -= item.rows - 1
-                    self._cells -= item.cells if isinstance(item, Block) else item.rows
+                    self._extra -= size - 1
+                    self._cells -= cells
             items.append(item)
         return items
 
 
-def _model_of(item: Block | Labels) -> str:
+def _model_of(item: Item) -> str:
+    if isinstance(item, tuple):
+        return item[0].name
     return item.series.name if isinstance(item, Block) else item.model
+
+
+def _size(item: Item) -> tuple[int, int]:
+    """Rows of an item, and the values by which its memory is counted; single rows without embeddings go by ``narrow``."""
+    if isinstance(item, tuple):
+        return 1, cells_of(item[-1])
+    return item.rows, item.cells if isinstance(item, Block) else item.rows
 
 
 _buffers: WeakSet[RowBuffer] = WeakSet()

@@ -11,6 +11,7 @@ from calidris.instrument.ids import prediction_ids
 from calidris.instrument.items import FLAT, Block, Item, Labels, Row, Series
 from calidris.instrument.privacy import text_of
 from calidris.instrument.table import Table
+from calidris.instrument.vectors import Vectors, columns, most_rows, sizes_of
 
 MAX_ROWS = 512
 """Rows of one span: decoding no longer gets faster beyond it."""
@@ -32,6 +33,7 @@ class Chunk:
     classes: Any = None
     values: Any = None
     errors: list[str | None] | None = None
+    embeddings: dict[str, Vectors] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.times_ns)
@@ -55,6 +57,7 @@ class Chunk:
             self.series, self.times_ns[a:b], self.durations_s[a:b], self.ids[a:b], self.trace_ids[a:b], self.span_ids[a:b],
             {k: v[a:b] for k, v in self.features.items()}, {k: v[a:b] for k, v in self.slices.items()},
             scores, _cut(self.classes, a, b), _cut(self.values, a, b), _cut(self.errors, a, b),
+            {k: v.part(a, b) for k, v in self.embeddings.items()},
         )  # fmt: skip
 
 
@@ -100,18 +103,20 @@ class Group:
             for alike in _alike(self.members):
                 yield from _of_blocks(alike)
         else:
-            for start in range(0, len(self.members), MAX_ROWS):
-                yield _of_rows(first[0], self.members[start : start + MAX_ROWS])
+            most = most_rows(sum(sizes_of(first[-1]) or ()), MAX_ROWS)
+            for start in range(0, len(self.members), most):
+                yield _of_rows(first[0], self.members[start : start + most])
 
 
 def groups_of(items: Iterable[Item]) -> list[Group]:
     """Group what was buffered: predictions first, so that no label overtakes the prediction it belongs to."""
-    rows: dict[Series, Group] = {}
+    rows: dict[tuple[Series, tuple[int, ...] | None], Group] = {}
     blocks: dict[Series, Group] = {}
     labels: dict[str, Group] = {}
     for item in items:
         if isinstance(item, tuple):
-            rows.setdefault(item[0], Group(item[0].name)).members.append(item)
+            # Vectors of one column have one dimension; where a row's differ, it goes into another span.
+            rows.setdefault((item[0], sizes_of(item[-1])), Group(item[0].name)).members.append(item)
         elif isinstance(item, Block):
             blocks.setdefault(item.series, Group(item.series.name)).members.append(item)
         else:
@@ -120,7 +125,7 @@ def groups_of(items: Iterable[Item]) -> list[Group]:
 
 
 def _of_rows(series: Series, rows: list[Row]) -> Chunk:
-    _, times, durations, places, given, features, slices, scores, classes, values, errors = zip(*rows)
+    _, times, durations, places, given, features, slices, scores, classes, values, errors, vectors = zip(*rows)
     named, cut = _captured(series, features, slices)
     return Chunk(
         series,
@@ -135,6 +140,7 @@ def _of_rows(series: Series, rows: list[Row]) -> Chunk:
         list(classes) if any(c is not None for c in classes) else None,
         list(values) if any(v is not None for v in values) else None,
         list(errors),
+        columns(series.embeddings, vectors),
     )
 
 
@@ -175,7 +181,7 @@ def _alike(blocks: list[Block]) -> Iterator[list[Block]]:
     rows, shape = 0, None
     for block in blocks:
         this: Any = _shape(block)
-        if run and (this != shape or rows + block.rows > MAX_ROWS):
+        if run and (this != shape or rows + block.rows > most_rows(_row_bytes(block), MAX_ROWS)):
             yield run
             run, rows = [], 0
         run.append(block)
@@ -187,7 +193,8 @@ def _alike(blocks: list[Block]) -> Iterator[list[Block]]:
 def _shape(block: Block) -> tuple[Any, ...]:
     scores = tuple(block.scores) if isinstance(block.scores, dict) else block.scores is None
     tables = (table and (table.names, table.matrix is None) for table in (block.features, block.slices))
-    return (*tables, scores, block.classes is None, block.values is None)
+    dimensions = tuple((name, one.dimension) for name, one in block.embeddings.items())
+    return (*tables, scores, block.classes is None, block.values is None, dimensions)
 
 
 def _of_blocks(blocks: list[Block]) -> Iterator[Chunk]:
@@ -207,9 +214,15 @@ def _of_blocks(blocks: list[Block]) -> Iterator[Chunk]:
         _column([block.classes for block in blocks]),
         _column([block.values for block in blocks]),
         [block.error for block in spread],
+        {name: Vectors.concat([block.embeddings[name] for block in blocks]) for name in first.embeddings},
     )
-    for start in range(0, len(whole), MAX_ROWS):
-        yield whole.part(start, min(start + MAX_ROWS, len(whole)))
+    most = most_rows(_row_bytes(first), MAX_ROWS)
+    for start in range(0, len(whole), most):
+        yield whole.part(start, min(start + most, len(whole)))
+
+
+def _row_bytes(block: Block) -> int:
+    return sum(one.row_bytes for one in block.embeddings.values())
 
 
 def _table(tables: Sequence[Table | None]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from typing import Any, Final, TypeAlias
 from calidris.instrument.ids import Place
 from calidris.instrument.privacy import Policy
 from calidris.instrument.table import Table, default_names
+from calidris.instrument.vectors import Vectors
 
-Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None]"
-"""Series, start (ns since the epoch), duration (ns), place, given id, features, slices, score, class, value, error type."""
+Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None, tuple[bytes, ...] | None]"
+"""Series, start (ns since the epoch), duration (ns), place, given id, features, slices, score, class, value, error type,
+embeddings."""
 
 Captured: TypeAlias = "tuple[Any, Any]"
 """Features and slices of one row: a tuple in declared order, a dict where nothing was declared, or None.
@@ -37,11 +39,12 @@ class Series:
         features: names in order, or None where each call brings its own.
         slices: names to cut by.
         classes: names of the classes, in the order of score columns.
+        embeddings: names of the vectors that may leave.
         policy: what this model adds to the process' privacy rules.
         pick: a mapping to its flat tuple. Raises KeyError for a missing name, and always where none are declared.
     """
 
-    __slots__ = ("classes", "features", "name", "pick", "policy", "slices", "task", "version")
+    __slots__ = ("classes", "embeddings", "features", "name", "pick", "policy", "slices", "task", "version")
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Series:
         slices: Sequence[str] = (),
         classes: Sequence[object] | None = None,
         policy: Policy | None = None,
+        embeddings: Sequence[str] = (),
     ) -> None:
         self.name = str(name)
         self.version = str(version)
@@ -59,6 +63,7 @@ class Series:
         self.features = None if features is None else tuple(map(str, features))
         self.slices = tuple(map(str, slices))
         self.classes = classes
+        self.embeddings = tuple(map(str, embeddings))
         self.policy = policy or Policy()
         names = (*self.features, *self.slices) if self.features is not None else ()
         self.pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*names) if len(names) > 1 else _unpickable
@@ -100,7 +105,7 @@ class Block:
     """Rows of one call as columns. Mutable only until the flush thread takes it (`taken`)."""
 
     __slots__ = (
-        "__weakref__", "begun_ns", "classes", "duration_s", "error", "features", "ids", "place", "rows", "scores",
+        "__weakref__", "begun_ns", "classes", "duration_s", "embeddings", "error", "features", "ids", "place", "rows", "scores",
         "series", "slices", "taken", "values",
     )  # fmt: skip
 
@@ -117,12 +122,14 @@ class Block:
         self.classes: Any = None
         self.values: Any = None
         self.error: str | None = None
+        self.embeddings: dict[str, Vectors] = {}
         self.taken = False
 
     @property
     def cells(self) -> int:
         """Values held, which is what memory goes by."""
-        return self.rows + (0 if self.features is None else self.features.cells)
+        vectors = sum(len(one.data) for one in self.embeddings.values()) // 8
+        return self.rows + vectors + (0 if self.features is None else self.features.cells)
 
 
 class Labels:

@@ -30,7 +30,7 @@ def prediction_attributes(chunk: Chunk, policy: Policy, note: col.Note) -> Attri
     }
     optional = {
         semconv.ML_MODEL_TASK: series.task,
-        semconv.ML_FEATURES: _features(chunk, policy, note),
+        semconv.ML_FEATURES: {**_features(chunk, policy, note), **_embeddings(chunk, policy, note)},
         semconv.ML_SLICES: _slices(chunk.slices, policy, note),
         semconv.ML_PREDICTION_SCORE: _scores(chunk.scores, note),
         semconv.ML_PREDICTION_CLASS: None if chunk.classes is None else col.outcomes(chunk.classes),
@@ -72,6 +72,18 @@ def _features(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
 
     packed = {name: col.feature(name, values, policy, tell) for name, values in chunk.features.items()}
     return {name: column for name, column in packed.items() if column is not None and name}
+
+
+def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
+    """Embeddings were declared by the user, so they leave, unless a rule names them."""
+    found: Attributes = {}
+    for name, vectors in chunk.embeddings.items():
+        action = policy.action(name)
+        if action in (None, Action.ALLOW):
+            found[name] = {"f32": vectors.data, "dim": vectors.dimension}
+        elif action is not Action.DROP:
+            note("embedding_rule", name)
+    return found
 
 
 def _slices(slices: dict[str, Any], policy: Policy, note: col.Note) -> Attributes:

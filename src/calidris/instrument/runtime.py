@@ -19,7 +19,7 @@ from calidris.instrument import ids
 from calidris.instrument._patch import caught, shielded
 from calidris.instrument.buffer import RowBuffer, Shipper
 from calidris.instrument.environment import OTEL_EXPORTER_CALIDRIS_ENDPOINT
-from calidris.instrument.items import Block, Labels, Row, Series
+from calidris.instrument.items import Item, Row, Series
 from calidris.instrument.privacy import Policy
 from calidris.instrument.settings import GuestSettings
 
@@ -31,6 +31,9 @@ _CURES = {
     "unsupported_type": "Values that are no number, boolean or string are sent as missing.",
     "score_out_of_range": "It is no probability and is sent as missing; use p.value for other outputs.",
     "features_not_copied": "The input is too large or of an unknown kind; its rows are sent without features.",
+    "embedding_not_declared": "It stays here. List it in embeddings= of Model.",
+    "embedding_not_copied": "It is no vector of 1 to 4096 numbers, or of another length than its neighbours, or too many at once; it is sent as missing.",
+    "embedding_rule": "It is withheld: a vector can be dropped or allowed, not hashed or bucketed.",
     "label_without_model": "Pass model=..., or set OTEL_CALIDRIS_MODEL_NAME; the label is dropped.",
     "malformed": "Lengths do not agree; the call is dropped.",
     "missing_label": "Labels that are None or NaN are left out.",
@@ -88,8 +91,8 @@ class Runtime:
             )
             self.append = self._buffer.append
 
-    def append_many(self, item: Block | Labels) -> None:
-        """Record many rows or labels."""
+    def append_many(self, item: Item) -> None:
+        """Record many rows or labels, or one row with embeddings."""
         if self._buffer is not None:
             self._buffer.append_many(item)
 
