@@ -19,6 +19,7 @@ from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
 from calidris.engine.orders import Order
 from calidris.engine.readings import snapshot
+from calidris.engine.slotform import slot_bytes
 from calidris.metrics.base import Status
 from calidris.state import CountsState, ScoresState
 
@@ -116,20 +117,20 @@ def test_a_retried_request_counts_once_also_after_a_restart(
 def test_late_rows_are_shown_and_counted_but_never_scored(make_engine: MakeEngine, base: Baseline) -> None:
     journal = story(5, change_at=99, labelled=False)
     engine = fed(make_engine(base=base), journal.records)
-    before = [w.to_bytes() for w in engine.watchers[KEY].windows.values()]
+    before = [slot_bytes(w) for w in engine.watchers[KEY].slots.values()]
     fed(engine, [journal.request(rows(7, 80, START, shift=500.0)), journal.seal(START + 5 * SECOND)])
-    assert [w.to_bytes() for w in engine.watchers[KEY].windows.values()] == before
+    assert [slot_bytes(w) for w in engine.watchers[KEY].slots.values()] == before
     assert engine.counters[LATE][""] == 80
     assert engine.models[KEY].rows == 580 and not engine.alarms
 
 
 def test_silence_is_no_evidence(make_engine: MakeEngine, base: Baseline) -> None:
-    journal = story(5, change_at=99)
+    journal = story(5, change_at=99, labelled=False)
     engine = fed(make_engine(base=base), journal.records)
-    before = [w.to_bytes() for w in engine.watchers[KEY].windows.values()]
+    before = [slot_bytes(w) for w in engine.watchers[KEY].slots.values()]
     year = [journal.seal(START + w * 3600 * SECOND) for w in range(1, 8760)]
     fed(engine, year)
-    assert [w.to_bytes() for w in engine.watchers[KEY].windows.values()] == before and not engine.alarms
+    assert [slot_bytes(w) for w in engine.watchers[KEY].slots.values()] == before and not engine.alarms
     assert snapshot(engine, START).models[0].status is Status.STALE
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Collection
 from typing import Self
 
 import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.detect import frame
+from calidris.detect.bets import Bets
 from calidris.detect.game import SHAPE, Game, safe_log
 from calidris.detect.verdict import Change, Verdict, named
 from calidris.detect.windows import MINIMUM_ROWS, Carry
@@ -93,6 +95,18 @@ class Detector:
         """End the alarm, as a person decided; evidence starts from nothing."""
         self.alarm = False
         self._forget()
+
+    def take_over(self, other: Detector, names: Collection[str]) -> None:
+        """Go on with the evidence that another detector of the same bets has on some fields; nothing of other bets.
+
+        The rows of two versions of a model are one stream of evidence on what they share: the guarantee counts windows from
+        where the other one's did.
+        """
+        if not isinstance(self.bets, Bets) or self.bets.identity != other.bets.identity:
+            return
+        mine = np.array([name in names for name in self.bets.names], dtype=np.bool_)
+        self._log_r = np.where(mine[self.bets.owner], other._log_r, self._log_r)
+        self._memory = np.where(mine[None, :, None], other._memory, self._memory)
 
     def _forget(self) -> None:
         self._log_r = np.full(len(self.bets.owner), -np.inf)

@@ -79,6 +79,7 @@ class References:
             calm: whether the detectors saw nothing: no alarm stands, and the evidence is below one half of what alarms.
         """
         self._fade(start_ns)
+        self.version += 1  # also where nothing is learned: what fades is another reference, before a restart and after it
         if not calm:
             return
         hour, week = hour_of_week(start_ns), start_ns // (_HOUR_NS * HOURS)
@@ -86,7 +87,6 @@ class References:
         self._fresh[hour] += counts
         self._fresh_week[hour] = week
         self._decayed += counts * _UNIT
-        self.version += 1
 
     def seasonal(self, start_ns: int) -> CountsState | None:
         """R1 for a window: its hour's profile, and κ rows more that lie as the same hour of other days does.
@@ -156,6 +156,11 @@ class References:
         width = np.diff(self.spec.offsets)
         even: Floats = rows / np.repeat(np.maximum(total, 1.0), width)
         return even
+
+    def take_over(self, other: References) -> None:
+        """Become what another one is: bets hold this object, and a restart brings its state later."""
+        for name in ("version", "_profile", "_fresh", "_fresh_week", "_weeks", "_decayed", "_last"):
+            setattr(self, name, getattr(other, name))
 
     def to_bytes(self) -> bytes:
         """Exact bytes; equal states give equal bytes."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
+from calidris.detect import Slot
 from calidris.engine.core import Engine
 from calidris.engine.dedup import Generation
 from calidris.engine.learning import learned_note
@@ -21,6 +22,7 @@ from calidris.engine.orders import Order
 from calidris.engine.pane import Pane, PaneKey
 from calidris.engine.paneform import COLUMNS, pane_from, pane_row
 from calidris.engine.plain import alarm_from, alarm_json, model_json, restore_totals
+from calidris.engine.slotform import restore_slot, slot_bytes
 from calidris.engine.snapshot import WindowPoint
 from calidris.engine.store import Store
 from calidris.engine.watch import Watcher
@@ -96,9 +98,9 @@ class Checkpoint:
         for pane_key, pane in model.panes.items():
             if pane.dirty:
                 self.store.db.execute(_PUT_PANE, (number, *pane_key, *pane_row(pane)))
-        for window_s, watch in watcher.windows.items():
+        for slot, watch in watcher.slots.items():
             if watch.unsaved:
-                self.store.put_blob(number, "watch", f"{window_s:.17g}", watch.to_bytes())
+                self.store.put_blob(number, "watch", _slot_name(slot), slot_bytes(watch))
         self._save_learning(number, model)
         self._save_pending(number, model)
         return number
@@ -187,13 +189,14 @@ class Checkpoint:
         self._restore_pending(number, model, state["slices"])
 
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:
-        for window, data in self.store.blobs(number, "watch").items():
-            watch = watcher.windows.get(float(window))
+        saved = self.store.blobs(number, "watch")
+        for slot, watch in watcher.slots.items():
+            name = _slot_name(slot)
             try:
-                if watch is not None:
-                    watch.restore(data)
+                if name in saved:
+                    restore_slot(watch, saved[name])
             except IncompatibleState as error:
-                _logger.warning("model %s: the evidence of %s s windows begins anew: %s", key, window, error)
+                _logger.warning("model %s: the evidence of %s begins anew: %s", key, name, error)
 
     def panes(self, number: int, model: WatchedModel, since_ns: int = 0) -> Iterator[tuple[PaneKey, Pane]]:
         """Panes of a model in the store that begin at ``since_ns`` or later, oldest first."""
@@ -223,11 +226,15 @@ def _with_slices(rows: np.typing.NDArray[np.void], dtype: np.dtype[np.void]) -> 
     return out
 
 
+def _slot_name(slot: Slot) -> str:
+    return f"{slot.kind} {slot.window_s:.17g} {slot.reference}"
+
+
 def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:
     model.unsaved = False
     for pane in model.panes.values():
         pane.dirty = False
-    for watch in watcher.windows.values():
+    for watch in watcher.slots.values():
         watch.unsaved = False
     for chunk in model.pending.chunks:
         chunk.unsaved_rows = chunk.unsaved_marks = False

@@ -18,6 +18,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import xxhash
@@ -27,14 +28,16 @@ from calidris.baseline import Baseline
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.config.models import label_text
+from calidris.detect import Slot
+from calidris.engine.budgets import check_budgets
 from calidris.engine.dedup import RequestMemory
 from calidris.engine.inbox import Received
 from calidris.engine.joining import outcome_column
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import LoadPane, WatchedModel
-from calidris.engine.orders import CLEAR, Order
+from calidris.engine.orders import CLEAR, RECOVERY, Order
 from calidris.engine.snapshot import Alarm
-from calidris.engine.watch import Watcher, check_budgets
+from calidris.engine.watch import Watcher
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel
 from calidris.labels.keys import Hashes
@@ -154,7 +157,10 @@ class Engine:
         model = WatchedModel(key, config, self.config.limits, baseline, self.load_pane)
         model.baseline_note = note
         self.models[key] = model
-        self.watchers[key] = Watcher(config, baseline)
+        self.watchers[key] = watcher = Watcher(config, baseline)
+        others = [w for k, w in self.watchers.items() if k != key and k[:2] == key[:2]]
+        if others:
+            watcher.take_over(others[-1])
         return model
 
     def _join_early(self, model: WatchedModel, ids: Hashes, early: EarlyLabels) -> None:
@@ -219,7 +225,10 @@ class Engine:
         self.early = {owner: early for owner, early in self.early.items() if early}
 
     def _seal_model(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
-        for raised in watcher.seal(model, after_ns, self.sealed_ns, next_id=len(self.alarms) + 1):
+        sealed = watcher.seal(model, after_ns, self.sealed_ns, next_id=len(self.alarms) + 1)
+        for slot in sealed.recovered:
+            self._recovered(model, watcher, slot)
+        for raised in sealed.raised:
             self.alarms.append(raised)
             self.latched.add(raised.id)
         if model.reservoir is not None:
@@ -235,6 +244,14 @@ class Engine:
             model.touch()
             watcher.adopt(learned)
 
+    def _recovered(self, model: WatchedModel, watcher: Watcher, slot: Slot) -> None:
+        """Note that what a standing alarm named has come back; the settings may let that end it."""
+        for i, alarm in enumerate(self.alarms):
+            if alarm.id in self.latched and alarm.model == model.key and watcher.slot_of(alarm) == slot:
+                self.alarms[i] = replace(alarm, recovered_ns=self.sealed_ns)
+                if model.config.detect.clear_recovered:
+                    self.obey(Order(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
+
     def obey(self, order: Order) -> None:
         """Follow a person's decision about an alarm, and remember it; one about an alarm that is not latched is left out."""
         if order.alarm not in self.latched:
@@ -243,7 +260,7 @@ class Engine:
         if order.action == CLEAR:
             alarm = next(a for a in self.alarms if a.id == order.alarm)
             self.latched.discard(alarm.id)
-            self.watchers[alarm.model].clear(alarm.window)
+            self.watchers[alarm.model].clear(alarm)
             self.models[alarm.model].touch()
 
 

@@ -13,6 +13,7 @@ from calidris.engine.core import Engine
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Pane, PaneKey
 from calidris.engine.plain import alarm_json, model_json
+from calidris.engine.slotform import slot_bytes
 from calidris.engine.watch import Watcher
 
 
@@ -59,8 +60,8 @@ def _model_parts(
         yield [*pane_key], pane.late, pane.trace_ids, pane.features
         for state in (pane.counts, pane.moments, pane.levels, pane.labels):
             yield state.to_bytes()
-    for _, watch in sorted(watcher.windows.items()):
-        yield watch.to_bytes()
+    for _, watch in sorted(watcher.slots.items()):
+        yield slot_bytes(watch)
     for rows, used in model.pending.blocks():
         yield rows.tobytes()
         yield used.tobytes()

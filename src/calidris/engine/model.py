@@ -178,7 +178,10 @@ class WatchedModel:
         A silent model's windows stay where they were, so its own newest window counts, not the clock's.
         """
         newest = min(self.newest_sealed_ns or sealed_ns, sealed_ns)
-        return newest - round(max(self.config.all_windows_s) * 1e9) - KEPT_NS
+        longest = max(self.config.all_windows_s)
+        if self.baseline is not None and self.baseline.labels.count:  # windows are scored when their labels are of age
+            longest = max(longest, max(self.config.detect_windows_s) + self.config.detect.label_age)
+        return newest - round(longest * 1e9) - KEPT_NS
 
     def forget_before(self, start_ns: int) -> None:
         """Drop panes from memory that are on disk and older than every window."""

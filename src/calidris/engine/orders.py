@@ -10,6 +10,8 @@ from calidris.errors import PermanentError
 ACKNOWLEDGE = "ack"
 CLEAR = "clear"
 ACTIONS = (ACKNOWLEDGE, CLEAR)
+RECOVERY = "recovery detector"
+"""Who clears an alarm where ``detect.clear_recovered`` lets the detector do so."""
 _LONGEST = 1000
 
 

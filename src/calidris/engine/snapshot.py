@@ -27,7 +27,8 @@ class Alarm:
     Attributes:
         id: number, from 1, in the order in which they were raised.
         model: which model version.
-        kind: what was watched (``drift``).
+        kind: what was watched: ``drift``, ``performance``, ``calibration``, ``errors``, ``latency`` or ``fairness``; or
+            ``threshold`` for a fixed limit.
         window: length of the windows that were scored.
         raised_ns: end of the sealed window that raised it, ns since the epoch.
         since_ns: begin of the first window of the run of evidence that led to it.
@@ -38,6 +39,9 @@ class Alarm:
         baseline: id of the baseline it was compared with.
         budget: the false-alarm budget in the user's words.
         trace_ids: examples from the window that raised it.
+        reference: what tells detectors of a kind apart: what drift was measured against, or the measure of fairness.
+        recovered_ns: since when everything that it named has come back; 0 where it has not, or where nobody can tell.
+        budgeted: whether the false-alarm budget speaks for it; fixed limits have none.
     """
 
     id: int
@@ -53,6 +57,13 @@ class Alarm:
     baseline: str
     budget: str
     trace_ids: tuple[str, ...] = ()
+    reference: str = "frozen"
+    recovered_ns: int = 0
+    budgeted: bool = True
+
+    def is_of(self, kind: str, window: str, reference: str) -> bool:
+        """Whether this detector raised it."""
+        return (self.kind, self.window, self.reference) == (kind, window, reference)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,20 @@ from collections.abc import Iterator
 
 from calidris import semconv
 from calidris.config.units import window_name
-from calidris.detect.learner import DesignLearner
+from calidris.detect import Alert, DesignLearner
 from calidris.engine.core import Engine
 from calidris.engine.learning import MIN_ROWS
 from calidris.engine.model import WatchedModel
+from calidris.engine.slotwatch import SlotWatch
 from calidris.engine.watch import Watcher
-from calidris.engine.windowwatch import WindowWatch
 from calidris.metrics.base import Reading, Status, reading
-
-_DRIFT = {semconv.ML_DETECTION_KIND: "drift"}
 
 
 def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
     """How far the monitoring of a model version is, and one sentence for people."""
     watcher = engine.watchers[model.key]
-    learners = [w.learner for w in watcher.windows.values() if w.learner is not None]
+    drift = [watch for slot, watch in watcher.slots.items() if slot.kind is Alert.DRIFT]
+    learners = [watch.learner for watch in drift if watch.learner is not None]
     longest_ns = round(max(model.config.detect_windows_s) * 1e9)
     if model.baseline is None:
         kept = model.reservoir.rows if model.reservoir else 0
@@ -45,29 +44,52 @@ def _learning(learners: list[DesignLearner]) -> str:
 
 
 def evidence_readings(watcher: Watcher) -> Iterator[Reading]:
-    """Evidence of each scored window length, and whether an alarm is latched."""
-    for window_s, watch in watcher.windows.items():
-        window, baseline = window_name(window_s), watch.baseline.id
-        if watch.detector is None:
+    """Evidence of each kind and scored window length, and whether an alarm is latched.
+
+    Where a kind has several detectors of one length (references of drift, measures of fairness), the one with most evidence
+    speaks for it: each alarms by itself. Features have their own evidence against the frozen baseline.
+    """
+    for (kind, window_s), found in _by_kind(watcher).items():
+        about = {semconv.ML_DETECTION_KIND: kind.value}
+        window, baseline = window_name(window_s), watcher.baseline.id if watcher.baseline else None
+        working = [watch for watch in found if watch.detector is not None]
+        last = max((w.last for w in working if w.last), key=lambda verdict: verdict.evidence, default=None)
+        if not working:
             yield reading(
-                semconv.METRIC_ML_DETECTION_EVIDENCE, 0.0, 0, window=window, baseline=baseline, attributes=_DRIFT,
+                semconv.METRIC_ML_DETECTION_EVIDENCE, 0.0, 0, window=window, baseline=baseline, attributes=about,
                 status=Status.LEARNING,
             )  # fmt: skip
             continue
-        alarm = float(watch.detector.alarm)
-        n = watch.last.rows if watch.last else 0
-        yield reading(semconv.METRIC_ML_DETECTION_ALARM, alarm, n, window=window, baseline=baseline, attributes=_DRIFT)
-        yield from _shares(watch, window)
+        alarm = float(any(watch.detector.alarm for watch in working if watch.detector))
+        n = last.rows if last else 0
+        yield reading(semconv.METRIC_ML_DETECTION_ALARM, alarm, n, window=window, baseline=baseline, attributes=about)
+        if last is not None:
+            yield reading(
+                semconv.METRIC_ML_DETECTION_EVIDENCE,
+                last.evidence,
+                n,
+                window=window,
+                baseline=baseline,
+                attributes=about,
+            )
+        yield from _features(found[0], window, baseline)
 
 
-def _shares(watch: WindowWatch, window: str) -> Iterator[Reading]:
+def _by_kind(watcher: Watcher) -> dict[tuple[Alert, float], list[SlotWatch]]:
+    """The detectors of each kind and length; against the frozen baseline first."""
+    out: dict[tuple[Alert, float], list[SlotWatch]] = {}
+    for slot, watch in watcher.slots.items():
+        out.setdefault((slot.kind, slot.window_s), []).append(watch)
+    return out
+
+
+def _features(watch: SlotWatch, window: str, baseline: str | None) -> Iterator[Reading]:
     verdict = watch.last
-    if verdict is None:
+    if verdict is None or watch.recipe.slot.kind is not Alert.DRIFT:
         return
-    whole: tuple[str | None, float] = (None, verdict.evidence)
-    for name, share in (whole, *verdict.fields.items()):
-        attributes = _DRIFT if name is None else _DRIFT | {semconv.ML_FEATURE_NAME: name}
+    for name, share in verdict.fields.items():
+        attributes = {semconv.ML_DETECTION_KIND: Alert.DRIFT.value, semconv.ML_FEATURE_NAME: name}
         yield reading(
             semconv.METRIC_ML_DETECTION_EVIDENCE, share, verdict.rows, window=window, attributes=attributes,
-            baseline=watch.baseline.id,
+            baseline=baseline,
         )  # fmt: skip

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from calidris.baseline import Baseline
-from calidris.config import CalidrisConfig, ModelConfig
+from calidris.config import ModelConfig
 from calidris.config.units import window_name
-from calidris.detect import Verdict, thresholds
+from calidris.detect import Alert, Slot, Verdict
+from calidris.engine.budgets import budget_of
+from calidris.engine.label_recipes import label_recipe
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Window, merge_panes
+from calidris.engine.recipes import Recipe, recipe
+from calidris.engine.slotwatch import SlotWatch
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
-from calidris.engine.windowwatch import WindowWatch
-from calidris.errors import ConfigError
+from calidris.state import Role
 
 HISTORY = 500
 """Sealed windows that are kept for lines in reports and terminals."""
+LABEL_FED = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
+
+
+@dataclass(slots=True)
+class Sealed:
+    """What one seal brought: alarms that were raised, and slots in which everything that an alarm named has come back."""
+
+    raised: list[Alarm] = field(default_factory=list)
+    recovered: list[Slot] = field(default_factory=list)
 
 
 class Watcher:
@@ -23,8 +37,10 @@ class Watcher:
 
     def __init__(self, config: ModelConfig, baseline: Baseline | None) -> None:
         self.config = config
+        self.baseline = baseline
+        self.budget = budget_of(config)
         self.history: deque[WindowPoint] = deque(maxlen=HISTORY)
-        self.windows: dict[float, WindowWatch] = {}
+        self.slots: dict[Slot, SlotWatch] = {}
         if baseline is not None:
             self.adopt(baseline)
 
@@ -33,53 +49,95 @@ class Watcher:
 
         A provisional baseline is compared with and never alarms, so nothing watches against it.
         """
-        lengths = self.config.detect_windows_s
-        limits = thresholds(self.config.budget_s, lengths)
-        self.windows = {
-            window_s: WindowWatch(self.config.detect, baseline, window_s, limit)
-            for window_s, limit in zip(lengths, limits)
-            if not baseline.provisional
+        self.baseline = baseline
+        made = {} if baseline.provisional else {slot: self._recipe(slot, baseline) for slot in self.budget.slots}
+        self.slots = {
+            slot: SlotWatch(found, self.config, self.budget.threshold(slot))
+            for slot, found in made.items()
+            if found is not None
         }
 
-    def seal(self, model: WatchedModel, after_ns: int, until_ns: int, next_id: int) -> list[Alarm]:
-        """Take every window that ends in ``(after_ns, until_ns]``; returns the alarms they raise."""
-        raised: list[Alarm] = []
+    def _recipe(self, slot: Slot, baseline: Baseline) -> Recipe | None:
+        make = label_recipe if slot.kind in LABEL_FED else recipe
+        return make(slot, self.config, baseline)
+
+    def take_over(self, other: Watcher) -> None:
+        """Go on with another version's evidence on features. That on scores, decisions and labels is the other version's own.
+
+        Nothing happens where the two are compared with different baselines or by different settings.
+        """
+        if self.baseline is None or other.baseline is None or self.baseline.id != other.baseline.id:
+            return
+        features = {f.name for f in self.baseline.spec.fields if f.role is Role.FEATURE}
+        for slot, watch in self.slots.items():
+            theirs = other.slots.get(slot)
+            if slot.kind is Alert.DRIFT and slot.reference == "frozen" and theirs is not None:
+                watch.take_over(theirs, features)
+
+    def seal(self, model: WatchedModel, after_ns: int, until_ns: int, next_id: int) -> Sealed:
+        """Take every window that ends in ``(after_ns, until_ns]``, and every one whose labels have come of age since."""
+        out = Sealed()
         for window_s in self.config.all_windows_s:
             length = round(window_s * 1e9)
-            for start in model.windows_between(after_ns, until_ns, length):
-                window = merge_panes(model.spec, (p for _, p in model.panes_in(start, start + length)))
-                alarm = self._take(model, window_s, start, window, next_id + len(raised))
-                raised.extend([alarm] if alarm else [])
+            for start, window in _windows(model, after_ns, until_ns, length):
+                verdicts = self._score(model, window, window_s, start, 0.0, out, next_id)
+                self._remember(window_s, start + length, window, verdicts.get(Slot(Alert.DRIFT, window_s)))
                 if length == model.config.step_ns:
                     model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
                 model.touch()
-        return raised
+        for window_s, age_s in sorted({(s.window_s, w.recipe.age_s) for s, w in self.slots.items() if w.recipe.age_s}):
+            age = round(age_s * 1e9)
+            for start, window in _windows(model, after_ns - age, until_ns - age, round(window_s * 1e9)):
+                self._score(model, window, window_s, start, age_s, out, next_id)
+        return out
 
-    def _take(self, model: WatchedModel, window_s: float, start_ns: int, window: Window, number: int) -> Alarm | None:
-        watch = self.windows.get(window_s)
-        end_ns = start_ns + round(window_s * 1e9)
-        if watch is None:
-            self._remember(window_s, end_ns, window, None)
-            return None
-        verdict = watch.take(window.counts.array, window.counts.count, start_ns)
-        self._remember(window_s, end_ns, window, verdict)
-        if verdict is None or not verdict.opened:
-            return None
-        run = watch.end_run()
+    def _score(
+        self,
+        model: WatchedModel,
+        window: Window,
+        window_s: float,
+        start_ns: int,
+        age_s: float,
+        out: Sealed,
+        next_id: int,
+    ) -> dict[Slot, Verdict | None]:
+        """Feed one window to the detectors of its length and age."""
+        verdicts: dict[Slot, Verdict | None] = {}
+        for slot, watch in self.slots.items():
+            if (slot.window_s, watch.recipe.age_s) != (window_s, age_s):
+                continue
+            counts = watch.recipe.counts(window)
+            if not watch.recipe.layout.rows(counts):  # silence is no evidence
+                continue
+            if watch.recovers(counts, start_ns):
+                out.recovered.append(slot)
+            verdicts[slot] = verdict = watch.take(counts, start_ns)
+            if verdict is not None and verdict.opened:
+                raised_ns = start_ns + round((window_s + age_s) * 1e9)
+                out.raised.append(self._alarm(model, watch, verdict, raised_ns, window, next_id + len(out.raised)))
+            model.touch()
+        return verdicts
+
+    def _alarm(
+        self, model: WatchedModel, watch: SlotWatch, verdict: Verdict, raised_ns: int, window: Window, number: int
+    ) -> Alarm:
+        run, slot = watch.end_run(), watch.recipe.slot
+        assert self.baseline is not None, "slots are made from one"
         return Alarm(
             id=number,
             model=model.key,
-            kind="drift",
-            window=window_name(window_s),
-            raised_ns=end_ns,
+            kind=slot.kind.value,
+            window=window_name(slot.window_s),
+            raised_ns=raised_ns,
             since_ns=run.since_ns,
             windows=run.windows,
             n=run.rows,
             evidence=verdict.evidence,
             features=tuple(NamedFeature(c.field, c.direction, c.evidence) for c in verdict.changes),
-            baseline=watch.baseline.id,
+            baseline=self.baseline.id,
             budget=self.config.detect.budget,
             trace_ids=window.trace_ids,
+            reference=slot.reference,
         )
 
     def _remember(self, window_s: float, end_ns: int, window: Window, verdict: Verdict | None) -> None:
@@ -90,22 +148,18 @@ class Watcher:
             point = WindowPoint(point.window, end_ns, point.rows, verdict.evidence, shown, verdict.opened)
         self.history.append(point)
 
-    def clear(self, window: str | None = None) -> None:
-        """End the latched alarm of one window length, or of all; evidence starts from nothing."""
-        for window_s, watch in self.windows.items():
-            if window in (None, window_name(window_s)):
-                watch.clear()
+    def slot_of(self, alarm: Alarm) -> Slot | None:
+        """The detector that raised an alarm; None where the settings no longer have it."""
+        return next((s for s in self.slots if alarm.is_of(s.kind.value, window_name(s.window_s), s.reference)), None)
+
+    def clear(self, alarm: Alarm) -> None:
+        """End an alarm; its detector's evidence starts from nothing."""
+        slot = self.slot_of(alarm)
+        if slot is not None:
+            self.slots[slot].clear()
 
 
-def check_budgets(config: CalidrisConfig) -> None:
-    """Refuse what no detector can keep, at the start rather than at a model's first row.
-
-    Raises:
-        ConfigError: a model's windows are too long for its false-alarm budget.
-    """
-    for i, name in enumerate(m.name for m in config.models):
-        model = config.model(name)
-        try:
-            thresholds(model.budget_s, model.detect_windows_s)
-        except ValueError as error:
-            raise ConfigError(f"models.{i}.detect.false_alarms: {error}") from error
+def _windows(model: WatchedModel, after_ns: int, until_ns: int, length_ns: int) -> Iterator[tuple[int, Window]]:
+    """Begin and rows of every window with rows that ends in ``(after_ns, until_ns]``, oldest first."""
+    for start in model.windows_between(after_ns, until_ns, length_ns):
+        yield start, merge_panes(model.spec, (p for _, p in model.panes_in(start, start + length_ns)))

@@ -1,0 +1,65 @@
+"""Which detectors a model may have, and how its one false-alarm budget is shared over them: a function of the settings alone."""
+
+from __future__ import annotations
+
+from calidris import semconv
+from calidris.config import CalidrisConfig, ModelConfig
+from calidris.detect import Alert, Budget, Slot
+from calidris.errors import ConfigError
+
+_HOUR_S = 3600.0
+
+
+def slots_of(config: ModelConfig) -> list[Slot]:
+    """Every detector that the settings allow, whether or not data will ever fill it.
+
+    Fairness and calibration need many labels, so only the longest scored window watches them. Seasonal references are laid
+    hour by hour, so the longest scored window of at most an hour has them.
+    """
+    lengths = sorted(config.detect_windows_s)
+    slots = [Slot(kind, w) for kind in (Alert.DRIFT, Alert.PERFORMANCE, Alert.ERRORS, Alert.LATENCY) for w in lengths]
+    if config.task != semconv.ML_MODEL_TASK_REGRESSION:
+        slots.append(Slot(Alert.CALIBRATION, lengths[-1]))
+    if config.fairness is not None and config.task == semconv.ML_MODEL_TASK_BINARY:
+        slots += [Slot(Alert.FAIRNESS, lengths[-1], measure) for measure in config.fairness.measures]
+    hourly = [w for w in lengths if w <= _HOUR_S]
+    slots += [Slot(Alert.DRIFT, hourly[-1], name) for name in config.detect.references[1:] if hourly]
+    shares = shares_of(config, slots)
+    return [slot for slot in slots if shares.get(slot.kind, 0.0) > 0.0]
+
+
+def shares_of(config: ModelConfig, slots: list[Slot]) -> dict[Alert, float]:
+    """The part of the budget of each kind that has a slot; adds up to 1."""
+    kinds = {slot.kind for slot in slots}
+    wanted = {Alert(name): share for name, share in config.detect.shares.model_dump().items()}
+    total = sum(share for kind, share in wanted.items() if kind in kinds)
+    return {kind: share / total for kind, share in wanted.items() if kind in kinds} if total else {}
+
+
+def budget_of(config: ModelConfig) -> Budget:
+    """The thresholds of all slots of a model.
+
+    Raises:
+        ValueError: its windows are too long for its false-alarm budget.
+    """
+    slots = slots_of(config)
+    return Budget(config.budget_s, slots, shares_of(config, slots))
+
+
+def check_budgets(config: CalidrisConfig) -> None:
+    """Refuse what no detector can keep, at the start rather than at a model's first row.
+
+    Raises:
+        ConfigError: a model's windows are too long for its false-alarm budget, or for a reference.
+    """
+    for i, name in enumerate(m.name for m in config.models):
+        model = config.model(name)
+        try:
+            budget_of(model)
+        except ValueError as error:
+            raise ConfigError(f"models.{i}.detect.false_alarms: {error}") from error
+        if model.detect.references[1:] and min(model.detect_windows_s) > _HOUR_S:
+            raise ConfigError(
+                f"models.{i}.detect.references: {model.detect.references[1]} needs a scored window of at most 1h; "
+                "add one to detect.windows, or leave the reference out"
+            )
