@@ -45,6 +45,7 @@ class ModelConfig(Config):
         detect: when to speak.
         bins: edges of a number's bins, fixed by the user instead of learned by ``baseline build``.
         slices: names of the attributes to cut labelled rows by.
+        embeddings: names of vectors whose columns `baseline build` reads; the guest declares its own.
         intersections: pairs of slices to cut by together.
         fairness: groups that must fare alike.
         slo: service level objectives.
@@ -61,6 +62,7 @@ class ModelConfig(Config):
     detect: DetectConfig = DetectConfig()
     bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     slices: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
     intersections: tuple[tuple[str, str], ...] = ()
     fairness: FairnessConfig | None = None
     slo: ObjectivesConfig = ObjectivesConfig()
