@@ -18,7 +18,7 @@ from calidris.engine.orders import RECOVERY, Order
 from calidris.engine.readings import snapshot
 from calidris.engine.snapshot import Alarm
 from calidris.metrics.base import Status
-from calidris.state import Spec
+from calidris.state import Role, Spec
 
 HOUR = 3600 * SECOND
 DETECT = {"windows": ["1m"], "false_alarms": "1 per month", "label_age": "1h"}
@@ -256,3 +256,22 @@ def test_seasonal_references_learn_from_calm_windows(base: Baseline) -> None:
     engine.obey(Order(found[0].id, "clear", "ada", "sensor replaced", START))
     assert watch.detector is not None and not watch.detector.alarm
     assert snapshot(engine, 0).models[0].status is Status.OK
+
+
+def test_panes_of_an_hour_keep_bins_that_no_baseline_decides(
+    base: Baseline, restart: Callable[[Engine], Engine]
+) -> None:
+    config = CalidrisConfig(models=(ModelConfig.model_validate({"name": "credit", "windows": ["1h", "1d"]}),))
+    engine, journal = Engine(config, lambda *_: (base, "")), Journal()
+    rows, _ = draw(1, 5000, START, HOUR, Traffic())
+    engine.apply(journal.request(rows))
+    for one in (engine, restart(engine)):
+        (pane,) = one.models[KEY].panes.values()
+        field = base.spec.index(Role.FEATURE, "age")
+        assert pane.display is not None and field is not None
+        edges = (-1000.0, 30.0, 50.0, 1000.0)
+        age = rows.features["age"]
+        assert isinstance(age, NumberColumn)
+        counts, error = pane.display.rebin(field, edges)
+        exact = np.histogram(age.values, edges)[0]
+        assert (np.abs(counts[:3] - exact) <= error[:3]).all() and error[:3].max() < 0.15 * len(rows)

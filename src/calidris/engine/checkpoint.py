@@ -32,7 +32,7 @@ from calidris.state import Spec
 
 _logger = logging.getLogger(__name__)
 _PANE = f"SELECT {COLUMNS} FROM panes WHERE model=? AND start_ns=? AND spec=?"
-_PUT_PANE = "INSERT OR REPLACE INTO panes VALUES (?,?,?,?,?,?,?,?,?)"
+_PUT_PANE = "INSERT OR REPLACE INTO panes VALUES (?,?,?,?,?,?,?,?,?,?)"
 _PUT_MODEL = (
     "INSERT INTO models (tenant, name, version, state) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (tenant, name, version) DO UPDATE SET state = excluded.state"

@@ -58,8 +58,8 @@ def _model_parts(
     yield [*key], model_json(model, watcher)
     for pane_key, pane in sorted(panes.items(), key=lambda pair: pair[0]):
         yield [*pane_key], pane.late, pane.trace_ids, pane.features
-        for state in (pane.counts, pane.moments, pane.levels, pane.labels):
-            yield state.to_bytes()
+        for state in (pane.counts, pane.moments, pane.levels, pane.labels, pane.display):
+            yield state.to_bytes() if state is not None else b""
     for _, watch in sorted(watcher.slots.items()):
         yield slot_bytes(watch)
     for rows, used in model.pending.blocks():

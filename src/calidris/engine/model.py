@@ -122,9 +122,12 @@ class WatchedModel:
         """The pane of a step and spec: from memory, else from the closed ones, else a new one."""
         found = self.panes.get(key)
         if found is None:
-            found = self.load_pane(self.key, key, self.specs[key.spec]) or Pane.empty(self.specs[key.spec])
+            found = self.load_pane(self.key, key, self.specs[key.spec]) or self._new_pane(key)
             self.panes[key] = found
         return found
+
+    def _new_pane(self, key: PaneKey) -> Pane:
+        return Pane.empty(self.specs[key.spec], self.config.step_ns)
 
     def _count_objectives(self, batch: PredictionBatch) -> None:
         slo = self.config.slo

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from calidris.batch import Ints, PredictionBatch
-from calidris.state import CountsState, LevelsState, MomentsState, ScoresState, Spec
+from calidris.state import CountsState, DisplayState, LevelsState, MomentsState, ScoresState, Spec
 from calidris.state.labelled import LabelledRows, LabelStates, LabelTables
 
+HOUR_NS = 3_600_000_000_000
 EXAMPLES = 5
 """Trace ids that a pane keeps, so that an alarm can point at calls."""
 MOST_NAMES = 2000
@@ -32,6 +33,8 @@ class Pane:
         moments: their exact moments.
         levels: names of the levels that the baseline did not have.
         labels: the labelled rows, in the pane of their prediction.
+        display: log-linear bins of the numbers, which no baseline decides, so that a later one can re-bin the past; None in
+            steps shorter than an hour.
         features: rows in batches that carried each feature, by its name.
         late: rows that came after the step was sealed: shown, and scored only by a longer window that was still open.
         trace_ids: of the first few calls.
@@ -42,21 +45,25 @@ class Pane:
     moments: MomentsState
     levels: LevelsState
     labels: LabelTables
+    display: DisplayState | None = None
     features: dict[str, int] = field(default_factory=dict)
     late: int = 0
     trace_ids: list[str] = field(default_factory=list)
     dirty: bool = True
 
     @classmethod
-    def empty(cls, spec: Spec) -> Pane:
-        """A pane without rows."""
-        return cls(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelTables(spec))
+    def empty(cls, spec: Spec, step_ns: int = 0) -> Pane:
+        """A pane without rows, of a step of some length."""
+        display = DisplayState(spec) if step_ns >= HOUR_NS else None
+        return cls(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelTables(spec), display)
 
     def add(self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str]) -> None:
         """Count rows, whose cells the spec's ``encode`` gave, and keep the first few trace ids."""
         self.counts.update(cells)
         self.moments.update(batch)
         self.levels.update(batch, cells)
+        if self.display is not None:
+            self.display.update(batch)
         for name in batch.features:
             if name in self.features or len(self.features) < MOST_NAMES:
                 self.features[name] = self.features.get(name, 0) + len(batch)

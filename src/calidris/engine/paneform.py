@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from calidris.engine.pane import Pane
-from calidris.state import CountsState, LevelsState, MomentsState, Spec
+from calidris.state import CountsState, DisplayState, LevelsState, MomentsState, Spec
 from calidris.state.labelled import LabelTables
 
-COLUMNS = "counts, moments, levels, labels, late, notes"
-PaneRow = tuple[bytes, bytes, bytes, bytes, int, str]
+COLUMNS = "counts, moments, levels, labels, display, late, notes"
+PaneRow = tuple[bytes, bytes, bytes, bytes, bytes | None, int, str]
 
 
 def pane_row(pane: Pane) -> PaneRow:
@@ -17,7 +17,8 @@ def pane_row(pane: Pane) -> PaneRow:
     notes = json.dumps([pane.trace_ids, pane.features])
     states = (pane.counts, pane.moments, pane.levels, pane.labels)
     counts, moments, levels, labels = (state.to_bytes() for state in states)
-    return counts, moments, levels, labels, pane.late, notes
+    display = None if pane.display is None else pane.display.to_bytes()
+    return counts, moments, levels, labels, display, pane.late, notes
 
 
 def pane_from(spec: Spec, row: PaneRow) -> Pane:
@@ -27,13 +28,14 @@ def pane_from(spec: Spec, row: PaneRow) -> Pane:
         CorruptState: not such bytes.
         IncompatibleState: bytes of another spec or format version.
     """
-    counts, moments, levels, labels, late, notes = row
+    counts, moments, levels, labels, display, late, notes = row
     trace_ids, features = json.loads(notes)
     return Pane(
         counts=CountsState.from_bytes(spec, counts),
         moments=MomentsState.from_bytes(spec, moments),
         levels=LevelsState.from_bytes(spec, levels),
         labels=LabelTables.from_bytes(spec, labels),
+        display=None if display is None else DisplayState.from_bytes(spec, display),
         features=features,
         late=late,
         trace_ids=trace_ids,

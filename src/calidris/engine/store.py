@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS requests (generation INTEGER, first INTEGER, digests 
 CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT, version TEXT, state BLOB NOT NULL,
   UNIQUE (tenant, name, version));
 CREATE TABLE IF NOT EXISTS panes (model INTEGER, start_ns INTEGER, spec INTEGER, counts BLOB, moments BLOB, levels BLOB,
-  labels BLOB, late INTEGER, notes TEXT, PRIMARY KEY (model, start_ns, spec)) WITHOUT ROWID;
+  labels BLOB, display BLOB, late INTEGER, notes TEXT, PRIMARY KEY (model, start_ns, spec)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS blobs (model INTEGER, kind TEXT, name TEXT, value BLOB NOT NULL, PRIMARY KEY (model, kind, name))
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (model INTEGER, chunk INTEGER, rows BLOB NOT NULL, marks BLOB NOT NULL,
