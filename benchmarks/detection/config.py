@@ -13,7 +13,8 @@ CONFIG: dict[str, float | int] = {
     "minimum_rows": 30,
     "baseline_windows": 168,  # 672 where a week is in the stream
     "streams": 40,
-    "null_windows": 1000,
+    "null_windows": 2500,
+    "delay_streams": 100,
     "horizon": 200,
 }
 """Goes into the page's marker: a page written with another configuration fails a test."""

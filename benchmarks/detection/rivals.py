@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import metadata
 
 import numpy as np
-from benchmarks.detection.streams import histograms
 from scipy.stats import ks_2samp
 
-from calidris.batch import Floats
+from calidris.batch import Floats, Ints
 
-Judge = Callable[[Floats], bool]  # takes one window of raw values, says whether it alarms
+Judge = Callable[[Floats], bool]
+"""Takes one window of raw values float64[n], says whether it alarms."""
+Maker = Callable[[Floats], Judge]
+"""Makes one from the baseline's windows float64[W, n]."""
+Histograms = Callable[[Floats], Ints]
 
 
 def river_version() -> str | None:
@@ -22,7 +25,7 @@ def river_version() -> str | None:
         return None
 
 
-def psi(baseline: Floats) -> Judge:
+def psi(baseline: Floats, histograms: Histograms) -> Judge:
     base = histograms(baseline).sum(0)
 
     def judge(window: Floats) -> bool:
@@ -44,37 +47,50 @@ def three_sigma(baseline: Floats) -> Judge:
     return lambda window: bool(abs(np.nanmean(window) - centre) > limit)
 
 
-def adwin(baseline: Floats) -> Judge:
-    from river.drift import ADWIN
+def of_river(name: str, *, warm: int = 20) -> Maker:
+    """A detector of river that takes raw values one by one; the last windows of the baseline warm it up."""
 
-    return _each_row(ADWIN(), baseline)
+    def make(baseline: Floats) -> Judge:
+        from river import drift
 
+        detector = getattr(drift, name)()
 
-def page_hinkley(baseline: Floats) -> Judge:
-    from river.drift import PageHinkley
+        def judge(window: Floats) -> bool:
+            fired = False
+            for x in window[~np.isnan(window)].tolist():
+                detector.update(x)
+                fired = fired or detector.drift_detected
+            return fired
 
-    return _each_row(PageHinkley(), baseline)
+        judge(baseline[-warm:].ravel())
+        return judge
 
-
-def _each_row(detector, baseline: Floats) -> Judge:
-    """A detector that takes raw values one by one; the last rows of the baseline warm it up."""
-
-    def judge(window: Floats) -> bool:
-        fired = False
-        for x in window[~np.isnan(window)].tolist():
-            detector.update(x)
-            fired = fired or detector.drift_detected
-        return fired
-
-    judge(baseline[-20:].ravel())
-    return judge
+    return make
 
 
-def rivals() -> Iterator[tuple[str, Callable[[Floats], Judge]]]:
-    """Name and maker of each rule."""
-    yield "PSI > 0.2", psi
-    yield "KS p < .05", ks
-    yield "baseline mean ± 3 σ", three_sigma
-    if river_version():
-        yield "ADWIN (river)", adwin
-        yield "Page-Hinkley (river)", page_hinkley
+def river_rules(of: str = "") -> dict[str, Maker]:
+    """ADWIN and Page-Hinkley, where river is installed."""
+    if river_version() is None:
+        return {}
+    return {f"ADWIN{of}": of_river("ADWIN"), f"Page-Hinkley{of}": of_river("PageHinkley")}
+
+
+def feature_rules(histograms: Histograms) -> dict[str, Maker]:
+    """Name and maker of each rule on one feature's raw values."""
+    return {
+        "PSI > 0.2": lambda base: psi(base, histograms),
+        "KS p < .05": ks,
+        "mean ± 3 σ": three_sigma,
+        **river_rules(),
+    }
+
+
+def quantile_histograms(baseline: Floats) -> Histograms:
+    """Histograms int64[T, ≤ 10] over the deciles of the baseline's values."""
+    edges = np.unique(np.quantile(baseline, np.arange(1, 10) / 10))
+
+    def histograms(raw: Floats) -> Ints:
+        cell = np.searchsorted(edges, raw, side="right")
+        return np.array([np.bincount(row, minlength=len(edges) + 1) for row in cell])
+
+    return histograms

@@ -1,10 +1,11 @@
-"""Tables of results: false alarms per 1000 windows, and delays."""
+"""Tables of results: false alarms per 1000 windows, delays, and what must hold of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,11 +18,39 @@ class Effort:
 
     streams: int
     windows: int
+    delay_streams: int
     horizon: int
 
-    def part(self, share: float) -> Effort:
-        """Fewer streams, for what is slow."""
-        return Effort(max(round(self.streams * share), 3), self.windows, self.horizon)
+    def part(self, streams: float, windows: float = 1.0) -> Effort:
+        """Fewer streams, or shorter ones, for what is slow."""
+        return replace(
+            self, streams=max(round(self.streams * streams), 3), windows=max(round(self.windows * windows), 20)
+        )
+
+
+class Must(NamedTuple):
+    """A bound that a figure has to keep."""
+
+    what: str
+    limit: float
+    measured: float
+
+    @property
+    def met(self) -> bool:
+        return self.measured <= self.limit  # never true of NaN
+
+
+class Table(NamedTuple):
+    text: str
+    musts: tuple[Must, ...] = ()
+
+
+QUIET = 1.0
+"""False alarms per 1000 windows that a row without change may show at A = 1000."""
+
+
+def quiet(what: str, alarms: Sequence[float], windows: int) -> Must:
+    return Must(f"false alarms per 1000 windows: {what}", QUIET, float(np.mean(alarms)) * 1000.0 / windows)
 
 
 def streams(what: Callable[[np.random.Generator], float], count: int, seed: int) -> list[float]:
@@ -49,6 +78,17 @@ def delay(delays: Sequence[float]) -> str:
         return "never"
     share = "" if len(found) == len(delays) else f" ({100.0 * len(found) / len(delays):.0f} %)"
     return mean_se(found) + share
+
+
+def targets(musts: Sequence[Must]) -> str:
+    """The musts, those about false alarms in one row."""
+    rows = [m for m in musts if not m.what.startswith("false alarms")]
+    nulls = [m for m in musts if m.what.startswith("false alarms")]
+    if nulls:
+        worst = max(nulls, key=lambda m: m.measured)
+        rows.insert(0, worst._replace(what=f"{worst.what} (the worst of {len(nulls)} rows)"))
+    cells = [[m.what, f"≤ {m.limit:g}", f"{m.measured:.2f}", "yes" if m.met else "**no**"] for m in rows]
+    return markdown("What must hold", ("figure", "limit", "measured", "met"), cells)
 
 
 def markdown(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

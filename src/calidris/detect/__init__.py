@@ -19,6 +19,7 @@ from calidris.detect.rules import ThresholdRule
 from calidris.detect.seasonal import SeasonalBets
 from calidris.detect.suite import SHARES, Alert, Budget, Slot, Suite
 from calidris.detect.verdict import Change, Verdict
+from calidris.detect.versions import version_bets, version_counts
 from calidris.detect.window_scores import window_score_bets
 from calidris.detect.windows import MINIMUM_ROWS
 
@@ -50,5 +51,7 @@ __all__ = [
     "loss_bets",
     "reliability_bets",
     "thresholds",
+    "version_bets",
+    "version_counts",
     "window_score_bets",
 ]

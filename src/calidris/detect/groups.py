@@ -140,12 +140,12 @@ class GroupBets:
 
     def _pair(self, mine: Floats, effect: float) -> tuple[Floats, Mask]:
         """Log e of each bet on one pair, and which were not laid."""
-        rows, logs, idle = mine[_PENDING].sum(-1), [], []
-        for event, stake in self._stakes(mine, rows):
-            hits = mine[_PENDING] @ event.astype(np.float64)
-            logs.append(np.where(stake.laid, self._scored(stake, hits, rows), 0.0) / effect)
-            idle.append(~stake.laid)
-        return np.concatenate(logs), np.concatenate(idle)
+        rows = mine[_PENDING].sum(-1)
+        events, stakes = zip(*self._stakes(mine, rows))
+        hits = [np.outer(mine[_PENDING] @ e.astype(np.float64), np.ones(len(s.laid))) for e, s in zip(events, stakes)]
+        every = _Stake(*(np.concatenate(part) for part in zip(*stakes)))  # one bisection for all events
+        logs = self._scored(every, np.concatenate(hits, axis=1), rows)
+        return np.where(every.laid, logs, 0.0) / effect, ~every.laid
 
     def _stakes(self, mine: Floats, rows: Floats) -> list[tuple[Mask, _Stake]]:
         """The bets on each event, from what was known before the window."""

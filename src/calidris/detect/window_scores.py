@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ from calidris.batch import Floats, Ints
 from calidris.detect.bets import Bets
 from calidris.detect.freezing import ALL_ROLES, shares
 from calidris.detect.game import SHAPE, Play, log_weights
+from calidris.detect.handicap import NONE, Handicap, handicap
 from calidris.detect.layout import Layout, identity
 from calidris.detect.watch import Watch
 from calidris.detect.windows import MINIMUM_ROWS, merge_small
@@ -25,7 +26,7 @@ FEWEST = 50
 """Baseline windows that it takes."""
 STRONG = 10.0
 """Design effect above which this detector is worth its slowness."""
-_RULES = 1
+_RULES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class WindowScoreBets:
         cuts: limits of the score's bins, float64[F, 5].
         log_ratio: what a window in each bin multiplies by, float64[F, 4, 6].
         field_weight: float64[F].
+        handicap: what the bets give away because the baseline's windows refute them.
     """
 
     watch: Watch
@@ -47,6 +49,7 @@ class WindowScoreBets:
     cuts: Floats
     log_ratio: Floats
     field_weight: Floats
+    handicap: Handicap = NONE
 
     @cached_property
     def layout(self) -> Layout:
@@ -71,7 +74,7 @@ class WindowScoreBets:
     @cached_property
     def log_weight(self) -> Floats:
         """The four bets share their field."""
-        return log_weights(self.owner, self.directions, len(self.p))
+        return log_weights(self.owner, self.directions, len(self.p)) + self.handicap.log_share
 
     @property
     def nothing(self) -> Floats:
@@ -87,7 +90,8 @@ class WindowScoreBets:
         score = distance(self.watch.padded(counts).astype(np.float64), self.p)
         at = (score[:, None] > self.cuts).sum(-1)
         log_e = self.log_ratio[np.arange(len(at)), :, at].ravel()
-        return Play(log_e, np.zeros(len(log_e), dtype=np.bool_), memory)
+        idle = np.zeros(len(log_e), dtype=np.bool_)
+        return Play(self.handicap.paid(log_e, idle), idle, memory)
 
 
 def window_score_bets(
@@ -110,7 +114,7 @@ def window_score_bets(
     Guarantee: for windows that are independent of each other, with probability at least 1 - δ over the baseline (δ shared by
     fields and cuts), E[e | past] <= 1. Rows inside a window may depend on each other in any way, their number may vary, and no
     design effect is needed. Exact but for one thing: a baseline window is scored against the other W - 1, a live one against
-    all W. Windows that depend on their neighbours (a daily cycle) are covered only as far as simulation shows.
+    all W. Windows that depend on their neighbours (a daily cycle) are covered by the handicap as far as simulation shows.
 
     Cost: blind to the direction, and slow: a window can win at most a factor of about W/20. Use it where ``needed`` says so.
 
@@ -129,7 +133,7 @@ def window_score_bets(
     alpha = delta / (len(QUANTILES) * max(len(watch.fields), 1))
     # P(score > the r-th smallest of W) ~ Beta(W - r + 1, r), whatever the score's distribution.
     exceed = special.betainccinv(len(merged) - ranks + 1.0, ranks.astype(np.float64), alpha)
-    return WindowScoreBets(
+    bets = WindowScoreBets(
         watch=watch,
         identity=identity(
             "window scores", _RULES, spec.hash, baseline.array.astype("<i8").tobytes(), windows.astype("<i8").tobytes(),
@@ -140,6 +144,7 @@ def window_score_bets(
         log_ratio=np.broadcast_to(_ratios(exceed), (len(watch.fields), len(THETAS), len(QUANTILES) + 1)),
         field_weight=shares(watch, weights),
     )  # fmt: skip
+    return replace(bets, handicap=handicap(bets, windows, minimum_rows))
 
 
 def distance(counts: Floats, p: Floats) -> Floats:
