@@ -155,6 +155,12 @@ class MatrixColumn:
         kept = self.valid[rows]
         return MatrixColumn(self.values[(np.cumsum(self.valid) - 1)[rows][kept]], kept)
 
+    def spread(self, there: Mask) -> MatrixColumn:
+        """The same rows among others that are missing: the i-th goes where ``there`` is true for the i-th time."""
+        valid = np.zeros(len(there), dtype=np.bool_)
+        valid[there] = self.valid
+        return MatrixColumn(self.values, valid, self.non_finite)
+
     def dense(self) -> Singles:
         """All rows, float32[n, d], NaN where they are missing."""
         if len(self.values) == len(self.valid):

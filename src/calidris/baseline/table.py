@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from calidris.baseline.build import BaselineColumns
+from calidris.baseline.vectors import holds_lists, read_vectors
 from calidris.batch import CodedColumn, Column, Floats, Ints, ModelKey, NumberColumn, PredictionBatch
 from calidris.errors import ConfigError
 
@@ -30,6 +31,7 @@ class TableColumns:
         time: when the prediction was made: a timestamp, or a number of seconds since the epoch.
         slices: what to cut by; they are features too where they are listed there.
         label_time: when the outcome became known, as ``time``.
+        embeddings: vectors; they are no features.
     """
 
     features: tuple[str, ...] | None = None
@@ -40,6 +42,7 @@ class TableColumns:
     time: str | None = None
     slices: tuple[str, ...] = ()
     label_time: str | None = None
+    embeddings: tuple[str, ...] = ()
 
 
 def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
@@ -59,10 +62,15 @@ def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequen
         role: _role(path, table, getattr(names, role), role in optional)
         for role in ("score", "decision", "value", "label", "time", "label_time")
     }
-    taken = {name for name in roles.values() if name} | set(names.slices)
+    taken = {name for name in roles.values() if name} | {*names.slices, *names.embeddings}
     features = names.features if names.features is not None else tuple(c for c in table.column_names if c not in taken)
-    for name in (*features, *names.slices):
-        _require(path, table, name, "feature" if name in features else "slice")
+    wanted = {"feature": features, "slice": names.slices, "embedding": names.embeddings}
+    for what, name in ((what, name) for what, listed in wanted.items() for name in listed):
+        _require(path, table, name, what)
+        if what != "embedding" and holds_lists(table.schema.field(name).type):
+            raise ConfigError(
+                f"{path}: column {name!r} holds lists: add --embedding {name}, or leave it out of --features"
+            )
     batch = PredictionBatch(
         model=model,
         event_time_ns=_times(path, table, roles["time"]),
@@ -71,6 +79,7 @@ def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequen
         decision=_column(table, roles["decision"]) if roles["decision"] else None,
         value=_numbers(path, table, roles["value"]),
         slices={name: _strings(table, name) for name in names.slices},
+        embeddings={name: read_vectors(path, table, name) for name in names.embeddings},
     )
     label = _column(table, roles["label"]) if roles["label"] else None
     return BaselineColumns(batch, label, roles["time"] is not None, _delays(path, table, roles))

@@ -35,6 +35,7 @@ class Columns:
     features: str | None
     value: str = "value"
     label_time: str | None = None
+    embeddings: tuple[str, ...] = ()
 
 
 def build(config_path: Path, name: str, data: Path, output: Path, columns: Columns, out: Console) -> int:
@@ -54,6 +55,7 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
         columns.time,
         model.cuts,
         columns.label_time,
+        tuple(dict.fromkeys((*model.embeddings, *columns.embeddings))),
     )
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, transient=True

@@ -135,13 +135,17 @@ def baseline_build(
     features: Annotated[
         str | None, typer.Option(help="Feature columns, separated by commas. Default: all others.")
     ] = None,
+    embedding: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of vectors, a list of numbers a row; repeatable. Beside those of the configuration."),
+    ] = None,
 ) -> None:
     """Build a baseline from rows that the model saw and scored while all was well.
 
     Draw the rows as traffic is drawn: at least 2000 of them, over at least 30 windows. A small disjoint hold-out makes false alarms that
     no mathematics can excuse.
     """
-    columns = baseline.Columns(time, score, label, decision, features, value, label_time)
+    columns = baseline.Columns(time, score, label, decision, features, value, label_time, tuple(embedding or ()))
     run(lambda: baseline.build(config, model, data, output, columns, out))
 
 

@@ -181,7 +181,7 @@ def _alike(blocks: list[Block]) -> Iterator[list[Block]]:
     rows, shape = 0, None
     for block in blocks:
         this: Any = _shape(block)
-        if run and (this != shape or rows + block.rows > most_rows(_row_bytes(block), MAX_ROWS)):
+        if run and (this != shape or rows + block.rows > most_rows(block.vector_bytes, MAX_ROWS)):
             yield run
             run, rows = [], 0
         run.append(block)
@@ -216,13 +216,9 @@ def _of_blocks(blocks: list[Block]) -> Iterator[Chunk]:
         [block.error for block in spread],
         {name: Vectors.concat([block.embeddings[name] for block in blocks]) for name in first.embeddings},
     )
-    most = most_rows(_row_bytes(first), MAX_ROWS)
+    most = most_rows(first.vector_bytes, MAX_ROWS)
     for start in range(0, len(whole), most):
         yield whole.part(start, min(start + most, len(whole)))
-
-
-def _row_bytes(block: Block) -> int:
-    return sum(one.row_bytes for one in block.embeddings.values())
 
 
 def _table(tables: Sequence[Table | None]) -> dict[str, Any]:

@@ -126,10 +126,14 @@ class Block:
         self.taken = False
 
     @property
+    def vector_bytes(self) -> int:
+        """Bytes of the vectors of one row."""
+        return sum(one.row_bytes for one in self.embeddings.values())
+
+    @property
     def cells(self) -> int:
         """Values held, which is what memory goes by."""
-        vectors = sum(len(one.data) for one in self.embeddings.values()) // 8
-        return self.rows + vectors + (0 if self.features is None else self.features.cells)
+        return self.rows + self.rows * self.vector_bytes // 8 + (0 if self.features is None else self.features.cells)
 
 
 class Labels:

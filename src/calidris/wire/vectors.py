@@ -87,7 +87,7 @@ def of_lists(rows: Sequence[Any]) -> MatrixColumn:
     numbers = convert.doubles(list(chain.from_iterable(found)))
     if numbers is None:
         raise Rejected(BAD_EMBEDDING, "something else than numbers in an array")
-    return _placed(MatrixColumn.of(numbers.reshape(len(found), -1)), there)
+    return MatrixColumn.of(numbers.reshape(len(found), -1)).spread(there)
 
 
 def joined(cells: Sequence[Any]) -> MatrixColumn:
@@ -108,14 +108,7 @@ def joined(cells: Sequence[Any]) -> MatrixColumn:
     whole = MatrixColumn.of(np.concatenate([vector.dense() for vector in found]))
     infinite = sum(vector.non_finite for vector in found)
     there = np.array([vector is not None for vector in vectors])
-    return _placed(MatrixColumn(whole.values, whole.valid, infinite), there)
-
-
-def _placed(column: MatrixColumn, there: np.typing.NDArray[np.bool_]) -> MatrixColumn:
-    """The column with missing rows where nothing was sent."""
-    valid = np.zeros(len(there), dtype=np.bool_)
-    valid[there] = column.valid
-    return MatrixColumn(column.values, valid, column.non_finite)
+    return MatrixColumn(whole.values, whole.valid, infinite).spread(there)
 
 
 def _is_vector(cell: Any) -> bool:
