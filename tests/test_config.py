@@ -21,7 +21,7 @@ from calidris.config import (
     StorageConfig,
     load,
 )
-from calidris.config.detection import SharedBudgetsConfig
+from calidris.config.detection import CanaryConfig, SharedBudgetsConfig
 from calidris.config.models import ModelConfig
 from calidris.errors import ConfigError
 
@@ -113,6 +113,7 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
             *DetectConfig.model_fields,
             *SharesConfig.model_fields,
             *FairnessConfig.model_fields,
+            *CanaryConfig.model_fields,
             *SharedBudgetsConfig.model_fields,
         ):
             assert f"{key}:" in text, key

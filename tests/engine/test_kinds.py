@@ -275,3 +275,24 @@ def test_panes_of_an_hour_keep_bins_that_no_baseline_decides(
         counts, error = pane.display.rebin(field, edges)
         exact = np.histogram(age.values, edges)[0]
         assert (np.abs(counts[:3] - exact) <= error[:3]).all() and error[:3].max() < 0.15 * len(rows)
+
+
+@pytest.mark.parametrize(("what", "how"), [("errors", Traffic(failed=0.15)), ("accuracy", Traffic(wrong=0.2))])
+def test_a_canary_is_compared_with_the_version_beside_it(base: Baseline, what: str, how: Traffic) -> None:
+    canary = {"version": "8", "against": "7", "on": ["errors", "accuracy", "score"]}
+    model = {"name": "credit", "windows": ["1m"], "detect": DETECT | {"shares": {"versions": 0.5}}, "canary": canary}
+    engine = Engine(CalidrisConfig(models=(ModelConfig.model_validate(model),)), lambda *_: (base, ""))
+    journal, new = Journal(), ModelKey("default", "credit", "8")
+    for first, change in ((0, Traffic()), (120, how)):  # between them is the hour that was skipped
+        for w in range(first, first + 50):
+            begin = START + w * MINUTE
+            for key, traffic in ((KEY, Traffic()), (new, change)):
+                for item in draw(100 + w + 7000 * (key == new), ROWS, begin, MINUTE, traffic, key):
+                    engine.apply(journal.request(item, arrival_ns=begin))
+            engine.apply(journal.seal(begin + MINUTE))
+        come_of_age(engine, journal, first + 50)
+        found = {a.reference for a in engine.alarms if a.kind == "versions"}
+        assert found == (set() if first == 0 else {what})
+    (alarm,) = (a for a in engine.alarms if a.kind == "versions")
+    assert alarm.model == new and [f.name for f in alarm.features] == ["8"]
+    assert alarm.features[0].direction == {"errors": "failed more often", "accuracy": "right less often"}[what]

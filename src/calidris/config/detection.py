@@ -27,9 +27,10 @@ class SharesConfig(Config):
     drift: float = Field(default=0.3, ge=0.0)
     performance: float = Field(default=0.25, ge=0.0)
     calibration: float = Field(default=0.1, ge=0.0)
-    errors: float = Field(default=0.15, ge=0.0)
+    errors: float = Field(default=0.1, ge=0.0)
     latency: float = Field(default=0.1, ge=0.0)
     fairness: float = Field(default=0.1, ge=0.0)
+    versions: float = Field(default=0.05, ge=0.0)
 
 
 class ThresholdConfig(Config):
@@ -130,6 +131,28 @@ class FairnessConfig(Config):
     attribute: str = Field(min_length=1)
     tolerance: float = Field(default=0.05, ge=0.0, lt=0.5)
     measures: tuple[FairnessMeasure, ...] = ("demographic_parity", "equal_opportunity")
+
+
+class CanaryConfig(Config):
+    """One version compared with another that serves at the same time, by chance and not by row.
+
+    Attributes:
+        version: the new one, which alarms name.
+        against: the one that it is compared with.
+        on: what is compared: shares of errors, of right decisions, the distribution of an output or of the duration.
+        tolerance: difference of rates, or total variation, that is no news.
+    """
+
+    version: str = Field(min_length=1)
+    against: str = Field(min_length=1)
+    on: tuple[Literal["errors", "accuracy", "score", "decision", "value", "duration"], ...] = ("errors", "accuracy")
+    tolerance: float = Field(default=0.02, ge=0.0, lt=0.5)
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.version == self.against:
+            raise ValueError(f"version {self.version!r} cannot be compared with itself")
+        return self
 
 
 class SharedBudgetsConfig(Config):

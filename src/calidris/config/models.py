@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
-from calidris.config.detection import DetectConfig, FairnessConfig
+from calidris.config.detection import CanaryConfig, DetectConfig, FairnessConfig
 from calidris.config.units import Seconds, window_name
 
 
@@ -48,6 +48,7 @@ class ModelConfig(Config):
         embeddings: names of vectors whose columns `baseline build` reads; the guest declares its own.
         intersections: pairs of slices to cut by together.
         fairness: groups that must fare alike.
+        canary: a version that is compared with another one.
         slo: service level objectives.
         owner: label ``owner`` of its alerts.
         tier: label ``tier`` of its alerts.
@@ -65,6 +66,7 @@ class ModelConfig(Config):
     embeddings: tuple[str, ...] = ()
     intersections: tuple[tuple[str, str], ...] = ()
     fairness: FairnessConfig | None = None
+    canary: CanaryConfig | None = None
     slo: ObjectivesConfig = ObjectivesConfig()
     owner: str | None = None
     tier: Literal["low", "medium", "high"] | None = None

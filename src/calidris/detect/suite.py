@@ -25,6 +25,7 @@ class Alert(StrEnum):
     ERRORS = "errors"
     LATENCY = "latency"
     FAIRNESS = "fairness"
+    VERSIONS = "versions"
 
 
 SHARES: Mapping[Alert, float] = MappingProxyType(
@@ -32,9 +33,10 @@ SHARES: Mapping[Alert, float] = MappingProxyType(
         Alert.DRIFT: 0.3,
         Alert.PERFORMANCE: 0.25,
         Alert.CALIBRATION: 0.1,
-        Alert.ERRORS: 0.15,
+        Alert.ERRORS: 0.1,
         Alert.LATENCY: 0.1,
         Alert.FAIRNESS: 0.1,
+        Alert.VERSIONS: 0.05,
     }
 )
 """How a model's budget is shared by default; adds up to 1."""

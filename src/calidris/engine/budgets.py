@@ -22,6 +22,8 @@ def slots_of(config: ModelConfig) -> list[Slot]:
         slots.append(Slot(Alert.CALIBRATION, lengths[-1]))
     if config.fairness is not None and config.task == semconv.ML_MODEL_TASK_BINARY:
         slots += [Slot(Alert.FAIRNESS, lengths[-1], measure) for measure in config.fairness.measures]
+    if config.canary is not None:
+        slots += [Slot(Alert.VERSIONS, lengths[-1], what) for what in config.canary.on]
     hourly = [w for w in lengths if w <= _HOUR_S]
     slots += [Slot(Alert.DRIFT, hourly[-1], name) for name in config.detect.references[1:] if hourly]
     shares = shares_of(config, slots)

@@ -157,7 +157,7 @@ class Engine:
         model = WatchedModel(key, config, self.config.limits, baseline, self.load_pane)
         model.baseline_note = note
         self.models[key] = model
-        self.watchers[key] = watcher = Watcher(config, baseline)
+        self.watchers[key] = watcher = Watcher(config, baseline, key.version)
         others = [w for k, w in self.watchers.items() if k != key and k[:2] == key[:2]]
         if others:
             watcher.take_over(others[-1])
@@ -225,7 +225,9 @@ class Engine:
         self.early = {owner: early for owner, early in self.early.items() if early}
 
     def _seal_model(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
-        sealed = watcher.seal(model, after_ns, self.sealed_ns, next_id=len(self.alarms) + 1)
+        canary = model.config.canary
+        other = None if canary is None else self.models.get(model.key._replace(version=canary.against))
+        sealed = watcher.seal(model, after_ns, self.sealed_ns, len(self.alarms) + 1, other)
         for slot in sealed.recovered:
             self._recovered(model, watcher, slot)
         for raised in sealed.raised:

@@ -53,6 +53,7 @@ class Recipe:
         age_s: how old a window is when it is scored: 0 is when it closes.
         back: bets on the return of what an alarm named, from the game, the names and the window that fired; None where
             there are none.
+        pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``.
         references: what a seasonal game is laid against, and learns from each window.
     """
 
@@ -65,6 +66,7 @@ class Recipe:
     age_s: float = 0.0
     back: MakeRecovery | None = None
     references: References | None = None
+    pair: Callable[[Window, Window], Ints] | None = None
 
 
 def recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:

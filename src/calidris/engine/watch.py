@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from calidris.baseline import Baseline
+from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
@@ -17,6 +18,7 @@ from calidris.engine.pane import Window, merge_panes
 from calidris.engine.recipes import Recipe, recipe
 from calidris.engine.slotwatch import SlotWatch
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
+from calidris.engine.version_recipes import version_recipe
 from calidris.state import Role
 
 HISTORY = 500
@@ -28,15 +30,23 @@ LABEL_FED = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
 class Sealed:
     """What one seal brought: alarms that were raised, and slots in which everything that an alarm named has come back."""
 
+    other: WatchedModel | None = None
     raised: list[Alarm] = field(default_factory=list)
     recovered: list[Slot] = field(default_factory=list)
 
 
 class Watcher:
-    """All detectors of one model version, sharing one false-alarm budget."""
+    """All detectors of one model version, sharing one false-alarm budget.
 
-    def __init__(self, config: ModelConfig, baseline: Baseline | None) -> None:
+    Args:
+        config: the user's settings.
+        baseline: what windows are compared with; None before there is one.
+        version: which one it watches.
+    """
+
+    def __init__(self, config: ModelConfig, baseline: Baseline | None, version: str = "") -> None:
         self.config = config
+        self.version = version
         self.baseline = baseline
         self.budget = budget_of(config)
         self.history: deque[WindowPoint] = deque(maxlen=HISTORY)
@@ -58,6 +68,9 @@ class Watcher:
         }
 
     def _recipe(self, slot: Slot, baseline: Baseline) -> Recipe | None:
+        if slot.kind is Alert.VERSIONS:
+            mine = self.config.canary is not None and self.config.canary.version == self.version
+            return version_recipe(slot, self.config, baseline) if mine else None
         make = label_recipe if slot.kind in LABEL_FED else recipe
         return make(slot, self.config, baseline)
 
@@ -74,9 +87,14 @@ class Watcher:
             if slot.kind is Alert.DRIFT and slot.reference == "frozen" and theirs is not None:
                 watch.take_over(theirs, features)
 
-    def seal(self, model: WatchedModel, after_ns: int, until_ns: int, next_id: int) -> Sealed:
-        """Take every window that ends in ``(after_ns, until_ns]``, and every one whose labels have come of age since."""
-        out = Sealed()
+    def seal(
+        self, model: WatchedModel, after_ns: int, until_ns: int, next_id: int, other: WatchedModel | None = None
+    ) -> Sealed:
+        """Take every window that ends in ``(after_ns, until_ns]``, and every one whose labels have come of age since.
+
+        ``other`` is the version that this one is compared with.
+        """
+        out = Sealed(other=other)
         for window_s in self.config.all_windows_s:
             length = round(window_s * 1e9)
             for start, window in _windows(model, after_ns, until_ns, length):
@@ -106,8 +124,8 @@ class Watcher:
         for slot, watch in self.slots.items():
             if (slot.window_s, watch.recipe.age_s) != (window_s, age_s):
                 continue
-            counts = watch.recipe.counts(window)
-            if not watch.recipe.layout.rows(counts):  # silence is no evidence
+            counts = _counts(watch.recipe, window, start_ns, out.other)
+            if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
                 continue
             if watch.recovers(counts, start_ns):
                 out.recovered.append(slot)
@@ -157,6 +175,17 @@ class Watcher:
         slot = self.slot_of(alarm)
         if slot is not None:
             self.slots[slot].clear()
+
+
+def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | None) -> Ints | None:
+    """What a detector is fed with; None where it compares two versions and the other one is not there."""
+    if made.pair is None:
+        return made.counts(window)
+    spec = window.counts.spec
+    if other is None or not other.specs or other.spec.hash != spec.hash:
+        return None
+    length = round(made.slot.window_s * 1e9)
+    return made.pair(window, merge_panes(spec, (p for _, p in other.panes_in(start_ns, start_ns + length))))
 
 
 def _windows(model: WatchedModel, after_ns: int, until_ns: int, length_ns: int) -> Iterator[tuple[int, Window]]:
