@@ -93,7 +93,7 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
     assert (old["latched"], new["latched"]) == (False, True)
     assert list(new) == [
         *("id", "tenant", "name", "version", "kind", "window", "latched", "raised_ns", "since_ns", "windows", "n"),
-        *("evidence", "features", "baseline", "budget", "trace_ids", "orders"),
+        *("evidence", "features", "baseline", "budget", "budgeted", "reference", "recovered_ns", "trace_ids", "orders"),
     ]
     assert new["features"][0] == {"name": "income", "direction": "mean down", "evidence": 1.18}
 

@@ -158,6 +158,9 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "features": [{"name": f.name, "direction": f.direction, "evidence": f.evidence} for f in alarm.features],
         "baseline": alarm.baseline,
         "budget": alarm.budget,
+        "budgeted": alarm.budgeted,
+        "reference": alarm.reference,
+        "recovered_ns": alarm.recovered_ns,
         "trace_ids": list(alarm.trace_ids),
         "orders": [asdict(order) for order in snapshot.orders if order.alarm == alarm.id],
     }

@@ -22,20 +22,27 @@ def show(config_path: Path, everything: bool, out: Console) -> int:
             "no alarm was ever raised" if not told else "no alarm is latched; --all shows those that were cleared"
         )
         return 0
-    table = Table("id", "model", "what changed", "since", "budget", "state", box=None)
+    table = Table("id", "model", "kind", "what changed", "since", "budget", "state", box=None)
     for alarm in alarms:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
-        since = f"{datetime.fromtimestamp(alarm['since_ns'] / 1e9, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
-        who = f"{alarm['name']}:{alarm['version']}"
-        table.add_row(*(escape(t) for t in (str(alarm["id"]), who, names, since, alarm["budget"], _state(alarm))))
+        who, kind = f"{alarm['name']}:{alarm['version']}", f"{alarm['kind']} {alarm['window']}"
+        budget = alarm["budget"] if alarm["budgeted"] else "none: a fixed limit"
+        cells = (str(alarm["id"]), who, kind, names, _time(alarm["since_ns"]), budget, _state(alarm))
+        table.add_row(*(escape(text) for text in cells))
     out.print(table)
     return 0
+
+
+def _time(at_ns: int) -> str:
+    return f"{datetime.fromtimestamp(at_ns / 1e9, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _state(alarm: dict[str, Any]) -> str:
     last = alarm["orders"][-1] if alarm["orders"] else None
     if alarm["latched"]:
-        return f"acknowledged by {last['by']}" if last else "latched"
+        held = f"acknowledged by {last['by']}" if last else "latched"
+        back = alarm["recovered_ns"]
+        return f"{held}; what it named came back at {_time(back)}" if back else held
     return f"cleared by {last['by']}: {last['reason']}" if last else "cleared"
 
 
