@@ -220,3 +220,52 @@ def test_settings_out_of_range_are_refused(world, wrong):
 def test_a_baseline_of_another_spec_is_refused(world):
     with pytest.raises(IncompatibleState):
         freeze(world.spec(), CountsState(world.spec(numeric=1)))
+
+
+def three_cells(world, rows):
+    """A numeric field of three cells, whose special ones are never seen."""
+    spec = Spec(fields=(Field("x", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 1.0, 2.0, 3.0)),))
+    return spec, CountsState(spec, world.counts(spec, {"x": [rows // 2, rows // 3, rows // 6, 0, 0, 0, 0]}))
+
+
+def test_three_cells_and_four_rows_at_the_centre(world):
+    """All 15 windows: where no slack was taken tilts and learned bets have mean one; cells that are never seen, less."""
+    spec, baseline = three_cells(world, 6 * 10**14)
+    bets = freeze(spec, baseline, tolerance=0.0)
+    p = np.array([1 / 2, 1 / 3, 1 / 6])
+    seen = np.zeros_like(bets.learned.nothing)
+    seen[:, 0, :3] = [[5.0, 40.0, 3.0], [80.0, 1.0, 1.0]]
+    mean = np.zeros(len(bets))
+    for c in compositions(4, 3):
+        window = np.zeros((1, 7))
+        window[0, :3] = c
+        mean += multinomial(c, p) * np.exp(bets.log_e(window, bets.learned.stake(seen), 4))
+    tilts, special, learned = np.split(mean, [16, 28])
+    np.testing.assert_allclose(tilts, 1.0, atol=1e-6)
+    np.testing.assert_allclose(learned, 1.0, atol=1e-6)
+    assert len(learned) == 2
+    assert (special < 1.0).all()
+
+
+def test_three_cells_and_four_rows_on_the_ball_s_surface(world):
+    """All 35 windows under 360 truths at distance ρ: learned bets have mean at most one, and nearly one at the worst."""
+    spec, baseline = three_cells(world, 6000)
+    bets = freeze(spec, baseline)
+    p, rho = bets.learned.p[0, :3], float(bets.learned.rho[0])
+    seen = np.zeros_like(bets.learned.nothing)
+    seen[:, 0, :3] = [[10.0, 80.0, 30.0], [90.0, 20.0, 60.0]]
+    stake = bets.learned.stake(seen)
+    assert not stake.idle.any()
+    basis = np.linalg.svd(np.sqrt(p)[None])[2][1:]  # directions that keep the sum
+    angle = np.deg2rad(np.arange(360))[:, None]
+    truths = p + rho * np.sqrt(p) * (np.cos(angle) * basis[0] + np.sin(angle) * basis[1])
+    np.testing.assert_allclose(((truths - p) ** 2 / p).sum(1), rho**2)
+    truths = np.c_[truths, 1.0 - truths.sum(1)]  # what p leaves to cells that were never seen, as one more
+    mean = np.zeros((360, 2))
+    for c in compositions(4, 4):
+        window = np.zeros((1, 7))
+        window[0, :4] = c
+        e = np.exp(bets.log_e(window, stake, 4))[-2:]
+        mean += np.array([multinomial(c, t) for t in truths])[:, None] * e
+    assert mean.max() <= 1.0 + 1e-9
+    assert mean.max(0).min() > 0.99

@@ -216,3 +216,19 @@ def test_counts_that_do_not_hold_the_stated_rows_are_refused(world, spec, bets):
 def test_detectors_that_could_only_cry_wolf_are_refused(bets, wrong):
     with pytest.raises(ValueError, match="must be"):
         Detector(bets, **wrong)
+
+
+def test_a_model_that_was_silent_for_a_year_goes_on_as_if_it_had_not_been(world, spec, bets):
+    """Neither the silence nor the return is evidence, and a change that came meanwhile is found as soon as ever."""
+    away, never = Detector(bets, 1000.0), Detector(bets, 1000.0)
+    before = world.windows(spec, 30, 500)
+    silence = np.zeros(spec.cells, dtype=np.int64)
+    for window in before:
+        assert away.score(window) == never.score(window)
+    assert not any(away.score(silence).fired for _ in range(8760))
+    returned = [world.window(spec, rows) for rows in (1, 3, 12, 40, 500, 500, 500)]  # traffic comes back slowly
+    assert [away.score(w) for w in returned] == [never.score(w) for w in returned]
+    assert not away.alarm
+    for _ in range(5):
+        away.score(world.window(spec, 500, x1=changed(world, "up")))
+    assert away.alarm
