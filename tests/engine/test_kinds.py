@@ -296,3 +296,16 @@ def test_a_canary_is_compared_with_the_version_beside_it(base: Baseline, what: s
     (alarm,) = (a for a in engine.alarms if a.kind == "versions")
     assert alarm.model == new and [f.name for f in alarm.features] == ["8"]
     assert alarm.features[0].direction == {"errors": "failed more often", "accuracy": "right less often"}[what]
+
+
+def test_what_matters_most_needs_less_evidence(base: Baseline) -> None:
+    even, weighted = engine_with(base), engine_with(base, importance={"age": 9.0})
+    for engine in (even, weighted):
+        run(engine, Journal(), 0, 3, Traffic(age=3.0))
+    shares = []
+    for engine in (even, weighted):
+        (watch,) = (w for s, w in engine.watchers[KEY].slots.items() if s.kind == "drift")
+        assert watch.last is not None and watch.detector is not None
+        assert watch.detector.bets.field_weight.sum() == pytest.approx(1.0)
+        shares.append(watch.last.fields["age"])
+    assert shares[1] > shares[0] > 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -73,6 +73,8 @@ class DetectConfig(Config):
         learn: how long live windows are looked at before they are believed to show the ordinary spread.
         tolerance: shifts smaller than this (in units of chi, about standard deviations) are not news.
         calibration_tolerance: likewise for what a score means, in logits: 0.1 is 2.5 percentage points at one half.
+        importance: weight of a feature or output by name, 1 where not listed: an important one needs less evidence, and
+            the others a little more.
         minimum_rows: a window with fewer rows is merged with the next one before it is scored.
         delta: chance, over the draw of the baseline, that the budget does not hold.
         clear_recovered: clear an alarm by itself when all that it named has come back, instead of only saying so.
@@ -87,6 +89,7 @@ class DetectConfig(Config):
     learn: Seconds = "7d"  # type: ignore[assignment]
     tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
     calibration_tolerance: float = Field(default=0.1, ge=0.0, lt=2.0)
+    importance: dict[str, Annotated[float, Field(gt=0.0, le=1e6)]] = Field(default_factory=dict)
     minimum_rows: int = Field(default=30, ge=1)
     delta: float = Field(default=0.05, gt=0.0, lt=1.0)
     clear_recovered: bool = False

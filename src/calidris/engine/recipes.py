@@ -83,14 +83,15 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
 
     def game(windows: Ints | None) -> Game:
         bets = freeze(
-            spec, baseline.counts, windows, delta=detect.delta, tolerance=detect.tolerance, roles=WATCHED,
-            minimum_rows=detect.minimum_rows,
+            spec, baseline.counts, windows, delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance,
+            roles=WATCHED, minimum_rows=detect.minimum_rows,
         )  # fmt: skip
         if windows is None or not needed(bets) or len(merge_small(spec, windows, detect.minimum_rows)) < FEWEST:
             return bets
         return window_score_bets(
-            spec, baseline.counts, windows, delta=detect.delta, roles=WATCHED, minimum_rows=detect.minimum_rows
-        )
+            spec, baseline.counts, windows, delta=detect.delta, weights=detect.importance, roles=WATCHED,
+            minimum_rows=detect.minimum_rows,
+        )  # fmt: skip
 
     return Recipe(slot, Layout.of(spec), _cells, game, spread, back=_drift_back(config, baseline.rows))
 
@@ -116,7 +117,8 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
         assert windows is not None, "they are the baseline's own"
         return SeasonalBets(
             baseline.spec, baseline.counts, windows, baseline.starts_of(slot.window_s), references, which,
-            delta=detect.delta, tolerance=detect.tolerance, roles=WATCHED, minimum_rows=detect.minimum_rows,
+            delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance, roles=WATCHED,
+            minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 
     return Recipe(slot, Layout.of(baseline.spec), _cells, game, spread, references=references)
