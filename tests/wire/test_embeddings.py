@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calidris.wire import WireLimits, decode
 
@@ -175,3 +177,27 @@ def test_missing_rows_take_no_room(wire: Any, one_span_per_row: bool) -> None:
         tracemalloc.stop()
     assert (decoded.message, decoded.rows, len(decoded.items)) == ("", rows, 1)
     assert peak < 100e6 < rows * 4096 * 4
+
+
+AS_MAP = [
+    packed([1, 2]),
+    packed([1, 2, 3]),
+    packed([1, 2], [3, 4]),
+    packed([NAN, 1]),
+    1.0,
+    "a",
+    None,
+    [2.0],
+    [1.0, 2.0],
+]
+AS_JSON = ["[[1, 2]]", "[[1, 2, 3]]", "[[1], [2]]", "[[]]", '[["a"]]', "[[[1]]]", "[null]", "null", "1", '"a"', "{}"]
+
+
+@given(cells=st.lists(st.sampled_from(AS_MAP) | st.sampled_from(AS_JSON).map(lambda text: (text,)), max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_each_row_is_kept_or_refused_whatever_stands_beside_it(wire: Any, cells: list[Any]) -> None:
+    features = [f'{{"x": {cell[0]}}}' if isinstance(cell, tuple) else {"x": cell} for cell in cells]
+    together = wire.decode(*(wire.span({"ml.features": one}) for one in features))
+    alone = [wire.decode(wire.span({"ml.features": one})) for one in features]
+    assert together.rows == sum(one.rows for one in alone)
+    assert sum(together.rejected.values()) == sum(sum(one.rejected.values()) for one in alone)
