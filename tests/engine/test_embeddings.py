@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import MatrixColumn, PredictionBatch
 from calidris.detect import freeze
 from calidris.engine.core import Engine
+from calidris.engine.digest import digest
 from calidris.engine.readings import snapshot
 from calidris.metrics import drift_table
 from calidris.state import CountsState, Role, Spec, fitting_rows
@@ -126,3 +127,23 @@ def test_vectors_of_another_encoder_are_named_as_a_fault(make_engine: MakeEngine
         engine.apply(journal.seal(START + (w + 1) * SECOND))
     (alarm,) = engine.alarms
     assert alarm.features[0].name.startswith("text.")
+
+
+def test_a_restart_changes_nothing(
+    make_engine: MakeEngine, restart: Callable[[Engine], Engine], base: Baseline
+) -> None:
+    journal = Journal()
+    for w in range(20):
+        moved = 0.5 if w >= 15 else 0.0
+        journal.request(embedded(100 + w, PER_WINDOW, START + w * SECOND, moved=moved))
+        journal.seal(START + (w + 1) * SECOND)
+    straight, first = make_engine(base=base), make_engine(base=base)
+    for record in journal.records:
+        straight.apply(record)
+    for record in journal.records[:21]:
+        first.apply(record)
+    second = restart(first)
+    for record in journal.records[21:]:
+        second.apply(record)
+    assert digest(second) == digest(straight)
+    assert len(second.alarms) == 1
