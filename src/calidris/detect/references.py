@@ -79,7 +79,8 @@ class References:
             calm: whether the detectors saw nothing: no alarm stands, and the evidence is below one half of what alarms.
         """
         self._fade(start_ns)
-        self.version += 1  # also where nothing is learned: what fades is another reference, before a restart and after it
+        # Also where nothing is learned: what fades is another reference, before a restart and after it.
+        self.version += 1
         if not calm:
             return
         hour, week = hour_of_week(start_ns), start_ns // (_HOUR_NS * HOURS)
