@@ -98,15 +98,13 @@ def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
     mine = [pane for pane in panes if pane.counts.spec.hash == spec.hash]
     examples = _examples([trace_id for pane in mine for trace_id in pane.trace_ids])
     out = Window(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelStates.empty(spec), {}, tuple(examples))
-    tables = LabelTables(spec)
     for pane in mine:
         out.counts.merge(pane.counts)
         out.moments.merge(pane.moments)
         out.levels.merge(pane.levels)
-        tables.merge(pane.labels)
+        out.labels.add(pane.labels)
         for name, n in pane.features.items():
             out.features[name] = out.features.get(name, 0) + n
-    out.labels.add(tables)
     return out
 
 
