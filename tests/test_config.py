@@ -148,6 +148,8 @@ def test_a_fleet_shares_one_budget_and_a_team_has_its_own() -> None:
         ("detect: {label_age: 2d}", "labels are scored at an age of 1h, 6h, 1d, 3d, 7d, 30d"),
         ("detect: {references: [decayed]}", "the frozen baseline must be among them"),
         ("detect: {thresholds: [{figure: ml.drift.score}]}", "give either `above` or `below`"),
+        ("detect: {thresholds: [{figure: ml.drift.scores, above: 1}]}", "there is no figure 'ml.drift.scores'"),
+        ("detect: {thresholds: [{figure: ml.drift.score, above: 1, window: 2h}]}", "a threshold on windows of 2h"),
         ("bins: {age: [3, 2]}", "each above the one before it"),
         ("intersections: [[sex, age]], slices: [sex]", "intersections of age, which `slices` does not list"),
         ("fairness: {attribute: sex, measures: [gini]}", "demographic_parity"),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from calidris import semconv
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.units import Seconds, window_name
@@ -51,6 +52,14 @@ class ThresholdConfig(Config):
     below: float | None = Field(default=None, allow_inf_nan=False)
     window: Seconds | None = None
     windows: int = Field(default=1, ge=1)
+
+    @field_validator("figure")
+    @classmethod
+    def _known_figure(cls, figure: str) -> str:
+        known = sorted(m.name for m in semconv.METRICS if m.name.startswith("ml.") and m.instrument == "gauge")
+        if figure not in known:
+            raise ValueError(f"there is no figure {figure!r}; there are {', '.join(known)}")
+        return figure
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:

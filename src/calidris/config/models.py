@@ -92,6 +92,14 @@ class ModelConfig(Config):
         return bins
 
     @model_validator(mode="after")
+    def _limits_have_windows(self) -> Self:
+        for limit in self.detect.thresholds:
+            if limit.window is not None and limit.window not in self.all_windows_s:
+                known = ", ".join(map(window_name, self.all_windows_s))
+                raise ValueError(f"a threshold on windows of {window_name(limit.window)}; this model has {known}")
+        return self
+
+    @model_validator(mode="after")
     def _slices_are_known(self) -> Self:
         named = {name for pair in self.intersections for name in pair}
         unknown = sorted(named - set(self.slices))

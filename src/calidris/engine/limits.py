@@ -1,0 +1,104 @@
+"""Fixed limits on figures, for people who must have them: outside of the budget, and marked so wherever they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from calidris.config import ModelConfig, ThresholdConfig
+from calidris.detect import ThresholdRule
+from calidris.metrics.base import Reading
+
+KIND = "threshold"
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """A figure that crossed its limit: its name in the user's words, which way, its rows and the limit."""
+
+    name: str
+    direction: str
+    n: int
+    since_ns: int
+    windows: int
+
+
+class LimitWatch:
+    """One fixed limit of a model: so many windows running beyond it raise an alarm, which latches.
+
+    Args:
+        config: the limit as written.
+        number: its place in the settings; a restart finds it by that.
+        window_s: the windows that are looked at.
+        minimum_rows: a window with fewer rows counts for nothing.
+    """
+
+    def __init__(self, config: ThresholdConfig, number: int, window_s: float, minimum_rows: int) -> None:
+        above = config.above is not None
+        limit = config.above if config.above is not None else config.below
+        assert limit is not None, "the settings have one of them"
+        self.config = config
+        self.number = number
+        self.window_s = window_s
+        self.rule = ThresholdRule(config.figure, limit, above, config.windows, minimum_rows)
+        self.runs: dict[str, tuple[int, int]] = {}  # figure to windows running and since when
+        self.alarm = False
+
+    @property
+    def reference(self) -> str:
+        """What tells the limits of a model apart."""
+        side = "above" if self.rule.above else "below"
+        return f"{self.number}: {self.config.figure} {side} {self.rule.limit:g}"
+
+    def take(self, readings: Iterable[Reading], start_ns: int) -> list[Beyond]:
+        """Look at the figures of one sealed window; those that open an alarm."""
+        found = []
+        for reading in readings:
+            if self._is_meant(reading):
+                name = _name(reading)
+                before, since_ns = self.runs.get(name, (0, start_ns))
+                run = self.rule.run(before, reading.value, reading.n)
+                self.runs[name] = (run, since_ns if run > 1 else start_ns)
+                if self.rule.fires(run):
+                    direction = f"{reading.value:.4g}, {'above' if self.rule.above else 'below'} {self.rule.limit:g}"
+                    found.append(Beyond(name, direction, reading.n, self.runs[name][1], run))
+        self.runs = {name: run for name, run in self.runs.items() if run[0]}
+        if self.alarm or not found:
+            return []
+        self.alarm = True
+        return found
+
+    def _is_meant(self, reading: Reading) -> bool:
+        carried = dict(reading.attributes)
+        return reading.metric.name == self.config.figure and all(
+            carried.get(key) == value for key, value in self.config.attributes.items()
+        )
+
+    def clear(self) -> None:
+        """End the alarm; windows are counted from nothing."""
+        self.alarm, self.runs = False, {}
+
+    def to_json(self) -> list[Any]:
+        """What ``restore`` takes over."""
+        return [self.reference, self.alarm, sorted([name, *run] for name, run in self.runs.items())]
+
+    def restore(self, saved: Iterable[list[Any]]) -> None:
+        """Go on as the same limit did; another limit in its place begins anew."""
+        for reference, alarm, runs in saved:
+            if reference == self.reference:
+                self.alarm, self.runs = alarm, {name: (run, since) for name, run, since in runs}
+
+
+def limits_of(config: ModelConfig) -> list[LimitWatch]:
+    """The fixed limits of a model."""
+    shortest = min(config.all_windows_s)
+    return [
+        LimitWatch(limit, i, limit.window or shortest, config.detect.minimum_rows)
+        for i, limit in enumerate(config.detect.thresholds)
+    ]
+
+
+def _name(reading: Reading) -> str:
+    about = ", ".join(value for _, value in sorted(reading.attributes))
+    return f"{reading.metric.name} ({about})" if about else reading.metric.name
