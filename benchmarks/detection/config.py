@@ -12,7 +12,7 @@ CONFIG: dict[str, float | int] = {
     "tolerance_gap": 0.05,  # groups
     "minimum_rows": 30,
     "baseline_windows": 168,  # 672 where a week is in the stream
-    "streams": 40,
+    "streams": 30,
     "null_windows": 2500,
     "delay_streams": 100,
     "horizon": 200,
