@@ -59,7 +59,7 @@ class Reservoir:
 
 
 def _essence(batch: PredictionBatch, rows: int) -> PredictionBatch:
-    """The first rows, and only the columns that learning needs."""
+    """The first rows, and only the columns that learning needs: a provisional baseline does not watch embeddings."""
     first = np.arange(rows)
     return PredictionBatch(
         model=batch.model,

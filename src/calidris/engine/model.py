@@ -101,7 +101,7 @@ class WatchedModel:
         return late, self._wait_for_labels(batch)
 
     def _count(self, batch: PredictionBatch, sealed_ns: int) -> int:
-        step = self.config.step_ns
+        step, batch = self.config.step_ns, self.spec.embedded(batch)
         cells = self.spec.encode(batch)
         starts = batch.event_time_ns // step * step
         late = 0
