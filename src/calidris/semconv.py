@@ -141,6 +141,24 @@ ML_LABEL_MATURITY_COMPLETE: Final = "complete"
 ML_DATA_QUALITY_KIND: Final = "ml.data_quality.kind"
 """Kind of data fault."""
 
+ML_FAIRNESS_MEASURE: Final = "ml.fairness.measure"
+"""Measure of fairness."""
+
+ML_FAIRNESS_ATTRIBUTE: Final = "ml.fairness.attribute"
+"""Slice whose levels are the groups."""
+
+ML_FAIRNESS_GROUP: Final = "ml.fairness.group"
+"""One of the groups."""
+
+ML_LABEL_CLASS: Final = "ml.label.class"
+"""Class that a share is of."""
+
+ML_LABEL_DELAY_WITHIN: Final = "ml.label.delay.within"
+"""Longest time from a prediction to its label."""
+
+ML_TREND_MEASURE: Final = "ml.trend.measure"
+"""Figure whose trend it is."""
+
 ML_LATENCY_QUANTILE: Final = "ml.latency.quantile"
 """Quantile of the duration."""
 
@@ -237,6 +255,134 @@ METRIC_ML_PERFORMANCE_SCORE_UPPER: Final = Metric(
     instrument="gauge",
     description="Upper 95 % bound of the performance score.",
     prometheus="ml_performance_score_upper",
+)
+
+METRIC_ML_PERFORMANCE_RESIDUAL: Final = Metric(
+    name="ml.performance.residual",
+    unit="",
+    instrument="gauge",
+    description="Performance estimated without labels less the one that labels showed for the same rows.",
+    prometheus="ml_performance_residual",
+)
+
+METRIC_ML_PERFORMANCE_RESIDUAL_LOWER: Final = Metric(
+    name="ml.performance.residual.lower",
+    unit="",
+    instrument="gauge",
+    description="Lower 95 % bound of the residual.",
+    prometheus="ml_performance_residual_lower",
+)
+
+METRIC_ML_PERFORMANCE_RESIDUAL_UPPER: Final = Metric(
+    name="ml.performance.residual.upper",
+    unit="",
+    instrument="gauge",
+    description="Upper 95 % bound of the residual.",
+    prometheus="ml_performance_residual_upper",
+)
+
+METRIC_ML_PERFORMANCE_TREND: Final = Metric(
+    name="ml.performance.trend",
+    unit="",
+    instrument="gauge",
+    description="Change of a figure a day.",
+    prometheus="ml_performance_trend",
+)
+
+METRIC_ML_PERFORMANCE_TREND_LOWER: Final = Metric(
+    name="ml.performance.trend.lower",
+    unit="",
+    instrument="gauge",
+    description="Lower 95 % bound of the trend.",
+    prometheus="ml_performance_trend_lower",
+)
+
+METRIC_ML_PERFORMANCE_TREND_UPPER: Final = Metric(
+    name="ml.performance.trend.upper",
+    unit="",
+    instrument="gauge",
+    description="Upper 95 % bound of the trend.",
+    prometheus="ml_performance_trend_upper",
+)
+
+METRIC_ML_FAIRNESS_GAP: Final = Metric(
+    name="ml.fairness.gap",
+    unit="",
+    instrument="gauge",
+    description="Difference or ratio of a rate between groups.",
+    prometheus="ml_fairness_gap",
+)
+
+METRIC_ML_FAIRNESS_GAP_LOWER: Final = Metric(
+    name="ml.fairness.gap.lower",
+    unit="",
+    instrument="gauge",
+    description="Lower 95 % bound of the fairness gap.",
+    prometheus="ml_fairness_gap_lower",
+)
+
+METRIC_ML_FAIRNESS_GAP_UPPER: Final = Metric(
+    name="ml.fairness.gap.upper",
+    unit="",
+    instrument="gauge",
+    description="Upper 95 % bound of the fairness gap.",
+    prometheus="ml_fairness_gap_upper",
+)
+
+METRIC_ML_FAIRNESS_RATE: Final = Metric(
+    name="ml.fairness.rate",
+    unit="",
+    instrument="gauge",
+    description="Rate of one group; under `{measure}_gap` its distance from all other groups together.",
+    prometheus="ml_fairness_rate",
+)
+
+METRIC_ML_FAIRNESS_RATE_LOWER: Final = Metric(
+    name="ml.fairness.rate.lower",
+    unit="",
+    instrument="gauge",
+    description="Lower 95 % bound of the group's rate.",
+    prometheus="ml_fairness_rate_lower",
+)
+
+METRIC_ML_FAIRNESS_RATE_UPPER: Final = Metric(
+    name="ml.fairness.rate.upper",
+    unit="",
+    instrument="gauge",
+    description="Upper 95 % bound of the group's rate.",
+    prometheus="ml_fairness_rate_upper",
+)
+
+METRIC_ML_LABEL_SHARE: Final = Metric(
+    name="ml.label.share",
+    unit="",
+    instrument="gauge",
+    description="Share of a class among all rows, estimated without labels.",
+    prometheus="ml_label_share",
+)
+
+METRIC_ML_LABEL_SHARE_LOWER: Final = Metric(
+    name="ml.label.share.lower",
+    unit="",
+    instrument="gauge",
+    description="Lower 95 % bound of the share.",
+    prometheus="ml_label_share_lower",
+)
+
+METRIC_ML_LABEL_SHARE_UPPER: Final = Metric(
+    name="ml.label.share.upper",
+    unit="",
+    instrument="gauge",
+    description="Upper 95 % bound of the share.",
+    prometheus="ml_label_share_upper",
+)
+
+METRIC_ML_LABEL_DELAY: Final = Metric(
+    name="ml.label.delay",
+    unit="",
+    instrument="gauge",
+    description="Share of labels that come within a delay.",
+    prometheus="ml_label_delay",
 )
 
 METRIC_ML_DATA_QUALITY_RATIO: Final = Metric(
@@ -450,6 +596,22 @@ METRICS: Final = (
     METRIC_ML_PERFORMANCE_SCORE,
     METRIC_ML_PERFORMANCE_SCORE_LOWER,
     METRIC_ML_PERFORMANCE_SCORE_UPPER,
+    METRIC_ML_PERFORMANCE_RESIDUAL,
+    METRIC_ML_PERFORMANCE_RESIDUAL_LOWER,
+    METRIC_ML_PERFORMANCE_RESIDUAL_UPPER,
+    METRIC_ML_PERFORMANCE_TREND,
+    METRIC_ML_PERFORMANCE_TREND_LOWER,
+    METRIC_ML_PERFORMANCE_TREND_UPPER,
+    METRIC_ML_FAIRNESS_GAP,
+    METRIC_ML_FAIRNESS_GAP_LOWER,
+    METRIC_ML_FAIRNESS_GAP_UPPER,
+    METRIC_ML_FAIRNESS_RATE,
+    METRIC_ML_FAIRNESS_RATE_LOWER,
+    METRIC_ML_FAIRNESS_RATE_UPPER,
+    METRIC_ML_LABEL_SHARE,
+    METRIC_ML_LABEL_SHARE_LOWER,
+    METRIC_ML_LABEL_SHARE_UPPER,
+    METRIC_ML_LABEL_DELAY,
     METRIC_ML_DATA_QUALITY_RATIO,
     METRIC_ML_LATENCY_DURATION,
     METRIC_ML_ERROR_RATIO,

@@ -67,7 +67,7 @@ def test_trend_readings_say_how_far_they_reach() -> None:
     assert (month.n, month.status) == (15, Status.OK)
     assert week.upper is not None
     assert week.upper < 0
-    assert dict(month.attributes) == {"country": "NL", "ml.trend.measure": "accuracy", "ml.trend.days": "28"}
+    assert dict(month.attributes) == {"country": "NL", "ml.trend.measure": "accuracy"}
     short = trend_readings(points[-6:], "accuracy", 14 * DAY)
     assert [r.status for r in short] == [Status.OK, Status.PARTIAL]
     assert {r.status for r in trend_readings([], "accuracy", 0.0)} == {Status.TOO_FEW}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from calidris import semconv
 from calidris.batch import Floats, Ints
 from calidris.metrics.base import Reading, Status, reading
 from calidris.metrics.fairness import (
@@ -19,13 +20,6 @@ from calidris.metrics.fairness import (
     gap,
     group_rates,
     withheld,
-)
-from calidris.metrics.names import (
-    METRIC_ML_FAIRNESS_GAP,
-    METRIC_ML_FAIRNESS_RATE,
-    ML_FAIRNESS_ATTRIBUTE,
-    ML_FAIRNESS_GROUP,
-    ML_FAIRNESS_MEASURE,
 )
 from calidris.metrics.score_bins import Figure
 from calidris.semconv import Metric
@@ -77,17 +71,17 @@ def group_readings(
             status = Status.OK if found and found.n >= MINIMUM_DENOMINATOR else Status.TOO_FEW
             status = Status.SUPPRESSED if found is None else status
             n, rate, apart = (found.n, found.rate, found.gap) if found else (0, Figure(0.0), Figure(0.0))
-            labels = {ML_FAIRNESS_ATTRIBUTE: attribute, ML_FAIRNESS_GROUP: name}
+            labels = {semconv.ML_FAIRNESS_ATTRIBUTE: attribute, semconv.ML_FAIRNESS_GROUP: name}
             for what, figure in ((measure, rate), (f"{measure}_gap", apart)):
-                attributes = {**labels, ML_FAIRNESS_MEASURE: what}
-                out.append(_reading(METRIC_ML_FAIRNESS_RATE, figure, n, window, attributes, status))
+                attributes = {**labels, semconv.ML_FAIRNESS_MEASURE: what}
+                out.append(_reading(semconv.METRIC_ML_FAIRNESS_RATE, figure, n, window, attributes, status))
     return out
 
 
 def _gap_reading(attribute: str, measure: str, found: Gap, figure: Figure, window: str) -> Reading:
     status = Status.TOO_FEW if found.groups < 2 else Status.OK
-    attributes = {ML_FAIRNESS_ATTRIBUTE: attribute, ML_FAIRNESS_MEASURE: measure}
-    return _reading(METRIC_ML_FAIRNESS_GAP, figure, found.n, window, attributes, status)
+    attributes = {semconv.ML_FAIRNESS_ATTRIBUTE: attribute, semconv.ML_FAIRNESS_MEASURE: measure}
+    return _reading(semconv.METRIC_ML_FAIRNESS_GAP, figure, found.n, window, attributes, status)
 
 
 def _reading(

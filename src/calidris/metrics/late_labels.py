@@ -16,7 +16,6 @@ from calidris.metrics.calibration import MINIMUM_LABELS
 from calidris.metrics.confusion import Performance
 from calidris.metrics.intervals import Z95
 from calidris.metrics.maturity import Adjusted, Cohort
-from calidris.metrics.names import METRIC_ML_LABEL_DELAY, ML_LABEL_DELAY_WITHIN
 from calidris.metrics.performance import score_reading
 from calidris.metrics.score_bins import Figure
 from calidris.state import Spec
@@ -86,7 +85,7 @@ def delay_readings(cohorts: Sequence[Cohort], window: str) -> list[Reading]:
     upto = np.cumsum(np.sum(old, axis=0)) if old else np.zeros(0)
     total = int(upto[-1]) if len(upto) else 0
     return [
-        share_reading(METRIC_ML_LABEL_DELAY, int(k), total, window, {ML_LABEL_DELAY_WITHIN: within})
+        share_reading(semconv.METRIC_ML_LABEL_DELAY, int(k), total, window, {semconv.ML_LABEL_DELAY_WITHIN: within})
         for k, within in zip(upto, WITHIN)
     ]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from calidris import semconv
 from calidris.metrics.base import Reading, Status, reading
-from calidris.metrics.names import METRIC_ML_PERFORMANCE_TREND, ML_TREND_DAYS, ML_TREND_MEASURE
 from calidris.metrics.score_bins import Figure
 
 WINDOWS_DAYS = (7, 28)
@@ -105,8 +105,8 @@ def trend_readings(
         reach = max((now_s - p.time_s for p in inside), default=0.0)
         status = Status.TOO_FEW if len(inside) < MINIMUM_POINTS else Status.OK
         status = Status.PARTIAL if status is Status.OK and reach < span * _DAY_S / 2 else status
-        attributes = {**labels, ML_TREND_MEASURE: measure, ML_TREND_DAYS: str(span)}
-        metric, n, window = METRIC_ML_PERFORMANCE_TREND, len(inside), f"{span}d"
+        attributes = {**labels, semconv.ML_TREND_MEASURE: measure}
+        metric, n, window = semconv.METRIC_ML_PERFORMANCE_TREND, len(inside), f"{span}d"
         out.append(
             reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
         )

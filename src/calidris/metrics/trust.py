@@ -17,7 +17,6 @@ from calidris.metrics.confusion import Performance
 from calidris.metrics.estimate import cbpe
 from calidris.metrics.isotonic import CalibrationMap, calibration_map
 from calidris.metrics.label_shift import bbse
-from calidris.metrics.names import METRIC_ML_PERFORMANCE_RESIDUAL
 from calidris.metrics.performance import MEASURES, score_reading
 from calidris.state import Spec
 from calidris.state.scores import N
@@ -156,7 +155,7 @@ def residual_reading(
     """``ml.performance.residual`` of one measure; ``too_few`` below ``minimum`` labelled rows."""
     value, n, lower, upper = residual(baseline, matured, spec, measure)
     return reading(
-        METRIC_ML_PERFORMANCE_RESIDUAL,
+        semconv.METRIC_ML_PERFORMANCE_RESIDUAL,
         value,
         n,
         window=window,
