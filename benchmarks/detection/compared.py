@@ -24,10 +24,10 @@ CHANGES: tuple[tuple[str, AnyStream, Change], ...] = (
 def null_table(effort: Effort) -> Table:
     rows = []
     for i, stream in enumerate(NULLS):
-        part = effort.part(0.075, 0.02) if stream.rows > 1000 else effort.part(0.25, 0.1)
+        part = effort.part(0.1, 0.02) if stream.rows > 1000 else effort.part(0.25, 0.1)
         fired = _all(stream, SAME, part.windows, part.streams, 2000 + i)
         rows.append([stream.name, f"{part.streams} × {part.windows}", *_rates(fired, part.windows)])
-    part = effort.part(0.075, 0.02)
+    part = effort.part(0.1, 0.02)
     fired = _all(IID, SAME, part.windows, part.streams, 2050, features=100)
     rows.append(
         ["any of 100 features, iid, A = 8760", f"{part.streams} × {part.windows}", *_rates(fired, part.windows)]
@@ -45,7 +45,7 @@ def change_table(effort: Effort) -> Table:
     for i, (name, stream, change) in enumerate(CHANGES):
         fired = _all(stream, change, part.horizon, part.streams, 2100 + i)
         rows.append([name, *(delay([_first(f) for f in each]) for each in fired.values())])
-    fired = _all(IID, CHANGES[0][2], part.horizon // 4, 3, 2150, features=100)
+    fired = _all(IID, CHANGES[0][2], part.horizon // 4, effort.part(0.1).streams, 2150, features=100)
     rows.append(["+.25 σ in 1 of 100 features, A = 8760", *(delay([_first(f) for f in x]) for x in fired.values())])
     title = f"Beside other rules: windows from the change to the first alarm, {part.streams} streams"
     return Table(markdown(title, ("change", *fired), rows))

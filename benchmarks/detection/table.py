@@ -24,7 +24,7 @@ class Effort:
     def part(self, streams: float, windows: float = 1.0) -> Effort:
         """Fewer streams, or shorter ones, for what is slow."""
         return replace(
-            self, streams=max(round(self.streams * streams), 3), windows=max(round(self.windows * windows), 20)
+            self, streams=max(round(self.streams * streams), 2), windows=max(round(self.windows * windows), 20)
         )
 
 
