@@ -52,6 +52,18 @@ def test_the_charge_and_the_share_are_what_they_say():
     assert (found.charge[3], found.log_share[3]) == (0.0, 0.0)
 
 
+def test_more_windows_may_show_more_evidence():
+    """Twice the windows allow twice the evidence; fewer than a week of hours, no less."""
+    rng, shares = np.random.default_rng(4), []
+    for windows in (100, 168, 336):
+        log_e = rng.normal(-0.3, 0.1, (windows, 1))
+        log_e[50:60] = 0.8
+        shares.append(np.exp(settled(lambda: ((x, np.array([False])) for x in log_e)).log_share[0]))  # noqa: B023
+    assert shares[1] / shares[0] == pytest.approx(1.0, rel=0.5)
+    assert shares[2] / shares[1] == pytest.approx(2.0, rel=0.5)
+    assert max(shares) < 0.1
+
+
 def test_no_bet_can_gain_from_it():
     """Exactly valid, whatever was found: evidence and weight only get smaller, and idle bets pay nothing."""
     rng = np.random.default_rng(2)

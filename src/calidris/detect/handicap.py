@@ -16,8 +16,10 @@ FEWEST = 30
 """Fewer baseline windows than these show no runs."""
 LOSS = 1.0
 """Over all of the baseline's windows together a bet must lose at least this much, in logs."""
-ORDINARY = 10.0
-"""Evidence R that a bet may have reached in the baseline at its full weight."""
+ORDINARY, WEEK = 10.0, 168
+"""Evidence R that a bet may have reached in a baseline of so many windows, or fewer, at its full weight.
+
+With more windows it is more in proportion: R of a valid bet exceeds x somewhere in W windows with chance at most W/x."""
 
 Plays = Callable[[], Iterable[tuple[Floats, Mask]]]
 
@@ -57,7 +59,8 @@ def handicap(game: Game, windows: Ints | None, minimum_rows: int = MINIMUM_ROWS)
 
     * a bet that did not lose ``LOSS`` over all of them is charged so much a window that it does: what gains on the whole of a
       quiet baseline would gain again every week, and no weight could outlast it;
-    * a bet whose evidence R, charged, came to more than ``ORDINARY`` keeps ``ORDINARY / max R`` of its weight.
+    * a bet whose evidence R, charged, came to more than ``ORDINARY`` (a week of hours; in proportion for more windows) keeps
+      only ``ORDINARY / max R`` of its weight.
 
     That the handicapped bets are valid is exact (``Handicap``) if the bets were. That they stay below the threshold in a cycle
     that the baseline shows is what simulation says (``docs/detection.md``); of a cycle that it does not show nothing is known.
@@ -78,11 +81,12 @@ def handicap(game: Game, windows: Ints | None, minimum_rows: int = MINIMUM_ROWS)
 
 def settled(plays: Plays) -> Handicap:
     """The handicap after a quiet history: log e-values float64[B] and idle bets bool[B] of each window, gone through twice."""
-    total, laid = np.zeros(()), np.zeros(())
+    total, laid, windows = np.zeros(()), np.zeros(()), 0
     for log_e, idle in plays():
-        total, laid = total + np.where(idle, 0.0, log_e), laid + ~idle
+        total, laid, windows = total + np.where(idle, 0.0, log_e), laid + ~idle, windows + 1
     charge = np.maximum((total + LOSS) / np.maximum(laid, 1.0), 0.0) * (laid > 0.0)
-    return Handicap(charge, np.minimum(math.log(ORDINARY) - _highest(plays, charge), 0.0))
+    ordinary = ORDINARY * max(windows, WEEK) / WEEK
+    return Handicap(charge, np.minimum(math.log(ordinary) - _highest(plays, charge), 0.0))
 
 
 def _highest(plays: Plays, charge: Floats) -> Floats:
