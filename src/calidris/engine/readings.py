@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from calidris import semconv
-from calidris.baseline import Baseline
 from calidris.config.units import window_name
 from calidris.engine.core import Engine
+from calidris.engine.figures import Days, Late, baseline_figures, trend_figures, window_figures
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Window, merge_panes
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing import evidence_readings, status
 from calidris.engine.watch import Watcher
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
-from calidris.metrics.calibration import calibration_readings
-from calidris.metrics.distances import MEASURES
-from calidris.metrics.drift import STANDARD, drift_readings
-from calidris.metrics.latency import error_reading, latency_readings
-from calidris.metrics.performance import coverage_reading, performance_readings
-from calidris.metrics.quality import quality_readings, rows_reading
-
-MATURITY = semconv.ML_LABEL_MATURITY_COMPLETE
-"""Figures are of all labels that have arrived so far."""
 
 
 def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> Snapshot:
@@ -44,7 +33,7 @@ def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> S
 def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:
     state, detail = status(engine, model)
     if before is None or model.recounted:
-        taken = _model(engine.watchers[model.key], model, state, detail)
+        taken = _model(engine.watchers[model.key], model, state, detail, engine.sealed_ns, before)
     elif model.changed or before.status is not state:
         totals = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)  # type: ignore[arg-type]
@@ -54,16 +43,13 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
     return taken
 
 
-def _model(watcher: Watcher, model: WatchedModel, state: Status, detail: str) -> ModelSnapshot:
-    readings: list[Reading] = []
-    windows: list[WindowState] = []
-    for window_s in model.config.all_windows_s:
-        window, how, start_ns, end_ns = _window(model, window_s)
-        windows.append(WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores))
-        readings += [r.marked(how) if how is not Status.OK else r for r in _figures(model, window, window_s)]
-    readings += _baseline_figures(model.baseline)
-    readings += evidence_readings(watcher)
+def _model(
+    watcher: Watcher, model: WatchedModel, state: Status, detail: str, now_ns: int, before: ModelSnapshot | None
+) -> ModelSnapshot:
+    windows, readings = _windows(model, now_ns)
     baseline = model.baseline
+    readings += _of_baseline(model, before)
+    readings += evidence_readings(watcher)
     return ModelSnapshot(
         key=model.key,
         task=model.spec.task,
@@ -84,45 +70,41 @@ def _model(watcher: Watcher, model: WatchedModel, state: Status, detail: str) ->
     )
 
 
+def _windows(model: WatchedModel, now_ns: int) -> tuple[list[WindowState], list[Reading]]:
+    """The newest window of each length with its figures, and those of labels that came late."""
+    late = Late.of(model, _newest(model), now_ns)
+    readings: list[Reading] = []
+    windows: list[WindowState] = []
+    for window_s in model.config.all_windows_s:
+        window, how, start_ns, end_ns = _window(model, window_s)
+        windows.append(WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window))
+        found = window_figures(model.config, model.baseline, window, window_s, late)
+        readings += [r.marked(how) if how is not Status.OK else r for r in found]
+    days: Days | None = getattr(model, "days", None)
+    readings += late.delays() if late else []
+    readings += trend_figures(days, now_ns) if days else []
+    return windows, readings
+
+
+def _of_baseline(model: WatchedModel, before: ModelSnapshot | None) -> list[Reading]:
+    """The baseline's own figures: a baseline never changes, so those of the previous snapshot are still right."""
+    if before is not None and model.baseline is not None and before.baseline == model.baseline.id:
+        return [r for r in before.readings if r.window == BASELINE_WINDOW]
+    return baseline_figures(model.config, model.baseline)
+
+
+def _newest(model: WatchedModel) -> int:
+    """End of the newest sealed step; before the first seal, of the newest one with rows."""
+    return model.newest_sealed_ns or (model.last_event_ns // model.config.step_ns + 1) * model.config.step_ns
+
+
 def _window(model: WatchedModel, window_s: float) -> tuple[Window, Status, int, int]:
     """The newest ``window_s`` of sealed panes, merged; before the first seal, whatever there is."""
     length, step = round(window_s * 1e9), model.config.step_ns
-    sealed = model.newest_sealed_ns > 0
-    end = model.newest_sealed_ns or (model.last_event_ns // step + 1) * step
+    sealed, end = model.newest_sealed_ns > 0, _newest(model)
     panes = model.panes_in(end - length, end)
     merged = merge_panes(model.spec, (pane for _, pane in panes))
     others = any(model.specs[k.spec] != model.spec and p.counts.count for k, p in panes)
     full = sealed and end - length >= model.first_event_ns // step * step
     how = Status.MIXED_BASELINE if others else Status.OK if full else Status.PARTIAL
     return merged, how, end - length, end
-
-
-def _figures(model: WatchedModel, merged: Window, window_s: float) -> Iterator[Reading]:
-    spec, window = model.spec, window_name(window_s)
-    counts, scores, baseline = merged.counts, merged.scores, model.baseline
-    yield rows_reading(counts, window)
-    yield error_reading(spec, counts, window)
-    yield from latency_readings(spec, counts, window)
-    yield from quality_readings(spec, counts, window)
-    yield from calibration_readings(spec, scores, window, MATURITY)
-    yield from performance_readings(spec, scores, window, MATURITY)
-    yield coverage_reading(scores.count, counts.count, window)
-    if baseline is not None and baseline.spec.hash == spec.hash:
-        scored = window_s in model.config.detect_windows_s
-        measures = tuple(MEASURES) if scored else STANDARD
-        figures = drift_readings(
-            spec, baseline.counts, counts, window=window, baseline_id=baseline.id, measures=measures,
-            minimum=model.config.detect.minimum_rows,
-        )  # fmt: skip
-        yield from (r.marked(Status.PROVISIONAL) for r in figures) if baseline.provisional else figures
-
-
-def _baseline_figures(baseline: Baseline | None) -> list[Reading]:
-    """The baseline's own calibration and performance: the lines that windows are compared with."""
-    if baseline is None or not baseline.scores.count:
-        return []
-    spec, scores = baseline.spec, baseline.scores
-    return [
-        *calibration_readings(spec, scores, BASELINE_WINDOW, MATURITY),
-        *performance_readings(spec, scores, BASELINE_WINDOW, MATURITY),
-    ]

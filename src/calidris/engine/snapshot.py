@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from calidris.batch import ModelKey
 from calidris.engine.orders import Order
+from calidris.engine.pane import Window
 from calidris.metrics.base import Reading, Status
 from calidris.state import CountsState, ScoresState
 
@@ -83,13 +84,17 @@ class WindowPoint:
 
 @dataclass(frozen=True, slots=True)
 class WindowState:
-    """Counts and labelled scores of the newest sealed window of one length, for pictures."""
+    """The newest sealed window of one length, for pictures: its counts and labelled scores, and all it is made of.
+
+    ``merged`` has the moments, unseen levels, confusion and features too; None where they are not known.
+    """
 
     window: str
     start_ns: int
     end_ns: int
     counts: CountsState
     scores: ScoresState
+    merged: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)

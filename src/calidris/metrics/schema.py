@@ -46,8 +46,9 @@ def schema_change(expected: Iterable[str], seen: Iterable[str]) -> SchemaChange:
 
 
 def features_of(spec: Spec) -> tuple[str, ...]:
-    """Names of the features of a spec."""
-    return tuple(f.name for f in spec.fields if f.role is Role.FEATURE)
+    """Names of the features that batches carry: those that codebooks make of embeddings never come as columns."""
+    made = {f.name for book in spec.codebooks for f in book.fields}
+    return tuple(f.name for f in spec.fields if f.role is Role.FEATURE and f.name not in made)
 
 
 def schema_readings(spec: Spec, seen: Mapping[str, int], rows: int, window: str) -> list[Reading]:

@@ -1,0 +1,55 @@
+"""All figures of one window, and those of the baseline's own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from calidris.baseline import Baseline
+from calidris.config import ModelConfig
+from calidris.config.units import window_name
+from calidris.engine.figures.estimate import estimate_figures
+from calidris.engine.figures.fairness import fairness_figures
+from calidris.engine.figures.labels import label_figures, slice_figures
+from calidris.engine.figures.late import Late
+from calidris.engine.figures.traffic import traffic_figures
+from calidris.engine.figures.whole import labels_by_delay
+from calidris.engine.pane import Window
+from calidris.metrics.base import BASELINE_WINDOW, Reading
+from calidris.metrics.performance import coverage_reading
+
+
+def window_figures(
+    config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
+) -> Iterator[Reading]:
+    """Every figure of a merged window.
+
+    Args:
+        config: the user's settings of the model.
+        baseline: the model's; one of another spec is left out.
+        merged: the window.
+        window_s: its length.
+        late: what is known of labels that come late; without it figures are of the labels that are in.
+    """
+    spec, window = merged.counts.spec, window_name(window_s)
+    same = baseline if baseline is not None and baseline.spec.hash == spec.hash else None
+    yield from traffic_figures(config, merged, same, window_s)
+    yield coverage_reading(int(labels_by_delay(merged.labels).sum()), merged.counts.count, window)
+    yield from label_figures(spec, merged.labels, window)
+    yield from slice_figures(spec, merged.labels, window)
+    yield from fairness_figures(config, spec, merged.labels, window)
+    matured = None if late is None else late.matured(window_s)
+    yield from estimate_figures(same, merged.counts, matured, window)
+    if late is not None:
+        yield from late.figures(window_s)
+
+
+def baseline_figures(config: ModelConfig, baseline: Baseline | None) -> list[Reading]:
+    """The baseline's own performance and calibration: the lines that windows are compared with."""
+    if baseline is None or not baseline.labels.count:
+        return []
+    spec, labels = baseline.spec, baseline.labels
+    return [
+        *label_figures(spec, labels, BASELINE_WINDOW),
+        *slice_figures(spec, labels, BASELINE_WINDOW),
+        *fairness_figures(config, spec, labels, BASELINE_WINDOW),
+    ]
