@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
+from calidris import semconv
 from calidris.config.units import window_name
 from calidris.engine.core import Engine
-from calidris.engine.figures import Days, Late, baseline_figures, trend_figures, window_figures
+from calidris.engine.figures import Days, Late, baseline_figures, row_figures, trend_figures, truth_figures
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Window, merge_panes
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing import evidence_readings, status
 from calidris.engine.watch import Watcher
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
+
+OF_ROWS = frozenset(
+    {
+        semconv.METRIC_ML_WINDOW_ROWS,
+        semconv.METRIC_ML_ERROR_RATIO,
+        semconv.METRIC_ML_LATENCY_DURATION,
+        semconv.METRIC_ML_DATA_QUALITY_RATIO,
+        semconv.METRIC_ML_DRIFT_SCORE,
+    }
+)
+"""What ``row_figures`` gives."""
 
 
 def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> Snapshot:
@@ -46,7 +61,7 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
 def _model(
     watcher: Watcher, model: WatchedModel, state: Status, detail: str, now_ns: int, before: ModelSnapshot | None
 ) -> ModelSnapshot:
-    windows, readings = _windows(model, now_ns)
+    windows, readings = _windows(model, now_ns, before)
     baseline = model.baseline
     readings += _of_baseline(model, before)
     readings += evidence_readings(watcher)
@@ -70,20 +85,46 @@ def _model(
     )
 
 
-def _windows(model: WatchedModel, now_ns: int) -> tuple[list[WindowState], list[Reading]]:
+def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> tuple[list[WindowState], list[Reading]]:
     """The newest window of each length with its figures, and those of labels that came late."""
     late = Late.of(model, _newest(model), now_ns)
     readings: list[Reading] = []
     windows: list[WindowState] = []
     for window_s in model.config.all_windows_s:
         window, how, start_ns, end_ns = _window(model, window_s)
-        windows.append(WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window))
-        found = window_figures(model.config, model.baseline, window, window_s, late)
-        readings += [r.marked(how) if how is not Status.OK else r for r in found]
+        now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
+        rows = _kept(model, now, before)
+        if rows is None:
+            rows = _marked(row_figures(model.config, model.baseline, window, window_s), how)
+        windows.append(now)
+        readings += rows
+        readings += _marked(truth_figures(model.config, model.baseline, window, window_s, late), how)
     days: Days | None = getattr(model, "days", None)
     readings += late.delays() if late else []
     readings += trend_figures(days, now_ns) if days else []
     return windows, readings
+
+
+def _kept(model: WatchedModel, now: WindowState, before: ModelSnapshot | None) -> list[Reading] | None:
+    """Figures of all rows of a window, from the previous snapshot where only labels have come since; else None."""
+    then = next((w for w in before.windows if w.window == now.window), None) if before else None
+    if before is None or then is None or then.merged is None or now.merged is None:
+        return None
+    if before.baseline != (model.baseline.id if model.baseline else None):
+        return None
+    if (then.start_ns, then.end_ns, then.status, then.merged.features) != (
+        now.start_ns,
+        now.end_ns,
+        now.status,
+        now.merged.features,
+    ):
+        return None
+    same = then.counts.spec.hash == now.counts.spec.hash and np.array_equal(then.counts.array, now.counts.array)
+    return [r for r in before.readings if r.window == now.window and r.metric in OF_ROWS] if same else None
+
+
+def _marked(readings: Iterable[Reading], how: Status) -> list[Reading]:
+    return list(readings) if how is Status.OK else [r.marked(how) for r in readings]
 
 
 def _of_baseline(model: WatchedModel, before: ModelSnapshot | None) -> list[Reading]:

@@ -86,7 +86,8 @@ class WindowPoint:
 class WindowState:
     """The newest sealed window of one length, for pictures: its counts and labelled scores, and all it is made of.
 
-    ``merged`` has the moments, unseen levels, confusion and features too; None where they are not known.
+    ``merged`` has the moments, unseen levels, confusion and features too; None where they are not known. ``status`` says
+    whether the window is full and of one spec.
     """
 
     window: str
@@ -95,6 +96,7 @@ class WindowState:
     counts: CountsState
     scores: ScoresState
     merged: Window | None = None
+    status: Status = Status.OK
 
 
 @dataclass(frozen=True, slots=True)

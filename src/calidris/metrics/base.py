@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from calidris.metrics.intervals import wilson
+from calidris.metrics.intervals import share_interval
 from calidris.semconv import Metric
 
 BASELINE_WINDOW = "baseline"
@@ -79,7 +79,7 @@ class Reading:
     def __post_init__(self) -> None:
         if (self.value is not None) != self.status.has_value:
             raise ValueError(f"{self.metric.name}: status {self.status} with value {self.value}")
-        if self.n < 0 or list(self.attributes) != sorted(self.attributes):
+        if self.n < 0 or (len(self.attributes) > 1 and list(self.attributes) != sorted(self.attributes)):
             raise ValueError(f"{self.metric.name}: n {self.n}, attributes {self.attributes}")
         low = self.value if self.lower is None else self.lower
         high = self.value if self.upper is None else self.upper
@@ -145,8 +145,8 @@ def share_reading(
     """Share of n rows with Wilson's interval; ``too_few`` without rows."""
     if n == 0:
         return reading(metric, 0.0, 0, window=window, attributes=attributes, status=Status.TOO_FEW)
-    lower, upper = wilson(part, n)
-    return reading(metric, part / n, n, window=window, lower=float(lower), upper=float(upper), attributes=attributes)
+    lower, upper = share_interval(part, n)
+    return reading(metric, part / n, n, window=window, lower=lower, upper=upper, attributes=attributes)
 
 
 def _bound(bound: float, value: float, outer: Callable[[float, float], float]) -> float | None:

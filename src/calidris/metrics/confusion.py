@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from calidris.metrics.intervals import Z95, wilson
+from calidris.metrics.intervals import Z95, share_interval
 
 
 class Performance(NamedTuple):
@@ -102,8 +102,7 @@ def proportion(successes: float, n: float) -> Performance:
     """A share with Wilson's interval; NaN where n is 0."""
     if n <= 0:
         return Performance(math.nan, 0)
-    lower, upper = wilson(successes, n)
-    return Performance(float(successes / n), round(n), float(lower), float(upper))
+    return Performance(float(successes / n), round(n), *share_interval(float(successes), float(n)))
 
 
 def _phi(counts: tuple[float, ...]) -> float:

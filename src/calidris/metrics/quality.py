@@ -31,7 +31,7 @@ def quality_readings(
     ['missing', 'out_of_range', 'type_violation']
     """
     features = [(i, f) for i, f in enumerate(spec.fields) if f.role is Role.FEATURE]
-    return [r for i, f in features for r in _of_feature(f, counts, i, window, kinds)]
+    return [r for i, f in features for r in _of_feature(f, counts.field(i).tolist(), window, kinds)]
 
 
 def rows_reading(counts: CountsState, window: str) -> Reading:
@@ -39,13 +39,12 @@ def rows_reading(counts: CountsState, window: str) -> Reading:
     return reading(semconv.METRIC_ML_WINDOW_ROWS, counts.count, counts.count, window=window)
 
 
-def _of_feature(f: Field, counts: CountsState, i: int, window: str, kinds: Sequence[str]) -> Iterator[Reading]:
-    cells = counts.field(i)
-    n = int(cells.sum())
+def _of_feature(f: Field, cells: list[int], window: str, kinds: Sequence[str]) -> Iterator[Reading]:
+    n = sum(cells)
     for kind in kinds:
         fields, special = KINDS[kind]
         if f.kind not in fields:
             continue
-        faults = sum(int(cells[f.ordered + cell]) for cell in special)
+        faults = sum(cells[f.ordered + cell] for cell in special)
         attributes = {semconv.ML_FEATURE_NAME: f.name, semconv.ML_DATA_QUALITY_KIND: kind}
         yield share_reading(semconv.METRIC_ML_DATA_QUALITY_RATIO, faults, n, window, attributes)

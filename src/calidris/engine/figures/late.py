@@ -8,14 +8,14 @@ are about), ``delay_adjusted`` of the newest one that is an hour old, the shorte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from calidris import semconv
 from calidris.config.units import window_name
 from calidris.engine.figures.labels import label_figures, standard_measures
-from calidris.engine.figures.whole import counted_cohort, scored_cohort, uncut, whole_labels
+from calidris.engine.figures.whole import added, counted_cohort, scored_cohort, uncut, whole_labels
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Pane, PaneKey
 from calidris.metrics.base import Reading, Status
@@ -58,6 +58,7 @@ class Late:
     scored: tuple[Cohort, ...]
     counted: tuple[Cohort, ...]
     known: Reporting
+    _matured: dict[float, tuple[LabelStates, Status] | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: WatchedModel, newest_ns: int, now_ns: int) -> Late | None:
@@ -71,9 +72,9 @@ class Late:
 
     def figures(self, window_s: float) -> Iterator[Reading]:
         """Figures of the two earlier windows of a length."""
-        aged, young = self.aged(window_s, self.model.config.detect.label_age), self.aged(window_s, YOUNGEST_S)
+        aged, young = self.matured(window_s), self.aged(window_s, YOUNGEST_S)
         if aged is not None:
-            yield from _marked(self._fixed_age(aged, window_s), aged.how)
+            yield from _marked(self._fixed_age(aged[0], window_s), aged[1])
         if young is not None and self.model.config.task != semconv.ML_MODEL_TASK_REGRESSION:
             yield from _marked(self._adjusted(young, window_s), young.how)
 
@@ -87,33 +88,34 @@ class Late:
         full = begin >= self.model.first_event_ns // step * step
         return Aged(_own(self.model, begin, end), Status.OK if full else Status.PARTIAL)
 
-    def matured(self, window_s: float) -> LabelStates | None:
+    def matured(self, window_s: float) -> tuple[LabelStates, Status] | None:
         """Labelled rows of the newest window whose labels are of age; None where memory does not hold it."""
-        aged = self.aged(window_s, self.model.config.detect.label_age)
-        return None if aged is None else self._labels(aged.panes)
+        if window_s not in self._matured:
+            aged = self.aged(window_s, self.model.config.detect.label_age)
+            labels = (pane.labels for _, pane in aged.panes) if aged else ()
+            self._matured[window_s] = None if aged is None else (whole_labels(self.model.spec, labels), aged.how)
+        return self._matured[window_s]
 
     def delays(self) -> list[Reading]:
         """How long labels take, of the panes in memory; its window is the model's longest."""
         return delay_readings(self.counted, window_name(max(self.model.config.all_windows_s)))
 
-    def _fixed_age(self, aged: Aged, window_s: float) -> list[Reading]:
-        labels, age = self._labels(aged.panes), semconv.ML_LABEL_MATURITY_FIXED_AGE
+    def _fixed_age(self, labels: LabelStates, window_s: float) -> list[Reading]:
+        age = semconv.ML_LABEL_MATURITY_FIXED_AGE
         return label_figures(uncut(self.model.spec), labels, window_name(window_s), age, delay=age_bucket(self.model))
 
     def _adjusted(self, young: Aged, window_s: float) -> list[Reading]:
         spec, window = uncut(self.model.spec), window_name(window_s)
-        found = [scored_cohort(*part) for part in _by_age(self.model, young.panes, self.now_ns)]
+        parts = _by_age(self.model, young.panes, self.now_ns)
+        found = [scored_cohort(*part) for part in parts]
         adjusted = delay_adjusted(found, self.known) if found else None
-        measures, labels = standard_measures(spec), self._labels(young.panes)
+        measures, labels = standard_measures(spec), added(self.model.spec, (labels for _, _, labels in parts))
         decided = threshold_decides(labels.groups.confusion(), labels.scores.bins(), spec)
         if spec.task == semconv.ML_MODEL_TASK_BINARY and not decided:
             measures = tuple(m for m in measures if m in RANKED)  # weights are those of scores, not of decisions
         return adjusted_calibration(adjusted, spec, window) + adjusted_performance(
             adjusted, spec, window, measures=measures
         )
-
-    def _labels(self, panes: Panes) -> LabelStates:
-        return whole_labels(self.model.spec, (pane.labels for _, pane in panes))
 
 
 def age_bucket(model: WatchedModel) -> int:

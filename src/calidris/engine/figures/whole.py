@@ -32,7 +32,17 @@ def whole_labels(spec: Spec, parts: Iterable[LabelTables]) -> LabelStates:
         if sum(ends):
             cells = np.concatenate([table.cells[:end] for table, end in zip(tables, ends)])
             sums = np.concatenate([table.sums[:end] for table, end in zip(tables, ends)])
-            np.add.at(state.cells, cells, sums)
+            for column, values in zip(state.cells.T, sums.T):
+                np.add.at(column, cells, values)  # one column at a time is ten times faster than rows
+    return out
+
+
+def added(spec: Spec, parts: Iterable[LabelStates]) -> LabelStates:
+    """Some states of ``uncut(spec)`` together."""
+    out = LabelStates.empty(uncut(spec))
+    for part in parts:
+        for mine, theirs in zip(out.all, part.all):
+            mine.cells[:] += theirs.cells
     return out
 
 

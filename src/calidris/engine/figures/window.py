@@ -21,7 +21,20 @@ from calidris.metrics.performance import coverage_reading
 def window_figures(
     config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
 ) -> Iterator[Reading]:
-    """Every figure of a merged window.
+    """Every figure of a merged window: ``row_figures`` and ``truth_figures``."""
+    yield from row_figures(config, baseline, merged, window_s)
+    yield from truth_figures(config, baseline, merged, window_s, late)
+
+
+def row_figures(config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float) -> Iterator[Reading]:
+    """Figures of all rows, labelled or not: labels that come change none of them."""
+    yield from traffic_figures(config, merged, _same(baseline, merged), window_s)
+
+
+def truth_figures(
+    config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
+) -> Iterator[Reading]:
+    """Figures of labelled rows, and estimates of them.
 
     Args:
         config: the user's settings of the model.
@@ -31,16 +44,19 @@ def window_figures(
         late: what is known of labels that come late; without it figures are of the labels that are in.
     """
     spec, window = merged.counts.spec, window_name(window_s)
-    same = baseline if baseline is not None and baseline.spec.hash == spec.hash else None
-    yield from traffic_figures(config, merged, same, window_s)
     yield coverage_reading(int(labels_by_delay(merged.labels).sum()), merged.counts.count, window)
     yield from label_figures(spec, merged.labels, window)
     yield from slice_figures(spec, merged.labels, window)
     yield from fairness_figures(config, spec, merged.labels, window)
     matured = None if late is None else late.matured(window_s)
-    yield from estimate_figures(same, merged.counts, matured, window)
+    yield from estimate_figures(_same(baseline, merged), merged.counts, matured[0] if matured else None, window)
     if late is not None:
         yield from late.figures(window_s)
+
+
+def _same(baseline: Baseline | None, merged: Window) -> Baseline | None:
+    """The baseline if its rows are counted as the window's are."""
+    return baseline if baseline is not None and baseline.spec.hash == merged.counts.spec.hash else None
 
 
 def baseline_figures(config: ModelConfig, baseline: Baseline | None) -> list[Reading]:
