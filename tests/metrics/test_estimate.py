@@ -19,8 +19,16 @@ from calidris.metrics import Status
 from calidris.metrics.estimate import average_confidence, bin_means, cbpe, difference_of_confidence
 from calidris.metrics.isotonic import calibration_map, pool_adjacent
 from calidris.metrics.label_shift import bbse
-from calidris.metrics.trust import Trust, estimate_readings, map_p_value, residual, residual_reading, trust
-from calidris.state import Spec
+from calidris.metrics.trust import (
+    Trust,
+    estimate_readings,
+    map_p_value,
+    mixture_p_value,
+    residual,
+    residual_reading,
+    trust,
+)
+from calidris.state import ScoresState, Spec
 
 SPEC = Spec(threshold=0.4)
 Floats = NDArray[np.float64]
@@ -240,3 +248,17 @@ def test_what_is_not_trusted_is_hidden(verdict: Trust) -> None:
     assert len(found) == 5
     regression = Spec(task=semconv.ML_MODEL_TASK_REGRESSION)
     assert estimate_readings(bins_of(world(900, g)), rows_of(world(9, g)), regression, "1h", verdict) == []
+
+
+def test_a_mixture_of_the_baselines_outcomes_is_not_refuted_and_other_scores_are() -> None:
+    rng = np.random.default_rng(3)
+    spec, state = Spec(), ScoresState(Spec())
+    logits = rng.normal(0, 1.5, 8000)
+    outcome = rng.random(8000) < 1 / (1 + np.exp(-logits))
+    state.update(1 / (1 + np.exp(-logits)), outcome.astype(np.int64), np.zeros(8000))
+    mixed = np.concatenate([rng.choice(logits[outcome], 2800), rng.choice(logits[~outcome], 1200)])
+    p_values = [
+        mixture_p_value(state.bins(), np.histogram(1 / (1 + np.exp(-x)), np.r_[0, spec.score_edges, 1.0])[0] * 1.0)
+        for x in (mixed, logits[:4000] + 1.0)
+    ]
+    assert p_values[0] > 0.01 and p_values[1] < 1e-6

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
-from calidris.metrics import Reading
+from calidris.metrics import BASELINE_WINDOW, Reading
 from calidris.metrics.drift import STANDARD
 
 TOP_FEATURES = 5
@@ -28,12 +28,12 @@ class Rank(IntEnum):
     TOP_EVIDENCE = 3  # evidence of the features with most of it
     EVIDENCE = 4  # evidence of the other features
     DRIFT = 5  # one measure a feature, on the windows that are scored
-    SLICE = 6  # figures of a slice
-    QUALITY = 7  # data quality of each feature, on the windows that are scored
+    QUALITY = 6  # data quality of each feature, on the windows that are scored
+    PART = 7  # the headline figure of a class, a group or a slice
     DETAIL = 8  # everything else
 
 
-LAST_RANK = {"minimal": Rank.TOP_EVIDENCE, "standard": Rank.QUALITY, "full": Rank.DETAIL}
+LAST_RANK = {"minimal": Rank.TOP_EVIDENCE, "standard": Rank.PART, "full": Rank.DETAIL}
 """Level of ``export.series`` to the last rank that it lets out."""
 
 _HEADLINE = frozenset(
@@ -41,13 +41,21 @@ _HEADLINE = frozenset(
         semconv.ML_CALIBRATION_MEASURE,
         semconv.ML_DATA_QUALITY_KIND,
         semconv.ML_DETECTION_KIND,
+        semconv.ML_FAIRNESS_ATTRIBUTE,
+        semconv.ML_FAIRNESS_MEASURE,
+        semconv.ML_LABEL_CLASS,
+        semconv.ML_LABEL_DELAY_WITHIN,
         semconv.ML_LABEL_MATURITY,
         semconv.ML_LATENCY_QUANTILE,
         semconv.ML_PERFORMANCE_MEASURE,
         semconv.ML_PERFORMANCE_SOURCE,
+        semconv.ML_TREND_MEASURE,
     }
 )
-"""Attributes that a figure of the whole model may have; any other one is a feature or a slice."""
+"""Attributes that a figure of the whole model may have; any other one is a feature, a class, a group or a slice."""
+
+_OF_PARTS = frozenset({"accuracy", "brier", "mae", "recall", "demographic_parity", "equal_opportunity"})
+"""Measures that a class, a group or a slice shows by default."""
 
 
 def ranked(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
@@ -70,7 +78,7 @@ def _rank(reading: Reading, top: frozenset[tuple[str, str]], scored: frozenset[s
         return Rank.ALWAYS
     feature = attributes.get(semconv.ML_FEATURE_NAME)
     if feature is None:
-        return Rank.MODEL if attributes.keys() <= _HEADLINE else Rank.SLICE
+        return _rank_of_rows(reading, attributes, scored)
     if reading.metric is semconv.METRIC_ML_DETECTION_EVIDENCE:
         return Rank.TOP_EVIDENCE if (reading.window, feature) in top else Rank.EVIDENCE
     if reading.window not in scored:
@@ -78,6 +86,19 @@ def _rank(reading: Reading, top: frozenset[tuple[str, str]], scored: frozenset[s
     if attributes.get(semconv.ML_DRIFT_MEASURE) in STANDARD:
         return Rank.DRIFT
     return Rank.QUALITY if reading.metric is semconv.METRIC_ML_DATA_QUALITY_RATIO else Rank.DETAIL
+
+
+def _rank_of_rows(reading: Reading, attributes: dict[str, str], scored: frozenset[str]) -> Rank:
+    """Of a figure of all rows, or of those of a class, a group or a slice."""
+    if attributes.keys() <= _HEADLINE:
+        return Rank.MODEL
+    measure = attributes.keys() & {
+        semconv.ML_PERFORMANCE_MEASURE,
+        semconv.ML_CALIBRATION_MEASURE,
+        semconv.ML_FAIRNESS_MEASURE,
+    }
+    shown = reading.window in scored or reading.window == BASELINE_WINDOW
+    return Rank.PART if shown and {attributes[name] for name in measure} <= _OF_PARTS else Rank.DETAIL
 
 
 def _top_features(readings: list[Reading]) -> frozenset[tuple[str, str]]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 import numpy as np
+from scipy.special import chdtrc
 
 from calidris import semconv
 from calidris.batch import Floats, Ints
@@ -45,7 +46,9 @@ class Trust(StrEnum):
     TOO_FEW = "too_few"  # too few of them, or too few rows
     UNSEEN_SCORES = "unseen_scores"  # scores where the baseline has no labels
     MAP_BROKEN = "map_broken"  # matured labels contradict the map: scores mean something else now
-    LABEL_SHIFT = "label_shift"  # decisions and scores imply different class shares
+    LABEL_SHIFT = (
+        "label_shift"  # decisions and scores imply different class shares, and a shift of those alone would explain it
+    )
 
     @property
     def status(self) -> Status:
@@ -86,7 +89,7 @@ def trust(
     if matured is not None and map_p_value(found, matured) < REJECTED:
         return Trust.MAP_BROKEN
     if confusion is not None and decided is not None and _shares_differ(found, rows, spec, confusion, decided):
-        return Trust.LABEL_SHIFT
+        return Trust.LABEL_SHIFT if mixture_p_value(baseline, rows) >= REJECTED else Trust.OK
     return Trust.OK
 
 
@@ -109,6 +112,30 @@ def _shares_differ(found: CalibrationMap, rows: Floats, spec: Spec, confusion: I
     if by_decisions is None:
         return False
     return bool(by_decisions.lower[1] > by_scores.upper or by_decisions.upper[1] < by_scores.lower)
+
+
+def mixture_p_value(baseline: Floats, rows: Floats) -> float:
+    """Chance of scores at least as far from every mixture of the baseline's two outcomes, were they such a mixture.
+
+    Where only the shares of outcomes move, and each outcome's scores look as they did, scores are such a mixture. A small
+    value refutes that, and with it the only rival of "a score means what it meant" that data without labels can judge.
+    Pearson's χ² over about ten groups of equal baseline rows, smallest over the share, with the baseline's own noise in it.
+
+    Args:
+        baseline: labelled scores, float64[2, bins, stats].
+        rows: predictions of the window in each score bin, float64[bins].
+    """
+    held = baseline[..., N]
+    into = np.minimum((np.cumsum(held.sum(axis=0)) - held.sum(axis=0) / 2) * 10 // max(held.sum(), 1.0), 9.0)
+    of_outcome = np.stack([np.bincount(into.astype(np.int64), part, 10) for part in held])
+    seen, n = np.bincount(into.astype(np.int64), rows, 10), float(rows.sum())
+    m = of_outcome.sum(axis=1, keepdims=True)
+    shape = (of_outcome + 0.5) / (m + 5.0)
+    share = np.linspace(0.0, 1.0, 201)[:, None]
+    expected = (1 - share) * shape[0] + share * shape[1]
+    noise = ((1 - share) ** 2 * shape[0] / m[0] + share**2 * shape[1] / m[1]) * n**2
+    statistic = ((seen - n * expected) ** 2 / (n * expected + noise)).sum(axis=1).min()
+    return float(chdtrc(8, statistic))
 
 
 def residual(baseline: Floats, matured: Floats, spec: Spec, measure: str) -> Performance:
