@@ -79,7 +79,7 @@ def test_alarm_says_what_since_when_how_sure_and_gives_examples(credit: Page) ->
 def test_every_section_is_there_with_figures_n_and_the_baseline_beside(credit: Page) -> None:
     for heading in (
         *("Alarms", "Evidence of a change over time", "Drift", "Calibration", "Reliability", "Performance"),
-        *("Data quality", "Latency and failures", "Label coverage", "How to read this"),
+        *("Data quality", "Latency and failures", "Labels", "How to read this"),
     ):
         assert heading in credit.text
     assert "Brier score 0.182" in credit.text and "n = 20,000" in credit.text

@@ -10,13 +10,17 @@ import numpy as np
 from calidris import semconv
 from calidris.config.units import window_name
 from calidris.engine.core import Engine
-from calidris.engine.figures import Days, Late, baseline_figures, row_figures, trend_figures, truth_figures
+from calidris.engine.figures.days import Days
+from calidris.engine.figures.late import Late
+from calidris.engine.figures.trend import trend_figures
+from calidris.engine.figures.window import baseline_figures, row_figures, truth_figures
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Window, merge_panes
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing import evidence_readings, status
 from calidris.engine.watch import Watcher
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
+from calidris.metrics.fairness import TOLERANCE
 
 OF_ROWS = frozenset(
     {
@@ -62,7 +66,7 @@ def _model(
     watcher: Watcher, model: WatchedModel, state: Status, detail: str, now_ns: int, before: ModelSnapshot | None
 ) -> ModelSnapshot:
     windows, readings = _windows(model, now_ns, before)
-    baseline = model.baseline
+    baseline, days = model.baseline, _days(model)
     readings += _of_baseline(model, before)
     readings += evidence_readings(watcher)
     return ModelSnapshot(
@@ -82,6 +86,9 @@ def _model(
         slo_events=dict(model.slo_events),
         owner=model.config.owner,
         tier=model.config.tier,
+        baseline_moments=baseline.moments if baseline else None,
+        fairness_tolerance=model.config.fairness.tolerance if model.config.fairness else TOLERANCE,
+        days=tuple(days.points) if days else (),
     )
 
 
@@ -99,10 +106,15 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
         windows.append(now)
         readings += rows
         readings += _marked(truth_figures(model.config, model.baseline, window, window_s, late), how)
-    days: Days | None = getattr(model, "days", None)
+    days = _days(model)
     readings += late.delays() if late else []
     readings += trend_figures(days, now_ns) if days else []
     return windows, readings
+
+
+def _days(model: WatchedModel) -> Days | None:
+    found: Days | None = getattr(model, "days", None)
+    return found
 
 
 def _kept(model: WatchedModel, now: WindowState, before: ModelSnapshot | None) -> list[Reading] | None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from calidris.batch import ModelKey
+from calidris.engine.figures.days import DayPoint
 from calidris.engine.orders import Order
 from calidris.engine.pane import Window
 from calidris.metrics.base import Reading, Status
-from calidris.state import CountsState, ScoresState
+from calidris.state import CountsState, MomentsState, ScoresState
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class ModelSnapshot:
         slo_events: (objective, outcome) to predictions since the state began.
         owner: who is responsible, from the configuration.
         tier: how much it matters, from the configuration.
+        baseline_moments: means and spreads of the baseline's numbers, or None.
+        fairness_tolerance: difference of rates that is no news, from the configuration.
+        days: headline figures of past days, oldest first.
     """
 
     key: ModelKey
@@ -137,6 +141,9 @@ class ModelSnapshot:
     slo_events: Mapping[tuple[str, str], int]
     owner: str | None = None
     tier: str | None = None
+    baseline_moments: MomentsState | None = None
+    fairness_tolerance: float = 0.05
+    days: tuple[DayPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

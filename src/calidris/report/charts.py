@@ -20,6 +20,8 @@ from calidris.state.fields import SPECIALS
 _EVIDENCE = (760, 190)
 _HISTOGRAM = (330, 215)
 _RELIABILITY = (420, 440)
+HIGHEST = 3.0
+"""Evidence that the picture goes up to: an alarm is at 1, and a gross break would press all else to the floor."""
 _LABELS = 16
 """Labels that fit below a histogram; of more bins every second, third… has one. The pointer shows all."""
 
@@ -28,9 +30,13 @@ def evidence(window: str, points: Sequence[WindowPoint]) -> Markup:
     """Evidence of the windows of one length against the line at which the budget is spent; time goes right."""
     width, height = _EVIDENCE
     known = [p.evidence for p in points if p.evidence is not None]
-    top = max(1.25, *(e * 1.08 for e in known)) if known else 1.25
+    top = min(max(1.25, *(e * 1.08 for e in known)), HIGHEST) if known else 1.25
     x = svg.scale(points[0].end_ns, points[-1].end_ns, 46, width - 16)
-    y = svg.scale(0.0, top, height - 30, 12)
+    line = svg.scale(0.0, top, height - 30, 12)
+
+    def y(value: float) -> float:
+        return line(min(value, top))
+
     shapes: list[Markup] = [*_time_axis(points, x, height), *_evidence_axis(y, width)]
     for run in _runs(points):
         places = [(x(p.end_ns), y(p.evidence or 0.0)) for p in run]
@@ -39,6 +45,7 @@ def evidence(window: str, points: Sequence[WindowPoint]) -> Markup:
     shapes += list(itertools.chain.from_iterable(_alarm_mark(p, x(p.end_ns), y) for p in points if p.alarm))
     alarms = sum(p.alarm for p in points)
     said = f"{len(known)} windows scored, {len(points) - len(known)} not; {alarms} alarms. "
+    said += "Higher values are drawn at the top. " if known and max(known) > top else ""
     said += f"Newest evidence {words.evidence(known[-1])} of 1." if known else "No evidence yet."
     return svg.picture(width, height, f"Evidence of a change in {window} windows", said, shapes)
 

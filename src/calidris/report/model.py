@@ -8,10 +8,14 @@ from markupsafe import Markup
 
 from calidris import semconv
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
-from calidris.metrics import BASELINE_WINDOW, Status, reliability
+from calidris.metrics import BASELINE_WINDOW, Status, drift_p_values, reliability
 from calidris.metrics.calibration import ReliabilityBin
-from calidris.report import charts, tables, tiles, words
+from calidris.metrics.histograms import blocks
+from calidris.report import changes, charts, tables, tiles, words
+from calidris.report.changes import Trend
+from calidris.report.groups import Fairness, fairness
 from calidris.report.tables import Cell, Table
+from calidris.report.truth import Truth, truth
 from calidris.state import ScoresState
 
 HISTOGRAMS = 6
@@ -20,8 +24,6 @@ HISTOGRAMS = 6
 ENOUGH_LABELS = 500
 """Labelled rows from which on a reliability diagram is worth drawing when a longer window would have more."""
 
-_CALIBRATION = (semconv.METRIC_ML_CALIBRATION_SCORE,)
-_PERFORMANCE = (semconv.METRIC_ML_PERFORMANCE_SCORE,)
 _SPEED = (semconv.METRIC_ML_LATENCY_DURATION, semconv.METRIC_ML_ERROR_RATIO)
 _LABELS = (semconv.METRIC_ML_WINDOW_ROWS, semconv.METRIC_ML_LABEL_COVERAGE)
 _NAMES = {
@@ -57,6 +59,7 @@ class ModelView:
     anchor: str
     name: str
     version: str
+    task: str
     mood: str
     title: str
     detail: str
@@ -65,12 +68,16 @@ class ModelView:
     alarms: tuple[AlarmView, ...]
     evidence: tuple[Picture, ...]
     drift: tuple[Table, ...]
+    moments: Table | None
     histograms: tuple[Picture, ...]
-    calibration: Table | None
+    truth: Truth
     reliability: Picture | None
     reliability_missing: str
-    performance: Table | None
+    fairness: Fairness | None
+    trend: Trend | None
     quality: Table | None
+    schema: tuple[str, ...]
+    unseen: Table | None
     speed: Table | None
     labels: Table | None
     objectives: Table | None
@@ -82,11 +89,12 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
     windows = _windows(model, alarms)
     picture, missing = _reliability(model, windows)
     mood, title = _headline(model, alarms)
-    drift = tuple(t for w in windows if (t := tables.drift(model, w)) is not None)
+    drift = tuple(t for w in windows if (t := _drift(model, w, w == windows[0])) is not None)
     return ModelView(
         anchor=anchor,
         name=words.model(model.key),
         version=model.key.version,
+        task=model.task,
         mood=mood,
         title=title,
         detail=model.status_detail,
@@ -95,16 +103,40 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         alarms=alarms,
         evidence=_evidence(model),
         drift=drift,
+        moments=_moments(model, windows[0]) if windows else None,
         histograms=_histograms(model, windows[0]) if windows else (),
-        calibration=tables.by_window(model, _CALIBRATION, "Calibration of the scores on labelled rows", "Measure", {}),
+        truth=truth(model),
         reliability=picture,
         reliability_missing=missing,
-        performance=tables.by_window(model, _PERFORMANCE, "Performance on labelled rows", "Measure", {}),
+        fairness=fairness(model),
+        trend=changes.trend(model),
         quality=tables.quality(model, windows[0]) if windows else None,
+        schema=changes.schema(model, windows[0]) if windows else (),
+        unseen=changes.unseen_levels(_state(model, windows[0])) if windows else None,
         speed=tables.by_window(model, _SPEED, "Duration and failure of the calls", "Figure", _NAMES),
         labels=tables.by_window(model, _LABELS, "Rows, and how many of them have a label by now", "Figure", _NAMES),
         objectives=_objectives(model),
     )
+
+
+def _drift(model: ModelSnapshot, window: str, telling: bool) -> Table | None:
+    """Distances of one window; of the most telling one also how likely they would be by chance."""
+    return tables.drift(model, window, _p_values(model, _state(model, window)) if telling else {})
+
+
+def _moments(model: ModelSnapshot, window: str) -> Table | None:
+    return changes.moments(model, _state(model, window), tables.drift_order(model, window))
+
+
+def _p_values(model: ModelSnapshot, state: WindowState | None) -> dict[str, float]:
+    """p-value of the PSI of the features that are shown first, by parametric bootstrap; the same each time."""
+    base = model.baseline_counts
+    if state is None or base is None or base.spec.hash != state.counts.spec.hash or not state.counts.count:
+        return {}
+    names = tables.drift_order(model, state.window)[: tables.TOP_ROWS]
+    p = drift_p_values(base.spec, base, state.counts, only=names)["psi"]
+    every = (name for block in blocks(base.spec) for name in block.names)
+    return {name: float(value) for name, value in zip(every, p.tolist()) if name in names}
 
 
 def _headline(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> tuple[str, str]:
@@ -134,7 +166,10 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
     lasted = words.how_long(max(alarm.raised_ns - alarm.since_ns, 0))
     facts = (
         ("Changing since", words.moment(alarm.since_ns)),
-        ("Alarm raised", f"{words.moment(alarm.raised_ns)}, after {lasted}: {alarm.windows} windows of {alarm.window}"),
+        (
+            "Alarm raised",
+            f"{words.moment(alarm.raised_ns)}, after {lasted}: {words.plural(alarm.windows, 'window')} of {alarm.window}",
+        ),
         ("Rows behind it", f"{alarm.n:,}"),
         ("How sure", f"evidence {words.evidence(alarm.evidence)}, where 1 is enough for an alarm (logarithmic scale)"),
         ("False-alarm budget", f"{alarm.budget}: without a change, no more alarms than this are to be expected"),
@@ -145,6 +180,8 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
         for f in alarm.features
     )
     headline = f"{what}{others} changed" if names else f"A change in {alarm.kind}"
+    if alarm.kind != "drift" and names:
+        headline = f"{alarm.kind.capitalize()}: {', '.join(names)}"
     return AlarmView(alarm, alarm.id in snapshot.latched, headline, facts, changes)
 
 

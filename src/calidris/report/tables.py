@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import Reading, Status, drift_table
 from calidris.metrics.distances import MEASURES as DRIFT_MEASURES
-from calidris.report import words
+from calidris.metrics.quality import KINDS
+from calidris.report import parts, words
 from calidris.semconv import Metric
 
 TOP_ROWS = 25
@@ -69,15 +71,25 @@ def by_window(
     """Figures of a whole model: one row a figure, one column a window, the baseline's first. None without any."""
     found: dict[str, dict[str, Reading]] = {}
     for r in model.readings:
-        if r.metric in metrics and semconv.ML_FEATURE_NAME not in dict(r.attributes):
+        if r.metric in metrics and parts.is_whole(r):
             found.setdefault(_title(r, names), {})[r.window] = r
     windows = sorted({w for row in found.values() for w in row}, key=words.window_order)
     rows = tuple(Row(title, tuple(cell(row.get(w)) for w in windows)) for title, row in found.items())
     return Table(caption, (heading, *map(words.window, windows)), rows) if rows else None
 
 
-def drift(model: ModelSnapshot, window: str) -> Table | None:
-    """Drift of each feature in one window, most evidence first; beside each measure what chance alone would give."""
+def drift(
+    model: ModelSnapshot,
+    window: str,
+    p_values: Mapping[str, float] = MappingProxyType({}),
+) -> Table | None:
+    """Drift of each feature in one window, most evidence first; beside each measure what chance alone would give.
+
+    Args:
+        model: the model version.
+        window: the window.
+        p_values: p-value of each feature's PSI, where they are to be shown.
+    """
     found = by_feature(model, semconv.METRIC_ML_DRIFT_SCORE, semconv.ML_DRIFT_MEASURE, window)
     evidence = feature_evidence(model, window)
     if not found:
@@ -85,19 +97,14 @@ def drift(model: ModelSnapshot, window: str) -> Table | None:
     known = [m for m in DRIFT_MEASURES if any(m in row for row in found.values())]
     measures = [m for m in known if m in _SHOWN] or known[: len(_SHOWN)]
     chance = _by_chance(model, window, measures)
-    names = drift_order(model, window)
-    rows = [
-        Row(
-            words.field(name),
-            (
-                _evidence(evidence.get(name)),
-                *(cell(found[name].get(m), expected=chance.get((name, m)), n=False) for m in measures),
-                Cell(f"{max(r.n for r in found[name].values()):,}"),
-            ),
-        )
-        for name in names
-    ]
-    head = ("Feature", "Evidence", *map(words.measure, measures), "Rows (n)")
+    rows = []
+    for name in drift_order(model, window):
+        cells = [_evidence(evidence.get(name))]
+        cells += [cell(found[name].get(m), expected=chance.get((name, m)), n=False) for m in measures]
+        cells += [_p_value(p_values.get(name))] if p_values else []
+        rows.append(Row(words.field(name), (*cells, Cell(f"{max(r.n for r in found[name].values()):,}"))))
+    more = ("p-value",) if p_values else ()
+    head = ("Feature", "Evidence", *map(words.measure, measures), *more, "Rows (n)")
     caption = f"Distance of the newest {window} window from the baseline, feature by feature"
     return Table(caption, head, tuple(rows[:TOP_ROWS]), tuple(rows[TOP_ROWS:]))
 
@@ -111,7 +118,10 @@ def drift_order(model: ModelSnapshot, window: str) -> list[str]:
 
 def quality(model: ModelSnapshot, window: str) -> Table | None:
     """Faults of each feature in one window, the worst first; features without any fault come last."""
-    found = by_feature(model, semconv.METRIC_ML_DATA_QUALITY_RATIO, semconv.ML_DATA_QUALITY_KIND, window)
+    every = by_feature(model, semconv.METRIC_ML_DATA_QUALITY_RATIO, semconv.ML_DATA_QUALITY_KIND, window)
+    # Columns that came or went are told in words.
+    cells = {name: {kind: r for kind, r in row.items() if kind in KINDS} for name, row in every.items()}
+    found = {name: row for name, row in cells.items() if row}
     if not found:
         return None
     kinds = list(dict.fromkeys(kind for row in found.values() for kind in row))
@@ -182,6 +192,12 @@ def _evidence(value: float | None) -> Cell:
 def _fault(reading: Reading | None) -> Cell:
     """A kind of fault that a feature cannot have is not a fault that was not measured."""
     return Cell("cannot occur", known=False) if reading is None else cell(reading)
+
+
+def _p_value(value: float | None) -> Cell:
+    if value is None or value != value:
+        return Cell("not drawn", known=False)
+    return Cell(words.number(value) if value > 0.001 else "0.001 or less")
 
 
 def _first(row: Mapping[str, Reading]) -> float:

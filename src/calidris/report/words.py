@@ -55,6 +55,32 @@ MEASURES = {
     "recall": "Recall",
     "f1": "F1",
     "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "gini": "Gini",
+    "ks_separation": "KS separation",
+    "balanced_accuracy": "Balanced accuracy",
+    "specificity": "Specificity",
+    "mcc": "Matthews correlation",
+    "prevalence": "Positive outcomes",
+    "average_confidence": "Average confidence",
+    "macro_f1": "F1, every class alike",
+    "weighted_f1": "F1, classes by their rows",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "mape": "Mean absolute error, share of the truth",
+    "bias": "Predictions too high by",
+    "r_squared": "R²",
+    "spiegelhalter_z": "Spiegelhalter",
+    "hosmer_lemeshow": "Hosmer–Lemeshow",
+    "cumulative_ks": "Cumulative, largest deviation",
+    "cumulative_kuiper": "Cumulative, largest of any interval",
+    "demographic_parity": "Decided positive",
+    "demographic_parity_ratio": "Decided positive, smallest over largest",
+    "equal_opportunity": "Positive outcomes found",
+    "false_positive_rate": "Negative outcomes decided positive",
+    "equalised_odds": "Found, and false alarms",
+    "predictive_parity": "Positive decisions right",
+    "calibration": "Outcome less score",
     "missing": "Missing",
     "unseen": "Not in the baseline",
     "out_of_range": "Outside the baseline's range",
@@ -78,7 +104,13 @@ _DIRECTIONS = {
     "shape": "the distribution has another shape",
 }
 _SHARES = frozenset(
-    {semconv.METRIC_ML_DATA_QUALITY_RATIO, semconv.METRIC_ML_ERROR_RATIO, semconv.METRIC_ML_LABEL_COVERAGE}
+    {
+        semconv.METRIC_ML_DATA_QUALITY_RATIO,
+        semconv.METRIC_ML_ERROR_RATIO,
+        semconv.METRIC_ML_LABEL_COVERAGE,
+        semconv.METRIC_ML_LABEL_DELAY,
+        semconv.METRIC_ML_LABEL_SHARE,
+    }
 )
 
 
@@ -135,6 +167,9 @@ def because(reading: Reading) -> str:
     """Why a figure is not known."""
     if reading.status is Status.UNDEFINED and reading.metric is semconv.METRIC_ML_DRIFT_SCORE:
         return "not known because this measure needs numbers"
+    estimate = (semconv.ML_PERFORMANCE_SOURCE, semconv.ML_PERFORMANCE_SOURCE_ESTIMATE) in reading.attributes
+    if reading.status is Status.UNDEFINED and estimate:
+        return "not shown because its assumptions may not hold now"
     return f"not known because {STATUS_MEANING[reading.status]}"
 
 

@@ -11,19 +11,3 @@
     trend.py     when a day is taken, and how fast its figure moves
     window.py    all of them together
 """
-
-from calidris.engine.figures.days import Days
-from calidris.engine.figures.late import Late
-from calidris.engine.figures.trend import note_day, trend_figures
-from calidris.engine.figures.window import baseline_figures, row_figures, truth_figures, window_figures
-
-__all__ = [
-    "Days",
-    "Late",
-    "baseline_figures",
-    "note_day",
-    "row_figures",
-    "trend_figures",
-    "truth_figures",
-    "window_figures",
-]
