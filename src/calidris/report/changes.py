@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot, WindowState
-from calidris.metrics import BASELINE_WINDOW, Reading
+from calidris.metrics import BASELINE_WINDOW, Reading, Status
 from calidris.report import dots, parts, words
 from calidris.report.tables import TOP_ROWS, Cell, Row, Table, cell
 from calidris.state.moments import scales
@@ -49,10 +49,10 @@ def trend(model: ModelSnapshot) -> Trend | None:
 
 
 def _slope(measure: str, reading: Reading | None) -> Cell:
-    shown = cell(reading, n=False)
     if reading is None or reading.value is None:
-        return shown
-    points = words.plural(reading.n, "day")
+        return cell(reading, n=False)
+    shown = cell(replace(reading, status=Status.OK), n=False)
+    points = words.plural(reading.n, "day") + (" so far" if reading.status is Status.PARTIAL else "")
     if reading.lower is None or reading.upper is None or reading.lower <= 0 <= reading.upper:
         return Cell(shown.text, (*shown.notes, points, "no clear direction"))
     better = (reading.value > 0) == (measure in _BETTER_UP)

@@ -13,8 +13,8 @@ from calidris.engine.figures.days import DayPoint
 from calidris.metrics.intervals import Z95
 from calidris.report import svg, words
 
-_LEFT, _WIDTH, _ROW = 210, 900, 26
-_DAYS = (900, 210)
+_LEFT, _WIDTH, _ROW = 190, 640, 26
+_DAYS = (640, 190)
 
 
 class Dot(NamedTuple):
