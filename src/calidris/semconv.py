@@ -337,22 +337,6 @@ METRIC_ML_FAIRNESS_RATE: Final = Metric(
     prometheus="ml_fairness_rate",
 )
 
-METRIC_ML_FAIRNESS_RATE_LOWER: Final = Metric(
-    name="ml.fairness.rate.lower",
-    unit="",
-    instrument="gauge",
-    description="Lower 95 % bound of the group's rate.",
-    prometheus="ml_fairness_rate_lower",
-)
-
-METRIC_ML_FAIRNESS_RATE_UPPER: Final = Metric(
-    name="ml.fairness.rate.upper",
-    unit="",
-    instrument="gauge",
-    description="Upper 95 % bound of the group's rate.",
-    prometheus="ml_fairness_rate_upper",
-)
-
 METRIC_ML_LABEL_SHARE: Final = Metric(
     name="ml.label.share",
     unit="",
@@ -606,8 +590,6 @@ METRICS: Final = (
     METRIC_ML_FAIRNESS_GAP_LOWER,
     METRIC_ML_FAIRNESS_GAP_UPPER,
     METRIC_ML_FAIRNESS_RATE,
-    METRIC_ML_FAIRNESS_RATE_LOWER,
-    METRIC_ML_FAIRNESS_RATE_UPPER,
     METRIC_ML_LABEL_SHARE,
     METRIC_ML_LABEL_SHARE_LOWER,
     METRIC_ML_LABEL_SHARE_UPPER,

@@ -160,6 +160,7 @@ MACROS = {
     "$feature": ".+",
     "$measure": ".+",
     "$performance": "accuracy",
+    "$maturity": "complete",
 }
 
 

@@ -18,8 +18,8 @@ WHO = 'ml_model_name="credit",ml_model_version="7"'
 OTHER = 'ml_model_name="other",ml_model_version="1"'
 SCOPE = 'otel_scope_name="calidris",job="calidris",instance="a:1"'
 OK = f'ml_monitoring_status{{{WHO},ml_monitoring_state="ok"}}'
-BASE = f'{WHO},ml_window="baseline",ml_label_maturity="complete"'
-HOUR = f'{WHO},ml_window="1h",ml_label_maturity="complete"'
+BASE = f'{WHO},ml_window="baseline",ml_label_maturity="fixed_age"'
+HOUR = f'{WHO},ml_window="1h",ml_label_maturity="fixed_age"'
 BRIER = 'ml_calibration_measure="brier"'
 ACCURACY = 'ml_performance_measure="accuracy",ml_performance_source="labels"'
 BAD = 'ml_slo_events_total{ml_model_name="credit",ml_model_version="7",ml_slo_name="errors",ml_slo_outcome="bad"}'
@@ -44,6 +44,47 @@ CASES = {
         fires=("10m", "29m", "38m"),
         quiet=("9m", "45m"),
     ),
+    "losses beyond the budget page": Case(
+        'alertname="ModelPerformanceAlarm",severity="page",owner="risk-ml",ml_detection_kind="performance"',
+        {f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="performance",{SCOPE}}}': "0x9 1x20 0x30"},
+        fires=("10m", "29m"),
+        quiet=("9m", "45m"),
+    ),
+    "alarms of other kinds are tickets": Case(
+        'alertname="ModelAlarm",severity="ticket",ml_detection_kind="fairness"',
+        {f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="fairness"}}': "0x9 1x20 0x30"},
+        fires=("10m",),
+        quiet=("9m",),
+    ),
+    "losses and fairness are no drift": Case(
+        'alertname="ModelDrift"',
+        {
+            f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="{k}"}}': "1x60"
+            for k in ("performance", "fairness")
+        },
+        quiet=("10m", "30m"),
+    ),
+    "absolute errors of a regression worse for more than three windows": Case(
+        'alertname="ModelPerformanceLost",severity="page",ml_window="1h"',
+        {
+            f'ml_performance_score_lower{{{HOUR},ml_performance_measure="mae",ml_performance_source="labels"}}': "10x59 14x400",
+            f'ml_performance_score_upper{{{BASE},ml_performance_measure="mae",ml_performance_source="labels"}}': "12x500",
+            OK: "1x500",
+        },
+        fires=("4h", "5h"),
+        quiet=("59m", "3h58m"),
+        every="5m",
+    ),
+    "labels that have just come raise nothing": Case(
+        'alertname="ModelPerformanceLost"',
+        {
+            f'ml_performance_score_upper{{{WHO},ml_window="1h",ml_label_maturity="complete",{ACCURACY}}}': "0.5x500",
+            f'ml_performance_score_lower{{{WHO},ml_window="baseline",ml_label_maturity="complete",{ACCURACY}}}': "0.8x500",
+            OK: "1x500",
+        },
+        quiet=("4h", "5h"),
+        every="5m",
+    ),
     "drift of a model that nobody configured": Case(
         'alertname="ModelDrift",severity="ticket",owner="",ml_model_name="other"',
         {f'ml_detection_alarm{{{OTHER},ml_window="5m",ml_detection_kind="drift"}}': "0x9 1x20"},
@@ -65,7 +106,7 @@ CASES = {
         every="5m",
     ),
     "calibration worse for more than three windows": Case(
-        'alertname="ModelCalibrationLost",severity="ticket",ml_window="1h",ml_label_maturity="complete",tier="high"',
+        'alertname="ModelCalibrationLost",severity="ticket",ml_window="1h",ml_label_maturity="fixed_age",tier="high"',
         {
             f"ml_calibration_score_lower{{{HOUR},{BRIER},{SCOPE}}}": "0.10x59 0.14x400",
             f"ml_calibration_score_upper{{{BASE},{BRIER},{SCOPE}}}": "0.12x500",

@@ -36,12 +36,19 @@ VALUES: dict[str, list[str]] = {
     "ml.feature.name": ["age", "income"],
     "ml.drift.measure": ["psi_debiased", "js"],
     "ml.calibration.measure": ["brier", "ece"],
-    "ml.performance.measure": ["accuracy", "roc_auc"],
-    "ml.performance.source": ["labels"],
-    "ml.label.maturity": ["complete"],
+    "ml.performance.measure": ["accuracy", "recall"],
+    "ml.performance.source": ["labels", "estimate"],
+    "ml.label.maturity": ["complete", "fixed_age"],
+    "ml.label.class": ["1"],
+    "ml.label.delay.within": ["1h", "1d"],
+    "ml.fairness.attribute": ["sex"],
+    "ml.fairness.group": ["f", "m"],
+    "ml.fairness.measure": ["demographic_parity", "equal_opportunity"],
+    "ml.trend.measure": ["accuracy"],
+    "ml.prediction.class": ["", "cat"],
     "ml.data_quality.kind": ["missing", "unseen"],
     "ml.latency.quantile": ["0.5", "0.99"],
-    "ml.detection.kind": ["drift"],
+    "ml.detection.kind": ["drift", "performance", "fairness"],
     "ml.slo.name": ["latency", "errors"],
     "ml.slo.outcome": ["good", "bad"],
     "ml.monitoring.state": ["ok"],
@@ -61,6 +68,10 @@ def series_of(metric: semconv.Metric, attributes: list[str]) -> Iterator[dict[st
     choices = [[(semconv.prometheus_label(a), value) for value in VALUES[a]] for a in attributes]
     if metric is semconv.METRIC_ML_DETECTION_EVIDENCE:
         choices[attributes.index("ml.feature.name")].append(("ml_feature_name", ""))
+    if metric is semconv.METRIC_ML_PERFORMANCE_SCORE:
+        choices.append([("country", ""), ("country", "NL")])
+    if metric.name.startswith("ml.performance.trend"):
+        choices[attributes.index("ml.window")] = [("ml_window", "28d")]
     for pairs in itertools.product(*choices):
         yield {label: value for label, value in pairs if value}
 
@@ -124,7 +135,7 @@ def test_every_variable_offers_values(prometheus: Any, ask: Any, asked: Any) -> 
 
 
 def test_labels_of_the_path_split_no_figure(prometheus: Any, asked: Any) -> None:
-    known = {semconv.prometheus_label(a) for a in VALUES} | ALLOWED
+    known = {semconv.prometheus_label(a) for a in VALUES} | ALLOWED | {"country"}
     for where, expr in (*asked.panels, *asked.alerts):
         found = prometheus.query(expr)
         assert all(labels.keys() <= known for labels in found), f"{where}: {found[0]}"

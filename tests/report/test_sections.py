@@ -34,7 +34,7 @@ def test_binary_has_every_section(binary: Page) -> None:
     for text in (
         "Performance, of the labels that are in",
         words.number(sk.accuracy_score(raw.truth, said)), words.number(sk.recall_score(raw.truth, said)),
-        "Decisions by true outcome", "Slice by slice", "country NL", "sex f, country BE", "Without labels",
+        "Decisions by true outcome", "Slice by slice", "country NL", "country BE, sex f", "Without labels",
         "Fairness by sex", "Decided positive equally often?", "Rates of each group", "Means and spreads", "p-value",
         "Spiegelhalter",
     ):  # fmt: skip

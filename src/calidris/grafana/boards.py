@@ -11,7 +11,9 @@ from calidris.config.models import ModelConfig
 from calidris.config.units import window_name
 from calidris.grafana import drift, overview, promql
 from calidris.grafana.health import health
+from calidris.grafana.late import late
 from calidris.grafana.panels import Panel, chosen_datasource
+from calidris.grafana.parts import parts
 from calidris.grafana.places import DRIFT_UID, OVERVIEW_UID
 from calidris.grafana.sdk import JSONEncoder, dashboard, dm
 from calidris.grafana.truth import truth
@@ -35,11 +37,13 @@ def dashboards(config: CalidrisConfig) -> dict[str, str]:
 
 def _overview(config: CalidrisConfig, view: View) -> dashboard.Dashboard:
     board = _board("Model overview", OVERVIEW_UID, "Is a model in production still right, and is somebody watching?")
-    board = board.variables([*_common_variables(config), _performance()])
+    board = board.variables([*_common_variables(config), _performance(), _maturity()])
     rows = [
         ("Attention", overview.attention(view)),
         ("Traffic", overview.traffic(view)),
         ("Is it still right?", truth(view)),
+        ("Labels that come late, and none at all", late(view)),
+        ("For whom?", parts(view)),
         ("Data", overview.data(view)),
         ("The receiver's own health", health()),
     ]
@@ -128,6 +132,13 @@ def _performance() -> dashboard.QueryVariable:
     metric = promql.selector(semconv.METRIC_ML_PERFORMANCE_SCORE, MODEL, VERSION)
     first = dm.VariableOption(text="accuracy", value="accuracy")
     return _one("performance", "Performance", metric, promql.PERFORMANCE_MEASURE).current(first)
+
+
+def _maturity() -> dashboard.QueryVariable:
+    """How old labels are: figures of different ages do not compare."""
+    metric = promql.selector(semconv.METRIC_ML_PERFORMANCE_SCORE, MODEL, VERSION)
+    first = dm.VariableOption(text=semconv.ML_LABEL_MATURITY_COMPLETE, value=semconv.ML_LABEL_MATURITY_COMPLETE)
+    return _one("maturity", "Labels", metric, promql.MATURITY).current(first)
 
 
 def _one(name: str, label: str, series: str, source: str) -> dashboard.QueryVariable:

@@ -46,6 +46,15 @@ class Overview(IntEnum):
     BYTES = 16
     CHECKPOINT = 17
     SERIES = 18
+    SOURCES = 19
+    RESIDUAL = 20
+    DELAY = 21
+    TREND = 22
+    SLICES = 23
+    CLASSES = 24
+    FAIRNESS = 25
+    GROUPS = 26
+    SHARES = 27
 
 
 class Drift(IntEnum):

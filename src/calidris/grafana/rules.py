@@ -1,6 +1,7 @@
 """What raises an alert. Severity follows one rule: only confirmed harm to users pages, everything else is a ticket.
 
 * A drift alarm has spent the model's false-alarm budget, so it is rarely chance, but changed data is not harm yet: ticket.
+  So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page.
 * Calibration that is worse than the baseline's by more than both intervals: ticket.
 * Performance that is worse than the baseline's by more than both intervals: confirmed harm, page.
 * A burning error budget: page or ticket, by how fast it burns (``burn.py``).
@@ -19,7 +20,7 @@ from calidris.grafana import promql
 from calidris.grafana.alert import PAGE, TICKET, Alert
 from calidris.grafana.audience import Audience, audiences
 from calidris.grafana.places import Drift, Overview, place
-from calidris.grafana.view import slice_labels
+from calidris.grafana.view import slice_labels, whole
 from calidris.semconv import Metric
 
 CONSECUTIVE = 3
@@ -36,6 +37,10 @@ SILENCE = "30m"
 _UNTRUSTED = ("learning", "provisional", "mixed_baseline")
 """States whose baseline is nobody's word yet: nothing that is compared with it may call anybody."""
 
+_OF_AGE = promql.equals(promql.MATURITY, semconv.ML_LABEL_MATURITY_FIXED_AGE)
+"""Labels of one age: what has arrived so far flatters young windows, and by more the younger they are."""
+_CALIBRATION = (semconv.METRIC_ML_CALIBRATION_SCORE_LOWER, semconv.METRIC_ML_CALIBRATION_SCORE_UPPER)
+_PERFORMANCE = (semconv.METRIC_ML_PERFORMANCE_SCORE_LOWER, semconv.METRIC_ML_PERFORMANCE_SCORE_UPPER)
 _WHO = (promql.NAME, promql.VERSION)
 _MODEL = "{{ $labels.ml_model_name }} {{ $labels.ml_model_version }}"
 _FEATURES = (
@@ -48,7 +53,7 @@ _FEATURES = (
 
 def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
     """Alerts on models, for each audience."""
-    slices = tuple(promql.equals(label, "") for label in slice_labels(config))
+    slices = whole(slice_labels(config))
     return tuple(alert for audience in audiences(config) for alert in _of_audience(audience, slices))
 
 
@@ -56,7 +61,7 @@ def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [
         alert(audience, seconds, slices) for alert in (_calibration, _performance) for seconds in audience.windows_s
     ]
-    return [_drift(audience), *worse, _silent(audience)]
+    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience)]
 
 
 def _drift(audience: Audience) -> Alert:
@@ -65,7 +70,7 @@ def _drift(audience: Audience) -> Alert:
         name="ModelDrift",
         key=audience.key,
         title=f"Model drift{audience.suffix}",
-        expr=promql.by("max", kept, promql.selector(semconv.METRIC_ML_DETECTION_ALARM, *audience.matchers)),
+        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
         threshold=0,
         pending="0s",
         keep=KEEP,
@@ -80,6 +85,53 @@ def _drift(audience: Audience) -> Alert:
         ),
         runbook="drift",
         place=place(Drift.EVIDENCE),
+        labels=audience.labels,
+    )
+
+
+def _loss(audience: Audience) -> Alert:
+    kept = (*_WHO, promql.WINDOW, promql.DETECTION_KIND)
+    return Alert(
+        name="ModelPerformanceAlarm",
+        key=audience.key,
+        title=f"Model performance alarm{audience.suffix}",
+        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
+        threshold=0,
+        pending="0s",
+        keep=KEEP,
+        severity=PAGE,
+        summary=f"{_MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
+        description=(
+            f"True outcomes of {_MODEL} say that its losses have grown: the evidence has used up the false-alarm budget. "
+            "/v1/alarms of the read API says since when, which loss, and gives example traces. Roll back if it began with a "
+            "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
+            "stays latched until `calidris alarms clear` ends it."
+        ),
+        runbook="performance-alarm",
+        place=place(Overview.PERFORMANCE),
+        labels=audience.labels,
+    )
+
+
+def _other(audience: Audience) -> Alert:
+    kept = (*_WHO, promql.WINDOW, promql.DETECTION_KIND)
+    return Alert(
+        name="ModelAlarm",
+        key=audience.key,
+        title=f"Model alarm{audience.suffix}",
+        expr=_latched(audience, kept, promql.outside(promql.DETECTION_KIND, ("drift", "performance"))),
+        threshold=0,
+        pending="0s",
+        keep=KEEP,
+        severity=TICKET,
+        summary=f"{_MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
+        description=(
+            f"The {{{{ $labels.ml_detection_kind }}}} detector of {_MODEL} has raised an alarm. /v1/alarms of the read API says "
+            "what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
+            "stays latched until `calidris alarms clear` ends it."
+        ),
+        runbook="other-alarms",
+        place=place(Overview.ALARMS),
         labels=audience.labels,
     )
 
@@ -115,14 +167,15 @@ def _performance(audience: Audience, seconds: float, slices: tuple[str, ...]) ->
         name="ModelPerformanceLost",
         key=f"{audience.key} {name}",
         title=f"Model performance lost, {name}{audience.suffix}",
-        expr=_accuracy_gap(audience, name, slices),
+        expr=_performance_gap(audience, name, slices),
         threshold=0,
         pending=window_name(CONSECUTIVE * seconds),
         keep=KEEP,
         severity=PAGE,
         summary=f"{_MODEL}: decisions are wrong more often than on the baseline",
         description=(
-            f"The accuracy of {_MODEL} on its {name} windows, measured on true outcomes, is below the baseline's by "
+            f"The accuracy (of a regression the mean absolute error) of {_MODEL} on its {name} windows, measured on true "
+            "outcomes of one age, is worse than the baseline's by "
             'more than both 95 % intervals: {{ printf "%.4f" $value }} lies between them, for more than '
             f"{CONSECUTIVE} windows now ({{{{ $labels.ml_label_maturity }}}} labels). Roll back if it began with a "
             "release; else see on the Drift dashboard which feature moved, and whether its data is broken."
@@ -171,21 +224,36 @@ def _silence(matchers: tuple[str, ...]) -> str:
     return f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
 
 
+def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
+    """1 for each latched detector of some kinds, 0 for the others."""
+    return promql.by("max", kept, promql.selector(semconv.METRIC_ML_DETECTION_ALARM, *audience.matchers, kinds))
+
+
 def _brier_gap(audience: Audience, window: str, slices: tuple[str, ...]) -> str:
     """How far the window's interval lies above the baseline's; negative where they touch."""
-    matchers = (*audience.matchers, promql.equals(promql.CALIBRATION_MEASURE, "brier"), *slices)
-    lower = _figure(semconv.METRIC_ML_CALIBRATION_SCORE_LOWER, window, *matchers)
-    upper = _of_baseline(semconv.METRIC_ML_CALIBRATION_SCORE_UPPER, *matchers)
-    return _trusted(f"{lower}\n- on ({_joined(_WHO)}) group_left ()\n{upper}", audience)
+    matchers = (*audience.matchers, promql.equals(promql.CALIBRATION_MEASURE, "brier"), _OF_AGE, *slices)
+    return _trusted(_above(_CALIBRATION, window, *matchers), audience)
 
 
-def _accuracy_gap(audience: Audience, window: str, slices: tuple[str, ...]) -> str:
-    """How far the window's interval lies below the baseline's; negative where they touch."""
-    matchers = (*audience.matchers, promql.equals(promql.PERFORMANCE_MEASURE, "accuracy"), *slices)
-    labelled = promql.equals(promql.PERFORMANCE_SOURCE, semconv.ML_PERFORMANCE_SOURCE_LABELS)
-    upper = _figure(semconv.METRIC_ML_PERFORMANCE_SCORE_UPPER, window, *matchers, labelled)
-    lower = _of_baseline(semconv.METRIC_ML_PERFORMANCE_SCORE_LOWER, *matchers)
-    return _trusted(f"{lower}\n- on ({_joined(_WHO)}) group_right ()\n{upper}", audience)
+def _performance_gap(audience: Audience, window: str, slices: tuple[str, ...]) -> str:
+    """How far accuracy lies below the baseline's, or the absolute error above it; negative where intervals touch."""
+    labels = promql.equals(promql.PERFORMANCE_SOURCE, semconv.ML_PERFORMANCE_SOURCE_LABELS)
+    matchers = (*audience.matchers, _OF_AGE, *slices, labels)
+    accuracy, error = (promql.equals(promql.PERFORMANCE_MEASURE, m) for m in ("accuracy", "mae"))
+    below, above = _below(_PERFORMANCE, window, accuracy, *matchers), _above(_PERFORMANCE, window, error, *matchers)
+    return _trusted(f"(\n{below}\n)\nor\n(\n{above}\n)", audience)
+
+
+def _above(bounds: tuple[Metric, Metric], window: str, *matchers: str) -> str:
+    """Lower bound of the window less upper bound of the baseline."""
+    lower, upper = _figure(bounds[0], window, *matchers), _of_baseline(bounds[1], *matchers)
+    return f"{lower}\n- on ({_joined(_WHO)}) group_left ()\n{upper}"
+
+
+def _below(bounds: tuple[Metric, Metric], window: str, *matchers: str) -> str:
+    """Lower bound of the baseline less upper bound of the window."""
+    lower, upper = _of_baseline(bounds[0], *matchers), _figure(bounds[1], window, *matchers)
+    return f"{lower}\n- on ({_joined(_WHO)}) group_right ()\n{upper}"
 
 
 def _figure(metric: Metric, window: str, *matchers: str) -> str:
@@ -198,12 +266,16 @@ def _of_baseline(metric: Metric, *matchers: str) -> str:
 
 
 def _trusted(difference: str, audience: Audience) -> str:
-    """A difference from the baseline, or 0 while the baseline is not confirmed."""
+    """A difference from the baseline; 0 while the baseline is not confirmed, or no labels are of age."""
     status = semconv.METRIC_ML_MONITORING_STATUS
     confirmed = promql.selector(status, *audience.matchers, promql.outside(promql.STATE, _UNTRUSTED))
-    known = promql.selector(status, *audience.matchers)
-    gate = f"{promql.by('max', _WHO, confirmed)} or 0 * {promql.by('max', _WHO, known)}"
-    return f"({difference})\n* on ({_joined(_WHO)}) group_left ()\n({gate})"
+    gate = f"{promql.by('max', _WHO, confirmed)} or 0 * {_known(audience)}"
+    return f"({difference})\n* on ({_joined(_WHO)}) group_left ()\n({gate})\nor on ({_joined(_WHO)}) 0 * {_known(audience)}"
+
+
+def _known(audience: Audience) -> str:
+    """1 for every model that is watched."""
+    return promql.by("max", _WHO, promql.selector(semconv.METRIC_ML_MONITORING_STATUS, *audience.matchers))
 
 
 def _joined(labels: tuple[str, ...]) -> str:

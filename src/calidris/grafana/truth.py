@@ -12,6 +12,13 @@ from calidris.semconv import Metric
 _BRIER = promql.equals(promql.CALIBRATION_MEASURE, "brier")
 _NOT_BRIER = promql.differs(promql.CALIBRATION_MEASURE, "brier")
 _CHOSEN = f'{promql.PERFORMANCE_MEASURE}=~"$performance"'
+_OF_AGE = f'{promql.MATURITY}=~"$maturity"'
+_ENDS = ("", " lower", " upper")
+_TREND = (
+    semconv.METRIC_ML_PERFORMANCE_TREND,
+    semconv.METRIC_ML_PERFORMANCE_TREND_LOWER,
+    semconv.METRIC_ML_PERFORMANCE_TREND_UPPER,
+)
 _NO_LABELS = "no labels yet: send them with record_label"
 
 _CALIBRATION = (
@@ -28,7 +35,7 @@ _PERFORMANCE = (
 
 def truth(view: View) -> list[Panel]:
     """Calibration and performance against labels, and how many labels there are."""
-    return [_calibration(view), _performance(view), _other_measures(view), _coverage(view)]
+    return [_calibration(view), _performance(view), _other_measures(view), _coverage(view), _trend(view)]
 
 
 def _calibration(view: View) -> Panel:
@@ -40,25 +47,19 @@ def _calibration(view: View) -> Panel:
         "none",
         empty=_NO_LABELS,
     )
-    baseline = Query(view.baseline(_CALIBRATION[0], (), _BRIER), f"{IDENTITY_LEGEND} baseline")
-    return graph(about, [*_with_bounds(view, _CALIBRATION, (promql.MATURITY,), _BRIER), baseline])
+    return graph(about, _with_bounds(view, _CALIBRATION, (), _BRIER, _OF_AGE))
 
 
 def _performance(view: View) -> Panel:
     about = About(
         Overview.PERFORMANCE,
         "Performance",
-        "Performance of the decisions in the measure chosen above with its 95 % interval, from labels or estimated "
-        "without them, and the baseline's own.",
+        "Performance of the decisions on true outcomes, in the measure and at the maturity of labels chosen above, with its "
+        "95 % interval, and the baseline's own.",
         "none",
         empty=_NO_LABELS,
     )
-    measured = (promql.PERFORMANCE_MEASURE, promql.PERFORMANCE_SOURCE, promql.MATURITY)
-    baseline = Query(
-        view.baseline(_PERFORMANCE[0], (promql.PERFORMANCE_MEASURE,), _CHOSEN),
-        f"{legend(promql.PERFORMANCE_MEASURE)} baseline",
-    )
-    return graph(about, [*_with_bounds(view, _PERFORMANCE, measured, _CHOSEN), baseline])
+    return graph(about, _with_bounds(view, _PERFORMANCE, (promql.PERFORMANCE_MEASURE,), _CHOSEN, _OF_AGE))
 
 
 def _other_measures(view: View) -> Panel:
@@ -69,7 +70,7 @@ def _other_measures(view: View) -> Panel:
         "none",
         empty=_NO_LABELS,
     )
-    others = view.figure(_CALIBRATION[0], (promql.CALIBRATION_MEASURE,), _NOT_BRIER)
+    others = view.figure(_CALIBRATION[0], (promql.CALIBRATION_MEASURE,), _NOT_BRIER, _OF_AGE)
     return graph(about, [Query(others, legend(promql.CALIBRATION_MEASURE))])
 
 
@@ -84,7 +85,24 @@ def _coverage(view: View) -> Panel:
     return graph(about, [Query(view.figure(semconv.METRIC_ML_LABEL_COVERAGE), IDENTITY_LEGEND)], maximum=1)
 
 
+def _trend(view: View) -> Panel:
+    about = About(
+        Overview.TREND,
+        "Trend over four weeks",
+        "Change of a headline figure a day over the last 28 days, with its 95 % interval. An interval without 0 says that it "
+        "moves. Days count when their labels are of age.",
+        "none",
+        width=24,
+        empty="no trend yet: it takes five days with labels",
+    )
+    kept, month = (promql.TREND_MEASURE,), promql.equals(promql.WINDOW, "28d")
+    queries = [Query(view.state(metric, kept, month), f"{legend(*kept)}{end}") for metric, end in zip(_TREND, _ENDS)]
+    return graph(about, queries)
+
+
 def _with_bounds(view: View, metrics: tuple[Metric, ...], kept: tuple[str, ...], *matchers: str) -> list[Query]:
-    """A figure, and its lower and upper bound as thin lines."""
-    names = (legend(*kept), f"{legend(*kept)} lower", f"{legend(*kept)} upper")
-    return [Query(view.figure(metric, kept, *matchers), name) for metric, name in zip(metrics, names)]
+    """A figure, its bounds as thin lines, and the baseline's own."""
+    found = [
+        Query(view.figure(metric, kept, *matchers), f"{legend(*kept)}{end}") for metric, end in zip(metrics, _ENDS)
+    ]
+    return [*found, Query(view.baseline(metrics[0], kept, *matchers), f"{legend(*kept)} baseline")]

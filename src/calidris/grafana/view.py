@@ -45,8 +45,8 @@ class View:
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """Matchers of figures that are of no slice."""
-        return tuple(promql.equals(label, "") for label in self.slices)
+        """Matchers of figures that are of no slice and no class."""
+        return whole(self.slices)
 
     def figure(self, metric: Metric, kept: Iterable[str] = (), *matchers: str) -> str:
         """A gauge of the chosen models and window, one series each model version and each of the ``kept`` labels."""
@@ -70,4 +70,13 @@ class View:
 
 def slice_labels(config: CalidrisConfig) -> tuple[str, ...]:
     """The label of every slice of every model, sorted."""
-    return tuple(sorted({promql.slice_label(name) for model in config.models for name in model.slices}))
+    return tuple(sorted({promql.slice_label(name) for model in config.models for name in model.cuts}))
+
+
+def whole(slices: Iterable[str]) -> tuple[str, ...]:
+    """Matchers of figures that are of none of these slices, and of no class.
+
+    >>> whole(["country"])
+    ('country=""', 'ml_prediction_class=""')
+    """
+    return tuple(promql.equals(label, "") for label in (*slices, promql.CLASS))

@@ -71,10 +71,9 @@ def _by_maturity(model: ModelSnapshot, metric: Metric, what: str) -> tuple[Table
     out = []
     for maturity, said in MATURITIES.items():
         mine = [r for r in parts.of(model, metric, ML_LABEL_MATURITY=maturity) if parts.is_whole(r)]
-        base = [r for r in parts.of(model, metric) if parts.is_whole(r) and r.window == BASELINE_WINDOW]
-        if maturity != parts.COMPLETE and not any(r.value is not None for r in mine):
+        if not any(r.value is not None for r in mine if r.window != BASELINE_WINDOW) and maturity != parts.COMPLETE:
             continue
-        table = columns([*base, *mine] if mine else [], f"{what}, {said}", "Measure", _named)
+        table = columns(mine, f"{what}, {said}", "Measure", _named)
         out += [table] if table else []
     return tuple(out)
 

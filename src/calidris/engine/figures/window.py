@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
@@ -16,6 +17,7 @@ from calidris.engine.figures.whole import labels_by_delay
 from calidris.engine.pane import Window
 from calidris.metrics.base import BASELINE_WINDOW, Reading
 from calidris.metrics.performance import coverage_reading
+from calidris.state.table import DELAY_EDGES_S
 
 
 def window_figures(
@@ -64,8 +66,10 @@ def baseline_figures(config: ModelConfig, baseline: Baseline | None) -> list[Rea
     if baseline is None or not baseline.labels.count:
         return []
     spec, labels = baseline.spec, baseline.labels
+    age, delay = semconv.ML_LABEL_MATURITY_FIXED_AGE, DELAY_EDGES_S.index(config.detect.label_age)
     return [
         *label_figures(spec, labels, BASELINE_WINDOW),
+        *label_figures(spec, labels, BASELINE_WINDOW, age, delay=delay),
         *slice_figures(spec, labels, BASELINE_WINDOW),
         *fairness_figures(config, spec, labels, BASELINE_WINDOW),
     ]
