@@ -10,7 +10,6 @@ import csv
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -359,7 +358,7 @@ def test_drift_raises_the_alarm_and_prometheus_fires_the_ticket(prometheus: Any,
     assert prometheus.values('ml_detection_evidence{ml_feature_name=""} >= 1')
     alerts = prometheus.get("/api/v1/alerts")["alerts"]
     (text, *_) = [a["annotations"]["description"] for a in alerts if a["labels"]["alertname"] == "ModelDrift"]
-    assert "credit 7" in text and re.search(r"Most evidence:[^.]* income", text), text
+    assert "credit 7" in text and "Most evidence: " in text and " income" in text, text
 
 
 def test_the_receiver_ends_and_prometheus_tells(prometheus: Any, feeder: Feeder, served: Served) -> None:

@@ -2,56 +2,109 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from calidris import semconv
+from calidris.app.dry_rows import labels_of, rows_like
 from calidris.baseline import Baseline
-from calidris.batch import DEFAULT_TENANT, CodedColumn, Column, LabelBatch, ModelKey, NumberColumn, PredictionBatch
+from calidris.batch import DEFAULT_TENANT, LabelBatch, ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.core import Engine
+from calidris.engine.figures.days import DAY_NS, DayPoint, Days
+from calidris.engine.figures.late import YOUNGEST_S
 from calidris.engine.inbox import Received
+from calidris.engine.model import KEPT_NS
 from calidris.engine.readings import snapshot
 from calidris.export import points
-from calidris.state import Field, Kind, Role
+from calidris.state import Spec, pane_bytes
 from calidris.wire import Decoded
+
+VERSION = "1"
+_NOW_NS = 400 * DAY_NS
+_EACH = 60
+"""Rows of each slice: twice what a figure of labels needs."""
+_MOST = 20_000
 
 
 def count_series(config: CalidrisConfig, model: ModelConfig, baseline: Baseline) -> int:
-    """Series that one version of a model exports once its windows are full and its labels have come."""
+    """Series that one version of a model exports once its windows are full, its labels have come and four weeks are over."""
     engine = Engine(config, lambda *_: (baseline, ""))
-    longest_ns = round(max(model.all_windows_s) * 1e9)
-    batch = _rows(model.name, baseline, longest_ns, n=2 * model.detect.minimum_rows)
-    assert batch.ids is not None
-    label = CodedColumn.of([baseline.spec.positive] * len(batch))
-    labels = LabelBatch(DEFAULT_TENANT, model.name, batch.ids, label, batch.event_time_ns)
-    decoded = Decoded((batch, labels), 2, 0, {}, "", 0, 0)
-    engine.apply(Received(1, longest_ns, DEFAULT_TENANT, b"", 0, decoded, None, lambda: None))
-    engine.seal(2 * longest_ns)
-    found = points(snapshot(engine, 2 * longest_ns), config.export)
+    key = ModelKey(DEFAULT_TENANT, model.name, VERSION)
+    end = _NOW_NS // _longest_ns(model) * _longest_ns(model)
+    for number, start_ns in enumerate(_starts(model, baseline, end)):
+        batch = rows_like(baseline, key, start_ns, _rows_needed(baseline.spec), seed=number)
+        items: tuple[object, ...] = (batch,)
+        if baseline.labels.count:
+            assert batch.ids is not None
+            known = batch.event_time_ns + 1_000_000_000
+            items = (
+                batch,
+                LabelBatch(DEFAULT_TENANT, model.name, batch.ids, labels_of(baseline, batch, number), known),
+            )
+        decoded = Decoded(items, len(items), 0, {}, "", 0, 0)  # type: ignore[arg-type]  # both are items
+        digest = number.to_bytes(16, "big")
+        engine.apply(Received(number + 1, start_ns, DEFAULT_TENANT, digest, 0, decoded, None, lambda: None))
+    engine.seal(end)
+    if baseline.labels.count:
+        setattr(engine.models[key], "days", _four_weeks(baseline.spec, end))  # noqa: B010  # not every model has them yet
+        engine.models[key].touch()
+    found = points(snapshot(engine, end), config.export)
     return sum(semconv.ML_MODEL_NAME in p.attributes for p in found)
 
 
-def _rows(name: str, baseline: Baseline, time_ns: int, n: int) -> PredictionBatch:
-    """Rows that go through every bin and level of the baseline in turn."""
-    spec = baseline.spec
-    by_role = {role: {f.name: _column(f, n) for f in spec.fields if f.role is role} for role in Role}
-    scores = NumberColumn.of(np.linspace(0.0, 1.0, n))
-    decisions = [*by_role[Role.DECISION].values(), None]
-    slices = {s.name: CodedColumn(s.levels, np.arange(n, dtype=np.int32) % len(s.levels)) for s in spec.slices}
-    return PredictionBatch(
-        model=ModelKey(DEFAULT_TENANT, name, "1"),
-        event_time_ns=np.full(n, time_ns),
-        features=by_role[Role.FEATURE],
-        ids=[str(i) for i in range(n)],
-        score=scores,
-        decision=decisions[0],
-        duration_s=NumberColumn.of(np.full(n, 0.01)),
-        slices=slices,
-    )
+def memory(model: ModelConfig, baseline: Baseline, pending: int, waiting_bytes: int) -> dict[str, int]:
+    """The most bytes that one version of a model takes in memory, by what takes them.
+
+    Args:
+        model: its settings.
+        baseline: what its rows are counted by.
+        pending: predictions that may wait for a label.
+        waiting_bytes: what one of them takes.
+    """
+    each = pane_bytes(baseline.spec)
+    tables = sum(each[name] for name in ("scores", "losses", "groups", "residuals"))
+    fixed = each["counts"] + each["moments"]
+    kept = math.ceil((_held_ns(model, baseline) + KEPT_NS) / model.step_ns)
+    windows = len(model.all_windows_s)
+    return {
+        "panes": kept * fixed,
+        # Two windows of each length: the one that is shown, and the one that is being made.
+        "windows": 2 * windows * (fixed + tables),
+        "baseline": baseline.windows.nbytes + fixed + tables,
+        "labels": pending * waiting_bytes,
+    }
 
 
-def _column(f: Field, n: int) -> Column:
-    if f.kind is Kind.CATEGORICAL:
-        return CodedColumn(f.levels, np.arange(n, dtype=np.int32) % len(f.levels))
-    edges = np.array(f.edges or (0.0, 1.0))
-    return NumberColumn.of((edges[1:] + edges[:-1])[np.arange(n) % (len(edges) - 1)] / 2)
+def _held_ns(model: ModelConfig, baseline: Baseline) -> int:
+    longest = max(model.all_windows_s)
+    if baseline.labels.count:
+        longest = max(longest, max(model.detect_windows_s) + model.detect.label_age)
+    return round(longest * 1e9)
+
+
+def _starts(model: ModelConfig, baseline: Baseline, end_ns: int) -> list[int]:
+    """Begins of steps with rows: in the newest window, in the one whose labels are of age, and the oldest that memory holds."""
+    ages = [_held_ns(model, baseline) + KEPT_NS - model.step_ns, 0]
+    ages += [round(age_s * 1e9) for age_s in (model.detect.label_age, YOUNGEST_S)]
+    step = model.step_ns
+    return sorted({(end_ns - age) // step * step - step for age in ages})
+
+
+def _longest_ns(model: ModelConfig) -> int:
+    return round(max(model.all_windows_s) * 1e9)
+
+
+def _rows_needed(spec: Spec) -> int:
+    """So many that each slice, and each intersection, has enough of them."""
+    sizes = [max(len(s.levels), 1) for s in spec.slices]
+    cells = math.prod(sizes) if spec.intersections else max(sizes, default=1)
+    return int(np.clip(_EACH * cells, 4 * _EACH, _MOST))
+
+
+def _four_weeks(spec: Spec, end_ns: int) -> Days:
+    """A month of headline figures."""
+    measures = ("mae", "bias") if spec.task == semconv.ML_MODEL_TASK_REGRESSION else ("accuracy", "brier")
+    days = [end_ns / 1e9 - age * DAY_NS / 1e9 for age in range(28, 0, -1)]
+    return Days(points=[DayPoint(day, measure, 0.5, 0.1) for day in days for measure in measures])

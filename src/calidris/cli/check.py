@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -9,13 +10,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from calidris.app.baselines import check_baselines, versions
-from calidris.app.dry_run import count_series
-from calidris.baseline import read
+from calidris.app.dry_run import count_series, memory
+from calidris.baseline import Baseline, read
 from calidris.config import CalidrisConfig, ModelConfig, load
 from calidris.config.units import window_name
 from calidris.detect import thresholds
 from calidris.errors import ConfigError
-from calidris.state import CountsState, Role, ScoresState
+from calidris.labels import pending_dtype
+from calidris.state import Role
 
 
 def check(path: Path, out: Console) -> int:
@@ -25,12 +27,14 @@ def check(path: Path, out: Console) -> int:
     out.print(f"{escape(str(path))}: the configuration can be used")
     if config.models:
         out.print(_models(config))
+        for line in _details(config):
+            out.print(escape(line))
     out.print("models that are not listed are watched too, with a provisional baseline that never alarms")
     return 0
 
 
 def _models(config: CalidrisConfig) -> Table:
-    columns = ("model", "baseline", "features", "rows", "windows", "series", "pane", "budget", "evidence to alarm")
+    columns = ("model", "baseline", "features", "rows", "windows", "series", "memory", "budget", "evidence to alarm")
     table = Table(*columns, box=None)
     for model in (config.model(m.name) for m in config.models):
         table.add_row(*(escape(text) for text in _row(config, model)))
@@ -47,8 +51,31 @@ def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
     made = read(newest)
     features = sum(f.role is Role.FEATURE for f in made.spec.fields)
     numbers = (features, made.rows, len(made.window_starts), count_series(config, model, made))
-    size = CountsState(made.spec).array.nbytes + ScoresState(made.spec).array.nbytes
-    return (model.name, newest.name, *(f"{n:,}" for n in numbers), f"{size / 1024:.0f} KiB", *budget)
+    return (
+        model.name,
+        newest.name,
+        *(f"{n:,}" for n in numbers),
+        _mebibytes(sum(_memory(config, model, made).values())),
+        *budget,
+    )
+
+
+def _memory(config: CalidrisConfig, model: ModelConfig, made: Baseline) -> dict[str, int]:
+    slices = max(len(model.cuts), len(made.spec.slices))
+    return memory(model, made, config.limits.pending_labels, pending_dtype(slices).itemsize)
+
+
+def _details(config: CalidrisConfig) -> Iterator[str]:
+    """What takes the memory of each model version that has a baseline, in words."""
+    for model in (config.model(m.name) for m in config.models):
+        if model.baseline is not None:
+            parts = _memory(config, model, read(versions(model.baseline)[-1]))
+            said = ", ".join(f"{name} {_mebibytes(size)}" for name, size in parts.items())
+            yield f"{model.name}: each version takes at most {_mebibytes(sum(parts.values()))} of memory: {said}"
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size < 100 * 2**20 else f"{size / 2**20:,.0f} MiB"
 
 
 def render(path: Path, output: Path, out: Console) -> int:
