@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +15,11 @@ from urllib.parse import quote
 import httpx
 import orjson
 import pytest
+from tests.engine.test_figures import base_of, draw, fed
 
 from calidris.api import ApiServer, Sources
-from calidris.batch import ModelKey
+from calidris.api.shape import status_json
+from calidris.batch import CodedColumn, ModelKey, PredictionBatch
 from calidris.engine.orders import Order
 from calidris.engine.snapshot import Snapshot
 from calidris.errors import ConfigError, RetryableError
@@ -64,11 +67,11 @@ def test_status_has_its_documented_shape(url: str) -> None:
     credit = status["models"][0]
     assert list(credit) == [
         *("tenant", "name", "version", "task", "status", "status_detail", "baseline", "rows", "labels"),
-        *("last_event_ns", "owner", "tier", "latched", "windows", "evidence", "history", "slo_events"),
+        *("last_event_ns", "owner", "tier", "latched", "windows", "evidence", "history", "days", "slo_events"),
     ]
     assert (credit["name"], credit["version"], credit["status"], credit["latched"]) == ("credit", "7", "ok", [2])
     assert {w["window"]: w["rows"] for w in credit["windows"]} == {"5m": 480, "1h": 5800, "1d": 60000}
-    assert list(credit["windows"][0]) == ["window", "start_ns", "end_ns", "rows", "labels"]
+    assert list(credit["windows"][0]) == ["window", "start_ns", "end_ns", "rows", "labels", "unseen"]
     whole = next(e for e in credit["evidence"] if e["window"] == "1h" and e["feature"] is None)
     assert whole == {"window": "1h", "kind": "drift", "feature": None, "value": 1.21, "n": 23310, "status": "ok"}
     assert list(credit["history"][0]) == ["window", "end_ns", "rows", "evidence", "top", "alarm"]
@@ -77,6 +80,17 @@ def test_status_has_its_documented_shape(url: str) -> None:
     assert [a["id"] for a in status["alarms"]] == [2]
     assert status["counters"]["calidris.receiver.rows.late"] == {"": 17}
     assert status["health"] == {"calidris.queue.size": 12}
+
+
+def test_levels_that_are_new_have_names() -> None:
+    raw = draw("binary", 12, 300)
+    features = {"y": CodedColumn.of(["a"] * 280 + ["new"] * 20)}
+    batch = PredictionBatch(
+        raw.batch.model, raw.batch.event_time_ns, features, ids=raw.batch.ids, score=raw.batch.score
+    )
+    model = fed("binary", base_of("binary"), replace(raw, batch=batch))
+    status = status_json(Snapshot(1, (model,)), ready=True, health={})
+    assert status["models"][0]["windows"][0]["unseen"] == {"y": [{"name": "new", "at_least": 20, "at_most": 20}]}
 
 
 def test_readings_list_every_figure_with_n_bounds_and_status(url: str) -> None:

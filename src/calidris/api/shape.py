@@ -13,9 +13,11 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
-        "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276}],   newest of each length
+        "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
+                     "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
+        "days": [{"time_s": 1795219200.0, "measure": "accuracy", "value": 0.91, "error": 0.004}],    headline figures of past days
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
      "alarms": [an alarm as in /v1/alarms, latched ones only],
      "counters": {"calidris.receiver.rows.late": {"": 17}},      the engine's own
@@ -47,8 +49,11 @@ from typing import Any
 from calidris import semconv
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import Reading
+from calidris.state import LevelsState
 
 Json = dict[str, Any]
+UNSEEN = 10
+"""Unseen levels that are named for each feature."""
 
 
 def status_json(snapshot: Snapshot, *, ready: bool, health: Mapping[str, Any]) -> Json:
@@ -100,6 +105,7 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
             }
             for point in model.history
         ],
+        "days": [day._asdict() for day in model.days],
         "slo_events": [
             {"name": name, "outcome": outcome, "count": count}
             for (name, outcome), count in sorted(model.slo_events.items())
@@ -113,8 +119,15 @@ def _window(window: WindowState) -> Json:
         "start_ns": window.start_ns,
         "end_ns": window.end_ns,
         "rows": window.counts.count,
-        "labels": window.scores.count,
+        "labels": window.scores.count if window.merged is None else window.merged.labels.count,
+        "unseen": {} if window.merged is None else _unseen(window.merged.levels),
     }
+
+
+def _unseen(levels: LevelsState) -> Json:
+    """Levels that the baseline does not have, by feature, commonest first."""
+    fields = ((f.name, levels.top(i, UNSEEN)) for i, f in enumerate(levels.spec.fields))
+    return {name: [level._asdict() for level in found] for name, found in fields if found}
 
 
 def _evidence(reading: Reading) -> Json:
