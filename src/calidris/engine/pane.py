@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from calidris.batch import Ints, PredictionBatch
+from calidris.engine.figures.whole import dense_labels
 from calidris.state import CountsState, DisplayState, LevelsState, MomentsState, ScoresState, Spec
 from calidris.state.labelled import LabelledRows, LabelStates, LabelTables
 
@@ -98,11 +99,11 @@ def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
     mine = [pane for pane in panes if pane.counts.spec.hash == spec.hash]
     examples = _examples([trace_id for pane in mine for trace_id in pane.trace_ids])
     out = Window(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelStates.empty(spec), {}, tuple(examples))
+    dense_labels(out.labels, (pane.labels for pane in mine))
     for pane in mine:
         out.counts.merge(pane.counts)
         out.moments.merge(pane.moments)
         out.levels.merge(pane.levels)
-        out.labels.add(pane.labels)
         for name, n in pane.features.items():
             out.features[name] = out.features.get(name, 0) + n
     return out

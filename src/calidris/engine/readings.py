@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
-from calidris import semconv
 from calidris.config.units import window_name
 from calidris.engine.core import Engine
 from calidris.engine.figures.days import Days
+from calidris.engine.figures.kept import Kept
 from calidris.engine.figures.late import Late
 from calidris.engine.figures.trend import trend_figures
-from calidris.engine.figures.window import baseline_figures, row_figures, truth_figures
+from calidris.engine.figures.window import baseline_figures, guessed_figures, known_figures, row_figures
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Window, merge_panes
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
@@ -21,17 +19,6 @@ from calidris.engine.standing import evidence_readings, status
 from calidris.engine.watch import Watcher
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.fairness import TOLERANCE
-
-OF_ROWS = frozenset(
-    {
-        semconv.METRIC_ML_WINDOW_ROWS,
-        semconv.METRIC_ML_ERROR_RATIO,
-        semconv.METRIC_ML_LATENCY_DURATION,
-        semconv.METRIC_ML_DATA_QUALITY_RATIO,
-        semconv.METRIC_ML_DRIFT_SCORE,
-    }
-)
-"""What ``row_figures`` gives."""
 
 
 def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> Snapshot:
@@ -100,12 +87,11 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
     for window_s in model.config.all_windows_s:
         window, how, start_ns, end_ns = _window(model, window_s)
         now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
-        rows = _kept(model, now, before)
-        if rows is None:
-            rows = _marked(row_figures(model.config, model.baseline, window, window_s), how)
         windows.append(now)
-        readings += rows
-        readings += _marked(truth_figures(model.config, model.baseline, window, window_s, late), how)
+        kept = Kept.of(model, now, before)
+        readings += kept.rows or _marked(row_figures(model.config, model.baseline, window, window_s), how)
+        readings += kept.labels or _marked(known_figures(model.config, window, window_s), how)
+        readings += _marked(guessed_figures(model.baseline, window, window_s, late), how)
     days = _days(model)
     readings += late.delays() if late else []
     readings += trend_figures(days, now_ns) if days else []
@@ -115,24 +101,6 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
 def _days(model: WatchedModel) -> Days | None:
     found: Days | None = getattr(model, "days", None)
     return found
-
-
-def _kept(model: WatchedModel, now: WindowState, before: ModelSnapshot | None) -> list[Reading] | None:
-    """Figures of all rows of a window, from the previous snapshot where only labels have come since; else None."""
-    then = next((w for w in before.windows if w.window == now.window), None) if before else None
-    if before is None or then is None or then.merged is None or now.merged is None:
-        return None
-    if before.baseline != (model.baseline.id if model.baseline else None):
-        return None
-    if (then.start_ns, then.end_ns, then.status, then.merged.features) != (
-        now.start_ns,
-        now.end_ns,
-        now.status,
-        now.merged.features,
-    ):
-        return None
-    same = then.counts.spec.hash == now.counts.spec.hash and np.array_equal(then.counts.array, now.counts.array)
-    return [r for r in before.readings if r.window == now.window and r.metric in OF_ROWS] if same else None
 
 
 def _marked(readings: Iterable[Reading], how: Status) -> list[Reading]:

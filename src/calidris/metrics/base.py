@@ -77,16 +77,17 @@ class Reading:
     status: Status
 
     def __post_init__(self) -> None:
-        if (self.value is not None) != self.status.has_value:
+        if (self.value is None) != (self.status in _VALUELESS):
             raise ValueError(f"{self.metric.name}: status {self.status} with value {self.value}")
         if self.n < 0 or (len(self.attributes) > 1 and list(self.attributes) != sorted(self.attributes)):
             raise ValueError(f"{self.metric.name}: n {self.n}, attributes {self.attributes}")
+        if self.value is None:
+            if self.lower is not None or self.upper is not None:
+                raise ValueError(f"{self.metric.name}: bounds without a value")
+            return
         low = self.value if self.lower is None else self.lower
         high = self.value if self.upper is None else self.upper
-        if self.value is None:
-            if low is not None or high is not None:
-                raise ValueError(f"{self.metric.name}: bounds without a value")
-        elif low is None or high is None or not -math.inf < low <= self.value <= high < math.inf:
+        if not -math.inf < low <= self.value <= high < math.inf:
             raise ValueError(f"{self.metric.name}: {low} <= {self.value} <= {high} does not hold")
 
     def marked(self, status: Status) -> Reading:
@@ -123,12 +124,12 @@ def reading(
     >>> r.value, r.status.value
     (None, 'undefined')
     """
-    if status.has_value and not math.isfinite(value):
-        status = Status.UNDEFINED
-    known = status.has_value
+    known = status not in _VALUELESS
+    if known and not math.isfinite(value):
+        status, known = Status.UNDEFINED, False
     return Reading(
         metric=metric,
-        attributes=tuple(sorted((attributes or {}).items())),
+        attributes=tuple(sorted(attributes.items())) if attributes else (),
         value=float(value) if known else None,
         n=int(n),
         lower=_bound(lower, value, min) if known else None,
@@ -153,5 +154,7 @@ def _bound(bound: float, value: float, outer: Callable[[float, float], float]) -
     """The bound as a float, None where it is not finite, moved onto the value where only rounding lies between."""
     if not math.isfinite(bound):
         return None
+    if outer(bound, value) == bound:
+        return float(bound)
     within = abs(bound - value) <= _ROUNDING * max(abs(value), 1.0)
     return float(outer(bound, value)) if within else float(bound)

@@ -184,10 +184,10 @@ def group_rates(counts: Ints, measure: str, tolerance: float = TOLERANCE) -> lis
     shown = np.flatnonzero(~hidden)
     rates = RATES[measure](counts[shown])
     lower, upper = single_intervals(rates)
-    drawn, (value, below, above) = shrunk(rates).rate, against_rest(rates)
+    drawn, share, (value, below, above) = shrunk(rates).rate, rates.share, against_rest(rates)
     out: list[GroupRate | None] = [None] * len(counts)
     for i, group in enumerate(shown.tolist()):
-        rate = Figure(float(rates.share[i]), float(lower[i]), float(upper[i]))
+        rate = Figure(float(share[i]), float(lower[i]), float(upper[i]))
         apart = Figure(float(value[i]), float(below[i]), float(above[i]))
         enough = rates.rows[i] >= MINIMUM_DENOMINATOR
         decided = verdict(apart, tolerance) if enough else Verdict.NO_VERDICT

@@ -25,7 +25,12 @@ def uncut(spec: Spec) -> Spec:
 
 def whole_labels(spec: Spec, parts: Iterable[LabelTables]) -> LabelStates:
     """All labelled rows of some panes of a spec, as states of ``uncut(spec)``; O(touched cells)."""
-    out, found = LabelStates.empty(uncut(spec)), list(parts)
+    return dense_labels(LabelStates.empty(uncut(spec)), parts)
+
+
+def dense_labels(out: LabelStates, parts: Iterable[LabelTables]) -> LabelStates:
+    """Add the rows of many panes at once, in place: each column of sums in one pass. Cells beyond the states are left out."""
+    found = list(parts)
     for i, state in enumerate(out.all):
         tables = [tables.tables[i] for tables in found]
         ends = [int(np.searchsorted(table.cells, len(state.cells))) for table in tables]

@@ -23,9 +23,10 @@ from calidris.state.table import DELAY_EDGES_S
 def window_figures(
     config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
 ) -> Iterator[Reading]:
-    """Every figure of a merged window: ``row_figures`` and ``truth_figures``."""
+    """Every figure of a merged window: of its rows, of its labelled rows, and of what labels cannot say yet."""
     yield from row_figures(config, baseline, merged, window_s)
-    yield from truth_figures(config, baseline, merged, window_s, late)
+    yield from known_figures(config, merged, window_s)
+    yield from guessed_figures(baseline, merged, window_s, late)
 
 
 def row_figures(config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float) -> Iterator[Reading]:
@@ -33,25 +34,29 @@ def row_figures(config: ModelConfig, baseline: Baseline | None, merged: Window, 
     yield from traffic_figures(config, merged, _same(baseline, merged), window_s)
 
 
-def truth_figures(
-    config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
-) -> Iterator[Reading]:
-    """Figures of labelled rows, and estimates of them.
-
-    Args:
-        config: the user's settings of the model.
-        baseline: the model's; one of another spec is left out.
-        merged: the window.
-        window_s: its length.
-        late: what is known of labels that come late; without it figures are of the labels that are in.
-    """
+def known_figures(config: ModelConfig, merged: Window, window_s: float) -> Iterator[Reading]:
+    """Figures of the labels that are in: a function of those and of the settings."""
     spec, window = merged.counts.spec, window_name(window_s)
     yield coverage_reading(int(labels_by_delay(merged.labels).sum()), merged.counts.count, window)
     yield from label_figures(spec, merged.labels, window)
     yield from slice_figures(spec, merged.labels, window)
     yield from fairness_figures(config, spec, merged.labels, window)
+
+
+def guessed_figures(
+    baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
+) -> Iterator[Reading]:
+    """Estimates without labels, and figures of earlier windows whose labels are of age.
+
+    Args:
+        baseline: the model's; one of another spec is left out.
+        merged: the window.
+        window_s: its length.
+        late: what is known of labels that come late; without it there are estimates only.
+    """
     matured = None if late is None else late.matured(window_s)
-    yield from estimate_figures(_same(baseline, merged), merged.counts, matured[0] if matured else None, window)
+    known = matured[0] if matured else None
+    yield from estimate_figures(_same(baseline, merged), merged.counts, known, window_name(window_s))
     if late is not None:
         yield from late.figures(window_s)
 
