@@ -63,7 +63,7 @@ def _slope(measure: str, reading: Reading | None) -> Cell:
 def _days(model: ModelSnapshot, measure: str) -> tuple[str, Markup]:
     metric = parts.CALIBRATION if measure == "brier" else parts.PERFORMANCE
     base = next(
-        (r.value for r in parts.of(model, metric)
+        (r.value for r in parts.of(model, metric, ML_LABEL_MATURITY=parts.FIXED_AGE)
          if r.window == BASELINE_WINDOW and parts.measure(r) == measure and parts.is_whole(r)), None,
     )  # fmt: skip
     points = [p for p in model.days if p.measure == measure]

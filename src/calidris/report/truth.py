@@ -179,7 +179,7 @@ def _estimate(model: ModelSnapshot) -> Table | None:
     measures = {parts.measure(r) for r in guessed}
     realised = [
         r for r in parts.of(model, parts.PERFORMANCE, ML_LABEL_MATURITY=parts.FIXED_AGE)
-        if parts.is_whole(r) and parts.measure(r) in measures
+        if parts.is_whole(r) and parts.measure(r) in measures and r.window != BASELINE_WINDOW
     ]  # fmt: skip
     residual = list(parts.of(model, semconv.METRIC_ML_PERFORMANCE_RESIDUAL))
     shares = list(parts.of(model, semconv.METRIC_ML_LABEL_SHARE))
