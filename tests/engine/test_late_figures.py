@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Floats
 from calidris.engine.core import Engine
-from calidris.engine.figures.days import Days
+from calidris.engine.figures.days import DayPoint, Days
 from calidris.engine.figures.trend import note_day, trend_figures
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics.base import Status
@@ -200,3 +201,17 @@ def test_days_add_up_to_points_and_a_trend_whatever_the_seals() -> None:
         (window, measure) for window in ("7d", "28d") for measure in ("accuracy", "brier")
     }
     assert all(r.value is not None and r.lower < r.value < r.upper for r in trend if r.window == "7d")
+
+
+def test_days_outlive_a_restart(restart: Callable[[Engine], Engine]) -> None:
+    engine, journal = engine_of("binary", base_of("binary")), Journal()
+    raw = draw("binary", 60, 200)
+    for item in (raw.batch, raw.labels()):
+        engine.apply(journal.request(item, arrival_ns=BEGIN))
+    engine.apply(journal.seal(BEGIN + HOUR + 2 * MINUTE))
+    days = Days(points=[DayPoint(1.0, "accuracy", 0.9, 0.01)])
+    note_day(days, engine.models[KEY], 0, BEGIN + HOUR + 2 * MINUTE)
+    assert days.right[0] == 200
+    engine.models[KEY].days = days
+    back = restart(engine).models[KEY].days
+    assert (back.day, back.right, back.scores, back.residuals) == (days.day, days.right, days.scores, days.residuals)
