@@ -14,6 +14,7 @@ from calidris.metrics.histograms import blocks
 from calidris.report import changes, charts, tables, tiles, words
 from calidris.report.changes import Trend
 from calidris.report.groups import Fairness, fairness
+from calidris.report.objectives import objectives
 from calidris.report.tables import Cell, Table
 from calidris.report.truth import Truth, truth
 from calidris.state import ScoresState
@@ -115,7 +116,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         unseen=changes.unseen_levels(_state(model, windows[0])) if windows else None,
         speed=tables.by_window(model, _SPEED, "Duration and failure of the calls", "Figure", _NAMES),
         labels=tables.by_window(model, _LABELS, "Rows, and how many of them have a label by now", "Figure", _NAMES),
-        objectives=_objectives(model),
+        objectives=objectives(model),
     )
 
 
@@ -246,20 +247,3 @@ def _reliability(model: ModelSnapshot, windows: list[str]) -> tuple[Picture | No
 
 def _tenths(scores: ScoresState) -> tuple[ReliabilityBin, ...]:
     return reliability(scores.bins(), scores.spec)
-
-
-def _objectives(model: ModelSnapshot) -> Table | None:
-    """Events of each service level objective since the state began."""
-    names = sorted({name for name, _ in model.slo_events})
-    if not names:
-        return None
-    rows = []
-    for name in names:
-        good, bad = (model.slo_events.get((name, outcome), 0) for outcome in ("good", "bad"))
-        met = (
-            Cell(words.share(good / (good + bad)), (words.rows(good + bad),))
-            if good + bad
-            else Cell("no events yet", known=False)
-        )
-        rows.append(tables.Row(name, (met, Cell(f"{bad:,}"))))
-    return Table("Service level objectives, since the state began", ("Objective", "Met by", "Missed by"), tuple(rows))
