@@ -37,6 +37,7 @@ PURPOSE = {
     ("alarms", "clear"): "End an alarm",
     ("baseline", "build"): "Build a baseline from rows",
     ("baseline", "show"): "Show what a baseline holds",
+    ("compat", "evidently"): "Show Evidently's default drift verdicts",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from calidris.cli import alarms, baseline, check, read, serve
+from calidris.cli import alarms, baseline, check, compat, read, serve
 from calidris.cli.common import DEFAULT_CONFIG, ConfigOption, run
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ baselines = typer.Typer(
 alarms_app = typer.Typer(help="List, acknowledge and clear the alarms of a running receiver.", no_args_is_help=True)
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(baselines, name="baseline")
+app.add_typer(compat.app, name="compat")
 
 out = Console() if sys.stdout.isatty() else Console(width=200)  # a table in a file or a pipe is not cut
 
