@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks.detection import compared, features, labels, seasons
+from benchmarks.detection import compared, features, labels, seasons, whole
 from benchmarks.detection.config import CONFIG, placed
 from benchmarks.detection.rivals import river_version
 from benchmarks.detection.table import Effort, Must, Table, targets
@@ -30,7 +30,7 @@ FULL = Effort(CONFIG["streams"], CONFIG["null_windows"], CONFIG["delay_streams"]
 def run(effort: Effort) -> tuple[str, list[Must]]:
     """Print the tables; return them, what must hold first."""
     texts, musts = [], []
-    parts = (features, compared, seasons, labels)
+    parts = (features, compared, seasons, labels, whole)
     for table in _timed(itertools.chain.from_iterable(part.tables(effort) for part in parts)):
         print(table.text, end="\n\n", flush=True)
         texts.append(table.text)

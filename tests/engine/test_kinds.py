@@ -309,3 +309,24 @@ def test_what_matters_most_needs_less_evidence(base: Baseline) -> None:
         assert watch.detector.bets.field_weight.sum() == pytest.approx(1.0)
         shares.append(watch.last.fields["age"])
     assert shares[1] > shares[0] > 0.0
+
+
+def test_a_fixed_limit_is_outside_of_the_budget_and_latches(
+    base: Baseline, restart: Callable[[Engine], Engine]
+) -> None:
+    about = {"ml.feature.name": "age", "ml.drift.measure": "psi_debiased"}
+    limit = {"figure": "ml.drift.score", "attributes": about, "above": 0.5, "windows": 2}
+    engine, journal = engine_with(base, thresholds=[limit], shares={"drift": 0.0}), Journal()
+    run(engine, journal, 0, 10, Traffic())
+    run(engine, journal, 10, 1, Traffic(age=15.0))
+    assert engine.alarms == []
+    engine = restart(engine)
+    run(engine, journal, 11, 5, Traffic(age=15.0))
+    (alarm,) = engine.alarms
+    assert (alarm.kind, alarm.budgeted, alarm.windows) == ("threshold", False, 2)
+    assert alarm.since_ns == START + 10 * MINUTE and alarm.raised_ns == START + 12 * MINUTE
+    (named,) = alarm.features
+    assert "age" in named.name and "above 0.5" in named.direction
+    engine.obey(Order(1, "clear", "ada", "known", START))
+    run(engine, journal, 16, 2, Traffic(age=15.0))
+    assert [a.id for a in engine.alarms] == [1, 2] and engine.latched == {2}

@@ -180,6 +180,8 @@ class Checkpoint:
         model.specs = specs if not model.specs or model.specs[-1:] == specs[-1:] else specs + model.specs
         restore_totals(model, state)
         watcher.history.extend(WindowPoint(*point) for point in state["history"])
+        for limit in watcher.limits:
+            limit.restore(state["limits"])
         if baseline is not None and baseline.id == state["baseline"]:
             self._restore_watches(number, key, watcher)
         if model.reservoir is not None:

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from calidris.batch import ModelKey
 from calidris.config import ModelConfig, ThresholdConfig
+from calidris.config.units import window_name
 from calidris.detect import ThresholdRule
+from calidris.engine.snapshot import Alarm, NamedFeature
 from calidris.metrics.base import Reading
 
 KIND = "threshold"
@@ -83,11 +86,34 @@ class LimitWatch:
         """What ``restore`` takes over."""
         return [self.reference, self.alarm, sorted([name, *run] for name, run in self.runs.items())]
 
-    def restore(self, saved: Iterable[list[Any]]) -> None:
+    def restore(self, saved: Iterable[Any]) -> None:
         """Go on as the same limit did; another limit in its place begins anew."""
         for reference, alarm, runs in saved:
             if reference == self.reference:
                 self.alarm, self.runs = alarm, {name: (run, since) for name, run, since in runs}
+
+
+def limit_alarm(
+    limit: LimitWatch, found: list[Beyond], key: ModelKey, number: int, raised_ns: int, trace_ids: tuple[str, ...]
+) -> Alarm:
+    """The alarm of a limit that figures crossed."""
+    return Alarm(
+        id=number,
+        model=key,
+        kind=KIND,
+        window=window_name(limit.window_s),
+        raised_ns=raised_ns,
+        since_ns=min(f.since_ns for f in found),
+        windows=max(f.windows for f in found),
+        n=max(f.n for f in found),
+        evidence=1.0,
+        features=tuple(NamedFeature(f.name, f.direction, 1.0) for f in found),
+        baseline="",
+        budget="",
+        trace_ids=trace_ids,
+        reference=limit.reference,
+        budgeted=False,
+    )
 
 
 def limits_of(config: ModelConfig) -> list[LimitWatch]:

@@ -12,6 +12,7 @@ from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig
 from calidris.engine.columns import part_of
+from calidris.engine.figures.days import Days
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.pane import Pane, PaneKey
@@ -58,6 +59,7 @@ class WatchedModel:
         self.last_event_ns = 0
         self.newest_sealed_ns = 0
         self.slo_events: Counter[tuple[str, str]] = Counter()
+        self.days = Days()
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
         self.unsaved = True  # since the last checkpoint

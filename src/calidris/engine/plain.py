@@ -24,22 +24,18 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         "baseline": model.baseline.id if model.baseline else None,
         "slo": [[*name, n] for name, n in sorted(model.slo_events.items())],
         "waiting": [model.pending.evicted, model.pending.expired],
+        "limits": [limit.to_json() for limit in watcher.limits],
         "history": [dataclasses.astuple(point) for point in watcher.history],
-        "days": _days(model).to_json(),
+        "days": model.days.to_json(),
         **{name: getattr(model, name) for name in _TOTALS},
     }
-
-
-def _days(model: WatchedModel) -> Days:
-    return getattr(model, "days", None) or Days()
 
 
 def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
     """Take over the totals of ``model_json``."""
     for name in _TOTALS:
         setattr(model, name, state[name])
-    if "days" in state:  # checkpoints of before have none
-        model.days = Days.from_json(state["days"])  # type: ignore[attr-defined]  # until models have them
+    model.days = Days.from_json(state["days"])
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
     model.pending.evicted, model.pending.expired = state["waiting"]
 

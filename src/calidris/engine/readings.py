@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from calidris.config.units import window_name
 from calidris.engine.core import Engine
-from calidris.engine.figures.days import Days
 from calidris.engine.figures.kept import Kept
 from calidris.engine.figures.late import Late
 from calidris.engine.figures.trend import trend_figures
@@ -53,7 +52,7 @@ def _model(
     watcher: Watcher, model: WatchedModel, state: Status, detail: str, now_ns: int, before: ModelSnapshot | None
 ) -> ModelSnapshot:
     windows, readings = _windows(model, now_ns, before)
-    baseline, days = model.baseline, _days(model)
+    baseline, days = model.baseline, model.days
     readings += _of_baseline(model, before)
     readings += evidence_readings(watcher)
     return ModelSnapshot(
@@ -92,15 +91,9 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
         readings += kept.rows or _marked(row_figures(model.config, model.baseline, window, window_s), how)
         readings += kept.labels or _marked(known_figures(model.config, window, window_s), how)
         readings += _marked(guessed_figures(model.baseline, window, window_s, late), how)
-    days = _days(model)
     readings += late.delays() if late else []
-    readings += trend_figures(days, now_ns) if days else []
+    readings += trend_figures(model.days, now_ns)
     return windows, readings
-
-
-def _days(model: WatchedModel) -> Days | None:
-    found: Days | None = getattr(model, "days", None)
-    return found
 
 
 def _marked(readings: Iterable[Reading], how: Status) -> list[Reading]:

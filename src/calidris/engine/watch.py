@@ -12,7 +12,10 @@ from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
 from calidris.engine.budgets import budget_of
+from calidris.engine.figures.trend import note_day
+from calidris.engine.figures.window import window_figures
 from calidris.engine.label_recipes import label_recipe
+from calidris.engine.limits import KIND, limit_alarm, limits_of
 from calidris.engine.model import WatchedModel
 from calidris.engine.pane import Window, merge_panes
 from calidris.engine.recipes import Recipe, recipe
@@ -49,6 +52,7 @@ class Watcher:
         self.version = version
         self.baseline = baseline
         self.budget = budget_of(config)
+        self.limits = limits_of(config)
         self.history: deque[WindowPoint] = deque(maxlen=HISTORY)
         self.slots: dict[Slot, SlotWatch] = {}
         if baseline is not None:
@@ -99,6 +103,7 @@ class Watcher:
             length = round(window_s * 1e9)
             for start, window in _windows(model, after_ns, until_ns, length):
                 verdicts = self._score(model, window, window_s, start, 0.0, out, next_id)
+                self._limit(model, window, window_s, start, out, next_id)
                 self._remember(window_s, start + length, window, verdicts.get(Slot(Alert.DRIFT, window_s)))
                 if length == model.config.step_ns:
                     model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
@@ -107,7 +112,21 @@ class Watcher:
             age = round(age_s * 1e9)
             for start, window in _windows(model, after_ns - age, until_ns - age, round(window_s * 1e9)):
                 self._score(model, window, window_s, start, age_s, out, next_id)
+        note_day(model.days, model, after_ns, until_ns)
         return out
+
+    def _limit(
+        self, model: WatchedModel, window: Window, window_s: float, start_ns: int, out: Sealed, next_id: int
+    ) -> None:
+        """Hold one window's figures against the fixed limits on windows of its length."""
+        limits = [limit for limit in self.limits if limit.window_s == window_s]
+        figures = list(window_figures(self.config, self.baseline, window, window_s)) if limits else []
+        for limit in limits:
+            found = limit.take(figures, start_ns)
+            if found:
+                number = next_id + len(out.raised)
+                end_ns = start_ns + round(window_s * 1e9)
+                out.raised.append(limit_alarm(limit, found, model.key, number, end_ns, window.trace_ids))
 
     def _score(
         self,
@@ -175,6 +194,9 @@ class Watcher:
         slot = self.slot_of(alarm)
         if slot is not None:
             self.slots[slot].clear()
+        for limit in self.limits:
+            if alarm.kind == KIND and limit.reference == alarm.reference:
+                limit.clear()
 
 
 def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | None) -> Ints | None:
