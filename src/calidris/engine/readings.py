@@ -52,7 +52,7 @@ def _model(
     watcher: Watcher, model: WatchedModel, state: Status, detail: str, now_ns: int, before: ModelSnapshot | None
 ) -> ModelSnapshot:
     windows, readings = _windows(model, now_ns, before)
-    baseline, days = model.baseline, model.days
+    baseline = model.baseline
     readings += _of_baseline(model, before)
     readings += evidence_readings(watcher)
     return ModelSnapshot(
@@ -74,7 +74,7 @@ def _model(
         tier=model.config.tier,
         baseline_moments=baseline.moments if baseline else None,
         fairness_tolerance=model.config.fairness.tolerance if model.config.fairness else TOLERANCE,
-        days=tuple(days.points) if days else (),
+        days=tuple(model.days.points),
     )
 
 
