@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench bench-detect format clean
+.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench bench-detect bench-peers format clean
 
 help:           ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,6 +53,9 @@ bench: setup    ## what it costs, beside the floors of the same run
 
 bench-detect: setup  ## false alarms and delays of detection, simulated with fixed seeds (ARGS=--quick for the short one)
 	$(BIN)/python -m benchmarks.detect $(ARGS)
+
+bench-peers: setup  ## beside Evidently and NannyML, each in an environment of its own (the first run builds them)
+	$(BIN)/python -m benchmarks.peers
 
 clean:
 	rm -rf $(VENV) .tools demo-out bench-out dist

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import guest, metrics, receiver
+from benchmarks.peers import whole
+from benchmarks.peers.environment import CannotBuild
 
 OUT = Path(__file__).resolve().parent.parent / "bench-out"
 SINK = "benchmarks.engine_sink:make_sink"
@@ -55,10 +57,21 @@ def show_receiver(rows: list[dict[str, Any]]) -> list[str]:
     return out
 
 
+def beside_peers(results: dict[str, Any]) -> list[str]:
+    """Other tools on the same tables, where their environments can be built; returns the verdicts."""
+    try:
+        results["peers"], verdicts = whole.run()
+    except CannotBuild as error:
+        return [f"{'skipped':<7} beside other tools: {error}"]
+    return verdicts
+
+
 def main() -> int:
     """Run everything; the exit code does not depend on speed."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one second a stage, without the drift measures")
+    parser.add_argument(
+        "--quick", action="store_true", help="one second a stage, without the drift measures and other tools"
+    )
     arguments = parser.parse_args()
     seconds = 1.0 if arguments.quick else 3.0
     results: dict[str, Any] = {"guest": guest.run(), "receiver": receiver.run(seconds, SINK)}
@@ -67,6 +80,7 @@ def main() -> int:
         results["metrics"] = metrics.run()
         print()
         subprocess.run([sys.executable, "-m", "benchmarks.metrics"], check=True)
+        verdicts += beside_peers(results)
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.json").write_text(json.dumps(results, indent=1, default=str), encoding="utf-8")
     print("\n" + "\n".join(verdicts))
