@@ -65,7 +65,7 @@ CASES = {
         quiet=("10m", "30m"),
     ),
     "absolute errors of a regression worse for more than three windows": Case(
-        'alertname="ModelPerformanceLost",severity="page",ml_window="1h"',
+        'alertname="ModelPerformanceLost",severity="ticket",ml_window="1h"',
         {
             f'ml_performance_score_lower{{{HOUR},ml_performance_measure="mae",ml_performance_source="labels"}}': "10x59 14x400",
             f'ml_performance_score_upper{{{BASE},ml_performance_measure="mae",ml_performance_source="labels"}}': "12x500",
@@ -148,7 +148,7 @@ CASES = {
         every="5m",
     ),
     "performance worse for more than three windows": Case(
-        'alertname="ModelPerformanceLost",severity="page",ml_window="1h",owner="risk-ml"',
+        'alertname="ModelPerformanceLost",severity="ticket",ml_window="1h",owner="risk-ml"',
         {
             f"ml_performance_score_upper{{{HOUR},{ACCURACY},{SCOPE}}}": "0.95x59 0.80x400",
             f"ml_performance_score_lower{{{BASE},{ACCURACY}}}": "0.90x500",

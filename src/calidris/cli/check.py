@@ -14,7 +14,8 @@ from calidris.app.dry_run import count_series, memory
 from calidris.baseline import Baseline, read
 from calidris.config import CalidrisConfig, ModelConfig, load
 from calidris.config.units import window_name
-from calidris.detect import thresholds
+from calidris.detect import Alert, Budget
+from calidris.engine.budgets import budget_of
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -34,7 +35,7 @@ def check(path: Path, out: Console) -> int:
 
 
 def _models(config: CalidrisConfig) -> Table:
-    columns = ("model", "baseline", "features", "rows", "windows", "series", "memory", "budget", "evidence to alarm")
+    columns = ("model", "baseline", "features", "rows", "windows", "series", "memory", "budget")
     table = Table(*columns, box=None)
     for model in (config.model(m.name) for m in config.models):
         table.add_row(*(escape(text) for text in _row(config, model)))
@@ -42,11 +43,9 @@ def _models(config: CalidrisConfig) -> Table:
 
 
 def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
-    lengths = model.detect_windows_s
-    limits = zip(lengths, thresholds(model.budget_s, lengths))
-    budget = (model.detect.budget, ", ".join(f"{window_name(w)}: {a:,.0f}" for w, a in limits))
+    budget = model.detect.budget
     if model.baseline is None:
-        return (model.name, "none: learned from traffic", "", "", "", "", "", *budget)
+        return (model.name, "none: learned from traffic", "", "", "", "", budget)
     newest = versions(model.baseline)[-1]
     made = read(newest)
     features = sum(f.role is Role.FEATURE for f in made.spec.fields)
@@ -56,7 +55,7 @@ def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
         newest.name,
         *(f"{n:,}" for n in numbers),
         _mebibytes(sum(_memory(config, model, made).values())),
-        *budget,
+        budget,
     )
 
 
@@ -66,12 +65,23 @@ def _memory(config: CalidrisConfig, model: ModelConfig, made: Baseline) -> dict[
 
 
 def _details(config: CalidrisConfig) -> Iterator[str]:
-    """What takes the memory of each model version that has a baseline, in words."""
+    """How each model's false-alarm budget is shared, and what takes the memory of a version that has a baseline, in words."""
     for model in (config.model(m.name) for m in config.models):
+        yield f"{model.name}: {_shared(budget_of(model))}"
         if model.baseline is not None:
             parts = _memory(config, model, read(versions(model.baseline)[-1]))
             said = ", ".join(f"{name} {_mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {_mebibytes(sum(parts.values()))} of memory: {said}"
+
+
+def _shared(budget: Budget) -> str:
+    """The detectors of each kind: their part of the budget, and the evidence at which each raises an alarm."""
+    kinds: dict[Alert, list[str]] = {}
+    for slot in budget.slots:
+        name = window_name(slot.window_s) + ("" if slot.reference == "frozen" else f" {slot.reference}")
+        kinds.setdefault(slot.kind, []).append(f"{name} at {budget.threshold(slot):,.0f}")
+    parts = [f"{kind.value} {budget.shares[kind]:.0%} ({', '.join(names)})" for kind, names in kinds.items()]
+    return f"parts of the budget, and the evidence that raises an alarm: {'; '.join(parts)}"
 
 
 def _mebibytes(size: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from calidris import semconv
 from calidris.config.units import window_name
 from calidris.grafana import promql
-from calidris.grafana.alert import PAGE, TICKET, Alert
+from calidris.grafana.alert import TICKET, Alert
 from calidris.grafana.audience import Audience
 from calidris.grafana.places import Overview, place
 from calidris.semconv import Metric
@@ -68,7 +68,7 @@ def performance(audience: Audience, seconds: float, slices: tuple[str, ...]) -> 
         threshold=0,
         pending=window_name(CONSECUTIVE * seconds),
         keep=KEEP,
-        severity=PAGE,
+        severity=TICKET,
         summary=f"{MODEL}: decisions are wrong more often than on the baseline",
         description=(
             f"The accuracy (of a regression the mean absolute error) of {MODEL} on its {name} windows, measured on true "
