@@ -1,4 +1,7 @@
-"""Every command of ``calidris``, each a thin function over the part that does the work."""
+"""Every command of ``calidris``, each a thin function over the part that does the work.
+
+A part is imported when its command runs: a receiver that restarts must not wait for what only reports and tables need.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from calidris.cli import alarms, baseline, check, compat, read, serve
 from calidris.cli.common import DEFAULT_CONFIG, ConfigOption, run
 
 app = typer.Typer(
@@ -23,9 +25,13 @@ baselines = typer.Typer(
     help="Make and look at baselines: what a model saw and said while all was well.", no_args_is_help=True
 )
 alarms_app = typer.Typer(help="List, acknowledge and clear the alarms of a running receiver.", no_args_is_help=True)
+compat_app = typer.Typer(
+    help="What other tools' defaults say of two tables, for comparison and migration. It never alarms.",
+    no_args_is_help=True,
+)
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(baselines, name="baseline")
-app.add_typer(compat.app, name="compat")
+app.add_typer(compat_app, name="compat")
 
 out = Console() if sys.stdout.isatty() else Console(width=200)  # a table in a file or a pipe is not cut
 
@@ -37,6 +43,8 @@ def serve_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
     Prints one line for each endpoint and runs until SIGTERM or SIGINT, which finish what is under way.
     Exit code: 0 after a signal, 1 when the disk fails, 2 when the configuration cannot be used.
     """
+    from calidris.cli import serve
+
     run(lambda: serve.serve(config))
 
 
@@ -48,12 +56,16 @@ def check_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
     the memory of one pane (one version, one step of the shortest window), its false-alarm budget and, for each window
     length, how much evidence that budget asks for before it alarms.
     """
+    from calidris.cli import check
+
     run(lambda: check.check(config, out))
 
 
 @app.command("status")
 def status_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Show what a running receiver watches: models, rows, labels, evidence, latched alarms."""
+    from calidris.cli import read
+
     run(lambda: read.status(config, out))
 
 
@@ -64,6 +76,8 @@ def report_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
 ) -> None:
     """Write one self-contained HTML page about a model, from a running receiver."""
+    from calidris.cli import read
+
     run(lambda: read.report(config, model, output, out))
 
 
@@ -75,6 +89,8 @@ def render_command(
     ),
 ) -> None:
     """Write Grafana dashboards, provisioning files and Prometheus rules for a configuration."""
+    from calidris.cli import check
+
     run(lambda: check.render(config, output, out))
 
 
@@ -88,6 +104,8 @@ def alarms_list(
     everything: Annotated[bool, typer.Option("--all", help="Cleared ones too.")] = False,
 ) -> None:
     """List the latched alarms: what changed, since when, and what was decided."""
+    from calidris.cli import alarms
+
     run(lambda: alarms.show(config, everything, out))
 
 
@@ -99,6 +117,8 @@ def alarms_ack(
     reason: Annotated[str, typer.Option(help="What is being done.")] = "",
 ) -> None:
     """Say that somebody looks after an alarm; it stays latched."""
+    from calidris.cli import alarms
+
     run(lambda: alarms.decide(config, alarm, "ack", by, reason, out))
 
 
@@ -110,6 +130,8 @@ def alarms_clear(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """End an alarm: its detector starts from nothing, and alarms again if the change is still there."""
+    from calidris.cli import alarms
+
     run(lambda: alarms.decide(config, alarm, "clear", by, reason, out))
 
 
@@ -146,6 +168,8 @@ def baseline_build(
     Draw the rows as traffic is drawn: at least 2000 of them, over at least 30 windows. A small disjoint hold-out makes false alarms that
     no mathematics can excuse.
     """
+    from calidris.cli import baseline
+
     columns = baseline.Columns(time, score, label, decision, features, value, label_time, tuple(embedding or ()))
     run(lambda: baseline.build(config, model, data, output, columns, out))
 
@@ -153,4 +177,30 @@ def baseline_build(
 @baselines.command("show")
 def baseline_show(path: Annotated[Path, typer.Argument(help="A baseline file.")]) -> None:
     """Show what a baseline holds: rows, windows, fields with their bins."""
+    from calidris.cli import baseline
+
     run(lambda: baseline.show(path, out))
+
+
+@compat_app.callback()
+def _compat() -> None:
+    """Keeps ``evidently`` a command of its own while it is the only one."""
+
+
+@compat_app.command("evidently")
+def evidently_command(
+    baseline: Annotated[Path, typer.Option(help="Rows from while all was well: a .parquet or .csv file.")],
+    window: Annotated[Path, typer.Option(help="Rows to judge, with the same columns.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Show Evidently's default drift verdicts (version 0.7) beside what Calidris says of the same rows.
+
+    Every column of the files is compared. For each: the test that tool picks from the column's type and the baseline's rows, its score,
+    threshold and verdict; then the population stability index with the bias of small samples taken off, its 95 % interval, the rows behind
+    it, and whether the difference is more than chance explains (5 % for all columns together).
+
+    The exit code is 0 whatever the verdicts are. `docs/compat.md` says what is reproduced and what is not.
+    """
+    from calidris.cli import compat
+
+    run(lambda: compat.compare(baseline, window, as_json))

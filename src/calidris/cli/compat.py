@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -18,39 +18,12 @@ from rich.table import Table
 
 from calidris.baseline.table import TableColumns, read_rows
 from calidris.batch import DEFAULT_TENANT, Column, ModelKey
-from calidris.cli.common import run
 from calidris.compat import Beside, ColumnVerdict, Finding, TableVerdict, beside, kind_of, verdicts
 from calidris.compat.evidently import DRIFTED_SHARE, VERSION
 from calidris.errors import ConfigError
 
-app = typer.Typer(
-    help="What other tools' defaults say of two tables, for comparison and migration. It never alarms.",
-    no_args_is_help=True,
-)
 _KEY = ModelKey(DEFAULT_TENANT, "compat", "1")
 _SAID = {True: "drift", False: "no drift", None: "no verdict"}
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps ``evidently`` a command of its own while it is the only one."""
-
-
-@app.command("evidently")
-def evidently_command(
-    baseline: Annotated[Path, typer.Option(help="Rows from while all was well: a .parquet or .csv file.")],
-    window: Annotated[Path, typer.Option(help="Rows to judge, with the same columns.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
-) -> None:
-    """Show Evidently's default drift verdicts (version 0.7) beside what Calidris says of the same rows.
-
-    Every column of the files is compared. For each: the test that tool picks from the column's type and the baseline's rows, its score,
-    threshold and verdict; then the population stability index with the bias of small samples taken off, its 95 % interval, the rows behind
-    it, and whether the difference is more than chance explains (5 % for all columns together).
-
-    The exit code is 0 whatever the verdicts are. `docs/compat.md` says what is reproduced and what is not.
-    """
-    run(lambda: compare(baseline, window, as_json))
 
 
 def compare(baseline: Path, window: Path, as_json: bool) -> int:
