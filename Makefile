@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench bench-detect bench-peers format clean
+.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench bench-detect bench-peers fuzz format clean
 
 help:           ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -57,5 +57,8 @@ bench-detect: setup  ## false alarms and delays of detection, simulated with fix
 bench-peers: setup  ## beside Evidently and NannyML, each in an environment of its own (the first run builds them)
 	$(BIN)/python -m benchmarks.peers
 
+fuzz: setup     ## look for requests that break a promise (ARGS="--seconds 600")
+	$(BIN)/python -m fuzz $(ARGS)
+
 clean:
-	rm -rf $(VENV) .tools demo-out bench-out dist
+	rm -rf $(VENV) .tools demo-out bench-out fuzz-finds dist
