@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import grpc
 import httpx
@@ -43,16 +43,22 @@ class Running:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Running:
-        self.lines = []
-        with (self.folder / "stderr.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*CALIDRIS, "serve", "-c", str(self.config)], stdout=subprocess.PIPE, stderr=log, text=True, env=_env()
-            )
-        threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
+        self.begin()
         self.api = self.said(r"api listening on (\S+)")
         self.metrics_url = self.said(r"prometheus listening on (\S+)")
         self.grpc = self.said(r"otlp/grpc listening on (\S+)")
         return self
+
+    def begin(self) -> None:
+        """Start the process and do not wait until it listens."""
+        self.lines = []
+        with (self.folder / "stderr.log").open("a") as log:
+            self.process = self.spawn(log)
+        threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
+
+    def spawn(self, log: TextIO) -> subprocess.Popen[str]:
+        command = [*CALIDRIS, "serve", "-c", str(self.config)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment())
 
     @staticmethod
     def _read(process: subprocess.Popen[str], lines: list[str]) -> None:
@@ -122,7 +128,7 @@ def until(probe: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     return found
 
 
-def _env() -> dict[str, str]:
+def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 

@@ -1,0 +1,92 @@
+"""The conservation law: whatever was sent is counted, recognised as a repeat, refused, ignored, late or beyond a cap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from running import Running, until
+from senders import Request
+
+from calidris.app.storage import Storage
+from calidris.config import load
+from calidris.engine.core import Engine
+from calidris.engine.digest import digest
+from calidris.receive.intake import received_again
+from calidris.receive.journal import Journal
+from calidris.receive.segment import Kind
+from calidris.wire import decode
+
+DUPLICATE = "calidris.receiver.requests.duplicate"
+UNMATCHED = "calidris.labels.unmatched"
+OVERFLOW = "calidris.models.overflow"
+FAILURES = "calidris.engine.failures"
+LOST = "calidris.journal.lost"
+
+
+def total(told: dict[str, Any], name: str) -> int:
+    """A counter of the engine or of the program in a status, over all reasons."""
+    found = told["counters"].get(name, told["health"].get(name, 0))
+    return int(sum(found.values()) if isinstance(found, dict) else found)
+
+
+def accounted(told: dict[str, Any]) -> tuple[int, int]:
+    """Rows and labels that a status accounts for; late rows are among those of their model."""
+    rows = sum(m["rows"] for m in told["models"]) + total(told, OVERFLOW)
+    return rows, sum(m["labels"] for m in told["models"]) + total(told, UNMATCHED)
+
+
+def conserved(receiver: Running, requests: Sequence[Request]) -> dict[str, Any]:
+    """Wait until each of these requests is counted, then fail unless each was counted once and every repeat known as one.
+
+    Args:
+        receiver: a running one.
+        requests: all that were ever sent and may be in its state, with how often they were sent and acknowledged.
+
+    Returns:
+        The status.
+    """
+    wanted = sum(r.rows for r in requests), sum(r.labels for r in requests)
+    fewest = sum(r.acknowledged for r in requests) - len(requests)
+    until(lambda: accounted(now := receiver.status()) >= wanted and total(now, DUPLICATE) >= fewest, 60)
+    told = receiver.status()
+    assert accounted(told) == wanted, "something counted twice"
+    assert fewest <= total(told, DUPLICATE) <= sum(r.sent for r in requests) - len(requests)
+    assert (total(told, FAILURES), total(told, LOST)) == (0, 0)
+    assert told["health"]["calidris.queue.size"] == 0
+    return told
+
+
+def journalled(receiver: Running) -> Counter[bytes]:
+    """Every request that the journal of a stopped receiver holds, with how often; it must have kept all segments."""
+    journal = Journal(load(receiver.config).storage.path / "journal", keep_truncated=True)
+    try:
+        found = Counter(record.payload for record in journal.replay(0) if record.kind == Kind.REQUEST)
+        assert journal.lost_records == 0
+        return found
+    finally:
+        journal.close()
+
+
+def restored(receiver: Running) -> tuple[str, Engine]:
+    """What a stopped receiver's checkpoint holds, as a digest and as an engine; nothing is left to replay."""
+    storage = Storage(load(receiver.config), on_failure=lambda error: None)
+    try:
+        assert storage.replay(lambda: False) == 0, "the last checkpoint holds everything"
+        return digest(storage.engine, storage.checkpoint), storage.engine
+    finally:
+        storage.close()
+
+
+def replayed(receiver: Running) -> tuple[str, Engine]:
+    """What one pass over a stopped receiver's whole journal makes of an empty engine."""
+    config = load(receiver.config)
+    engine = Engine(config, restored(receiver)[1].find_baseline)
+    journal = Journal(config.storage.path / "journal", keep_truncated=True)
+    try:
+        for record in journal.replay(0):
+            engine.apply(received_again(record, decode))
+    finally:
+        journal.close()
+    return digest(engine), engine

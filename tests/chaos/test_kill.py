@@ -1,0 +1,91 @@
+"""``kill -9`` at fifty random moments under load: what was acknowledged is counted, once."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from account import UNMATCHED, conserved, journalled, replayed, restored
+from hatched import Reborn
+from running import CONFIG, labels, rows
+from senders import load
+from torn import tear
+
+from calidris.baseline import BaselineColumns, build, write
+from calidris.state import Spec
+
+pytestmark = pytest.mark.e2e
+
+KILLS = int(os.environ.get("CALIDRIS_CHAOS", "50"))
+Make = Callable[..., Reborn]
+BUSY = CONFIG.replace("checkpoint_interval: 1s", "checkpoint_interval: 200ms").replace("256KiB", "64KiB") + (
+    "models: [{name: credit, windows: [1s, 10s], baseline: credit.calidris, slices: [country],"
+    " detect: {windows: [1s], false_alarms: 1 per day, minimum_rows: 20}}]\n"
+)
+KEPT = BUSY.replace("journal: {", "journal: {keep: true, ")
+
+
+@pytest.fixture
+def baseline(tmp_path: Path) -> None:
+    """A baseline, so that detectors have something to remember too."""
+    drawn = rows(5000, seed=1, time_ns=0)
+    made = build(BaselineColumns(drawn, labels(drawn).label), Spec(positive="1"), window_s=1.0, slices=["country"])
+    write(made, tmp_path / "credit.calidris")
+
+
+def moments(seed: int, longest_s: float = 0.5) -> Iterator[float]:
+    """Seconds from the start of a process to its end: some fall into the start, some into the replay."""
+    drawn = random.Random(seed)
+    for _ in range(KILLS):
+        yield drawn.uniform(0.02, longest_s)
+
+
+def test_what_was_acknowledged_is_counted(make_receiver: Make, baseline: None) -> None:
+    """Nobody repeats anything here: what was not acknowledged is counted once or not at all, and the journal says which."""
+    receiver = make_receiver(KEPT)
+    with load(receiver, copies=0, seed=1) as senders:
+        for moment in moments(seed=1):
+            receiver.live(moment)
+        receiver.start()
+        ledger = {request.raw: request for request in senders.finish()}
+    assert receiver.terminate() == 0
+    kept = journalled(receiver)
+    acknowledged = {raw for raw, request in ledger.items() if request.acknowledged}
+    assert len(acknowledged) > 5 * KILLS
+    assert acknowledged <= kept.keys() <= ledger.keys() and set(kept.values()) == {1}
+    before, engine = restored(receiver)
+    assert replayed(receiver)[0] == before, "a replay from nothing gives the same state, to the bit"
+    assert any(watcher.history for watcher in engine.watchers.values())
+    receiver.start()
+    conserved(receiver, [ledger[raw] for raw in kept])
+
+
+def test_ten_copies_of_every_request_count_once(make_receiver: Make, baseline: None) -> None:
+    """Copies come later, mixed with others and across restarts."""
+    receiver = make_receiver(BUSY)
+    with load(receiver, copies=10, seed=2) as senders:
+        for moment in moments(seed=2):
+            receiver.live(moment)
+        receiver.start()
+        ledger = senders.finish()
+    assert min(request.acknowledged for request in ledger) >= 10 and len(ledger) > KILLS
+    told = conserved(receiver, ledger)
+    assert told["counters"].get(UNMATCHED, {}) == {}, "every label found its prediction"
+
+
+def test_a_torn_write_costs_nothing(make_receiver: Make, baseline: None) -> None:
+    """Between kill and start the journal's end is hurt, as a crash of the machine might."""
+    receiver, drawn = make_receiver(BUSY), random.Random(3)
+    how: Counter[str] = Counter()
+    with load(receiver, copies=2, senders=8, seed=3) as senders:
+        for moment in moments(seed=3):
+            receiver.live(moment)
+            how[tear(receiver, senders, drawn)] += 1
+        receiver.start()
+        ledger = senders.finish()
+    assert how["cut"] + how["flip"] > 0 and how["junk"] + how["zeros"] + how["part"] + how["header"] > KILLS // 5
+    conserved(receiver, ledger)
