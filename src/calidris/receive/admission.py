@@ -7,9 +7,10 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from calidris.errors import MalformedRequest, PermanentError, RetryableError
@@ -59,75 +60,122 @@ class Admission:
             self._used_bytes -= size_bytes
 
 
+class UndecodableRequest(PermanentError):
+    """The decoder failed on bytes that it should have refused: our fault, but the same bytes would fail again."""
+
+
+class RequestTooLarge(PermanentError):
+    """More bytes than the receiver takes, as sent or once decompressed."""
+
+
+class UnsupportedMedia(PermanentError):
+    """A content type or encoding that is not ours."""
+
+
+class UnknownPath(PermanentError):
+    """Nothing is received at this path."""
+
+
+class WrongMethod(PermanentError):
+    """The path takes another method."""
+
+
+class TooSlow(PermanentError):
+    """The body did not arrive in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """How a request is refused.
 
     Attributes:
-        code: the status.
+        code: the status over gRPC, and in the body over HTTP.
+        http_status: the status over HTTP.
         message: for people; holds no bytes of the request.
         reason: what it is counted as.
         retry_after_s: when to try again; None if the same request would fail again.
     """
 
     code: grpc.StatusCode
+    http_status: int
     message: str
     reason: str
     retry_after_s: float | None = None
+
+    @property
+    def status(self) -> Any:
+        """A ``google.rpc.Status``, with RetryInfo if it may be tried again."""
+        status = status_pb2.Status(code=self.code.value[0], message=self.message)
+        if self.retry_after_s is not None:
+            status.details.add().Pack(self._retry)
+        return status
 
     @property
     def trailers(self) -> tuple[tuple[str, bytes], ...]:
         """RetryInfo twice: in the standard place, which the Collector reads, and where the Python exporter looks."""
         if self.retry_after_s is None:
             return ()
-        delay = duration_pb2.Duration()
-        delay.FromNanoseconds(int(self.retry_after_s * 1e9))
-        retry = error_details_pb2.RetryInfo(retry_delay=delay)
-        detail = any_pb2.Any()
-        detail.Pack(retry)
-        status = status_pb2.Status(code=self.code.value[0], message=self.message, details=[detail])
         return (
-            ("grpc-status-details-bin", status.SerializeToString()),
-            ("google.rpc.retryinfo-bin", retry.SerializeToString()),
+            ("grpc-status-details-bin", self.status.SerializeToString()),
+            ("google.rpc.retryinfo-bin", self._retry.SerializeToString()),
         )
+
+    @property
+    def _retry(self) -> Any:
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(int((self.retry_after_s or 0.0) * 1e9))
+        return error_details_pb2.RetryInfo(retry_delay=delay)
+
+
+_Row = tuple[type[Exception], grpc.StatusCode, int, str]
+_TABLE: tuple[_Row, ...] = (
+    (RetryableError, grpc.StatusCode.UNAVAILABLE, 503, "throttled"),
+    (MalformedRequest, grpc.StatusCode.INVALID_ARGUMENT, 400, "malformed"),
+    (RequestTooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED, 413, "too_large"),
+    (UndecodableRequest, grpc.StatusCode.INTERNAL, 500, "internal"),
+    (UnsupportedMedia, grpc.StatusCode.INVALID_ARGUMENT, 415, "unsupported"),
+    (UnknownPath, grpc.StatusCode.UNIMPLEMENTED, 404, "unknown_path"),
+    (WrongMethod, grpc.StatusCode.UNIMPLEMENTED, 405, "wrong_method"),
+    (TooSlow, grpc.StatusCode.DEADLINE_EXCEEDED, 408, "too_slow"),
+    (PermanentError, grpc.StatusCode.INVALID_ARGUMENT, 400, "refused"),
+    (Exception, grpc.StatusCode.UNAVAILABLE, 503, "internal"),
+)
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """The one table from error to status.
+    """The one table from error to status; the first row that fits.
 
-    ====================  ==================  ==========  =======================================================
-    error                 status              sender      why
-    ====================  ==================  ==========  =======================================================
-    RetryableError        UNAVAILABLE         tries again  full or failing; nothing of the request was kept
-    MalformedRequest      INVALID_ARGUMENT    drops        the same bytes would fail again
-    other PermanentError  INVALID_ARGUMENT    drops        likewise
-    UndecodableRequest    INTERNAL            drops        a fault of ours that these bytes trigger: they would again
-    anything else         UNAVAILABLE         tries again  out of memory, threads, descriptors: it may pass
-    (too large)           RESOURCE_EXHAUSTED  see below    the transport answers before any of our code runs
-    ====================  ==================  ==========  =======================================================
+    ====================  ==================  =====  ==========  ====================================================
+    error                 gRPC                HTTP   sender      why
+    ====================  ==================  =====  ==========  ====================================================
+    RetryableError        UNAVAILABLE         503    tries again  full or failing; nothing of the request was kept
+    MalformedRequest      INVALID_ARGUMENT    400    drops        the same bytes would fail again
+    RequestTooLarge       RESOURCE_EXHAUSTED  413    see below    likewise
+    UndecodableRequest    INTERNAL            500    drops        a fault of ours that these bytes trigger again
+    UnsupportedMedia      INVALID_ARGUMENT    415    drops        not protobuf or JSON, or packed in another way
+    UnknownPath           UNIMPLEMENTED       404    drops        a wrong endpoint
+    WrongMethod           UNIMPLEMENTED       405    drops        likewise
+    TooSlow               DEADLINE_EXCEEDED   408    may try      the network may be better the next time
+    other PermanentError  INVALID_ARGUMENT    400    drops        the same request would fail again
+    anything else         UNAVAILABLE         503    tries again  out of memory, threads, descriptors: it may pass
+    ====================  ==================  =====  ==========  ====================================================
 
-    RESOURCE_EXHAUSTED without RetryInfo means "do not retry" in OTLP; the Python exporter retries it all the same, until
-    its time-out.
+    Over gRPC the transport answers what is too large, before any of our code runs. RESOURCE_EXHAUSTED without RetryInfo
+    means "do not retry" in OTLP; the Python exporter retries it all the same, until its time-out.
 
     >>> refusal_of(RetryableError("full", 60)).retry_after_s
     3.0
     >>> refusal_of(MalformedRequest("not OTLP")).code.name
     'INVALID_ARGUMENT'
     """
+    code, http_status, reason = next(row[1:] for row in _TABLE if isinstance(error, row[0]))
     if isinstance(error, RetryableError):
         wait_s = min(max(error.retry_after_s, 0.0), MAX_RETRY_AFTER_S)
-        return Refusal(grpc.StatusCode.UNAVAILABLE, str(error), "throttled", wait_s)
-    if isinstance(error, UndecodableRequest):
-        return Refusal(grpc.StatusCode.INTERNAL, str(error), "internal")
+        return Refusal(code, http_status, str(error), reason, wait_s)
     if isinstance(error, PermanentError):
-        reason = "malformed" if isinstance(error, MalformedRequest) else "refused"
-        return Refusal(grpc.StatusCode.INVALID_ARGUMENT, str(error), reason)
+        return Refusal(code, http_status, str(error), reason)
     _logger.error("receiver: unexpected error", exc_info=error)
-    return Refusal(grpc.StatusCode.UNAVAILABLE, "unexpected error in the receiver", "internal", RETRY_AFTER_S)
-
-
-class UndecodableRequest(PermanentError):
-    """The decoder failed on bytes that it should have refused: our fault, but the same bytes would fail again."""
+    return Refusal(code, http_status, "unexpected error in the receiver", reason, RETRY_AFTER_S)
 
 
 class ReceiverCounters:
