@@ -21,6 +21,7 @@ from calidris.receive.disk import Disk
 from calidris.receive.grpc import TRACES, GrpcReceiver
 from calidris.receive.intake import Intake
 from calidris.receive.journal import Journal
+from calidris.receive.rates import Rates
 from calidris.wire import Decoded
 
 MODEL = b"ml.model.name"
@@ -100,7 +101,14 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     """Makes receivers and stops them."""
     made: list[Bench] = []
 
-    def make(*, max_bytes: int = 1 << 20, disk: Disk | None = None, journal_bytes: int = 1 << 24, **server) -> Bench:
+    def make(
+        *,
+        max_bytes: int = 1 << 20,
+        disk: Disk | None = None,
+        journal_bytes: int = 1 << 24,
+        rates: Rates | None = None,
+        **server,
+    ) -> Bench:
         journal = Journal(tmp_path / f"journal-{len(made)}", disk=disk, max_bytes=journal_bytes)
         admission, inbox, wire = Admission(max_bytes), Inbox(journal.last_seq + 1), FakeWire()
         intake = Intake(
@@ -111,6 +119,7 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
             decode=wire.decode,
             clock_ns=time.time_ns,
             counters=ReceiverCounters(),
+            rates=rates,
         )
         receiver = GrpcReceiver("127.0.0.1:0", intake, **server)
         receiver.start()

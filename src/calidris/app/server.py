@@ -19,6 +19,7 @@ from calidris.export import OtlpExporter, Points, PrometheusExporter, points
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import GrpcReceiver
 from calidris.receive.intake import Intake
+from calidris.receive.rates import Rates
 from calidris.report import render
 from calidris.wire import decode, holds_model_telemetry
 
@@ -92,6 +93,7 @@ class Server:
             decode=decode,
             clock_ns=self.clock_ns,
             counters=self.counters,
+            rates=Rates(self.config.receiver.rates),
         )
         self.loop = EngineLoop(
             self.config, storage.engine, storage.checkpoint, inbox, storage.journal, self.intake, self.clock_ns,

@@ -12,6 +12,8 @@ from calidris.config.root import (
     LimitsConfig,
     OtlpConfig,
     PrometheusConfig,
+    RateConfig,
+    RatesConfig,
     ReceiverConfig,
     StorageConfig,
 )
@@ -30,6 +32,8 @@ __all__ = [
     "ObjectivesConfig",
     "OtlpConfig",
     "PrometheusConfig",
+    "RateConfig",
+    "RatesConfig",
     "RatioObjective",
     "ReceiverConfig",
     "SharesConfig",

@@ -23,16 +23,45 @@ class GrpcConfig(Config):
     max_message_bytes: Bytes = 64 * _MIB
 
 
+class RateConfig(Config):
+    """Requests and rows a second; none means no limit."""
+
+    requests: float | None = Field(default=None, gt=0)
+    rows: float | None = Field(default=None, gt=0)
+
+
+class RatesConfig(Config):
+    """How fast telemetry is taken; beyond it senders are asked to try again. No limit by default: memory is bounded anyway.
+
+    Attributes:
+        tenant: of each tenant.
+        total: of all tenants together.
+        burst: how long twice the rate, after a silence as long, is still taken.
+    """
+
+    tenant: RateConfig = RateConfig()
+    total: RateConfig = RateConfig()
+    burst: Seconds = "5s"  # type: ignore[assignment]  # parsed as written
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is limited."""
+        return self.tenant == self.total == RateConfig()
+
+
 class ReceiverConfig(Config):
     """What is received, and how much may wait in memory.
 
     Attributes:
-        queue_bytes: requests admitted and not yet applied; beyond it senders are asked to try again.
+        rates: requests and rows a second.
+        queue_bytes: requests admitted and not yet applied; beyond it senders are asked to try again. Where several tenants
+            send, each may fill three times of what is left free, so that there is always room for another one.
         lateness: how long after its end a window stays open for rows that are on their way.
         dedup_horizon: how long a retried request is recognised.
     """
 
     grpc: GrpcConfig = GrpcConfig()
+    rates: RatesConfig = RatesConfig()
     queue_bytes: Bytes = 256 * _MIB
     lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
     dedup_horizon: Seconds = "15m"  # type: ignore[assignment]

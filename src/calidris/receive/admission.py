@@ -13,14 +13,24 @@ import grpc
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from calidris.batch import DEFAULT_TENANT
 from calidris.errors import MalformedRequest, PermanentError, RetryableError
 from calidris.receive.limits import MAX_RETRY_AFTER_S, RETRY_AFTER_S
+from calidris.receive.rates import RateOfRequests, RateOfRows
 
 _logger = logging.getLogger(__name__)
 
 
+class ShareOfQueue(RetryableError):
+    """A tenant has its share of the queue; others still have room."""
+
+
 class Admission:
     """Bounds the bytes of requests that are admitted and not yet applied by the engine. Thread-safe, O(1).
+
+    One tenant alone may fill the whole queue. As soon as a second one has been seen, a tenant gets in while it would hold no
+    more than ``SHARE`` times of what would still be free, so that n greedy tenants each end at SHARE/(1 + n·SHARE) of the queue
+    and 1/(1 + n·SHARE) of it stays free for one that holds nothing yet. It alone may take of that.
 
     Args:
         max_bytes: the bound. A request larger than all of it is let in alone, or it could never be.
@@ -33,9 +43,12 @@ class Admission:
         >>> admission.release(8)
     """
 
+    SHARE = 3
+
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._used_bytes = 0
+        self._held: dict[str, int] = {}  # bytes of each tenant ever seen: as many as the settings have
         self._lock = threading.Lock()
 
     @property
@@ -43,20 +56,26 @@ class Admission:
         """Bytes reserved and not yet released."""
         return self._used_bytes
 
-    def reserve(self, size_bytes: int) -> None:
+    def reserve(self, size_bytes: int, tenant: str = DEFAULT_TENANT) -> None:
         """Take bytes of the queue; whoever reserves must see to it that they are released exactly once.
 
         Raises:
-            RetryableError: the queue is full; nothing was reserved.
+            RetryableError: the queue is full, or the tenant's share of it; nothing was reserved.
         """
         with self._lock:
-            if self._used_bytes and self._used_bytes + size_bytes > self._max_bytes:
+            held = self._held.setdefault(tenant, 0)
+            free = self._max_bytes - self._used_bytes - size_bytes
+            if self._used_bytes and free < 0:
                 raise RetryableError("the receiver's queue is full", RETRY_AFTER_S)
+            if held and len(self._held) > 1 and held + size_bytes > self.SHARE * free:
+                raise ShareOfQueue("this tenant's share of the receiver's queue is full", RETRY_AFTER_S)
+            self._held[tenant] = held + size_bytes
             self._used_bytes += size_bytes
 
-    def release(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int, tenant: str = DEFAULT_TENANT) -> None:
         """Give back what ``reserve`` took."""
         with self._lock:
+            self._held[tenant] -= size_bytes
             self._used_bytes -= size_bytes
 
 
@@ -129,6 +148,9 @@ class Refusal:
 
 _Row = tuple[type[Exception], grpc.StatusCode, int, str]
 _TABLE: tuple[_Row, ...] = (
+    (RateOfRequests, grpc.StatusCode.UNAVAILABLE, 503, "rate_requests"),
+    (RateOfRows, grpc.StatusCode.UNAVAILABLE, 503, "rate_rows"),
+    (ShareOfQueue, grpc.StatusCode.UNAVAILABLE, 503, "throttled_tenant"),
     (RetryableError, grpc.StatusCode.UNAVAILABLE, 503, "throttled"),
     (MalformedRequest, grpc.StatusCode.INVALID_ARGUMENT, 400, "malformed"),
     (RequestTooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED, 413, "too_large"),
@@ -148,6 +170,9 @@ def refusal_of(error: Exception) -> Refusal:
     ====================  ==================  =====  ==========  ====================================================
     error                 gRPC                HTTP   sender      why
     ====================  ==================  =====  ==========  ====================================================
+    RateOfRequests        UNAVAILABLE         503    tries again  more than receiver.rates allows
+    RateOfRows            UNAVAILABLE         503    tries again  likewise
+    ShareOfQueue          UNAVAILABLE         503    tries again  one tenant of several has its share of the queue
     RetryableError        UNAVAILABLE         503    tries again  full or failing; nothing of the request was kept
     MalformedRequest      INVALID_ARGUMENT    400    drops        the same bytes would fail again
     RequestTooLarge       RESOURCE_EXHAUSTED  413    see below    likewise

@@ -22,11 +22,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from calidris.batch import DEFAULT_TENANT
+from calidris.config import RatesConfig
 from calidris.engine.inbox import Inbox, Received
 from calidris.engine.orders import Order
 from calidris.errors import MalformedRequest
 from calidris.receive.admission import Admission, ReceiverCounters, UndecodableRequest
 from calidris.receive.journal import Journal
+from calidris.receive.rates import Rates
 from calidris.receive.segment import Kind, Record, seal_payload
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Intake:
         decode: ``calidris.wire.decode``.
         clock_ns: the time of arrival, ns since the epoch.
         counters: counts what is answered.
+        rates: bounds requests and rows a second; no limit by default.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class Intake:
         decode: Decode,
         clock_ns: Callable[[], int],
         counters: ReceiverCounters,
+        rates: Rates | None = None,
     ) -> None:
         self._admission = admission
+        self._rates = rates or Rates(RatesConfig())
         self._journal = journal
         self._inbox = inbox
         self._holds = holds
@@ -100,12 +105,13 @@ class Intake:
         the engine all the same, or every later one would wait for its number.
 
         Raises:
-            RetryableError: full, failing or closing; nothing of it goes to the engine.
+            RetryableError: too fast, full, failing or closing; nothing of it goes to the engine.
             MalformedRequest: not OTLP.
             UndecodableRequest: a fault of the decoder.
         """
-        self._admission.reserve(len(raw))
-        release = partial(self._admission.release, len(raw))
+        self._rates.admit(tenant)
+        self._admission.reserve(len(raw), tenant)
+        release = partial(self._admission.release, len(raw), tenant)
         if not self._holds(raw):
             try:
                 return self._pass(raw, tenant)
@@ -157,6 +163,7 @@ class Intake:
             release()
             raise
         decoded = None if isinstance(outcome, Exception) else outcome
+        self._rates.charge(tenant, decoded.rows + decoded.labels if decoded else 0)
         self._inbox.put(Received(seq, arrival_ns, tenant, digest, len(raw), decoded, None, release))
         return outcome
 
