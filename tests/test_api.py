@@ -63,7 +63,7 @@ def test_status_has_its_documented_shape(url: str) -> None:
     answer = httpx.get(f"{url}/v1/status")
     assert answer.headers["content-type"] == "application/json" and "no-store" in answer.headers["cache-control"]
     status = answer.json()
-    assert list(status) == ["taken_ns", "sequence", "ready", "models", "alarms", "counters", "health"]
+    assert list(status) == ["taken_ns", "sequence", "ready", "models", "alarms", "counters", "health", "receiver"]
     credit = status["models"][0]
     assert list(credit) == [
         *("tenant", "name", "version", "task", "status", "status_detail", "baseline", "rows", "labels"),

@@ -177,6 +177,27 @@ ML_MONITORING_STATE: Final = "ml.monitoring.state"
 CALIDRIS_REASON: Final = "calidris.reason"
 """Why an item was refused or left out."""
 
+CALIDRIS_STATE: Final = "calidris.state"
+"""What the receiver does now."""
+
+CALIDRIS_STATE_STARTING: Final = "starting"
+"""reads its journal back and takes nothing yet"""
+
+CALIDRIS_STATE_READY: Final = "ready"
+"""takes telemetry"""
+
+CALIDRIS_STATE_STALE: Final = "stale"
+"""takes telemetry but cannot renew its figures"""
+
+CALIDRIS_STATE_DRAINING: Final = "draining"
+"""was asked to stop and applies what it has acknowledged"""
+
+CALIDRIS_STATE_FAILED: Final = "failed"
+"""disk or engine failed and it must be started again"""
+
+CALIDRIS_VERSION: Final = "calidris.version"
+"""Version of Calidris."""
+
 METRIC_ML_INFERENCE_DURATION: Final = Metric(
     name="ml.inference.duration",
     unit="s",
@@ -569,6 +590,350 @@ METRIC_CALIDRIS_JOURNAL_LOST: Final = Metric(
     prometheus="calidris_journal_lost_total",
 )
 
+METRIC_CALIDRIS_RECEIVER_REQUESTS_BEGUN: Final = Metric(
+    name="calidris.receiver.requests.begun",
+    unit="{request}",
+    instrument="counter",
+    description="Calls that the transport has seen, by signal; those without an answer were cut off or are under way.",
+    prometheus="calidris_receiver_requests_begun_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_RECEIVED: Final = Metric(
+    name="calidris.receiver.received",
+    unit="By",
+    instrument="counter",
+    description="Bytes of requests with telemetry for us or others, uncompressed.",
+    prometheus="calidris_receiver_received_bytes_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_SPANS_RECEIVED: Final = Metric(
+    name="calidris.receiver.spans.received",
+    unit="{span}",
+    instrument="counter",
+    description="Spans of acknowledged requests: accepted, rejected or ignored.",
+    prometheus="calidris_receiver_spans_received_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_SPANS_ACCEPTED: Final = Metric(
+    name="calidris.receiver.spans.accepted",
+    unit="{span}",
+    instrument="counter",
+    description="Spans of predictions and labels that were acknowledged.",
+    prometheus="calidris_receiver_spans_accepted_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_SPANS_IGNORED: Final = Metric(
+    name="calidris.receiver.spans.ignored",
+    unit="{span}",
+    instrument="counter",
+    description="Spans that are none of ours: other telemetry, and markers without rows.",
+    prometheus="calidris_receiver_spans_ignored_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_ROWS_ACCEPTED: Final = Metric(
+    name="calidris.receiver.rows.accepted",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions and labels in accepted spans.",
+    prometheus="calidris_receiver_rows_accepted_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_STATE: Final = Metric(
+    name="calidris.receiver.state",
+    unit="",
+    instrument="gauge",
+    description="1 for what the receiver does now.",
+    prometheus="calidris_receiver_state",
+)
+
+METRIC_CALIDRIS_ENGINE_ROWS: Final = Metric(
+    name="calidris.engine.rows",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions read from the journal: on time, late, duplicate, overflow or failed.",
+    prometheus="calidris_engine_rows_total",
+)
+
+METRIC_CALIDRIS_ENGINE_LABELS: Final = Metric(
+    name="calidris.engine.labels",
+    unit="{label}",
+    instrument="counter",
+    description="Labels read from the journal: joined, unmatched, duplicate or early.",
+    prometheus="calidris_engine_labels_total",
+)
+
+METRIC_CALIDRIS_ENGINE_ROWS_FAILED: Final = Metric(
+    name="calidris.engine.rows.failed",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions that the engine could not count; each is a defect of ours.",
+    prometheus="calidris_engine_rows_failed_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE: Final = Metric(
+    name="calidris.receiver.rows.duplicate",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions of repeated requests, not counted again.",
+    prometheus="calidris_receiver_rows_duplicate_total",
+)
+
+METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED: Final = Metric(
+    name="calidris.receiver.times.clamped",
+    unit="{row}",
+    instrument="counter",
+    description="Rows whose time was moved into the range that their arrival allows.",
+    prometheus="calidris_receiver_times_clamped_total",
+)
+
+METRIC_CALIDRIS_LABELS_DUPLICATE: Final = Metric(
+    name="calidris.labels.duplicate",
+    unit="{label}",
+    instrument="counter",
+    description="Labels of repeated requests, not counted again.",
+    prometheus="calidris_labels_duplicate_total",
+)
+
+METRIC_CALIDRIS_LABELS_EARLY: Final = Metric(
+    name="calidris.labels.early",
+    unit="{label}",
+    instrument="gauge",
+    description="Labels that came before their prediction and wait for it.",
+    prometheus="calidris_labels_early",
+)
+
+METRIC_CALIDRIS_QUEUE_ITEMS: Final = Metric(
+    name="calidris.queue.items",
+    unit="{request}",
+    instrument="gauge",
+    description="Requests that are durable and decoded and not yet applied.",
+    prometheus="calidris_queue_items",
+)
+
+METRIC_CALIDRIS_QUEUE_LIMIT: Final = Metric(
+    name="calidris.queue.limit",
+    unit="By",
+    instrument="gauge",
+    description="Bytes of requests that may be admitted and not yet applied.",
+    prometheus="calidris_queue_limit_bytes",
+)
+
+METRIC_CALIDRIS_LAG_RECORDS: Final = Metric(
+    name="calidris.lag.records",
+    unit="{record}",
+    instrument="gauge",
+    description="Journal records that are durable and not yet applied.",
+    prometheus="calidris_lag_records",
+)
+
+METRIC_CALIDRIS_LAG_TIME: Final = Metric(
+    name="calidris.lag.time",
+    unit="s",
+    instrument="gauge",
+    description="Time since the oldest record arrived that is durable and not yet applied; 0 without one.",
+    prometheus="calidris_lag_time_seconds",
+)
+
+METRIC_CALIDRIS_JOURNAL_LIVE: Final = Metric(
+    name="calidris.journal.live",
+    unit="By",
+    instrument="gauge",
+    description="Bytes of journal that count towards its cap.",
+    prometheus="calidris_journal_live_bytes",
+)
+
+METRIC_CALIDRIS_JOURNAL_LIMIT: Final = Metric(
+    name="calidris.journal.limit",
+    unit="By",
+    instrument="gauge",
+    description="Cap on the bytes of the journal that no checkpoint covers.",
+    prometheus="calidris_journal_limit_bytes",
+)
+
+METRIC_CALIDRIS_JOURNAL_RECORDS: Final = Metric(
+    name="calidris.journal.records",
+    unit="{record}",
+    instrument="counter",
+    description="Records made durable.",
+    prometheus="calidris_journal_records_total",
+)
+
+METRIC_CALIDRIS_JOURNAL_SYNCS: Final = Metric(
+    name="calidris.journal.syncs",
+    unit="{sync}",
+    instrument="counter",
+    description="Groups of records made durable.",
+    prometheus="calidris_journal_syncs_total",
+)
+
+METRIC_CALIDRIS_JOURNAL_SYNC_TIME: Final = Metric(
+    name="calidris.journal.sync.time",
+    unit="s",
+    instrument="counter",
+    description="Time that writing and syncing groups took.",
+    prometheus="calidris_journal_sync_time_seconds_total",
+)
+
+METRIC_CALIDRIS_JOURNAL_SYNC_MAX: Final = Metric(
+    name="calidris.journal.sync.max",
+    unit="s",
+    instrument="gauge",
+    description="Longest time for one group in the last minute or two.",
+    prometheus="calidris_journal_sync_max_seconds",
+)
+
+METRIC_CALIDRIS_JOURNAL_TORN: Final = Metric(
+    name="calidris.journal.torn",
+    unit="By",
+    instrument="counter",
+    description="Bytes cut off the end of the journal at the start: a write cut short and never acknowledged.",
+    prometheus="calidris_journal_torn_bytes_total",
+)
+
+METRIC_CALIDRIS_CHECKPOINT_SAVES: Final = Metric(
+    name="calidris.checkpoint.saves",
+    unit="{checkpoint}",
+    instrument="counter",
+    description="Checkpoints written.",
+    prometheus="calidris_checkpoint_saves_total",
+)
+
+METRIC_CALIDRIS_CHECKPOINT_TIME: Final = Metric(
+    name="calidris.checkpoint.time",
+    unit="s",
+    instrument="counter",
+    description="Time that writing checkpoints took.",
+    prometheus="calidris_checkpoint_time_seconds_total",
+)
+
+METRIC_CALIDRIS_CHECKPOINT_DURATION: Final = Metric(
+    name="calidris.checkpoint.duration",
+    unit="s",
+    instrument="gauge",
+    description="Time that the newest checkpoint took.",
+    prometheus="calidris_checkpoint_duration_seconds",
+)
+
+METRIC_CALIDRIS_CHECKPOINT_SIZE: Final = Metric(
+    name="calidris.checkpoint.size",
+    unit="By",
+    instrument="gauge",
+    description="Bytes of the checkpoint on disk.",
+    prometheus="calidris_checkpoint_size_bytes",
+)
+
+METRIC_CALIDRIS_SNAPSHOT_AGE: Final = Metric(
+    name="calidris.snapshot.age",
+    unit="s",
+    instrument="gauge",
+    description="Time since the figures were last renewed.",
+    prometheus="calidris_snapshot_age_seconds",
+)
+
+METRIC_CALIDRIS_SNAPSHOT_DURATION: Final = Metric(
+    name="calidris.snapshot.duration",
+    unit="s",
+    instrument="gauge",
+    description="Time that renewing the figures took the last time.",
+    prometheus="calidris_snapshot_duration_seconds",
+)
+
+METRIC_CALIDRIS_REPLAY_RECORDS: Final = Metric(
+    name="calidris.replay.records",
+    unit="{record}",
+    instrument="counter",
+    description="Journal records applied again at the start.",
+    prometheus="calidris_replay_records_total",
+)
+
+METRIC_CALIDRIS_REPLAY_DURATION: Final = Metric(
+    name="calidris.replay.duration",
+    unit="s",
+    instrument="gauge",
+    description="Time that the replay at the start has taken.",
+    prometheus="calidris_replay_duration_seconds",
+)
+
+METRIC_CALIDRIS_EXPORT_PUSHES: Final = Metric(
+    name="calidris.export.pushes",
+    unit="{push}",
+    instrument="counter",
+    description="Pushes of metrics that the OTLP target took.",
+    prometheus="calidris_export_pushes_total",
+)
+
+METRIC_CALIDRIS_EXPORT_PUSHES_FAILED: Final = Metric(
+    name="calidris.export.pushes.failed",
+    unit="{push}",
+    instrument="counter",
+    description="Pushes of metrics that failed; the next one carries the newest values.",
+    prometheus="calidris_export_pushes_failed_total",
+)
+
+METRIC_CALIDRIS_LOG_SUPPRESSED: Final = Metric(
+    name="calidris.log.suppressed",
+    unit="{line}",
+    instrument="counter",
+    description="Log lines left out because the same place had said much already.",
+    prometheus="calidris_log_suppressed_total",
+)
+
+METRIC_CALIDRIS_PROCESS_MEMORY: Final = Metric(
+    name="calidris.process.memory",
+    unit="By",
+    instrument="gauge",
+    description="Resident memory of the receiver.",
+    prometheus="calidris_process_memory_bytes",
+)
+
+METRIC_CALIDRIS_PROCESS_DESCRIPTORS: Final = Metric(
+    name="calidris.process.descriptors",
+    unit="{descriptor}",
+    instrument="gauge",
+    description="Open file descriptors of the receiver.",
+    prometheus="calidris_process_descriptors",
+)
+
+METRIC_CALIDRIS_PROCESS_DESCRIPTORS_LIMIT: Final = Metric(
+    name="calidris.process.descriptors.limit",
+    unit="{descriptor}",
+    instrument="gauge",
+    description="File descriptors that the receiver may open.",
+    prometheus="calidris_process_descriptors_limit",
+)
+
+METRIC_CALIDRIS_PROCESS_THREADS: Final = Metric(
+    name="calidris.process.threads",
+    unit="{thread}",
+    instrument="gauge",
+    description="Threads of the receiver.",
+    prometheus="calidris_process_threads",
+)
+
+METRIC_CALIDRIS_PROCESS_CPU_TIME: Final = Metric(
+    name="calidris.process.cpu.time",
+    unit="s",
+    instrument="counter",
+    description="Processor time of the receiver.",
+    prometheus="calidris_process_cpu_time_seconds_total",
+)
+
+METRIC_CALIDRIS_PROCESS_UPTIME: Final = Metric(
+    name="calidris.process.uptime",
+    unit="s",
+    instrument="gauge",
+    description="Time since the receiver started.",
+    prometheus="calidris_process_uptime_seconds",
+)
+
+METRIC_CALIDRIS_BUILD_INFO: Final = Metric(
+    name="calidris.build.info",
+    unit="",
+    instrument="gauge",
+    description="1, with the version that runs.",
+    prometheus="calidris_build_info",
+)
+
 METRICS: Final = (
     METRIC_ML_INFERENCE_DURATION,
     METRIC_ML_INFERENCE_PREDICTIONS,
@@ -619,4 +984,47 @@ METRICS: Final = (
     METRIC_CALIDRIS_EXPORT_SERIES_DROPPED,
     METRIC_CALIDRIS_ENGINE_FAILURES,
     METRIC_CALIDRIS_JOURNAL_LOST,
+    METRIC_CALIDRIS_RECEIVER_REQUESTS_BEGUN,
+    METRIC_CALIDRIS_RECEIVER_RECEIVED,
+    METRIC_CALIDRIS_RECEIVER_SPANS_RECEIVED,
+    METRIC_CALIDRIS_RECEIVER_SPANS_ACCEPTED,
+    METRIC_CALIDRIS_RECEIVER_SPANS_IGNORED,
+    METRIC_CALIDRIS_RECEIVER_ROWS_ACCEPTED,
+    METRIC_CALIDRIS_RECEIVER_STATE,
+    METRIC_CALIDRIS_ENGINE_ROWS,
+    METRIC_CALIDRIS_ENGINE_LABELS,
+    METRIC_CALIDRIS_ENGINE_ROWS_FAILED,
+    METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE,
+    METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED,
+    METRIC_CALIDRIS_LABELS_DUPLICATE,
+    METRIC_CALIDRIS_LABELS_EARLY,
+    METRIC_CALIDRIS_QUEUE_ITEMS,
+    METRIC_CALIDRIS_QUEUE_LIMIT,
+    METRIC_CALIDRIS_LAG_RECORDS,
+    METRIC_CALIDRIS_LAG_TIME,
+    METRIC_CALIDRIS_JOURNAL_LIVE,
+    METRIC_CALIDRIS_JOURNAL_LIMIT,
+    METRIC_CALIDRIS_JOURNAL_RECORDS,
+    METRIC_CALIDRIS_JOURNAL_SYNCS,
+    METRIC_CALIDRIS_JOURNAL_SYNC_TIME,
+    METRIC_CALIDRIS_JOURNAL_SYNC_MAX,
+    METRIC_CALIDRIS_JOURNAL_TORN,
+    METRIC_CALIDRIS_CHECKPOINT_SAVES,
+    METRIC_CALIDRIS_CHECKPOINT_TIME,
+    METRIC_CALIDRIS_CHECKPOINT_DURATION,
+    METRIC_CALIDRIS_CHECKPOINT_SIZE,
+    METRIC_CALIDRIS_SNAPSHOT_AGE,
+    METRIC_CALIDRIS_SNAPSHOT_DURATION,
+    METRIC_CALIDRIS_REPLAY_RECORDS,
+    METRIC_CALIDRIS_REPLAY_DURATION,
+    METRIC_CALIDRIS_EXPORT_PUSHES,
+    METRIC_CALIDRIS_EXPORT_PUSHES_FAILED,
+    METRIC_CALIDRIS_LOG_SUPPRESSED,
+    METRIC_CALIDRIS_PROCESS_MEMORY,
+    METRIC_CALIDRIS_PROCESS_DESCRIPTORS,
+    METRIC_CALIDRIS_PROCESS_DESCRIPTORS_LIMIT,
+    METRIC_CALIDRIS_PROCESS_THREADS,
+    METRIC_CALIDRIS_PROCESS_CPU_TIME,
+    METRIC_CALIDRIS_PROCESS_UPTIME,
+    METRIC_CALIDRIS_BUILD_INFO,
 )

@@ -48,6 +48,7 @@ class Sources:
         report: renders a report, or None where there is none.
         order: makes a decision about an alarm durable; None where alarms can only be read.
         clock_ns: time of a decision, ns since the epoch.
+        receiver: says what the receiver does now and why, for ``/readyz`` and ``/v1/status``.
     """
 
     snapshot: Callable[[], Snapshot]
@@ -56,6 +57,7 @@ class Sources:
     report: Report | None = None
     order: Callable[[Order], None] | None = None
     clock_ns: Callable[[], int] = time.time_ns
+    receiver: Callable[[], Mapping[str, Any]] = field(default=dict)
 
 
 def application(sources: Sources) -> Starlette:
@@ -87,11 +89,12 @@ class _Handlers:
 
     def readyz(self, request: Request) -> Response:
         ready = self._sources.ready()
-        return _json({"status": "ready" if ready else "starting"}, 200 if ready else 503)
+        return _json({"status": "ready" if ready else "starting", **self._sources.receiver()}, 200 if ready else 503)
 
     def status(self, request: Request) -> Response:
         ready, health = self._sources.ready(), self._sources.health()
-        return _json(status_json(self._sources.snapshot(), ready=ready, health=health))
+        receiver = self._sources.receiver()
+        return _json(status_json(self._sources.snapshot(), ready=ready, health=health, receiver=receiver))
 
     def alarms(self, request: Request) -> Response:
         return _json(alarms_json(self._sources.snapshot()))

@@ -21,7 +21,11 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
      "alarms": [an alarm as in /v1/alarms, latched ones only],
      "counters": {"calidris.receiver.rows.late": {"": 17}},      the engine's own
-     "health": {"calidris.queue.size": 0}}                       the program's own
+     "health": {"calidris.queue.size": 0},                       the program's own
+     "receiver": {"state": "ready", "why": "telemetry is taken", "version": "0.1.0", "started_ns": 0,
+                  "replay": {"records": 0, "done": 0, "bytes": 0, "left_s": null}}}
+
+``GET /readyz`` is ``{"status": "starting", ...}`` with what ``receiver`` has above; 200 where it is ready, else 503.
 
 ``GET /v1/models/{name}/{version}/readings`` is a list of every figure, those without a value too::
 
@@ -56,7 +60,9 @@ UNSEEN = 10
 """Unseen levels that are named for each feature."""
 
 
-def status_json(snapshot: Snapshot, *, ready: bool, health: Mapping[str, Any]) -> Json:
+def status_json(
+    snapshot: Snapshot, *, ready: bool, health: Mapping[str, Any], receiver: Mapping[str, Any] | None = None
+) -> Json:
     """The whole receiver: what ``/v1/status`` answers."""
     return {
         "taken_ns": snapshot.taken_ns,
@@ -66,6 +72,7 @@ def status_json(snapshot: Snapshot, *, ready: bool, health: Mapping[str, Any]) -
         "alarms": [_alarm(a, snapshot) for a in snapshot.alarms if a.id in snapshot.latched],
         "counters": {name: dict(reasons) for name, reasons in snapshot.counters.items()},
         "health": dict(health),
+        "receiver": dict(receiver or {}),
     }
 
 

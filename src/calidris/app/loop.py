@@ -18,6 +18,7 @@ from calidris.engine.snapshot import Snapshot
 from calidris.errors import RetryableError
 from calidris.receive.intake import Intake
 from calidris.receive.journal import Journal
+from calidris.receive.timing import Timing
 
 _IDLE_S = 0.05
 _BATCH = 256
@@ -48,6 +49,8 @@ class EngineLoop:
         latest: the newest snapshot.
         saved_ns: when all that was applied was last known to be in the checkpoint, ns since the epoch.
         failures: what went wrong in here, by reason, beside records that could not be applied.
+        saving: how long checkpoints take.
+        publishing: how long snapshots take.
         healthy: false while snapshots fail, so that ``latest`` grows old.
 
     Args:
@@ -75,7 +78,9 @@ class EngineLoop:
         self.latest: Snapshot = snapshot(engine, clock_ns())
         self.saved_ns = clock_ns()
         self.failures: Counter[str] = Counter()
+        self.saving, self.publishing = Timing(), Timing()
         self.healthy = True
+        self._applying_ns = 0  # arrival of the record that is being applied
         self._saving = True  # false while checkpoints fail: then only the interval tries again
         self._on_failure = on_failure
         self._saved_sequence = engine.sequence
@@ -122,9 +127,17 @@ class EngineLoop:
 
     def _apply(self, items: list[Received]) -> bool:
         for item in items:
+            self._applying_ns = item.arrival_ns
             apply(self.engine, item)
             item.release()
+        self._applying_ns = 0
         return bool(items)
+
+    def lag(self) -> tuple[int, float]:
+        """Records that are durable and not yet applied, and seconds since the oldest of them arrived. From any thread."""
+        records = max(self.journal.last_seq - self.engine.sequence, 0)
+        oldest_ns = self._applying_ns or self.inbox.oldest_arrival_ns
+        return records, max(self.clock_ns() - oldest_ns, 0) / 1e9 if oldest_ns else 0.0
 
     def _seal(self) -> None:
         steps = [m.config.step_ns for m in self.engine.models.values()]
@@ -142,7 +155,8 @@ class EngineLoop:
         """Swap in a new snapshot. One that cannot be made is a defect of ours; the records are safe, so the loop goes on."""
         begun_s = time.monotonic()
         try:
-            self.latest = snapshot(self.engine, self.clock_ns(), self.latest)
+            with self.publishing.measure():
+                self.latest = snapshot(self.engine, self.clock_ns(), self.latest)
             self.healthy = True
         except Exception:
             self._failed("snapshot")
@@ -169,7 +183,8 @@ class EngineLoop:
         now_ns = self.clock_ns()
         if self.engine.sequence != self._saved_sequence:
             try:
-                self.checkpoint.save(self.engine)
+                with self.saving.measure():
+                    self.checkpoint.save(self.engine)
             except Exception:
                 self._failed("checkpoint")
                 self._saving = False

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from queue import SimpleQueue
+from typing import Any
 
 from calidris import semconv
 from calidris.api import ApiServer, Sources
+from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.loop import EngineLoop
 from calidris.app.storage import Storage
 from calidris.config import CalidrisConfig
@@ -24,6 +26,13 @@ from calidris.report import render
 from calidris.wire import decode, holds_model_telemetry
 
 DRAIN_S = 10.0
+_WHY = {
+    semconv.CALIDRIS_STATE_STARTING: "starting",
+    semconv.CALIDRIS_STATE_READY: "telemetry is taken",
+    semconv.CALIDRIS_STATE_STALE: "telemetry is taken and kept, but the figures cannot be renewed: see the log",
+    semconv.CALIDRIS_STATE_DRAINING: "asked to stop: what was acknowledged is being applied",
+    semconv.CALIDRIS_STATE_FAILED: "the disk or the engine failed: see the log, and start it again",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -58,7 +67,7 @@ class Server:
         self.failed = False
         self.replayed = 0
         self._parts = ExitStack()
-        self._ready = False
+        self._ready = self._draining = False
         self._asked = False
         # Not an Event: a signal handler that sets one can meet its own thread inside the Event's lock, for ever.
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -99,6 +108,10 @@ class Server:
             self.config, storage.engine, storage.checkpoint, inbox, storage.journal, self.intake, self.clock_ns,
             self._broken,
         )  # fmt: skip
+        self._storage = storage
+        self._health = Health(
+            storage, self.loop, self.admission, self.counters, lambda: self.state, self.clock_ns, self.started_ns
+        )
 
     def _start_exporters(self) -> list[str]:
         lines = []
@@ -110,6 +123,7 @@ class Server:
             lines.append(f"prometheus listening on http://{_host(endpoint)}:{prometheus.port}/metrics")
         if self.config.export.otlp is not None:
             otlp = OtlpExporter(self.config.export.otlp, self.points)
+            self._health.otlp = otlp
             self._parts.callback(otlp.stop)
             otlp.start()
             lines.append(f"metrics pushed to {self.config.export.otlp.endpoint}")
@@ -119,6 +133,7 @@ class Server:
         sources = Sources(
             self.snapshot,
             ready=lambda: self.ready,
+            receiver=self.about,
             health=self.health,
             report=render_report,
             order=self.intake.order,
@@ -150,21 +165,32 @@ class Server:
 
     def points(self) -> Points:
         """The newest snapshot as metric points, with the receiver's own health."""
-        return points(self.snapshot(), self.config.export, self.health(), start_ns=self.started_ns)
+        counted = self.state != semconv.CALIDRIS_STATE_STARTING
+        return points(self.snapshot(), self.config.export, self.health(), start_ns=self.started_ns, counted=counted)
 
-    def health(self) -> dict[str, float | dict[str, int]]:
+    def health(self) -> Figures:
         """The receiver's own figures by metric name."""
-        told = self.counters.snapshot()
-        age_s = (self.clock_ns() - self.loop.saved_ns) / 1e9
-        return {
-            semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS.name: dict(told.get("requests", {})),
-            semconv.METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED.name: dict(told.get("spans_rejected", {})),
-            semconv.METRIC_CALIDRIS_ENGINE_FAILURES.name: dict(self.loop.failures),
-            semconv.METRIC_CALIDRIS_JOURNAL_SIZE.name: float(self.journal.size_bytes),
-            semconv.METRIC_CALIDRIS_JOURNAL_LOST.name: float(self.journal.lost_records),
-            semconv.METRIC_CALIDRIS_QUEUE_SIZE.name: float(self.admission.used_bytes),
-            semconv.METRIC_CALIDRIS_CHECKPOINT_AGE.name: max(age_s, 0.0),
-        }
+        return self._health.figures()
+
+    @property
+    def state(self) -> str:
+        """What the receiver does now: a value of ``calidris.state``."""
+        if self.failed:
+            return semconv.CALIDRIS_STATE_FAILED
+        if self._draining:
+            return semconv.CALIDRIS_STATE_DRAINING
+        if not self._ready:
+            return semconv.CALIDRIS_STATE_STARTING
+        return semconv.CALIDRIS_STATE_READY if self.loop.healthy else semconv.CALIDRIS_STATE_STALE
+
+    def about(self) -> dict[str, Any]:
+        """State, why it is so in one sentence, and how far the replay is: what ``/readyz`` and ``/v1/status`` tell."""
+        state = self.state
+        why = _WHY[state]
+        if state == semconv.CALIDRIS_STATE_STARTING and self._storage.progress.records:
+            why = f"reading the journal back: {self._storage.progress}"
+        about = {"state": state, "why": why, "version": calidris_version(), "started_ns": self.started_ns}
+        return about | {"replay": self._storage.progress.as_json()}
 
     def wait(self) -> None:
         """Block until somebody asks to stop."""
@@ -177,7 +203,7 @@ class Server:
 
     def stop(self) -> None:
         """Refuse new requests, finish those that run, apply them, checkpoint, close. May be called more than once."""
-        self._ready = False
+        self._draining, self._ready = True, False
         self._parts.close()
 
     def _stop_loop(self) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from calidris.app.baselines import find_baseline
 from calidris.app.loop import apply
+from calidris.app.progress import Progress
 from calidris.config import CalidrisConfig
 from calidris.engine.checkpoint import Checkpoint
 from calidris.engine.core import Engine
@@ -38,6 +39,7 @@ class Storage:
     Attributes:
         engine: as the checkpoint left it, until ``replay``.
         checkpoint: coupled to the engine's store.
+        progress: of the replay.
         journal: goes on after its last record.
 
     Args:
@@ -50,6 +52,7 @@ class Storage:
 
     def __init__(self, config: CalidrisConfig, on_failure: Callable[[BaseException], None]) -> None:
         path, journal = config.storage.path, config.storage.journal
+        self._path = path
         with ExitStack() as parts:
             parts.callback(os.close, lock_directory(path))
             store = _open(path)
@@ -66,22 +69,31 @@ class Storage:
                 on_failure=on_failure,
             )
             parts.callback(self.journal.close)
+            self.progress = Progress(self.journal.last_seq - self.engine.sequence)
             self._parts = parts.pop_all()
 
     def replay(self, interrupted: Callable[[], bool]) -> int:
-        """Apply the journal's records after the checkpoint; how many there were.
+        """Apply the journal's records after the checkpoint; how many there were. ``progress`` tells of it meanwhile.
 
         May be interrupted between two records: nothing is lost by that, the next start replays them.
         """
-        count = 0
-        for record in self.journal.replay(self.engine.sequence):
-            if interrupted():
-                return count
-            apply(self.engine, received_again(record, decode))
-            count += 1
+        try:
+            for record in self.journal.replay(self.engine.sequence):
+                if interrupted():
+                    return self.progress.done
+                apply(self.engine, received_again(record, decode))
+                self.progress.add(len(record.payload))
+        finally:
+            self.progress.end()
         # Numbers that could not be read back are gone for good: the next record is the one after the journal's last.
         self.engine.sequence = self.journal.last_seq
-        return count
+        return self.progress.done
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Bytes of the checkpoint on disk, with what SQLite has not folded in yet."""
+        files = (self._path / f"state.sqlite{suffix}" for suffix in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Make what is queued durable, close the files, let the directory go. May be called more than once."""

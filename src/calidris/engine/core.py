@@ -30,6 +30,7 @@ from calidris.config import CalidrisConfig, ModelConfig
 from calidris.config.models import label_text
 from calidris.detect import Slot
 from calidris.engine.budgets import check_budgets
+from calidris.engine.conservation import settled
 from calidris.engine.dedup import RequestMemory
 from calidris.engine.inbox import Received
 from calidris.engine.joining import outcome_column
@@ -101,25 +102,40 @@ class Engine:
     def _apply_request(self, item: Received, decoded: Decoded) -> None:
         # Two tenants may well send the same bytes.
         request = xxhash.xxh3_128_digest(item.tenant.encode() + b"\0" + item.digest)
+        rows, labels = decoded.rows, decoded.labels
+        self._count(semconv.METRIC_CALIDRIS_ENGINE_ROWS, rows)
+        self._count(semconv.METRIC_CALIDRIS_ENGINE_LABELS, labels)
         if self.requests.seen(request, item.arrival_ns):
             self._count(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE, 1)
+            self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE, rows)
+            self._count(semconv.METRIC_CALIDRIS_LABELS_DUPLICATE, labels)
             return
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, decoded.non_finite)
+        self._count(semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, decoded.clamped)
         for batch in decoded.items:
-            with self._surviving(f"record {item.seq}"):
+            with self._surviving(f"record {item.seq}", batch):
                 if isinstance(batch, PredictionBatch):
                     self._add_predictions(batch)
                 else:
                     self._add_labels(batch, item.arrival_ns)
 
     @contextmanager
-    def _surviving(self, what: str) -> Iterator[None]:
-        """Count a defect of ours and go on: the record would fail at every restart too."""
+    def _surviving(self, what: str, batch: PredictionBatch | LabelBatch | None = None) -> Iterator[None]:
+        """Count a defect of ours, and what it cost of a batch, and go on: the record would fail at every restart too."""
+        before = 0 if batch is None else settled(self, batch)
         try:
             yield
         except Exception:
             _logger.exception("engine: %s could not be applied", what)
             self._count(semconv.METRIC_CALIDRIS_ENGINE_FAILURES, 1)
+            if batch is not None:
+                self._lost(batch, len(batch) - (settled(self, batch) - before))
+
+    def _lost(self, batch: PredictionBatch | LabelBatch, n: int) -> None:
+        if isinstance(batch, PredictionBatch):
+            self._count(semconv.METRIC_CALIDRIS_ENGINE_ROWS_FAILED, n)
+        else:
+            self._unmatched("failed", n)
 
     def _count(self, metric: semconv.Metric, n: int, reason: str = "") -> None:
         if n:

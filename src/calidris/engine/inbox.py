@@ -83,6 +83,14 @@ class Inbox:
             return len(self._ahead) + len(self._ready)
 
     @property
+    def oldest_arrival_ns(self) -> int:
+        """When the next item to be taken arrived, ns since the epoch; 0 while none is known."""
+        with self._changed:
+            if self._ready:
+                return self._ready[0].arrival_ns
+            return min((item.arrival_ns for item in self._ahead.values()), default=0)
+
+    @property
     def closed(self) -> bool:
         """True once no more items will come; what is ready can still be taken."""
         return self._closed

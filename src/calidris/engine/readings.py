@@ -30,9 +30,8 @@ def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> S
     models = [_taken(engine, model, known.get(key)) for key, model in sorted(engine.models.items()) if model.specs]
     counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
     alarms, latched = tuple(engine.alarms), frozenset(engine.latched)
-    return Snapshot(
-        now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, tuple(engine.orders)
-    )
+    orders, early = tuple(engine.orders), sum(map(len, engine.early.values()))
+    return Snapshot(now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, orders, early)
 
 
 def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:

@@ -159,6 +159,7 @@ class Snapshot:
         sequence: number of the last journal record that was applied.
         orders: what people decided about alarms, oldest first: the audit trail.
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
+        early: labels that came before their prediction and wait for it.
     """
 
     taken_ns: int
@@ -169,3 +170,4 @@ class Snapshot:
     sequence: int = 0
     began_ns: int = 0
     orders: tuple[Order, ...] = ()
+    early: int = 0

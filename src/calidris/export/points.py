@@ -7,7 +7,6 @@ A figure that is not known gives no point: never NaN, never a 0 that means "no d
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,19 +16,13 @@ from calidris import semconv
 from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config import ExportConfig
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
+from calidris.export.own import BY_NAME, Health, own_series
 from calidris.export.series import LAST_RANK, Rank, ranked
 from calidris.metrics import Reading
 from calidris.semconv import Metric
 
-Health: TypeAlias = Mapping[str, "float | Mapping[str, float]"]
-"""Own health: metric name to its value, or to (reason or "") to value."""
-
-_BY_NAME = {metric.name: metric for metric in semconv.METRICS}
-_OWN = tuple(m for m in semconv.METRICS if m.name.startswith("calidris."))
 _BOUNDS = {
-    m: (_BY_NAME[f"{m.name}.lower"], _BY_NAME[f"{m.name}.upper"])
-    for m in semconv.METRICS
-    if f"{m.name}.lower" in _BY_NAME
+    m: (BY_NAME[f"{m.name}.lower"], BY_NAME[f"{m.name}.upper"]) for m in semconv.METRICS if f"{m.name}.lower" in BY_NAME
 }
 
 
@@ -62,10 +55,11 @@ class _Series(NamedTuple):
     metric: Metric
     attributes: tuple[tuple[str, str], ...]
     value: float
+    kept: bool = True
 
 
 def points(
-    snapshot: Snapshot, config: ExportConfig, health: Health | None = None, *, start_ns: int = 0
+    snapshot: Snapshot, config: ExportConfig, health: Health | None = None, *, start_ns: int = 0, counted: bool = True
 ) -> tuple[Point, ...]:
     """Every point of a snapshot, no two of one name and attributes.
 
@@ -74,24 +68,33 @@ def points(
         config: level of detail and cap on the series of a model; what the cap leaves out is counted.
         health: the program's own figures beside ``snapshot.counters``; counters of both are added up. A name that the
             convention does not have is left out and counted like a series beyond the cap.
-        start_ns: since when the program's own counters count; a model's count since ``snapshot.began_ns``.
+        start_ns: since when this process counts; the engine goes on across restarts, since ``snapshot.began_ns``.
+        counted: false while the engine reads its journal back: then its figures are behind what was told before, and only
+            the program's own are there.
     """
     series: list[_Series] = []
     dropped = 0
-    for model in snapshot.models:
+    for model in snapshot.models if counted else ():
         mine = [s for s in _model(model, snapshot) if s.rank <= LAST_RANK[config.series]]
         kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
         dropped += len(mine) - len(kept)
         series.extend(kept)
-    series.extend(_own(snapshot.counters, health or {}, dropped))
-    since = {True: start_ns, False: snapshot.began_ns or start_ns}  # a model's totals go on across restarts
+    series.extend(
+        _Series(
+            Rank.ALWAYS, own.metric, tuple((key, _clean(text)) for key, text in own.attributes), own.value, own.kept
+        )
+        for own in own_series(snapshot.counters, health or {}, dropped, counted=counted)
+    )
+    if counted:
+        series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_LABELS_EARLY, (), float(snapshot.early)))
+    since = {True: snapshot.began_ns or start_ns, False: start_ns}
     return tuple(
         Point(
             s.metric,
             dict(s.attributes),
             s.value,
             snapshot.taken_ns,
-            since[s.metric in _OWN] if is_counter(s.metric) else 0,
+            since[s.kept] if is_counter(s.metric) else 0,
         )
         for s in _unique(series)
     )
@@ -163,29 +166,6 @@ def _figures(rank: Rank, reading: Reading) -> Iterator[_Series]:
     for metric, bound in bounds:
         if bound is not None:
             yield _Series(Rank.BOUNDS if rank <= Rank.MODEL else Rank.DETAIL, metric, pairs, bound)
-
-
-def _own(counters: Mapping[str, Mapping[str, int]], health: Health, dropped: int) -> Iterator[_Series]:
-    """The program's own health; a counter that nobody has told of yet stands at 0, so that its first event is an increase."""
-    found: dict[tuple[str, str], float] = {}
-    for name, reason, value in (*_told(counters), *_told(health)):
-        if name not in _BY_NAME:
-            dropped += 1
-        elif math.isfinite(value):
-            before = found.get((name, reason), 0.0) if is_counter(_BY_NAME[name]) else 0.0
-            found[name, reason] = before + value
-    key = (semconv.METRIC_CALIDRIS_EXPORT_SERIES_DROPPED.name, "")
-    found[key] = found.get(key, 0.0) + dropped
-    silent = {m.name for m in _OWN if is_counter(m)} - {name for name, _ in found}
-    for (name, reason), value in (*found.items(), *(((name, ""), 0.0) for name in sorted(silent))):
-        pairs = ((semconv.CALIDRIS_REASON, _clean(reason)),) if reason else ()
-        yield _Series(Rank.ALWAYS, _BY_NAME[name], pairs, value)
-
-
-def _told(figures: Health) -> Iterator[tuple[str, str, float]]:
-    for name, value in figures.items():
-        for reason, count in value.items() if isinstance(value, Mapping) else (("", value),):
-            yield name, reason, float(count)
 
 
 def _unique(series: Iterable[_Series]) -> list[_Series]:

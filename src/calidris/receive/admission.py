@@ -52,6 +52,11 @@ class Admission:
         self._lock = threading.Lock()
 
     @property
+    def max_bytes(self) -> int:
+        """The bound."""
+        return self._max_bytes
+
+    @property
     def used_bytes(self) -> int:
         """Bytes reserved and not yet released."""
         return self._used_bytes
@@ -207,7 +212,8 @@ class ReceiverCounters:
     """What was answered, by reason. Thread-safe; bounded, because every reason is a constant of the code.
 
     Tables: ``requests`` (one per answer), ``begun`` (calls seen by the transport: those without an answer were cut off
-    before it, mostly for their size), ``spans_rejected`` and ``spans_ignored``.
+    before it, mostly for their size), ``bytes`` (of requests that reached us), ``spans`` (received and accepted ones of
+    acknowledged requests; the rest are in ``spans_rejected`` and ``spans_ignored``) and ``rows`` (in accepted spans).
 
     Example:
         >>> counters = ReceiverCounters()

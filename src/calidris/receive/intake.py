@@ -109,6 +109,7 @@ class Intake:
             MalformedRequest: not OTLP.
             UndecodableRequest: a fault of the decoder.
         """
+        self.counters.add("bytes", "", len(raw))
         self._rates.admit(tenant)
         self._admission.reserve(len(raw), tenant)
         release = partial(self._admission.release, len(raw), tenant)
@@ -170,8 +171,11 @@ class Intake:
     def _acknowledge(self, decoded: Decoded, reason: str) -> Answer:
         for why, count in decoded.rejected.items():
             self.counters.add("spans_rejected", why, count)
-        self.counters.add("spans_ignored", "no_model", decoded.ignored)
         rejected = sum(decoded.rejected.values())
+        self.counters.add("spans", "received", decoded.spans)
+        self.counters.add("spans", "accepted", decoded.spans - decoded.ignored - rejected)
+        self.counters.add("spans_ignored", "no_model", decoded.ignored)
+        self.counters.add("rows", "accepted", decoded.rows + decoded.labels)
         self.counters.add("requests", "partial" if rejected else reason)
         return Answer(rejected, decoded.message)
 

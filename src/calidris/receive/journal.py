@@ -24,6 +24,7 @@ from calidris.receive.committer import Committer, Ticket
 from calidris.receive.disk import Buffer, Disk, lock_directory
 from calidris.receive.segment import Record, record_head
 from calidris.receive.shelf import Shelf
+from calidris.receive.timing import Timing
 
 _MIB = 1 << 20
 _SEGMENTS_IN_CAP = 8  # so that dropping whole segments always frees most of a full journal
@@ -31,6 +32,9 @@ _SEGMENTS_IN_CAP = 8  # so that dropping whole segments always frees most of a f
 
 class Journal:
     """Append-only, checksummed, group-committed. Thread-safe.
+
+    Attributes:
+        sync_timing: how long writing and syncing groups takes, failed ones too.
 
     Args:
         path: its directory; created if need be, and locked against other processes.
@@ -75,7 +79,8 @@ class Journal:
         self._shelf = self._open_shelf(Path(path), disk or Disk())
         self._last_seq = max(self._shelf.last_seq, start_after)
         self._live_bytes = self._count_live()
-        self._syncs = 0
+        self._opened_after = self._last_seq
+        self.sync_timing = Timing()
         self._committer = Committer(self._write, on_failure)
 
     @property
@@ -89,9 +94,24 @@ class Journal:
         return self._shelf.size_bytes
 
     @property
+    def live_bytes(self) -> int:
+        """Bytes that count towards the cap: what no checkpoint covers, by whole segments."""
+        return self._live_bytes
+
+    @property
+    def limit_bytes(self) -> int:
+        """The cap."""
+        return self._max_bytes
+
+    @property
+    def records(self) -> int:
+        """Records made durable since the start."""
+        return self._last_seq - self._opened_after
+
+    @property
     def syncs(self) -> int:
-        """Groups made durable since the start."""
-        return self._syncs
+        """Groups written since the start, each with one sync."""
+        return self.sync_timing.count
 
     @property
     def torn_bytes(self) -> int:
@@ -173,10 +193,10 @@ class Journal:
         """Number a group's records and make them durable; the number of the first one. Called by the committer."""
         with self._io:
             first_seq = self._last_seq + 1
-            self._shelf.append(first_seq, len(group), _buffers(group, first_seq), roll_at=self._segment_bytes)
+            with self.sync_timing.measure():
+                self._shelf.append(first_seq, len(group), _buffers(group, first_seq), roll_at=self._segment_bytes)
             self._last_seq += len(group)
             self._live_bytes = self._count_live()
-            self._syncs += 1
             return first_seq
 
     def _room_bytes(self) -> int:

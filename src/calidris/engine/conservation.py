@@ -1,0 +1,42 @@
+"""What becomes of every row and label: each is counted once when it is read from the journal, and once by its outcome.
+
+::
+
+    calidris.engine.rows   = ml.received.rows   + rows.duplicate   + models.overflow + engine.rows.failed
+    calidris.engine.labels = ml.received.labels + labels.duplicate + labels.unmatched + labels.early
+
+Late rows are among the received ones. ``labels.early`` is a gauge: what still waits for its prediction. A defect of ours must
+not break the law: what it leaves without an outcome of a batch is counted as failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from calidris import semconv
+from calidris.batch import LabelBatch, PredictionBatch
+
+if TYPE_CHECKING:
+    from calidris.engine.core import Engine
+
+Batch = PredictionBatch | LabelBatch
+
+
+def settled(engine: Engine, batch: Batch) -> int:
+    """Rows or labels that have an outcome, of this batch's model and of none: what two calls differ by came between them.
+
+    O(versions of the model); called twice a batch.
+    """
+    if isinstance(batch, PredictionBatch):
+        model = engine.models.get(batch.model)
+        rows = model.rows if model else 0
+        return rows + _total(engine.counters, semconv.METRIC_CALIDRIS_MODELS_OVERFLOW)
+    owner = (batch.tenant, batch.model_name)
+    joined = sum(model.labels for key, model in engine.models.items() if key[:2] == owner)
+    waiting = len(engine.early.get(owner, ()))
+    return joined + waiting + _total(engine.counters, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED)
+
+
+def _total(counters: Mapping[str, Mapping[str, int]], metric: semconv.Metric) -> int:
+    return sum(counters.get(metric.name, {}).values())
