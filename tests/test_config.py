@@ -14,6 +14,7 @@ from calidris.config import (
     ExportConfig,
     FairnessConfig,
     GrpcConfig,
+    HttpConfig,
     JournalConfig,
     LimitsConfig,
     ReceiverConfig,
@@ -60,6 +61,7 @@ def test_good_file_is_read_with_units_and_paths_made_absolute(tmp_path: Path) ->
 def test_empty_file_is_a_working_configuration(tmp_path: Path) -> None:
     config = load(write(tmp_path, ""))
     assert config.receiver.grpc.endpoint == "127.0.0.1:4327"
+    assert config.receiver.http is not None and config.receiver.http.endpoint == "127.0.0.1:4328"
     assert config.model("anything") == ModelConfig(name="anything")
 
 
@@ -79,6 +81,7 @@ def test_empty_file_is_a_working_configuration(tmp_path: Path) -> None:
         ("receiver: {queue_bytes: 0}\n", 1, "such as 64MiB"),
         ("api: {}\nstorage: {journal: {max_bytes: 511MiB}}\n", 2, "set it to 536870912 or more"),
         ("receiver: {grpc: {max_message_bytes: 1GiB}}\n", 1, "or receiver.grpc.max_message_bytes lower"),
+        ("receiver: {http: {max_message_bytes: 1GiB}}\n", 1, "or receiver.http.max_message_bytes lower"),
     ],
 )
 def test_errors_name_file_line_key_and_cure(tmp_path: Path, text: str, line: int, said: str) -> None:
@@ -90,8 +93,9 @@ def test_errors_name_file_line_key_and_cure(tmp_path: Path, text: str, line: int
 
 
 def test_a_small_journal_goes_with_small_messages(tmp_path: Path) -> None:
-    text = "receiver: {grpc: {max_message_bytes: 1MiB}}\nstorage: {journal: {max_bytes: 8MiB}}\n"
+    text = "receiver: {grpc: {max_message_bytes: 1MiB}, http: {max_message_bytes: 1MiB}}\nstorage: {journal: {max_bytes: 8MiB}}\n"
     assert load(write(tmp_path, text)).storage.journal.max_bytes == 8 << 20
+    assert load(write(tmp_path, text.replace("http: {max_message_bytes: 1MiB}", "http: null"))).receiver.http is None
 
 
 def test_missing_file_says_where_the_path_goes(tmp_path: Path) -> None:
@@ -105,7 +109,16 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
     default = CalidrisConfig()
     assert config.model_copy(update={"storage": default.storage}) == default
     text = path.read_text(encoding="utf-8")
-    for model in (CalidrisConfig, GrpcConfig, ReceiverConfig, StorageConfig, JournalConfig, ExportConfig, ApiConfig):
+    for model in (
+        CalidrisConfig,
+        GrpcConfig,
+        HttpConfig,
+        ReceiverConfig,
+        StorageConfig,
+        JournalConfig,
+        ExportConfig,
+        ApiConfig,
+    ):
         for key in (
             *model.model_fields,
             *LimitsConfig.model_fields,

@@ -17,7 +17,7 @@ FREE = "127.0.0.1:0"
 def configuration(path: Path, **changes: Any) -> CalidrisConfig:
     """Free ports, storage under ``path``, and whatever a test says."""
     base: dict[str, Any] = {
-        "receiver": {"grpc": {"endpoint": FREE}, "lateness": "1s"},
+        "receiver": {"grpc": {"endpoint": FREE}, "http": {"endpoint": FREE}, "lateness": "1s"},
         "storage": {"checkpoint_interval": "1h"},
         "export": {"prometheus": {"endpoint": FREE}},
         "api": {"endpoint": FREE},

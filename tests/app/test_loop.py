@@ -103,7 +103,7 @@ def test_a_loop_that_dies_ends_the_process(make: Make, monkeypatch: pytest.Monke
 
 
 def test_a_filling_journal_is_checkpointed_before_its_time(make: Make) -> None:
-    small = {"grpc": {"endpoint": "127.0.0.1:0", "max_message_bytes": "100KiB"}}
+    small = {"grpc": {"endpoint": "127.0.0.1:0", "max_message_bytes": "100KiB"}, "http": None}
     journal = {"max_bytes": "800KiB"}
     started = make(receiver=small, storage={"checkpoint_interval": "1h", "journal": journal})
     for seed in range(100):  # 1.6 MB
@@ -115,7 +115,7 @@ def test_a_filling_journal_is_checkpointed_before_its_time(make: Make) -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_kept_segments_ask_for_no_checkpoints(make: Make, keep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """They stay on the disk beyond the cap on the others: a checkpoint would free nothing."""
-    small = {"grpc": {"endpoint": "127.0.0.1:0", "max_message_bytes": "100KiB"}}
+    small = {"grpc": {"endpoint": "127.0.0.1:0", "max_message_bytes": "100KiB"}, "http": None}
     journal = {"max_bytes": "800KiB", "keep": keep}
     started = make(receiver=small, storage={"checkpoint_interval": "1h", "journal": journal})
     saves: list[int] = []

@@ -32,7 +32,8 @@ def taken() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("key", "section"),
     [
-        ("receiver.grpc.endpoint", lambda port: {"receiver": {"grpc": {"endpoint": port}}}),
+        ("receiver.grpc.endpoint", lambda port: {"receiver": {"grpc": {"endpoint": port}, "http": None}}),
+        ("receiver.http.endpoint", lambda port: {"receiver": {"grpc": {"endpoint": FREE}, "http": {"endpoint": port}}}),
         ("export.prometheus.endpoint", lambda port: {"export": {"prometheus": {"endpoint": port}}}),
         ("api.endpoint", lambda port: {"api": {"endpoint": port}}),
     ],
@@ -108,14 +109,20 @@ def test_ready_only_while_telemetry_is_taken(tmp_path: Path, during_replay: Any)
 
 def test_without_prometheus(make: Make) -> None:
     started = make(export={"prometheus": None})
-    assert [line.partition(" ")[0] for line in started.lines] == ["otlp/grpc", "api"]
+    assert [line.partition(" ")[0] for line in started.lines] == ["otlp/grpc", "otlp/http", "api"]
 
 
 def test_every_endpoint_is_told_with_its_port(make: Make) -> None:
     started = make(
         export={"prometheus": {"endpoint": FREE}, "otlp": {"endpoint": "http://127.0.0.1:1", "interval": "1h"}}
     )
-    names = ["otlp/grpc listening on", "prometheus listening on", "metrics pushed to", "api listening on"]
+    names = [
+        "otlp/grpc listening on",
+        "otlp/http listening on",
+        "prometheus listening on",
+        "metrics pushed to",
+        "api listening on",
+    ]
     assert [line.rpartition(" ")[0] for line in started.lines] == names
     assert not any(line.endswith(":0") for line in started.lines)
     begun = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from shell import Done, run
 
-FREE = """receiver: {grpc: {endpoint: "127.0.0.1:0"}}
+FREE = """receiver: {grpc: {endpoint: "127.0.0.1:0"}, http: null}
 export: {prometheus: {endpoint: "127.0.0.1:0"}}
 api: {endpoint: "127.0.0.1:0"}
 """

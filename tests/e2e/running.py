@@ -24,7 +24,7 @@ EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 CALIDRIS = [sys.executable, "-m", "calidris.cli"]
 START_S = 60.0
 CONFIG = """
-receiver: {grpc: {endpoint: "127.0.0.1:0"}, lateness: 1s}
+receiver: {grpc: {endpoint: "127.0.0.1:0"}, http: {endpoint: "127.0.0.1:0"}, lateness: 1s}
 storage: {path: data, checkpoint_interval: 1s, journal: {segment_bytes: 256KiB}}
 export: {prometheus: {endpoint: "127.0.0.1:0"}}
 api: {endpoint: "127.0.0.1:0"}
@@ -39,7 +39,7 @@ class Running:
         self.config = folder / "calidris.yaml"
         self.config.write_text(config, encoding="utf-8")
         self.lines: list[str] = []
-        self.grpc = self.api = self.metrics_url = ""
+        self.grpc = self.http = self.api = self.metrics_url = ""
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Running:
@@ -47,6 +47,7 @@ class Running:
         self.api = self.said(r"api listening on (\S+)")
         self.metrics_url = self.said(r"prometheus listening on (\S+)")
         self.grpc = self.said(r"otlp/grpc listening on (\S+)")
+        self.http = self.said(r"otlp/http listening on (\S+)") if "http: null" not in self.config.read_text() else ""
         return self
 
     def begin(self) -> None:

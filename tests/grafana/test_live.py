@@ -37,7 +37,7 @@ BASELINE_ROWS = 50
 """Rows of the baseline in each second."""
 
 CONFIG = """
-receiver: {grpc: {endpoint: "127.0.0.1:0"}, lateness: 1s}
+receiver: {grpc: {endpoint: "127.0.0.1:0"}, http: null, lateness: 1s}
 storage: {path: ./data, checkpoint_interval: 1s}
 export: {prometheus: {endpoint: "127.0.0.1:0"}}
 api: {endpoint: "127.0.0.1:0"}

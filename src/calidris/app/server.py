@@ -20,6 +20,7 @@ from calidris.engine.snapshot import Snapshot
 from calidris.export import OtlpExporter, Points, PrometheusExporter, points
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import GrpcReceiver
+from calidris.receive.http import HttpReceiver
 from calidris.receive.intake import Intake
 from calidris.receive.rates import Rates
 from calidris.report import render
@@ -84,7 +85,7 @@ class Server:
             self._build(storage)
             lines = [*self._start_exporters(), self._start_api()]
             self.replayed = storage.replay(interrupted=lambda: self._asked)
-            return [] if self._asked else [self._receive(), *lines]
+            return [] if self._asked else [*self._receive(), *lines]
         except BaseException:
             self._parts.close()
             raise
@@ -144,15 +145,27 @@ class Server:
         api.start()
         return f"api listening on http://{_host(self.config.api.endpoint)}:{api.port}"
 
-    def _receive(self) -> str:
+    def _receive(self) -> list[str]:
         self._parts.callback(self._stop_loop)
         self.loop.start()
         grpc = self.config.receiver.grpc
         receiver = GrpcReceiver(grpc.endpoint, self.intake, max_message_bytes=grpc.max_message_bytes)
         self._parts.callback(receiver.stop, DRAIN_S)
         receiver.start()
+        lines = [f"otlp/grpc listening on {_host(grpc.endpoint)}:{receiver.port}", *self._receive_http()]
         self._ready = True
-        return f"otlp/grpc listening on {_host(grpc.endpoint)}:{receiver.port}"
+        return lines
+
+    def _receive_http(self) -> list[str]:
+        http = self.config.receiver.http
+        if http is None:
+            return []
+        receiver = HttpReceiver(
+            http.endpoint, self.intake, max_message_bytes=http.max_message_bytes, ready=lambda: self.ready
+        )
+        self._parts.callback(receiver.stop, DRAIN_S)
+        receiver.start()
+        return [f"otlp/http listening on http://{_host(http.endpoint)}:{receiver.port}"]
 
     @property
     def ready(self) -> bool:

@@ -23,6 +23,13 @@ class GrpcConfig(Config):
     max_message_bytes: Bytes = 64 * _MIB
 
 
+class HttpConfig(Config):
+    """Where OTLP over HTTP is received, in protobuf and JSON. 4318 belongs to a Collector, so ours is 4328."""
+
+    endpoint: Address = "127.0.0.1:4328"
+    max_message_bytes: Bytes = 64 * _MIB
+
+
 class RateConfig(Config):
     """Requests and rows a second; none means no limit."""
 
@@ -53,6 +60,7 @@ class ReceiverConfig(Config):
     """What is received, and how much may wait in memory.
 
     Attributes:
+        http: null does without OTLP/HTTP.
         rates: requests and rows a second.
         queue_bytes: requests admitted and not yet applied; beyond it senders are asked to try again. Where several tenants
             send, each may fill three times of what is left free, so that there is always room for another one.
@@ -61,10 +69,17 @@ class ReceiverConfig(Config):
     """
 
     grpc: GrpcConfig = GrpcConfig()
+    http: HttpConfig | None = HttpConfig()
     rates: RatesConfig = RatesConfig()
     queue_bytes: Bytes = 256 * _MIB
     lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
     dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
+
+    @property
+    def largest_messages(self) -> dict[str, int]:
+        """The keys that bound a request, and their bytes."""
+        servers = {"grpc": self.grpc, "http": self.http}
+        return {f"receiver.{name}.max_message_bytes": of.max_message_bytes for name, of in servers.items() if of}
 
 
 class JournalConfig(Config):
@@ -165,12 +180,13 @@ class CalidrisConfig(Config):
     @classmethod
     def _journal_takes_the_largest_request(cls, storage: StorageConfig, info: ValidationInfo) -> StorageConfig:
         receiver = info.data.get("receiver")
-        least = 8 * receiver.grpc.max_message_bytes if receiver else 0  # 0: the receiver has an error of its own
-        if storage.journal.max_bytes < least:
+        largest = receiver.largest_messages if receiver else {}  # none: the receiver has an error of its own
+        too_large = [key for key, size in largest.items() if 8 * size > storage.journal.max_bytes]
+        if too_large:
+            keys = " and ".join(too_large)
             raise ValueError(
-                f"storage.journal.max_bytes ({storage.journal.max_bytes}) is less than 8 times "
-                f"receiver.grpc.max_message_bytes, so that a large request might be refused for ever; set it to {least} "
-                "or more, or receiver.grpc.max_message_bytes lower"
+                f"storage.journal.max_bytes ({storage.journal.max_bytes}) is less than 8 times {keys}, so that a large "
+                f"request might be refused for ever; set it to {8 * max(largest.values())} or more, or {keys} lower"
             )
         return storage
 
