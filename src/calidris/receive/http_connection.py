@@ -51,26 +51,28 @@ Work = Callable[[Callable[[], Reply]], Awaitable[Reply]]
 
 
 class Hold:
-    """Memory of one request, given back at its end.
+    """Memory of one request of a tenant, given back at its end.
 
     What is held follows what arrived and not what was announced: otherwise a few senders that announce much and send
     nothing would keep everybody out.
     """
 
-    def __init__(self, memory: Admission) -> None:
+    def __init__(self, memory: Admission, tenant: str) -> None:
         self._memory = memory
+        self._tenant = tenant
         self._held_bytes = 0
 
     def take(self, size_bytes: int) -> None:
         """Reserve more; raises RetryableError if there is none."""
-        self._memory.reserve(size_bytes)
+        self._memory.reserve(size_bytes, self._tenant)
         self._held_bytes += size_bytes
 
     def __enter__(self) -> Hold:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._memory.release(self._held_bytes)
+        if self._held_bytes:
+            self._memory.release(self._held_bytes, self._tenant)
 
 
 class Connection:
@@ -156,8 +158,7 @@ class Connection:
             return None
 
     async def _answer(self, head: Head) -> bool:
-        with Hold(self._memory) as hold:
-            reply = await self._reply(head, hold)
+        reply = await self._reply(head)
         unread = not self._read_to_the_end()
         await self._send(reply, close=unread or self._closing, body=head.method != "HEAD")
         if unread:
@@ -167,14 +168,15 @@ class Connection:
         self._http.start_next_cycle()
         return True
 
-    async def _reply(self, head: Head, hold: Hold) -> Reply:
+    async def _reply(self, head: Head) -> Reply:
         """The answer, whatever happens."""
         try:
             job = self._routes.open(head)
             if isinstance(job, Reply):
                 return job
-            parts = await self._body(job, hold)
-            return await self._work(lambda: job.run(parts, hold.take))
+            with Hold(self._memory, job.tenant) as hold:
+                parts = await self._body(job, hold)
+                return await self._work(lambda: job.run(parts, hold.take))
         except Exception as error:
             return self._routes.refuse(error, head)
 

@@ -47,10 +47,12 @@ class Job:
     """A request whose head was accepted.
 
     Attributes:
+        tenant: who sends it.
         max_bytes: how much body it may have as sent.
         run: answers, given the parts of the body and what reserves memory. It blocks: it belongs in a worker thread.
     """
 
+    tenant: str
     max_bytes: int
     run: Callable[[Sequence[bytes], Callable[[int], None]], Reply]
 

@@ -69,7 +69,7 @@ class Routes:
         if length and int(length) > self._max_bytes:  # digits only: the parser refused anything else
             raise too_large(self._max_bytes)
         self._counters.add("begun", signal)
-        return Job(self._max_bytes, partial(self._run, signal, content_type, encoding, tenant))
+        return Job(tenant, self._max_bytes, partial(self._run, signal, content_type, encoding, tenant))
 
     def refuse(self, error: Exception, head: Head) -> Reply:
         """The answer to a request that failed; counts it."""
