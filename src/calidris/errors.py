@@ -7,7 +7,9 @@
     ├── IncompatibleState    two states with different specs were asked to merge
     ├── CorruptState         bytes that are not a state of the stated kind
     ├── PermanentError       the request can never succeed: do not retry it
-    │   └── MalformedRequest bytes that are not OTLP
+    │   ├── MalformedRequest bytes that are not OTLP
+    │   ├── Unauthenticated  nobody knows who asks
+    │   └── Forbidden        who asks is known and may not
     └── RetryableError       try again after ``retry_after_s``: full memory, journal or disk
 """
 
@@ -39,6 +41,14 @@ class PermanentError(CalidrisError):
 
 class MalformedRequest(PermanentError):
     """The bytes are not an OTLP request."""
+
+
+class Unauthenticated(PermanentError):
+    """No token, or none that is known. The message names the cure and never the token."""
+
+
+class Forbidden(PermanentError):
+    """The token is known and is not good for this."""
 
 
 class RetryableError(CalidrisError):

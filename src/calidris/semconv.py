@@ -582,6 +582,22 @@ METRIC_CALIDRIS_ENGINE_FAILURES: Final = Metric(
     prometheus="calidris_engine_failures_total",
 )
 
+METRIC_CALIDRIS_ACCESS_REFUSED: Final = Metric(
+    name="calidris.access.refused",
+    unit="{request}",
+    instrument="counter",
+    description="Sendings, readings and decisions that were refused for want of a token that may.",
+    prometheus="calidris_access_refused_total",
+)
+
+METRIC_CALIDRIS_ACCESS_FAILURES: Final = Metric(
+    name="calidris.access.failures",
+    unit="{change}",
+    instrument="counter",
+    description="Changes of the file of tokens or of certificates that could not be used; what was read before stays in force.",
+    prometheus="calidris_access_failures_total",
+)
+
 METRIC_CALIDRIS_JOURNAL_LOST: Final = Metric(
     name="calidris.journal.lost",
     unit="{record}",
@@ -983,6 +999,8 @@ METRICS: Final = (
     METRIC_CALIDRIS_MODELS_OVERFLOW,
     METRIC_CALIDRIS_EXPORT_SERIES_DROPPED,
     METRIC_CALIDRIS_ENGINE_FAILURES,
+    METRIC_CALIDRIS_ACCESS_REFUSED,
+    METRIC_CALIDRIS_ACCESS_FAILURES,
     METRIC_CALIDRIS_JOURNAL_LOST,
     METRIC_CALIDRIS_RECEIVER_REQUESTS_BEGUN,
     METRIC_CALIDRIS_RECEIVER_RECEIVED,

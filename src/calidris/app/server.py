@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from calidris import semconv
+from calidris.access import Access
 from calidris.api import ApiServer, Sources
 from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.loop import EngineLoop
@@ -92,6 +93,7 @@ class Server:
 
     def _build(self, storage: Storage) -> None:
         self.journal = storage.journal
+        self.access = Access(self.config.receiver.tokens)
         self.admission = Admission(self.config.receiver.queue_bytes)
         self.counters = ReceiverCounters()
         inbox = Inbox(first_seq=storage.journal.last_seq + 1)
@@ -111,8 +113,9 @@ class Server:
         )  # fmt: skip
         self._storage = storage
         self._health = Health(
-            storage, self.loop, self.admission, self.counters, lambda: self.state, self.clock_ns, self.started_ns
-        )
+            storage, self.loop, self.admission, self.counters, self.access, lambda: self.state, self.clock_ns,
+            self.started_ns,
+        )  # fmt: skip
 
     def _start_exporters(self) -> list[str]:
         lines = []
@@ -149,7 +152,9 @@ class Server:
         self._parts.callback(self._stop_loop)
         self.loop.start()
         grpc = self.config.receiver.grpc
-        receiver = GrpcReceiver(grpc.endpoint, self.intake, max_message_bytes=grpc.max_message_bytes)
+        receiver = GrpcReceiver(
+            grpc.endpoint, self.intake, max_message_bytes=grpc.max_message_bytes, tenant_of=self.access.tenant_of
+        )
         self._parts.callback(receiver.stop, DRAIN_S)
         receiver.start()
         lines = [f"otlp/grpc listening on {_host(grpc.endpoint)}:{receiver.port}", *self._receive_http()]
@@ -161,7 +166,11 @@ class Server:
         if http is None:
             return []
         receiver = HttpReceiver(
-            http.endpoint, self.intake, max_message_bytes=http.max_message_bytes, ready=lambda: self.ready
+            http.endpoint,
+            self.intake,
+            max_message_bytes=http.max_message_bytes,
+            tenant_of=self.access.tenant_of,
+            ready=lambda: self.ready,
         )
         self._parts.callback(receiver.stop, DRAIN_S)
         receiver.start()

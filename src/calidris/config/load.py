@@ -72,7 +72,10 @@ def _rooted(config: CalidrisConfig, folder: Path) -> CalidrisConfig:
     models = tuple(
         m.model_copy(update={"baseline": str(folder / m.baseline)}) if m.baseline else m for m in config.models
     )
-    return config.model_copy(update={"storage": storage, "models": models})
+    receiver = config.receiver
+    if receiver.tokens is not None:
+        receiver = receiver.model_copy(update={"tokens": folder / receiver.tokens})
+    return config.model_copy(update={"storage": storage, "models": models, "receiver": receiver})
 
 
 def _explain(path: Path, tree: Any, detail: ErrorDetails) -> str:

@@ -66,6 +66,7 @@ class ReceiverConfig(Config):
             send, each may fill three times of what is left free, so that there is always room for another one.
         lateness: how long after its end a window stays open for rows that are on their way.
         dedup_horizon: how long a retried request is recognised.
+        tokens: file of bearer tokens; with it nobody sends, reads or decides without one. `calidris token` makes a line of it.
     """
 
     grpc: GrpcConfig = GrpcConfig()
@@ -74,6 +75,7 @@ class ReceiverConfig(Config):
     queue_bytes: Bytes = 256 * _MIB
     lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
     dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
+    tokens: Path | None = None
 
     @property
     def largest_messages(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from calidris.batch import DEFAULT_TENANT
-from calidris.errors import MalformedRequest, PermanentError, RetryableError
+from calidris.errors import Forbidden, MalformedRequest, PermanentError, RetryableError, Unauthenticated
 from calidris.receive.limits import MAX_RETRY_AFTER_S, RETRY_AFTER_S
 from calidris.receive.rates import RateOfRequests, RateOfRows
 
@@ -157,6 +157,8 @@ _TABLE: tuple[_Row, ...] = (
     (RateOfRows, grpc.StatusCode.UNAVAILABLE, 503, "rate_rows"),
     (ShareOfQueue, grpc.StatusCode.UNAVAILABLE, 503, "throttled_tenant"),
     (RetryableError, grpc.StatusCode.UNAVAILABLE, 503, "throttled"),
+    (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED, 401, "unauthenticated"),
+    (Forbidden, grpc.StatusCode.PERMISSION_DENIED, 403, "forbidden"),
     (MalformedRequest, grpc.StatusCode.INVALID_ARGUMENT, 400, "malformed"),
     (RequestTooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED, 413, "too_large"),
     (UndecodableRequest, grpc.StatusCode.INTERNAL, 500, "internal"),
@@ -179,6 +181,8 @@ def refusal_of(error: Exception) -> Refusal:
     RateOfRows            UNAVAILABLE         503    tries again  likewise
     ShareOfQueue          UNAVAILABLE         503    tries again  one tenant of several has its share of the queue
     RetryableError        UNAVAILABLE         503    tries again  full or failing; nothing of the request was kept
+    Unauthenticated       UNAUTHENTICATED     401    drops        no token, or none that is known: a retry has none either
+    Forbidden             PERMISSION_DENIED   403    drops        the token is good for other things
     MalformedRequest      INVALID_ARGUMENT    400    drops        the same bytes would fail again
     RequestTooLarge       RESOURCE_EXHAUSTED  413    see below    likewise
     UndecodableRequest    INTERNAL            500    drops        a fault of ours that these bytes trigger again

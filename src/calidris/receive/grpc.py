@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from calidris.access import TenantOf, only
+from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import refusal_of
 from calidris.receive.intake import Answer, Intake
@@ -23,6 +26,7 @@ _EXPORTS = {
 _SUCCESS = b""  # the empty message of every Export response
 
 _Handler = Callable[[bytes, grpc.ServicerContext], bytes]
+_Refuse = Callable[[Exception, grpc.ServicerContext], NoReturn]
 
 
 class GrpcReceiver:
@@ -37,6 +41,8 @@ class GrpcReceiver:
         max_message_bytes: larger requests are refused by the transport, with RESOURCE_EXHAUSTED and no RetryInfo.
         threads: requests handled at the same time. Each waits for the disk most of its life, so there are more of them
             than processors; together with ``max_message_bytes`` they bound the memory in front of the admission.
+        tenant_of: who sends, by the metadata ``authorization``. Asked before the request's body is read, so that nobody
+            unknown takes memory. The health check needs no token.
 
     Example:
         receiver = GrpcReceiver("127.0.0.1:4327", intake)
@@ -45,13 +51,21 @@ class GrpcReceiver:
         receiver.stop(grace_s=5)
     """
 
-    def __init__(self, endpoint: str, intake: Intake, *, max_message_bytes: int = 64 << 20, threads: int = 32) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        intake: Intake,
+        *,
+        max_message_bytes: int = 64 << 20,
+        threads: int = 32,
+        tenant_of: TenantOf = lambda authorization: DEFAULT_TENANT,
+    ) -> None:
         self._endpoint = endpoint
         self._intake = intake
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="calidris-grpc")
         self._health = health.HealthServicer()
         self._server = grpc.server(self._pool, options=_options(max_message_bytes))
-        self._server.add_generic_rpc_handlers((_Exports(intake, self._export_traces),))
+        self._server.add_generic_rpc_handlers((_Exports(intake, self._export_traces, self._refuse, tenant_of),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._port: int | None = None
 
@@ -88,9 +102,9 @@ class GrpcReceiver:
         self._server.stop(grace_s).wait()
         self._pool.shutdown(wait=True)
 
-    def _export_traces(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+    def _export_traces(self, tenant: str, raw: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return _encode(self._intake.accept(raw))
+            return _encode(self._intake.accept(raw, tenant))
         except Exception as error:
             if self._intake.failed:
                 self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -111,12 +125,19 @@ class GrpcReceiver:
 class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     """Finds the handler of a call. Requests and responses stay bytes: no message object is ever made of a request."""
 
-    def __init__(self, intake: Intake, export_traces: _Handler) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        export_traces: Callable[[str, bytes, grpc.ServicerContext], bytes],
+        refuse: _Refuse,
+        tenant_of: TenantOf,
+    ) -> None:
         self._counters = intake.counters
-        self._handlers = {
-            "traces": grpc.unary_unary_rpc_method_handler(export_traces),
-            "metrics": grpc.unary_unary_rpc_method_handler(self._swallow("metrics")),
-            "logs": grpc.unary_unary_rpc_method_handler(self._swallow("logs")),
+        self._export_traces = export_traces
+        self._refuse = refuse
+        self._tenant_of = tenant_of
+        self._others = {
+            signal: grpc.unary_unary_rpc_method_handler(self._swallow(signal)) for signal in ("metrics", "logs")
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
@@ -125,7 +146,18 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         if signal is None:
             return None
         self._counters.add("begun", signal)
-        return self._handlers[signal]
+        try:
+            metadata = handler_call_details.invocation_metadata or ()
+            tenant = self._tenant_of(only([value for key, value in metadata if key == "authorization"]))
+        except Exception as error:
+            # A handler of streams gets to answer before the message is read.
+            return grpc.stream_unary_rpc_method_handler(partial(self._turn_away, error))
+        if signal != "traces":
+            return self._others[signal]
+        return grpc.unary_unary_rpc_method_handler(partial(self._export_traces, tenant))
+
+    def _turn_away(self, error: Exception, unread: Iterator[bytes], context: grpc.ServicerContext) -> NoReturn:
+        self._refuse(error, context)
 
     def _swallow(self, signal: str) -> _Handler:
         def handle(raw: bytes, context: grpc.ServicerContext) -> bytes:

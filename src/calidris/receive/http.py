@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any, Final
 
+from calidris.access import TenantOf
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import Admission
 from calidris.receive.http_connection import READ_BYTES, Connection, Patience
 from calidris.receive.http_messages import Reply
-from calidris.receive.http_routes import Routes, TenantOf
+from calidris.receive.http_routes import Routes
 from calidris.receive.intake import Intake
 
 KEY: Final = "receiver.http.endpoint"

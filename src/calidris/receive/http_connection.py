@@ -258,6 +258,9 @@ _NO_HEAD: Final = Head("", "", {})
 
 
 def _head(request: h11.Request) -> Head:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     path = request.target.decode("latin-1").partition("?")[0]
     return Head(request.method.decode("latin-1"), path, headers)

@@ -20,7 +20,7 @@ class Head:
     Attributes:
         method: upper case, as sent.
         path: without the query.
-        headers: lower-case name to value; the last one of several wins.
+        headers: lower-case name to value; several of one name are joined by commas, as HTTP says.
     """
 
     method: str
@@ -77,4 +77,6 @@ def refusal_reply(refusal: Refusal, content_type: str) -> Reply:
     headers: tuple[tuple[str, str], ...] = ()
     if refusal.retry_after_s is not None:
         headers = (("Retry-After", str(max(1, -int(-refusal.retry_after_s // 1)))),)
+    if refusal.http_status == 401:
+        headers = (("WWW-Authenticate", "Bearer"),)
     return message_reply(refusal.http_status, refusal.status, content_type, headers)

@@ -11,6 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from calidris.access import TenantOf
 from calidris.errors import MalformedRequest
 from calidris.receive import otlp_json
 from calidris.receive.admission import UnknownPath, WrongMethod, refusal_of
@@ -23,7 +24,6 @@ _HEALTH: Final = ("/healthz", "/readyz")
 _SUCCESS: Final = {PROTOBUF: Reply(200, b"", PROTOBUF), JSON: Reply(200, b"{}")}
 
 Take = Callable[[int], None]
-TenantOf = Callable[[str | None], str]
 
 
 class Routes:

@@ -1,0 +1,19 @@
+"""Who may send, read and decide: bearer tokens and certificates from files, re-read when they change."""
+
+from calidris.access.door import Access, Caller, TenantOf, only
+from calidris.access.tokens import ALL, Action, Token, hash_of, new_token, read_tokens
+from calidris.access.watched import Watched
+
+__all__ = [
+    "ALL",
+    "Access",
+    "Action",
+    "Caller",
+    "TenantOf",
+    "Token",
+    "Watched",
+    "hash_of",
+    "new_token",
+    "only",
+    "read_tokens",
+]
