@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -19,6 +20,7 @@ from calidris.access import ALL, Access, Token, hash_of, new_token, only, read_t
 from calidris.errors import ConfigError, Forbidden, Unauthenticated
 from calidris.receive.admission import refusal_of
 from calidris.receive.grpc import TRACES
+from calidris.receive.http import HttpReceiver
 
 MakeBench = Callable[..., Any]
 PATH = f"/{TRACES}/Export"
@@ -171,6 +173,31 @@ def test_two_headers_are_one_too_many(tokens: Tokens, make_bench: MakeBench) -> 
     with pytest.raises(Unauthenticated):
         only([b"a", b"a"])
     assert (only([]), only(["a"]), only([b"\xff"])) == (None, "a", "\xff")
+
+
+def test_over_http_the_same_tokens_count(tokens: Tokens, make_bench: MakeBench) -> None:
+    acme, reader = tokens.add("checkout"), tokens.add("oncall", may="read")
+    tokens.write()
+    bench = make_bench()
+    receiver = HttpReceiver("127.0.0.1:0", bench.intake, tenant_of=tokens.open().tenant_of)
+    receiver.start()
+    url = f"http://127.0.0.1:{receiver.port}"
+    raw = bench.request("predict")
+
+    def post(*headers: str) -> httpx.Response:
+        given = [("content-type", "application/x-protobuf"), *(("authorization", header) for header in headers)]
+        return httpx.post(f"{url}/v1/traces", content=raw, headers=given, trust_env=False)
+
+    try:
+        assert post(acme).status_code == 200
+        assert [record.tenant for record in bench.journal.replay(0)] == ["acme"]
+        refused = post()
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert [post(*headers).status_code for headers in ((reader,), (acme, acme), ("Basic x",))] == [403, 401, 401]
+        assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+        assert bench.journal.last_seq == 1
+    finally:
+        receiver.stop(grace_s=1)
 
 
 def test_a_new_file_is_in_force_within_a_second(tokens: Tokens, make_bench: MakeBench) -> None:
