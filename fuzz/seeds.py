@@ -1,4 +1,7 @@
-"""The part of the corpus that is made by hand (the rest, ``found-*``, the search found): one request of every form and of every trick we know. ``python -m fuzz.seeds`` writes it anew."""
+"""The part of the corpus that is made by hand: one request of every form and of every trick we know.
+
+``python -m fuzz.seeds`` writes it anew. The rest of the corpus, ``found-*``, is what the search reached.
+"""
 
 from __future__ import annotations
 
