@@ -37,6 +37,8 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield "no-span", request()
     yield "foreign", request(span({"http.route": "/"}, name="GET /"))
     yield "truncated", encode_predictions(batch, form="packed", one_span_per_row=False)[:-7]
+    for name, text in _JSON.items():
+        yield f"json-body-{name}", text.encode()
     scored = {"ml.model.name": "credit", **_TRICKS["score"]}
     yield "times", request(*(span(scored, start_time_unix_nano=t) for t in (0, 1, 2**63, 2**64 - 1)))
 
@@ -136,6 +138,24 @@ _TRICKS: dict[str, dict[str, Any]] = {
     "label-without-id": {"ml.label": 1},
     "class-scores": {"ml.prediction.score": {"a": 0.4, "b": 0.6}, "ml.model.task": "multiclass"},
     "score-out-of-range": {"ml.prediction.score": 1.5},
+}
+
+_SPAN = '{"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "predict credit", %s}]}]}]}'
+_NAMED = '{"key": "ml.model.name", "value": {"stringValue": "credit"}}'
+_JSON = {
+    "ids": _SPAN % '"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174"',
+    "times": _SPAN
+    % '"startTimeUnixNano": "1800000000000000000", "endTimeUnixNano": 1.8e18, "kind": "SPAN_KIND_SERVER"',
+    "values": _SPAN
+    % f"""
+        "attributes": [{_NAMED}, {{"key": "ml.prediction.score", "value": {{"doubleValue": "NaN"}}}},
+        {{"key": "ml.prediction.count", "value": {{"intValue": "1"}}}}, {{"key": "ml.label", "value": {{"boolValue": true}}}},
+        {{"key": "ml.features", "value": {{"kvlistValue": {{"values": [{{"key": "age", "value": {{"bytesValue": "AAAA"}}}}]}}}}}}]""",
+    "deep": _SPAN
+    % ('"attributes": [{"key": "ml.features", "value": ' + '{"arrayValue": {"values": [' * 60 + "]}}" * 60 + "}]"),
+    "odd": _SPAN % '"traceId": "zz", "unknown": {"a": [1e999]}, "startTimeUnixNano": -1',
+    "nothing": '{"resourceSpans": null}',
+    "surrogate": _SPAN % '"traceState": "\\ud800"',
 }
 
 

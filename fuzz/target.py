@@ -14,9 +14,10 @@ from calidris.config import CalidrisConfig, LimitsConfig
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
 from calidris.engine.readings import snapshot
-from calidris.errors import MalformedRequest
+from calidris.errors import PermanentError
 from calidris.export import points
 from calidris.receive.intake import digest_of
+from calidris.receive.otlp_json import traces_to_protobuf
 from calidris.wire import CURES, Decoded, decode, holds_model_telemetry
 
 NOW_NS = 1_800_000_000_000_000_000
@@ -30,9 +31,10 @@ _REQUESTS = 100  # requests that one engine takes before a fresh one is made: a 
 class Target:
     """Feeds requests to the decoder and an engine, and looks at everything that comes out.
 
-    ``target(raw)`` returns whether the bytes were a request, and raises AssertionError (or whatever the code under test
-    raised) where a promise is broken:
+    ``target(raw)`` returns whether the bytes were a request, protobuf or (beginning with a brace) JSON, and raises
+    AssertionError (or whatever the code under test raised) where a promise is broken:
 
+    * JSON becomes protobuf or a refusal that tells its sender to drop it;
     * the decoder raises nothing but ``MalformedRequest``, and the cheap look never misses model telemetry;
     * each span is counted once: used, ignored or rejected for a reason that has a cure;
     * columns are as long as their batch and finite where they are valid;
@@ -47,8 +49,10 @@ class Target:
         """Feed one request; whether it was one."""
         began_s = time.process_time()
         try:
+            raw = traces_to_protobuf(raw) if raw[:1] == b"{" else raw
             decoded = decode(raw, tenant="default", arrival_ns=self._now_ns)
-        except MalformedRequest:
+        except PermanentError as error:
+            assert str(error).isprintable(), "a message that a terminal would obey"
             return False
         check(raw, decoded)
         self._apply(raw, decoded)
