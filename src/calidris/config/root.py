@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
+from calidris.config.logs import LogConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.units import Address, Bytes, Seconds
 
@@ -67,6 +68,7 @@ class ReceiverConfig(Config):
         lateness: how long after its end a window stays open for rows that are on their way.
         dedup_horizon: how long a retried request is recognised.
         tokens: file of bearer tokens; with it nobody sends, reads or decides without one. `calidris token` makes a line of it.
+        drain: how long, once it was asked to stop, requests under way are finished and applied; the rest waits in the journal.
     """
 
     grpc: GrpcConfig = GrpcConfig()
@@ -75,6 +77,7 @@ class ReceiverConfig(Config):
     queue_bytes: Bytes = 256 * _MIB
     lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
     dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
+    drain: Seconds = "10s"  # type: ignore[assignment]
     tokens: Path | None = None
 
     @property
@@ -175,6 +178,7 @@ class CalidrisConfig(Config):
     export: ExportConfig = ExportConfig()
     api: ApiConfig = ApiConfig()
     limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
     false_alarms: SharedBudgetsConfig = SharedBudgetsConfig()
     models: tuple[ModelConfig, ...] = ()
 
