@@ -44,7 +44,12 @@ def url() -> Iterator[str]:
     shot = Snapshot(shot.taken_ns, (*shot.models, nasty, acme), shot.alarms, shot.latched, shot.counters, shot.sequence)
     server = ApiServer(
         "127.0.0.1:0",
-        Sources(lambda: shot, READY.is_set, lambda: {"calidris.queue.size": 12}, lambda s, n, v: f"<p>{n} {v}</p>"),
+        Sources(
+            lambda: shot,
+            READY.is_set,
+            lambda: {"calidris.queue.size": 12},
+            lambda s, key: f"<p>{key.name} {key.version}</p>",
+        ),
     )
     server.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -179,7 +184,7 @@ class Decisions:
         self.taken: list[Order] = []
         self.full = False
 
-    def __call__(self, order: Order) -> None:
+    def __call__(self, order: Order, tenant: str) -> None:
         if self.full:
             raise RetryableError("the journal is full")
         self.taken.append(order)

@@ -1,6 +1,6 @@
 """Who may send, read and decide: bearer tokens and certificates from files, re-read when they change."""
 
-from calidris.access.door import Access, Caller, TenantOf, only
+from calidris.access.door import Access, Caller, TenantOf, joined
 from calidris.access.tokens import ALL, Action, Token, hash_of, new_token, read_tokens
 from calidris.access.watched import Watched
 
@@ -13,7 +13,7 @@ __all__ = [
     "Token",
     "Watched",
     "hash_of",
+    "joined",
     "new_token",
-    "only",
     "read_tokens",
 ]

@@ -151,7 +151,7 @@ class Access:
             raise Unauthenticated(f"no token: {_CURE}")
         found = _BEARER.fullmatch(authorization)
         if found is None:
-            raise Unauthenticated(f"the authorization header is not a bearer token: {_CURE}")
+            raise Unauthenticated(f"the authorization header is not one bearer token: {_CURE}")
         token = tokens.get(self._blind(hash_of(found[1])))
         if token is None:
             raise Unauthenticated(f"this token is not known here: {_CURE}")
@@ -167,14 +167,13 @@ class Access:
         return hmac.digest(self._key, sha256.encode(), "sha256")
 
 
-def only(values: Sequence[str | bytes]) -> str | None:
-    """The one value of a header; None where there is none.
+def joined(values: Sequence[str | bytes]) -> str | None:
+    """A header that was sent once or several times, as HTTP joins it; None where there is none.
 
-    Raises:
-        Unauthenticated: several, of which a proxy in front may have believed another one.
+    Several tokens make no token: a proxy in front may have believed another one than we.
+
+    >>> joined([]), joined(["Bearer a"]), joined([b"Bearer a", b"Bearer b"])
+    (None, 'Bearer a', 'Bearer a, Bearer b')
     """
-    if len(values) > 1:
-        raise Unauthenticated("several authorization headers: send one")
-    if not values:
-        return None
-    return values[0] if isinstance(values[0], str) else values[0].decode("latin-1")
+    texts = [value if isinstance(value, str) else value.decode("latin-1") for value in values]
+    return ", ".join(texts) if texts else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,16 +17,23 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from calidris.access import Access, Action, Caller, joined
+from calidris.api.scope import scoped
 from calidris.api.shape import alarms_json, readings_json, status_json
-from calidris.batch import DEFAULT_TENANT, ModelKey
+from calidris.batch import ModelKey
 from calidris.engine.orders import BadOrder, Order
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
-from calidris.errors import RetryableError
+from calidris.errors import Forbidden, RetryableError, Unauthenticated
 
-Report = Callable[[Snapshot, str, str], str]
-"""Renders the report of one model version (snapshot, name, version) as HTML."""
+Report = Callable[[Snapshot, ModelKey], str]
+"""Renders the report of one model version as HTML, from a snapshot that holds nothing which the reader may not see."""
+
+Decide = Callable[[Order, str], None]
+"""Makes a decision about an alarm durable, with the alarm's tenant."""
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
+_MAX_DECISION_BYTES = 1 << 16
+_audit = logging.getLogger("calidris.audit")
 
 
 class _AnyPath(PathConvertor):
@@ -49,15 +57,17 @@ class Sources:
         order: makes a decision about an alarm durable; None where alarms can only be read.
         clock_ns: time of a decision, ns since the epoch.
         receiver: says what the receiver does now and why, for ``/readyz`` and ``/v1/status``.
+        access: who may read and decide; everybody where it has no tokens.
     """
 
     snapshot: Callable[[], Snapshot]
     ready: Callable[[], bool] = lambda: True
     health: Callable[[], Mapping[str, Any]] = field(default=dict)
     report: Report | None = None
-    order: Callable[[Order], None] | None = None
+    order: Decide | None = None
     clock_ns: Callable[[], int] = time.time_ns
     receiver: Callable[[], Mapping[str, Any]] = field(default=dict)
+    access: Access = field(default_factory=Access)
 
 
 def application(sources: Sources) -> Starlette:
@@ -74,12 +84,20 @@ def application(sources: Sources) -> Starlette:
             Route("/v1/models/{rest:any_path}", handlers.readings),
             Route("/v1/report/{rest:any_path}", handlers.report),
         ],
-        exception_handlers={404: _not_found, 405: _not_allowed},
+        exception_handlers={
+            404: _not_found,
+            405: _not_allowed,
+            Unauthenticated: _unauthenticated,
+            Forbidden: _forbidden,
+        },
     )
 
 
 class _Handlers:
-    """One method a route. They run in worker threads, so that a long report does not hold up a health check."""
+    """One method a route. They run in worker threads, so that a long report does not hold up a health check.
+
+    Health and readiness need no token: a probe has none, and they tell nothing about models.
+    """
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
@@ -92,55 +110,86 @@ class _Handlers:
         return _json({"status": "ready" if ready else "starting", **self._sources.receiver()}, 200 if ready else 503)
 
     def status(self, request: Request) -> Response:
-        ready, health = self._sources.ready(), self._sources.health()
+        snapshot, caller = self._seen(request)
+        health = self._sources.health() if caller.whole else {}
         receiver = self._sources.receiver()
-        return _json(status_json(self._sources.snapshot(), ready=ready, health=health, receiver=receiver))
+        return _json(status_json(snapshot, ready=self._sources.ready(), health=health, receiver=receiver))
 
     def alarms(self, request: Request) -> Response:
-        return _json(alarms_json(self._sources.snapshot()))
+        return _json(alarms_json(self._seen(request)[0]))
 
     async def order(self, request: Request) -> Response:
         """Acknowledge or clear. Only JSON is taken: a page of another origin cannot send that without asking first."""
+        caller = self._caller(request, "decide")
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _error(415, "send the decision as application/json")
-        body = await request.body()
-        return await run_in_threadpool(self._order, request.path_params, body)
+        body = await _body(request)
+        if body is None:
+            return _error(413, "a decision is small")
+        return await run_in_threadpool(self._order, request.path_params, body, caller)
 
-    def _order(self, path: Mapping[str, Any], body: bytes) -> Response:
+    def _order(self, path: Mapping[str, Any], body: bytes, caller: Caller) -> Response:
         if self._sources.order is None:
             return _error(404, "alarms can only be read here")
-        alarm = next((a for a in self._sources.snapshot().alarms if a.id == path["id"]), None)
+        alarms = scoped(self._sources.snapshot(), caller).alarms
+        alarm = next((a for a in alarms if a.id == path["id"]), None)
         if alarm is None:
+            self._sources.access.refuse("decide", "unknown_alarm", f"{caller.name!r} sees no alarm {path['id']}")
             return _error(404, f"there is no alarm {path['id']}; GET /v1/alarms lists them")
         try:
-            told = orjson.loads(body)
-            by, reason = str(told["by"]), str(told.get("reason", ""))
-            order = Order(alarm.id, path["action"], by, reason, self._sources.clock_ns())
-            self._sources.order(order)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            return _error(400, 'the decision is {"by": who, "reason": why}')
+            order = _decision(body, alarm.id, path["action"], self._sources.clock_ns(), caller.name)
+            self._sources.order(order, alarm.model.tenant)
         except BadOrder as error:
             return _error(400, str(error))
         except RetryableError as error:
             return _error(503, str(error))
+        _audit.info("audit: alarm %d: %s by %r, token %r", order.alarm, order.action, order.by, order.token)
         return _json({"alarm": alarm.id, "action": order.action}, 202)
 
     def readings(self, request: Request) -> Response:
+        snapshot, caller = self._seen(request)
         parts = _segments(request)
         if len(parts) != 5 or parts[4] != "readings":
             return _error(404, "the path is /v1/models/{name}/{version}/readings")
-        snapshot = self._sources.snapshot()
-        model = _find(snapshot, request, parts[2], parts[3])
+        model = _find(snapshot, request, caller, parts[2], parts[3])
         return _json(readings_json(model)) if model else _unknown(snapshot, parts[2], parts[3])
 
     def report(self, request: Request) -> Response:
+        snapshot, caller = self._seen(request)
         parts = _segments(request)
         if self._sources.report is None or len(parts) != 4:
             return _error(404, "the path is /v1/report/{name}/{version}, where this receiver renders reports")
-        snapshot, (name, version) = self._sources.snapshot(), parts[2:]
-        if _find(snapshot, request, name, version) is None:
-            return _unknown(snapshot, name, version)
-        return HTMLResponse(self._sources.report(snapshot, name, version), headers=_HEADERS)
+        model = _find(snapshot, request, caller, parts[2], parts[3])
+        if model is None:
+            return _unknown(snapshot, parts[2], parts[3])
+        return HTMLResponse(self._sources.report(snapshot, model.key), headers=_HEADERS)
+
+    def _seen(self, request: Request) -> tuple[Snapshot, Caller]:
+        """What whoever asks may see; raises Unauthenticated or Forbidden."""
+        caller = self._caller(request, "read")
+        return scoped(self._sources.snapshot(), caller), caller
+
+    def _caller(self, request: Request, action: Action) -> Caller:
+        return self._sources.access.authorize(joined(request.headers.getlist("authorization")), action)
+
+
+def _decision(body: bytes, alarm: int, action: str, at_ns: int, token: str) -> Order:
+    try:
+        told = orjson.loads(body)
+        by, reason = str(told["by"]), str(told.get("reason", ""))
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise BadOrder('the decision is {"by": who, "reason": why}') from None
+    return Order(alarm, action, by, reason, at_ns, token)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body, or None where it is larger than any decision."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_DECISION_BYTES:
+            return None
+    return body
 
 
 def _segments(request: Request) -> list[str]:
@@ -149,8 +198,8 @@ def _segments(request: Request) -> list[str]:
     return [unquote(part) for part in raw.partition(b"?")[0].decode("ascii", "replace").strip("/").split("/")]
 
 
-def _find(snapshot: Snapshot, request: Request, name: str, version: str) -> ModelSnapshot | None:
-    key = ModelKey(request.query_params.get("tenant", DEFAULT_TENANT), name, version)
+def _find(snapshot: Snapshot, request: Request, caller: Caller, name: str, version: str) -> ModelSnapshot | None:
+    key = ModelKey(request.query_params.get("tenant", caller.home), name, version)
     return next((model for model in snapshot.models if model.key == key), None)
 
 
@@ -165,6 +214,16 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
     return _error(405, "that method is not for this path; GET reads, POST decides about an alarm")
+
+
+async def _unauthenticated(request: Request, error: Exception) -> Response:
+    answer = _error(401, str(error))
+    answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+async def _forbidden(request: Request, error: Exception) -> Response:
+    return _error(403, str(error))
 
 
 def _error(status: int, message: str, **more: Any) -> Response:

@@ -19,7 +19,7 @@ _GRACE_S = 2
 
 
 class ApiServer:
-    """Serves the read API at an endpoint until stopped. There is no login: keep it on loopback, or behind a proxy that has one.
+    """Serves the read API at an endpoint until stopped.
 
     Args:
         endpoint: ``host:port``; port 0 takes a free one.

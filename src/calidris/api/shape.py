@@ -38,10 +38,15 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
       "raised_ns": 0, "since_ns": 0, "windows": 4, "n": 23310, "evidence": 1.21,
       "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
-      "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0}]}]
+      "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0, "token": "oncall"}]}]
 
 ``POST /v1/alarms/{id}/ack`` and ``/clear`` with ``{"by": "ada", "reason": "sensor replaced"}`` (``Content-Type:
 application/json``) answer 202 once the decision is durable; it shows in ``orders`` a moment later.
+
+Where the receiver has tokens, each question needs ``Authorization: Bearer`` (401 without, 403 where the token may not), and
+the answer holds the token's own tenant only: what belongs to another one does not exist (404). ``counters`` and ``health``
+are of all tenants together: they are empty for a token of one of several. A token of all tenants names another one than
+``default`` by ``?tenant=``. Decisions keep the token's name beside ``by``, which is only claimed.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.loop import EngineLoop
 from calidris.app.progress import reported
 from calidris.app.storage import Storage
+from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
 from calidris.engine.inbox import Inbox
 from calidris.engine.snapshot import Snapshot
@@ -167,6 +168,7 @@ class Server:
             report=render_report,
             order=self.intake.order,
             clock_ns=self.clock_ns,
+            access=self.access,
         )
         api = ApiServer(self.config.api.endpoint, sources)
         self._at_end("api", api.stop)
@@ -279,10 +281,9 @@ class Server:
         self.ask_to_stop()
 
 
-def render_report(taken: Snapshot, name: str, version: str) -> str:
+def render_report(taken: Snapshot, key: ModelKey) -> str:
     """The HTML report of one model version."""
-    key = next(m.key for m in taken.models if (m.key.name, m.key.version) == (name, version))
-    return render(taken, key, title=f"{name} {version}", generated_ns=taken.taken_ns)
+    return render(taken, key, title=f"{key.name} {key.version}", generated_ns=taken.taken_ns)
 
 
 def _host(endpoint: str) -> str:

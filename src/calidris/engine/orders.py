@@ -29,6 +29,7 @@ class Order:
         by: who decided.
         reason: why.
         at_ns: when, ns since the epoch.
+        token: name of the bearer token that it came with, which is known and not only claimed; empty where none are needed.
     """
 
     alarm: int
@@ -36,6 +37,7 @@ class Order:
     by: str
     reason: str
     at_ns: int
+    token: str = ""
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:

@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from calidris.access import TenantOf, only
+from calidris.access import TenantOf, joined
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import refusal_of
@@ -148,7 +148,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         self._counters.add("begun", signal)
         try:
             metadata = handler_call_details.invocation_metadata or ()
-            tenant = self._tenant_of(only([value for key, value in metadata if key == "authorization"]))
+            tenant = self._tenant_of(joined([value for key, value in metadata if key == "authorization"]))
         except Exception as error:
             # A handler of streams gets to answer before the message is read.
             return grpc.stream_unary_rpc_method_handler(partial(self._turn_away, error))
