@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -19,12 +21,14 @@ from calidris.errors import MalformedRequest
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.disk import Disk
 from calidris.receive.grpc import TRACES, GrpcReceiver
+from calidris.receive.http import HttpReceiver
 from calidris.receive.intake import Intake
 from calidris.receive.journal import Journal
 from calidris.receive.rates import Rates
 from calidris.wire import Decoded
 
 MODEL = b"ml.model.name"
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
 @dataclass
@@ -138,3 +142,40 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 def bench(make_bench: Callable[..., Bench]) -> Bench:
     """A receiver with ordinary settings."""
     return make_bench()
+
+
+class Http:
+    """A receiver, a client of it, and the bench behind both."""
+
+    def __init__(self, bench: Any, receiver: HttpReceiver) -> None:
+        self.bench = bench
+        self.receiver = receiver
+        self.url = f"http://127.0.0.1:{receiver.port}"
+        self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
+
+    def post(self, body: Any, path: str = "/v1/traces", headers: Mapping[str, str] = PROTOBUF) -> httpx.Response:
+        return self.client.post(path, content=body, headers=headers)
+
+
+@pytest.fixture
+def make_http(make_bench: Callable[..., Any]) -> Iterator[Callable[..., Http]]:
+    """Makes receivers and stops them."""
+    made: list[Http] = []
+
+    def make(bench: dict[str, Any] | None = None, **server: Any) -> Http:
+        behind = make_bench(**(bench or {}))
+        receiver = HttpReceiver("127.0.0.1:0", behind.intake, **server)
+        receiver.start()
+        made.append(Http(behind, receiver))
+        return made[-1]
+
+    yield make
+    for http in made:
+        http.client.close()
+        http.receiver.stop(grace_s=1)
+
+
+@pytest.fixture
+def http(make_http: Callable[..., Http]) -> Http:
+    """A receiver with ordinary settings."""
+    return make_http()

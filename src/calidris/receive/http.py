@@ -33,7 +33,7 @@ class HttpReceiver:
 
     Metrics and logs are acknowledged, counted and forgotten: an exporter pointed here by mistake would otherwise retry
     them for ever. A connection costs about 15 kB; those that sent nothing for a while are closed, and where there are
-    too many, the one that has been idle longest. Bodies in memory are bounded together, at ``BODIES`` times
+    too many, the one that has been silent longest. Bodies in memory are bounded together, at ``BODIES`` times
     ``max_message_bytes``; beyond that senders are asked to try again.
 
     Args:
@@ -93,6 +93,11 @@ class HttpReceiver:
         """How many there are."""
         return len(self._connections)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of bodies in memory now."""
+        return self._memory.used_bytes
+
     def start(self) -> None:
         """Listen and serve, in threads of its own.
 
@@ -130,8 +135,8 @@ class HttpReceiver:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._connections) >= self._max_connections:
-            self._close_one_idle()
+        if len(self._connections) >= self._max_connections and not self._make_room():
+            return writer.close()
         connection = Connection(
             reader, writer, routes=self._routes, memory=self._memory, work=self._work, patience=self._patience,
             count_stray=lambda calls: self._counters.add("requests", "stray_grpc", calls),
@@ -142,17 +147,23 @@ class HttpReceiver:
         except asyncio.CancelledError:  # by us: it was idle, or took too long to finish
             writer.transport.abort()
         finally:
-            del self._connections[task]
+            self._connections.pop(task, None)
 
     async def _work(self, job: Callable[[], Reply]) -> Reply:
         return await self._loop.run_in_executor(self._pool, job)
 
-    def _close_one_idle(self) -> None:
-        """Closing an idle connection is every server's right, and its sender opens another when it needs one."""
-        idle = next((task for task, connection in self._connections.items() if not connection.busy), None)
-        if idle is not None:
-            self._counters.add("connections_closed", "crowded")
-            idle.cancel()
+    def _make_room(self) -> bool:
+        """Close the connection whose sender has been silent longest: it opens another one when it has something to say."""
+        self._counters.add("connections_closed", "crowded")
+        waiting = [
+            (c.waiting_since, n, task) for n, (task, c) in enumerate(self._connections.items()) if c.waiting_since
+        ]
+        if not waiting:
+            return False
+        task = min(waiting)[2]
+        task.cancel()
+        del self._connections[task]
+        return True
 
     async def _finish(self, grace_s: float) -> None:
         if self._server is not None:

@@ -80,6 +80,7 @@ class Connection:
 
     Attributes:
         busy: true from a request's head to the end of its answer.
+        waiting_since: when its sender was last heard of, in the loop's seconds; None while a request is worked on.
 
     Args:
         reader: the connection.
@@ -96,6 +97,7 @@ class Connection:
         work: Work, patience: Patience, count_stray: Callable[[int], None],
     ) -> None:  # fmt: skip
         self.busy = False
+        self.waiting_since: float | None = asyncio.get_running_loop().time()
         self._closing = False
         self._reader = reader
         self._writer = writer
@@ -127,6 +129,7 @@ class Connection:
             request = await self._request(wait_s)
         except h11.RemoteProtocolError as error:
             await self._send(self._routes.refuse(MalformedRequest(f"not HTTP/1.1: {error}"), _NO_HEAD), close=True)
+            await self._linger()
             return False
         if request is None:
             return False
@@ -150,7 +153,7 @@ class Connection:
                         return event
                     if event is not h11.NEED_DATA:
                         return None
-                    data = await self._reader.read(READ_BYTES)
+                    data = await self._read()
                     if data and self._http.trailing_data == (b"", False):  # its first bytes
                         limit.reschedule(asyncio.get_running_loop().time() + self._patience.head_s)
                     self._http.receive_data(data)
@@ -176,9 +179,12 @@ class Connection:
                 return job
             with Hold(self._memory, job.tenant) as hold:
                 parts = await self._body(job, hold)
+                self.waiting_since = None
                 return await self._work(lambda: job.run(parts, hold.take))
         except Exception as error:
             return self._routes.refuse(error, head)
+        finally:
+            self.waiting_since = asyncio.get_running_loop().time()
 
     async def _body(self, job: Job, hold: Hold) -> list[bytes]:
         """The body's parts as they arrived.
@@ -217,7 +223,12 @@ class Connection:
                 return bytes(event.data)
             if event is not h11.NEED_DATA:
                 return None
-            self._http.receive_data(await self._reader.read(READ_BYTES))
+            self._http.receive_data(await self._read())
+
+    async def _read(self) -> bytes:
+        data = await self._reader.read(READ_BYTES)
+        self.waiting_since = asyncio.get_running_loop().time()
+        return data
 
     async def _send(self, reply: Reply, *, close: bool, body: bool = True) -> None:
         headers = [
@@ -248,6 +259,8 @@ class Connection:
 
     async def _linger(self) -> None:
         """Read on for a while: closing on unread bytes resets the connection, and the answer may be lost with it."""
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience.linger_s):
                 while await self._reader.read(READ_BYTES):
