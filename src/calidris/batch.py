@@ -190,6 +190,7 @@ class PredictionBatch:
         weight: inverse inclusion probability where rows were sampled.
         trace_ids: hexadecimal ids of the calls' traces, for examples.
         embeddings: name to vectors of n rows; a name is a feature's or an embedding's, not both.
+        spans: int64[n], the span that each row came in, by its place in the request; None where rows came in no span.
     """
 
     model: ModelKey
@@ -207,6 +208,7 @@ class PredictionBatch:
     weight: NumberColumn | None = None
     trace_ids: CodedColumn | None = None
     embeddings: Mapping[str, MatrixColumn] = field(default_factory=dict)
+    spans: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.event_time_ns)
@@ -222,6 +224,7 @@ class LabelBatch:
         ids: n ids.
         label: the outcomes: numbers or classes, n rows.
         label_time_ns: int64[n], when each outcome became known, ns since the epoch.
+        spans: int64[n], as of predictions.
     """
 
     tenant: str
@@ -229,6 +232,7 @@ class LabelBatch:
     ids: Sequence[str]
     label: Column
     label_time_ns: Ints
+    spans: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.label_time_ns)

@@ -686,11 +686,19 @@ METRIC_CALIDRIS_ENGINE_ROWS_FAILED: Final = Metric(
     prometheus="calidris_engine_rows_failed_total",
 )
 
+METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE: Final = Metric(
+    name="calidris.receiver.spans.duplicate",
+    unit="{span}",
+    instrument="counter",
+    description="Spans of predictions and labels that came before, alone or with their whole request, not counted again.",
+    prometheus="calidris_receiver_spans_duplicate_total",
+)
+
 METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE: Final = Metric(
     name="calidris.receiver.rows.duplicate",
     unit="{row}",
     instrument="counter",
-    description="Predictions of repeated requests, not counted again.",
+    description="Predictions of repeated requests and spans, not counted again.",
     prometheus="calidris_receiver_rows_duplicate_total",
 )
 
@@ -706,7 +714,7 @@ METRIC_CALIDRIS_LABELS_DUPLICATE: Final = Metric(
     name="calidris.labels.duplicate",
     unit="{label}",
     instrument="counter",
-    description="Labels of repeated requests, not counted again.",
+    description="Labels of repeated requests and spans, not counted again.",
     prometheus="calidris_labels_duplicate_total",
 )
 
@@ -716,6 +724,14 @@ METRIC_CALIDRIS_LABELS_EARLY: Final = Metric(
     instrument="gauge",
     description="Labels that came before their prediction and wait for it.",
     prometheus="calidris_labels_early",
+)
+
+METRIC_CALIDRIS_DEDUP_HORIZON: Final = Metric(
+    name="calidris.dedup.horizon",
+    unit="s",
+    instrument="gauge",
+    description="How far back spans are remembered; below receiver.dedup_horizon where receiver.dedup_spans came within it.",
+    prometheus="calidris_dedup_horizon_seconds",
 )
 
 METRIC_CALIDRIS_QUEUE_ITEMS: Final = Metric(
@@ -1012,10 +1028,12 @@ METRICS: Final = (
     METRIC_CALIDRIS_ENGINE_ROWS,
     METRIC_CALIDRIS_ENGINE_LABELS,
     METRIC_CALIDRIS_ENGINE_ROWS_FAILED,
+    METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE,
     METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE,
     METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED,
     METRIC_CALIDRIS_LABELS_DUPLICATE,
     METRIC_CALIDRIS_LABELS_EARLY,
+    METRIC_CALIDRIS_DEDUP_HORIZON,
     METRIC_CALIDRIS_QUEUE_ITEMS,
     METRIC_CALIDRIS_QUEUE_LIMIT,
     METRIC_CALIDRIS_LAG_RECORDS,

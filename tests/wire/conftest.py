@@ -63,8 +63,11 @@ class Wire:
 
     @staticmethod
     def plain(batch: PredictionBatch | LabelBatch) -> dict[str, Any]:
-        """A batch as Python lists, missing values as None: equal batches give equal dictionaries."""
-        found = {name: getattr(batch, name) for name in type(batch).__dataclass_fields__}
+        """A batch as Python lists, missing values as None: equal batches give equal dictionaries.
+
+        Which span a row came in is left out: the same rows may come in one span or in many.
+        """
+        found = {name: getattr(batch, name) for name in type(batch).__dataclass_fields__ if name != "spans"}
         return {name: _plain(column) for name, column in found.items()}
 
 

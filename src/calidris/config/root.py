@@ -10,7 +10,6 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
-from calidris.config.logs import LogConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.units import Address, Bytes, Seconds
 
@@ -66,9 +65,10 @@ class ReceiverConfig(Config):
         queue_bytes: requests admitted and not yet applied; beyond it senders are asked to try again. Where several tenants
             send, each may fill three times of what is left free, so that there is always room for another one.
         lateness: how long after its end a window stays open for rows that are on their way.
-        dedup_horizon: how long a retried request is recognised.
+        dedup_horizon: how long a request or a span that comes again is recognised, counted from when it last came.
+        dedup_spans: spans that are remembered for it, 10 bytes each; where more come within the horizon it is shorter, as
+            ``calidris.dedup.horizon`` tells. The default lasts for 10 000 spans a second.
         tokens: file of bearer tokens; with it nobody sends, reads or decides without one. `calidris token` makes a line of it.
-        drain: how long, once it was asked to stop, requests under way are finished and applied; the rest waits in the journal.
     """
 
     grpc: GrpcConfig = GrpcConfig()
@@ -77,7 +77,7 @@ class ReceiverConfig(Config):
     queue_bytes: Bytes = 256 * _MIB
     lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
     dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
-    drain: Seconds = "10s"  # type: ignore[assignment]
+    dedup_spans: int = Field(default=12_000_000, ge=1000)
     tokens: Path | None = None
 
     @property
@@ -178,7 +178,6 @@ class CalidrisConfig(Config):
     export: ExportConfig = ExportConfig()
     api: ApiConfig = ApiConfig()
     limits: LimitsConfig = LimitsConfig()
-    log: LogConfig = LogConfig()
     false_alarms: SharedBudgetsConfig = SharedBudgetsConfig()
     models: tuple[ModelConfig, ...] = ()
 

@@ -24,6 +24,7 @@ from calidris.engine.paneform import COLUMNS, pane_from, pane_row
 from calidris.engine.plain import alarm_from, alarm_json, model_json, restore_totals
 from calidris.engine.slotform import restore_slot, slot_bytes
 from calidris.engine.snapshot import WindowPoint
+from calidris.engine.spanform import mark_saved, restore_spans, save_spans
 from calidris.engine.store import Store
 from calidris.engine.watch import Watcher
 from calidris.errors import IncompatibleState
@@ -68,6 +69,7 @@ class Checkpoint:
         self.numbers = numbers
         # Only now: a transaction that failed has written none of it.
         self._saved_requests = {g.number: len(g.digests) for g in (engine.requests.older, engine.requests.newer)}
+        mark_saved(engine.spans)
         for key, model in engine.models.items():
             _mark_saved(model, engine.watchers[key])
             model.forget_before(model.needed_since_ns(engine.sealed_ns))
@@ -89,6 +91,7 @@ class Checkpoint:
             fresh = generation.since(saved)
             if fresh:
                 self.store.db.execute("INSERT INTO requests VALUES (?, ?, ?)", (generation.number, saved, fresh))
+        save_spans(self.store, engine.spans)
 
     def _save_model(self, key: ModelKey, model: WatchedModel, watcher: Watcher) -> int:
         if model.unsaved:
@@ -156,6 +159,7 @@ class Checkpoint:
             engine.early[tenant, name] = EarlyLabels()
             engine.early[tenant, name].restore(text)
         engine.requests.older, engine.requests.newer = (self._generation(*numbers) for numbers in plain("requests"))
+        restore_spans(self.store, engine.spans)
 
     def _generation(self, number: int, began_ns: int) -> Generation:
         generation = Generation(number, began_ns)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Column, Mask, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, Ints, LabelBatch, Mask, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.labels import hash_text
 from calidris.labels.keys import Hashes
 from calidris.state.fields import as_coded
 from calidris.state.groups import class_text
+
+B = TypeVar("B", bound=PredictionBatch | LabelBatch)
 
 
 def class_hashes(column: Column | None, n: int) -> Hashes:
@@ -39,6 +43,21 @@ def part_of(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
         duration_s=batch.duration_s and batch.duration_s.take(rows),
         error=batch.error and batch.error.take(rows),
     )
+
+
+def rows_of(batch: B, rows: Ints) -> B:
+    """Some rows of a batch, by their places, with everything that belongs to them."""
+    return replace(batch, **{f.name: _taken(getattr(batch, f.name), rows) for f in fields(batch)})
+
+
+def _taken(value: Any, rows: Ints) -> Any:
+    if isinstance(value, NumberColumn | CodedColumn | MatrixColumn | np.ndarray):
+        return value.take(rows)
+    if isinstance(value, Mapping):
+        return {name: column.take(rows) for name, column in value.items()}
+    if isinstance(value, list):  # ids
+        return [value[row] for row in rows.tolist()]
+    return value  # who it is about
 
 
 def joined(columns: Sequence[Column | None], sizes: Sequence[int]) -> Column | None:

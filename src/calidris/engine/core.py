@@ -36,8 +36,10 @@ from calidris.engine.inbox import Received
 from calidris.engine.joining import outcome_column
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import LoadPane, WatchedModel
+from calidris.engine.once import Repeated, once
 from calidris.engine.orders import CLEAR, RECOVERY, Order
 from calidris.engine.snapshot import Alarm
+from calidris.engine.spans import SpanMemory
 from calidris.engine.watch import Watcher
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel
@@ -76,7 +78,9 @@ class Engine:
         self.models: dict[ModelKey, WatchedModel] = {}
         self.watchers: dict[ModelKey, Watcher] = {}
         self.early: dict[tuple[str, str], EarlyLabels] = {}
-        self.requests = RequestMemory(round(config.receiver.dedup_horizon * 1e9))
+        horizon_ns = round(config.receiver.dedup_horizon * 1e9)
+        self.requests = RequestMemory(horizon_ns)
+        self.spans = SpanMemory(horizon_ns, config.receiver.dedup_spans)
         self.alarms: list[Alarm] = []
         self.latched: set[int] = set()
         self.orders: list[Order] = []  # the audit trail, oldest first
@@ -102,22 +106,28 @@ class Engine:
     def _apply_request(self, item: Received, decoded: Decoded) -> None:
         # Two tenants may well send the same bytes.
         request = xxhash.xxh3_128_digest(item.tenant.encode() + b"\0" + item.digest)
-        rows, labels = decoded.rows, decoded.labels
-        self._count(semconv.METRIC_CALIDRIS_ENGINE_ROWS, rows)
-        self._count(semconv.METRIC_CALIDRIS_ENGINE_LABELS, labels)
-        if self.requests.seen(request, item.arrival_ns):
+        self._count(semconv.METRIC_CALIDRIS_ENGINE_ROWS, decoded.rows)
+        self._count(semconv.METRIC_CALIDRIS_ENGINE_LABELS, decoded.labels)
+        # Of a repeated request too: its spans may come in other batches the next time.
+        items, again = once(decoded, self.spans, item.arrival_ns)
+        repeated = self.requests.seen(request, item.arrival_ns)
+        self._count_repeated(Repeated.all_of(decoded) if repeated else again)
+        if repeated:
             self._count(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE, 1)
-            self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE, rows)
-            self._count(semconv.METRIC_CALIDRIS_LABELS_DUPLICATE, labels)
             return
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, decoded.non_finite)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, decoded.clamped)
-        for batch in decoded.items:
+        for batch in items:
             with self._surviving(f"record {item.seq}", batch):
                 if isinstance(batch, PredictionBatch):
                     self._add_predictions(batch)
                 else:
                     self._add_labels(batch, item.arrival_ns)
+
+    def _count_repeated(self, again: Repeated) -> None:
+        self._count(semconv.METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE, again.spans)
+        self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE, again.rows)
+        self._count(semconv.METRIC_CALIDRIS_LABELS_DUPLICATE, again.labels)
 
     @contextmanager
     def _surviving(self, what: str, batch: PredictionBatch | LabelBatch | None = None) -> Iterator[None]:

@@ -33,8 +33,8 @@ class Generation:
 class RequestMemory:
     """Digests of the requests of the last ``horizon_ns`` to twice that, by arrival time.
 
-    Two generations: the older one is forgotten when the newer one spans the horizon. A repeat within the horizon is always
-    recognised; one beyond twice the horizon never is. The same requests in the same order give the same answers, because
+    Two generations: the older one is forgotten when the newer one spans the horizon. A repeat within the horizon after the
+    request last came is always recognised; one beyond twice the horizon never is. The same requests in the same order give the same answers, because
     only arrival times that the journal holds are used.
 
     >>> memory = RequestMemory(horizon_ns=10)
@@ -53,7 +53,7 @@ class RequestMemory:
             # Every generation has a number of its own, an empty one too: the checkpoint knows them by it.
             self.older = self.newer if age_ns < 2 * self.horizon_ns else Generation(self.newer.number + 1)
             self.newer = Generation(self.older.number + 1, arrival_ns)
-        if digest in self.newer.digests or digest in self.older.digests:
-            return True
+        known = digest in self.newer.digests or digest in self.older.digests
+        # A repeat is remembered anew: who goes on sending it has not had an answer yet.
         self.newer.digests[digest] = None
-        return False
+        return known

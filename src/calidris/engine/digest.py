@@ -43,6 +43,10 @@ def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
     for generation in (engine.requests.older, engine.requests.newer):
         yield generation.number, generation.began_ns
         yield generation.since(0)
+    yield engine.spans.last_ns
+    for spans in engine.spans.generations:
+        yield spans.number, spans.began_ns
+        yield spans.hashes().tobytes()
     yield [[*key, early.to_json()] for key, early in sorted(engine.early.items(), key=lambda pair: pair[0])]
     for key in sorted(engine.models):
         model = engine.models[key]

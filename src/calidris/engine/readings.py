@@ -31,7 +31,10 @@ def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> S
     counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
     alarms, latched = tuple(engine.alarms), frozenset(engine.latched)
     orders, early = tuple(engine.orders), sum(map(len, engine.early.values()))
-    return Snapshot(now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, orders, early)
+    return Snapshot(
+        now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, orders, early,
+        dedup_horizon_s=engine.spans.covered_s,
+    )  # fmt: skip
 
 
 def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:

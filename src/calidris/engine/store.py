@@ -4,6 +4,7 @@
 
     meta      key → value          sequence, sealed time, alarms, counters, early labels, generations of requests
     requests  (generation, first)  → digests from that one on; written once, a generation goes as a whole
+    spans     (generation, first)  → hashes of spans, likewise
     models    (tenant, name, version) → totals, specs, history as JSON
     panes     (model, begin, spec) → states; closed panes stay here and are read again when a late label names them
     blobs     (model, kind, name)  → a window's watch, reservoir rows, the provisional baseline
@@ -27,6 +28,8 @@ _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (generation INTEGER, first INTEGER, digests BLOB NOT NULL,
+  PRIMARY KEY (generation, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spans (generation INTEGER, first INTEGER, hashes BLOB NOT NULL,
   PRIMARY KEY (generation, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT, version TEXT, state BLOB NOT NULL,
   UNIQUE (tenant, name, version));

@@ -87,6 +87,7 @@ def points(
     )
     if counted:
         series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_LABELS_EARLY, (), float(snapshot.early)))
+        series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_DEDUP_HORIZON, (), snapshot.dedup_horizon_s))
     since = {True: snapshot.began_ns or start_ns, False: start_ns}
     return tuple(
         Point(

@@ -16,6 +16,7 @@ _LOSSES: tuple[tuple[Metric, str], ...] = (
     (semconv.METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED, "rejected spans"),
     (semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, "late rows"),
     (semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE, "repeated requests"),
+    (semconv.METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE, "repeated spans"),
     (semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, "infinite values"),
     (semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, "unmatched labels"),
     (semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, "rows of too many models"),

@@ -169,6 +169,7 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
         weight=one(convert.weights, semconv.ML_PREDICTION_WEIGHT, fields),
         trace_ids=one(convert.strings, semconv.ML_PREDICTION_TRACE_ID, fields) or _trace_ids(table, origin),
         embeddings=embeddings,
+        spans=table.spans,
     )
     return batch, clamped
 
@@ -183,6 +184,7 @@ def _labels(table: Table, origin: Origin, settler: _Settler) -> tuple[LabelBatch
         ids=settler.one(_label_ids, semconv.ML_PREDICTION_ID, table.fields) or [],
         label=settler.one(convert.typed, semconv.ML_LABEL, table.fields) or convert.nothing(0),
         label_time_ns=label_time_ns,
+        spans=table.spans,
     )
     return batch, clamped
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from calidris.batch import LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.wire.build import Batch, Origin, Refused, build
 from calidris.wire.convert import MixedKinds
+from calidris.wire.ids import NO_IDS, Hashes, span_hashes
 from calidris.wire.limits import DEFAULT_LIMITS, WireLimits
 from calidris.wire.merge import agreeing, merge
 from calidris.wire.reader import read_spans
@@ -29,6 +30,8 @@ class Decoded:
         message: the first few refusals for people, with their cure; empty if there were none.
         clamped: rows whose time lay too far from the arrival.
         non_finite: infinite values, kept as missing; of an embedding, rows with one.
+        span_hashes: uint64, 64 bits of (tenant, trace id, span id) of each span that the batches' ``spans`` name, 0 where
+            it has no valid id.
     """
 
     items: tuple[PredictionBatch | LabelBatch, ...]
@@ -38,11 +41,17 @@ class Decoded:
     message: str
     clamped: int
     non_finite: int
+    span_hashes: Hashes = field(default_factory=lambda: NO_IDS)
 
     @property
     def rows(self) -> int:
         """Predictions in all."""
         return sum(len(item) for item in self.items if isinstance(item, PredictionBatch))
+
+    @property
+    def used(self) -> int:
+        """Spans whose rows are in the batches."""
+        return self.spans - self.ignored - sum(self.rejected.values())
 
     @property
     def labels(self) -> int:
@@ -82,6 +91,7 @@ def decode(raw: bytes, *, tenant: str, arrival_ns: int, limits: WireLimits = DEF
         message=ledger.message,
         clamped=builder.clamped,
         non_finite=sum(map(_non_finite, built)),
+        span_hashes=span_hashes(spans.trace_ids, spans.span_ids, tenant),
     )
 
 

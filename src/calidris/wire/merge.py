@@ -105,6 +105,7 @@ def _join_labels(parts: Iterable[Batch]) -> LabelBatch:
         ids=[name for part in labels for name in part.ids],
         label=_columns([part.label for part in labels]),
         label_time_ns=np.concatenate([part.label_time_ns for part in labels]),
+        spans=_optional([part.spans for part in labels], np.concatenate),
     )
 
 
@@ -129,6 +130,7 @@ def _join_predictions(parts: Sequence[PredictionBatch]) -> PredictionBatch:
         weight=_optional([part.weight for part in parts], _numbers),
         trace_ids=_optional([part.trace_ids for part in parts], _strings),
         embeddings=embeddings,
+        spans=_optional([part.spans for part in parts], np.concatenate),
     )
 
 

@@ -19,6 +19,7 @@ LAYOUT: Final[dict[str, list[tuple[str, int, Any]]]] = {
     "Status": [("code", 3, Field.TYPE_INT32)],
     "Span": [
         ("trace_id", 1, Field.TYPE_BYTES),
+        ("span_id", 2, Field.TYPE_BYTES),
         ("name", 5, Field.TYPE_BYTES),
         ("start_time_unix_nano", 7, Field.TYPE_FIXED64),
         ("end_time_unix_nano", 8, Field.TYPE_FIXED64),
