@@ -562,8 +562,40 @@ METRIC_CALIDRIS_MODELS_OVERFLOW: Final = Metric(
     name="calidris.models.overflow",
     unit="{row}",
     instrument="counter",
-    description="Rows of models beyond the cap on watched models.",
+    description="Rows of model versions beyond a cap on them, by cap.",
     prometheus="calidris_models_overflow_total",
+)
+
+METRIC_CALIDRIS_MODELS_RETIRED: Final = Metric(
+    name="calidris.models.retired",
+    unit="{model}",
+    instrument="counter",
+    description="Silent model versions that were forgotten to make room for new ones.",
+    prometheus="calidris_models_retired_total",
+)
+
+METRIC_CALIDRIS_ROWS_RETIRED: Final = Metric(
+    name="calidris.rows.retired",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions that had been counted for retired model versions.",
+    prometheus="calidris_rows_retired_total",
+)
+
+METRIC_CALIDRIS_LABELS_RETIRED: Final = Metric(
+    name="calidris.labels.retired",
+    unit="{label}",
+    instrument="counter",
+    description="Labels that had been joined for retired model versions.",
+    prometheus="calidris_labels_retired_total",
+)
+
+METRIC_CALIDRIS_LIMITS_OVERFLOW: Final = Metric(
+    name="calidris.limits.overflow",
+    unit="{value}",
+    instrument="counter",
+    description="Values of counted rows that a cap keeps from being counted by name, by cap.",
+    prometheus="calidris_limits_overflow_total",
 )
 
 METRIC_CALIDRIS_EXPORT_SERIES_DROPPED: Final = Metric(
@@ -1013,6 +1045,10 @@ METRICS: Final = (
     METRIC_CALIDRIS_QUEUE_SIZE,
     METRIC_CALIDRIS_CHECKPOINT_AGE,
     METRIC_CALIDRIS_MODELS_OVERFLOW,
+    METRIC_CALIDRIS_MODELS_RETIRED,
+    METRIC_CALIDRIS_ROWS_RETIRED,
+    METRIC_CALIDRIS_LABELS_RETIRED,
+    METRIC_CALIDRIS_LIMITS_OVERFLOW,
     METRIC_CALIDRIS_EXPORT_SERIES_DROPPED,
     METRIC_CALIDRIS_ENGINE_FAILURES,
     METRIC_CALIDRIS_ACCESS_REFUSED,

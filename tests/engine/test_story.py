@@ -180,9 +180,10 @@ def test_models_beyond_the_cap_are_counted_and_left_out(base: Baseline) -> None:
     config = configuration()
     capped = config.model_copy(update={"limits": config.limits.model_copy(update={"models": 1})})
     engine, journal = Engine(capped, lambda *_: (None, "")), Journal()
-    fed(engine, [journal.request(rows(1, 10)), journal.request(rows(2, 7, key=replace_name("other")))])
-    assert [*engine.models] == [KEY]
-    assert engine.counters[semconv.METRIC_CALIDRIS_MODELS_OVERFLOW.name][""] == 7
+    strangers = [replace_name("other"), replace_name("another"), KEY]  # a configured model always has room
+    fed(engine, [journal.request(rows(n, n, key=key)) for n, key in enumerate(strangers, 7)])
+    assert [*engine.models] == [replace_name("other"), KEY]
+    assert engine.counters[semconv.METRIC_CALIDRIS_MODELS_OVERFLOW.name] == {"models": 8}
 
 
 def replace_name(name: str) -> ModelKey:

@@ -150,19 +150,27 @@ class ApiConfig(Config):
 
 
 class LimitsConfig(Config):
-    """Caps that bound memory, whatever arrives.
+    """Caps that bound memory, whatever arrives. What a cap leaves out is counted by the cap's name.
 
     Attributes:
-        models: model versions that are watched; rows of further ones are counted and left out.
+        models: models of one tenant that nobody configured; a configured one always has room.
+        versions: versions of one model. One that has been silent for ``silent_after`` makes room for a new one.
+        watched: model versions of all models of all tenants together.
+        silent_after: rows must have stopped for so long before a version is forgotten for a new one's sake; its alarms stay.
         features: features that are watched of a model nobody configured.
-        pending_labels: predictions of one model that wait for their label.
+        pending_labels: predictions of one model version that wait for their label.
+        early_labels: labels of one tenant that wait for their prediction.
         label_horizon: how long a prediction waits for its label.
     """
 
     models: int = Field(default=100, ge=1)
+    versions: int = Field(default=20, ge=1)
+    watched: int = Field(default=500, ge=1)
+    silent_after: Seconds = "1d"  # type: ignore[assignment]  # parsed as written
     features: int = Field(default=500, ge=1)
     pending_labels: int = Field(default=1_000_000, ge=1000)
-    label_horizon: Seconds = "30d"  # type: ignore[assignment]  # parsed as written
+    early_labels: int = Field(default=200_000, ge=1000)
+    label_horizon: Seconds = "30d"  # type: ignore[assignment]
 
 
 class CalidrisConfig(Config):

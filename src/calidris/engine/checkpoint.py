@@ -64,15 +64,22 @@ class Checkpoint:
             sqlite3.Error: nothing was written, and all of it still counts as unsaved.
         """
         with self.store.transaction():
+            self._forget(engine)
             self._save_engine(engine)
             numbers = {key: self._save_model(key, model, engine.watchers[key]) for key, model in engine.models.items()}
         self.numbers = numbers
+        engine.retired.clear()
         # Only now: a transaction that failed has written none of it.
         self._saved_requests = {g.number: len(g.digests) for g in (engine.requests.older, engine.requests.newer)}
         mark_saved(engine.spans)
         for key, model in engine.models.items():
             _mark_saved(model, engine.watchers[key])
             model.forget_before(model.needed_since_ns(engine.sealed_ns))
+
+    def _forget(self, engine: Engine) -> None:
+        """Drop what the store has of retired versions, which may be watched anew by now."""
+        for number in (self.numbers[key] for key in engine.retired if key in self.numbers):
+            self.store.drop_model(number)
 
     def _save_engine(self, engine: Engine) -> None:
         put, requests = self.store.put, (engine.requests.older, engine.requests.newer)

@@ -2,8 +2,8 @@
 
 ::
 
-    calidris.engine.rows   = ml.received.rows   + rows.duplicate   + models.overflow + engine.rows.failed
-    calidris.engine.labels = ml.received.labels + labels.duplicate + labels.unmatched + labels.early
+    calidris.engine.rows   = ml.received.rows   + rows.retired   + rows.duplicate   + models.overflow  + engine.rows.failed
+    calidris.engine.labels = ml.received.labels + labels.retired + labels.duplicate + labels.unmatched + labels.early
 
 Late rows are among the received ones. ``labels.early`` is a gauge: what still waits for its prediction. A defect of ours must
 not break the law: what it leaves without an outcome of a batch is counted as failed.
@@ -33,7 +33,7 @@ def settled(engine: Engine, batch: Batch) -> int:
         rows = model.rows if model else 0
         return rows + _total(engine.counters, semconv.METRIC_CALIDRIS_MODELS_OVERFLOW)
     owner = (batch.tenant, batch.model_name)
-    joined = sum(model.labels for key, model in engine.models.items() if key[:2] == owner)
+    joined = sum(engine.models[key].labels for key in engine.roster.versions(owner))
     waiting = len(engine.early.get(owner, ()))
     return joined + waiting + _total(engine.counters, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED)
 

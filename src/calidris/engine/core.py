@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import xxhash
@@ -38,12 +39,15 @@ from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import LoadPane, WatchedModel
 from calidris.engine.once import Repeated, once
 from calidris.engine.orders import CLEAR, RECOVERY, Order
+from calidris.engine.pane import Pane, PaneKey
+from calidris.engine.roster import NoRoom, Roster
 from calidris.engine.snapshot import Alarm
 from calidris.engine.spans import SpanMemory
 from calidris.engine.watch import Watcher
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
-from calidris.labels.early import EarlyLabel
+from calidris.labels.early import EarlyLabel, even_level
 from calidris.labels.keys import Hashes
+from calidris.state import Spec
 from calidris.wire import Decoded
 
 FindBaseline = Callable[[ModelKey, ModelConfig], tuple[Baseline | None, str]]
@@ -83,6 +87,8 @@ class Engine:
         self.spans = SpanMemory(horizon_ns, config.receiver.dedup_spans)
         self.alarms: list[Alarm] = []
         self.latched: set[int] = set()
+        self.roster = Roster(config.limits, frozenset(m.name for m in config.models))
+        self.retired: dict[ModelKey, None] = {}  # versions that the store still has and the engine no longer
         self.orders: list[Order] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
@@ -157,36 +163,73 @@ class Engine:
     def _add_predictions(self, batch: PredictionBatch) -> None:
         model = self._model(batch)
         if model is None:
-            self._count(semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, len(batch))
             return
+        model.seen_ns = self.sealed_ns
         late, ids = model.add(batch, self.sealed_ns)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
+        self._note_left_out(model)
         early = self.early.get(batch.model[:2])
         if early:
             self._join_early(model, ids, early)
 
+    def _note_left_out(self, model: WatchedModel) -> None:
+        for cap, n in model.left_out.items():
+            self._count(semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW, n, cap)
+        model.left_out.clear()
+
     def _model(self, batch: PredictionBatch) -> WatchedModel | None:
+        """The model of a batch, watched from now on if it is new; None where there is no room, which is counted."""
         found = self.models.get(batch.model)
-        if found is None and len(self.models) < self.config.limits.models:
-            config = self.model_config(batch.model, batch.task)
-            found = self.watch(batch.model, config, *self.find_baseline(batch.model, config))
-        return found
+        if found is not None:
+            return found
+        try:
+            going = self.roster.make_room(batch.model, (self.sealed_ns, len(self.orders)), self._silence())
+        except NoRoom as full:
+            self._count(semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, len(batch), full.cap)
+            return None
+        for key in going:
+            self._retire(key)
+        config = self.model_config(batch.model, batch.task)
+        return self.watch(batch.model, config, *self.find_baseline(batch.model, config))
+
+    def _silence(self) -> Callable[[ModelKey], int | None]:
+        """Sealed time since a version's last row; None where an alarm of it is latched."""
+        alarmed = cache(lambda: {a.model for a in self.alarms if a.id in self.latched})  # only if somebody asks
+        return lambda key: None if key in alarmed() else self.sealed_ns - self.models[key].seen_ns
+
+    def _retire(self, key: ModelKey) -> None:
+        """Forget a silent version; what it has counted goes on counting as retired, and its alarms stay."""
+        model = self.models.pop(key)
+        del self.watchers[key]
+        self.roster.remove(key)
+        self.retired[key] = None
+        self._count(semconv.METRIC_CALIDRIS_MODELS_RETIRED, 1)
+        self._count(semconv.METRIC_CALIDRIS_ROWS_RETIRED, model.rows)
+        self._count(semconv.METRIC_CALIDRIS_LABELS_RETIRED, model.labels)
+        self._count(semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW, model.pending.unlabelled, "pending_retired")
+        _logger.info("model %r: silent for long, forgotten for a new one's sake", str(key))
+
+    def _load_pane(self, key: ModelKey, pane: PaneKey, spec: Spec) -> Pane | None:
+        # What the store has of a retired version belongs to its former life.
+        return None if key in self.retired else self.load_pane(key, pane, spec)
 
     def model_config(self, key: ModelKey, task: str | None) -> ModelConfig:
         """A model's settings; the task of a model that nobody configured is the one that its first rows state."""
         config = self.config.model(key.name)
-        configured = key.name in {m.name for m in self.config.models}
+        configured = key.name in self.roster.configured
         return config if configured or task not in _LEARNED else config.model_copy(update={"task": task})
 
     def watch(self, key: ModelKey, config: ModelConfig, baseline: Baseline | None, note: str) -> WatchedModel:
         """Begin to watch a model version."""
-        model = WatchedModel(key, config, self.config.limits, baseline, self.load_pane)
+        model = WatchedModel(key, config, self.config.limits, baseline, self._load_pane)
         model.baseline_note = note
+        model.seen_ns = self.sealed_ns
+        others = self.roster.versions(key[:2])
         self.models[key] = model
         self.watchers[key] = watcher = Watcher(config, baseline, key.version)
-        others = [w for k, w in self.watchers.items() if k != key and k[:2] == key[:2]]
         if others:
-            watcher.take_over(others[-1])
+            watcher.take_over(self.watchers[others[-1]])
+        self.roster.add(key)
         return model
 
     def _join_early(self, model: WatchedModel, ids: Hashes, early: EarlyLabels) -> None:
@@ -208,12 +251,13 @@ class Engine:
         usable = np.flatnonzero(valid & named)
         left = usable[np.sort(np.unique(ids[usable], return_index=True)[1])]  # the first label of each id
         repeated = len(usable) - len(left)
-        for key in [k for k in self.models if k[:2] == owner][::-1]:  # the newest version first
+        for key in self.roster.versions(owner)[::-1]:  # the newest version first
             match = self.models[key].pending.match(ids[left])
             hit = left[match.found]
             if len(hit):
                 unusable = self.models[key].add_labels(match.rows, batch.label.take(hit), batch.label_time_ns[hit])
                 self._unmatched("not_a_number", unusable)
+                self._note_left_out(self.models[key])
             repeated += int(np.count_nonzero(match.repeated))
             left = left[~(match.found | match.repeated)]
         self._unmatched("repeated", repeated)
@@ -228,7 +272,7 @@ class Engine:
         rows: np.ndarray[tuple[int], np.dtype[np.int64]],
         arrival_ns: int,
     ) -> None:
-        if owner not in self.early and len(self.early) >= self.config.limits.models:
+        if owner not in self.early and not self._may_wait(owner):
             self._unmatched("too_many_models", len(rows))
             return
         times = batch.label_time_ns[rows].tolist()
@@ -236,12 +280,32 @@ class Engine:
         early = self.early.setdefault(owner, EarlyLabels())
         self._unmatched("repeated", early.add(ids, labels))
         self._unmatched("too_many_early", early.shrink())
+        self._share_room([e for (tenant, _), e in self.early.items() if tenant == owner[0]])
+
+    def _share_room(self, mine: list[EarlyLabels]) -> None:
+        """Keep a tenant's waiting labels under their cap. Who has most gives way: a flood for one model costs others nothing."""
+        level = even_level(list(map(len, mine)), self.config.limits.early_labels)
+        for early in mine:
+            self._unmatched("too_many_early", early.shrink(len(early) - level))
+
+    def _may_wait(self, owner: tuple[str, str]) -> bool:
+        """Whether labels of one more model may wait: those of a watched one always, of as many others as may be watched."""
+        if not self._is_stranger(owner):
+            return True
+        strangers = sum(o[0] == owner[0] and self._is_stranger(o) for o in self.early)
+        return strangers < self.config.limits.models
+
+    def _is_stranger(self, owner: tuple[str, str]) -> bool:
+        return not self.roster.versions(owner) and owner[1] not in self.roster.configured
 
     def seal(self, until_ns: int) -> None:
         """Close every window that ends by ``until_ns`` and feed each to its detector, once and in order."""
         if until_ns <= self.sealed_ns:
             return
         after_ns, self.sealed_ns = self.sealed_ns, until_ns
+        if not after_ns:  # silence begins with the first seal
+            for model in self.models.values():
+                model.seen_ns, model.unsaved = until_ns, True
         for key in sorted(self.models):
             self.models[key].pending.expire(until_ns - round(self.config.limits.label_horizon * 1e9))
             with self._surviving(f"seal of {key}"):

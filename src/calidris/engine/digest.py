@@ -51,7 +51,7 @@ def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
     for key in sorted(engine.models):
         model = engine.models[key]
         stored = {}
-        if checkpoint is not None and key in checkpoint.numbers:
+        if checkpoint is not None and key in checkpoint.numbers and key not in engine.retired:
             stored = dict(checkpoint.panes(checkpoint.numbers[key], model))
         yield from _model_parts(key, model, engine.watchers[key], stored | model.panes)
 

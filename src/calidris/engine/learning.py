@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from zlib import compress as deflate
+from zlib import decompress as inflate
 
 import numpy as np
 
 from calidris import semconv
 from calidris.baseline import Baseline, BaselineColumns, build
-from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, Ints, NumberColumn, PredictionBatch
 from calidris.engine.columns import joined, joined_maps
 from calidris.state import Field, Kind, Role, Spec
 from calidris.wire import decode, encode_predictions
@@ -18,58 +20,112 @@ from calidris.wire.limits import WireLimits
 
 MIN_ROWS = 500
 MAX_ROWS = 5000
+MAX_BYTES = 8 << 20
+"""Of the kept rows of one model version, deflated. Once they take that much no more are kept; the last batch may go as far
+beyond it again."""
 
-_ANY_TIME = WireLimits(max_ahead_ns=1 << 62)
-"""Times were clamped when the rows arrived first; a second time would move those of a slow model."""
+_FAST = 1
+"""Deflate's level."""
+
+_ANYTHING = WireLimits(max_ahead_ns=1 << 62, max_names=1 << 31, max_levels=1 << 31, max_rows=1 << 31)
+"""The rows were accepted once: times were clamped when they arrived, and a second time would move those of a slow model."""
 
 
 @dataclass(slots=True)
 class Reservoir:
-    """The first rows of a model, up to ``MAX_ROWS``; the same rows in the same order give the same baseline."""
+    """The first rows of a model, up to ``MAX_ROWS``; the same rows in the same order give the same baseline.
 
-    batches: list[PredictionBatch] = field(default_factory=list)
+    They are kept as deflated OTLP, because a column of one row takes three hundred bytes as arrays and ten as that.
+
+    Attributes:
+        max_features: names of features that are kept: those that came first.
+        rows: how many rows are kept.
+        size_bytes: what they take.
+    """
+
+    max_features: int = 1000
     rows: int = 0
+    size_bytes: int = 0
+    _packed: list[bytes] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
 
-    def add(self, batch: PredictionBatch) -> None:
-        """Keep as many rows as there is room for; rows without a column to learn from are none."""
+    def add(self, batch: PredictionBatch) -> int:
+        """Keep as many rows as there is room for; rows without a column to learn from are none.
+
+        Returns:
+            How many were left out because they are too wide.
+        """
         room = min(MAX_ROWS - self.rows, len(batch))
-        kept = _essence(batch, max(room, 0))
-        if room > 0 and (kept.features or kept.slices or (kept.score, kept.decision, kept.value) != (None, None, None)):
-            self.batches.append(kept)
-            self.rows += room
+        if room <= 0 or self.size_bytes >= MAX_BYTES:
+            return max(room, 0)
+        kept = _essence(batch, room, self._kept_names(batch))
+        if not (kept.features or kept.slices or (kept.score, kept.decision, kept.value) != (None, None, None)):
+            return 0
+        packed = _packed(kept)
+        if len(packed) > MAX_BYTES:  # one batch of very wide rows: as many of them as there is room for
+            kept = _essence(kept, max(room * MAX_BYTES // len(packed), 1), kept.features)
+            packed = _packed(kept)
+        self._packed.append(packed)
+        self._count(packed, kept)
+        return room - len(kept)
+
+    def _kept_names(self, batch: PredictionBatch) -> list[str]:
+        room = self.max_features - len(self._names)
+        new = [name for name in batch.features if name not in self._names][:room]
+        return [name for name in batch.features if name in {*self._names.intersection(batch.features), *new}]
+
+    def _count(self, packed: bytes, batch: PredictionBatch) -> None:
+        self._names.update(batch.features)
+        self.size_bytes += len(packed)
+        self.rows += len(batch)
 
     def learn(self, template: Spec, window_s: float, slices: tuple[str, ...], max_features: int) -> Baseline | None:
         """A provisional baseline, once there are enough rows."""
         if self.rows < MIN_ROWS:
             return None
-        rows = BaselineColumns(_concatenated(self.batches, slices, max_features))
+        batches = [batch for raw in self.to_bytes() for batch in _batches(raw, "")]
+        rows = BaselineColumns(_concatenated(batches, slices, max_features))
         return replace(build(rows, template, window_s=window_s, slices=slices), provisional=True)
 
     def to_bytes(self, first: int = 0) -> list[bytes]:
         """Each batch from the ``first``-th on as an OTLP request, exact to the bit."""
-        return [encode_predictions(b, form="packed", one_span_per_row=False) for b in self.batches[first:]]
+        return [inflate(packed) for packed in self._packed[first:]]
 
     def restore(self, requests: Iterable[bytes], tenant: str) -> None:
         """Take over what ``to_bytes`` wrote."""
         for raw in requests:
-            items = decode(raw, tenant=tenant, arrival_ns=0, limits=_ANY_TIME).items
-            batches = [item for item in items if isinstance(item, PredictionBatch)]
-            self.batches.extend(batches)
-            self.rows += sum(map(len, batches))
+            for batch in _batches(raw, tenant):
+                self._packed.append(deflate(raw, _FAST))
+                self._count(self._packed[-1], batch)
 
 
-def _essence(batch: PredictionBatch, rows: int) -> PredictionBatch:
+def _packed(batch: PredictionBatch) -> bytes:
+    return deflate(encode_predictions(batch, form="packed", one_span_per_row=False), _FAST)
+
+
+def _batches(raw: bytes, tenant: str) -> list[PredictionBatch]:
+    items = decode(raw, tenant=tenant, arrival_ns=0, limits=_ANYTHING).items
+    return [item for item in items if isinstance(item, PredictionBatch)]
+
+
+def _essence(batch: PredictionBatch, rows: int, names: Iterable[str]) -> PredictionBatch:
     """The first rows, and only the columns that learning needs: a provisional baseline does not watch embeddings."""
     first = np.arange(rows)
     return PredictionBatch(
         model=batch.model,
         event_time_ns=batch.event_time_ns[:rows],
-        features={name: column.take(first) for name, column in batch.features.items()},
+        features={name: _first(batch.features[name], first) for name in names},
         score=batch.score and batch.score.take(first),
-        decision=batch.decision and batch.decision.take(first),
+        decision=batch.decision and _first(batch.decision, first),
         value=batch.value and batch.value.take(first),
-        slices={name: column.take(first) for name, column in batch.slices.items()},
+        slices={name: CodedColumn.of(column.take(first).strings()) for name, column in batch.slices.items()},
     )
+
+
+def _first(column: Column, rows: Ints) -> Column:
+    """Some rows of a column, with the levels that they have and no others."""
+    taken = column.take(rows)
+    return CodedColumn.of(taken.strings()) if isinstance(taken, CodedColumn) else taken
 
 
 def _concatenated(batches: list[PredictionBatch], slices: tuple[str, ...], max_features: int) -> PredictionBatch:

@@ -19,8 +19,9 @@ from calidris.engine.pane import Pane, PaneKey
 from calidris.labels import PendingPredictions, pending_dtype
 from calidris.labels.keys import Hashes
 from calidris.labels.pending import Rows
-from calidris.state import Spec
+from calidris.state import Spec, class_names
 from calidris.state.classes import with_top_label
+from calidris.state.labelled import ClassRows
 
 KEPT_NS = 3_600_000_000_000
 """Panes stay in memory this long beyond the longest window, for labels and late rows."""
@@ -50,7 +51,7 @@ class WatchedModel:
         self.load_pane = load_pane
         self.specs: list[Spec] = [baseline.spec] if baseline else []
         self.panes: dict[PaneKey, Pane] = {}
-        self.reservoir = Reservoir() if baseline is None else None
+        self.reservoir = Reservoir(2 * limits.features) if baseline is None else None
         slices = max(len(config.cuts), len(baseline.spec.slices) if baseline else 0)
         self.pending = PendingPredictions(pending_dtype(slices), limits.pending_labels)
         self.rows = 0
@@ -58,6 +59,8 @@ class WatchedModel:
         self.first_event_ns = 0
         self.last_event_ns = 0
         self.newest_sealed_ns = 0
+        self.seen_ns = 0  # sealed time when the newest rows came
+        self.left_out: Counter[str] = Counter()  # what caps have left out since somebody asked, by cap
         self.slo_events: Counter[tuple[str, str]] = Counter()
         self.days = Days()
         self.changed = True  # since the last snapshot
@@ -92,7 +95,7 @@ class WatchedModel:
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         if self.reservoir is not None:
-            self.reservoir.add(batch)
+            self.left_out.update(learning=self.reservoir.add(batch))
         late = self._count(batch, sealed_ns)
         self._count_objectives(batch)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
@@ -111,10 +114,9 @@ class WatchedModel:
             here = starts == start
             rows = int(np.count_nonzero(here))
             pane = self.pane(PaneKey(start, len(self.specs) - 1))
-            if rows == len(batch):
-                pane.add(batch, cells, _examples(batch, here))
-            else:
-                pane.add(part_of(batch, here), cells[:, here], _examples(batch, here))
+            part, part_cells = (batch, cells) if rows == len(batch) else (part_of(batch, here), cells[:, here])
+            features, levels = pane.add(part, part_cells, _examples(batch, here))
+            self.left_out.update(features=features, levels=levels)
             if start + step <= sealed_ns:
                 pane.late += rows
                 late += rows
@@ -148,7 +150,9 @@ class WatchedModel:
         if batch.ids is None:
             return np.empty(0, dtype=np.uint64)
         waiting = waiting_rows(batch, self.spec, len(self.specs) - 1, self.pending.dtype)
+        evicted = self.pending.evicted
         self.pending.add(waiting)
+        self.left_out.update(pending_labels=self.pending.evicted - evicted, slices=_others(waiting, self.spec))
         return np.ascontiguousarray(waiting["id"])
 
     def add_labels(self, rows: Rows, label: Column, label_time_ns: Ints) -> int:
@@ -164,6 +168,9 @@ class WatchedModel:
             found, left_out = labelled_rows(self.specs[spec], rows[here], label.take(here), label_time_ns[here])
             self.pane(PaneKey(start, spec)).add_labels(found)
             unusable += left_out
+            if isinstance(found, ClassRows) and self.config.task == semconv.ML_MODEL_TASK_MULTICLASS:
+                others = found.truth == len(class_names(self.specs[spec])) - 1
+                self.left_out.update(classes=int(np.count_nonzero(others)))
         self.labels += len(rows) - unusable
         self.touch()
         return unusable
@@ -192,6 +199,12 @@ class WatchedModel:
         """Drop panes from memory that are on disk and older than every window."""
         for key in [k for k, p in self.panes.items() if k.start_ns < start_ns and not p.dirty]:
             del self.panes[key]
+
+
+def _others(rows: Rows, spec: Spec) -> int:
+    """Values of slices that are counted together, as the slice's other levels."""
+    rest = [start + len(s.levels) for start, s in zip(spec.axis.starts, spec.slices)]
+    return int(np.count_nonzero(rows["slices"][:, : len(rest)] == np.array(rest, dtype=np.int64)))
 
 
 def _examples(batch: PredictionBatch, rows: Mask) -> Sequence[str]:

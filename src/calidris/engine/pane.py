@@ -14,8 +14,10 @@ from calidris.state.labelled import LabelledRows, LabelStates, LabelTables
 HOUR_NS = 3_600_000_000_000
 EXAMPLES = 5
 """Trace ids that a pane keeps, so that an alarm can point at calls."""
-MOST_NAMES = 2000
-"""Names of features that a pane remembers having seen."""
+MOST_NAMES = 64
+"""Names of features that the spec does not have and that a pane remembers all the same, so that a schema change has names."""
+MAX_CHARACTERS = 64
+"""Such a name is cut here."""
 
 
 class PaneKey(NamedTuple):
@@ -58,18 +60,40 @@ class Pane:
         display = DisplayState(spec) if step_ns >= HOUR_NS else None
         return cls(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelTables(spec), display)
 
-    def add(self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str]) -> None:
-        """Count rows, whose cells the spec's ``encode`` gave, and keep the first few trace ids."""
+    def add(self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str]) -> tuple[int, int]:
+        """Count rows, whose cells the spec's ``encode`` gave, and keep the first few trace ids.
+
+        Returns:
+            How many values were counted nowhere, because there are too many features, and how many as ``other`` without a
+            name, because the spec does not have their level and too many others have a name.
+        """
         self.counts.update(cells)
         self.moments.update(batch)
-        self.levels.update(batch, cells)
+        levels = self.levels.update(batch, cells)
         if self.display is not None:
             self.display.update(batch)
-        for name in batch.features:
-            if name in self.features or len(self.features) < MOST_NAMES:
-                self.features[name] = self.features.get(name, 0) + len(batch)
+        features = self._note(batch)
         self.dirty = True
         self.trace_ids = _examples([*self.trace_ids, *trace_ids])
+        return features, levels
+
+    def _note(self, batch: PredictionBatch) -> int:
+        """Note which features came; how many values are of features that there is no room to note."""
+        known = self.counts.spec.feature_names
+        others, left_out = -1, 0  # names beyond the spec's, counted when the first new one comes
+        for sent in batch.features:
+            name = sent if sent in known else sent[:MAX_CHARACTERS]
+            if name in self.features:
+                self.features[name] += len(batch)
+                continue
+            if sent not in known:
+                others = sum(noted not in known for noted in self.features) if others < 0 else others
+                if others >= MOST_NAMES:
+                    left_out += len(batch)
+                    continue
+                others += 1
+            self.features[name] = len(batch)
+        return left_out
 
     def add_labels(self, rows: LabelledRows) -> None:
         """Count labelled rows."""
@@ -106,7 +130,15 @@ def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
         out.levels.merge(pane.levels)
         for name, n in pane.features.items():
             out.features[name] = out.features.get(name, 0) + n
+    _keep_commonest(out.features, spec.feature_names)
     return out
+
+
+def _keep_commonest(features: dict[str, int], known: frozenset[str]) -> None:
+    """Of the features that the spec does not have, keep as many as a pane does."""
+    others = sorted((name for name in features if name not in known), key=lambda name: (-features[name], name))
+    for name in others[MOST_NAMES:]:
+        del features[name]
 
 
 def _examples(trace_ids: Iterable[str]) -> list[str]:

@@ -27,6 +27,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         "limits": [limit.to_json() for limit in watcher.limits],
         "history": [dataclasses.astuple(point) for point in watcher.history],
         "days": model.days.to_json(),
+        "seen_ns": model.seen_ns,
         **{name: getattr(model, name) for name in _TOTALS},
     }
 
@@ -35,6 +36,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
     """Take over the totals of ``model_json``."""
     for name in _TOTALS:
         setattr(model, name, state[name])
+    model.seen_ns = state.get("seen_ns", model.newest_sealed_ns)  # older checkpoints do not tell
     model.days = Days.from_json(state["days"])
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
     model.pending.evicted, model.pending.expired = state["waiting"]

@@ -137,6 +137,12 @@ class Store:
         """Forget all blobs of one kind of a model."""
         self.db.execute("DELETE FROM blobs WHERE model=? AND kind=?", (model, kind))
 
+    def drop_model(self, model: int) -> None:
+        """Forget a model version and all that belongs to it."""
+        for table in ("panes", "blobs", "pending"):
+            self.db.execute(f"DELETE FROM {table} WHERE model=?", (model,))
+        self.db.execute("DELETE FROM models WHERE id=?", (model,))
+
     def close(self) -> None:
         """Close the file; nothing is written."""
         self.db.close()

@@ -51,9 +51,9 @@ class EarlyLabels:
         taken = [(place, self.waiting.pop(key, None)) for place, key in known]
         return [(place, label) for place, label in taken if label is not None]
 
-    def shrink(self) -> int:
-        """Drop the oldest labels beyond ``max_labels``; returns how many."""
-        excess = max(len(self.waiting) - self.max_labels, 0)
+    def shrink(self, too_many: int = 0) -> int:
+        """Drop the oldest labels beyond ``max_labels``, and at least ``too_many`` if there are; returns how many."""
+        excess = min(max(len(self.waiting) - self.max_labels, too_many, 0), len(self.waiting))
         for key in list(islice(self.waiting, excess)):
             del self.waiting[key]
         return excess
@@ -72,3 +72,18 @@ class EarlyLabels:
     def restore(self, text: str) -> None:
         """Take over what ``to_json`` wrote."""
         self.waiting = {int(key): EarlyLabel(*label) for key, *label in json.loads(text)}
+
+
+def even_level(sizes: list[int], most: int) -> int:
+    """What each heap may have so that all of them together have ``most`` at the most, and none is cut below another.
+
+    >>> even_level([400, 300, 300], 900), even_level([400, 10, 10], 300), even_level([4, 5], 300)
+    (300, 280, 300)
+    """
+    left = most
+    for i, size in enumerate(sorted(sizes)):
+        share = left // (len(sizes) - i)
+        if size > share:
+            return share
+        left -= size
+    return most

@@ -98,6 +98,12 @@ class PendingPredictions:
         return sum(len(c.rows) for c in self.full) + self._open_rows
 
     @property
+    def unlabelled(self) -> int:
+        """Rows that still wait."""
+        self.settle()
+        return sum(int((~chunk.used).sum()) for chunk in self.chunks)
+
+    @property
     def block_rows(self) -> int:
         """Rows of a full block."""
         return min(FULL_ROWS, max(self.max_rows // BLOCKS, 1))

@@ -55,6 +55,11 @@ class _Summary:
         self.error = error
         self.held: dict[str, int] = held or {}
 
+    @property
+    def nameless(self) -> int:
+        """Rows whose level has no name here, or is named for fewer rows than it had."""
+        return self.unseen - sum(self.held.values())
+
     def add(self, names: dict[str, int], unseen: int, error: int = 0) -> None:
         """Add counters, then take the first one too many off all of them."""
         self.unseen += unseen
@@ -77,6 +82,7 @@ class LevelsState:
     >>> batch = PredictionBatch(ModelKey("t", "m", "1"), np.zeros(5, np.int64), {"country": country})
     >>> state = LevelsState(spec)
     >>> state.update(batch, spec.encode(batch))
+    0
     >>> state.top(2)
     [Level(name='FR', at_least=2, at_most=2), Level(name='DE', at_least=1, at_most=1)]
     """
@@ -95,12 +101,13 @@ class LevelsState:
         """Rows seen."""
         return self.rows
 
-    def update(self, batch: PredictionBatch, cells: Ints) -> None:
-        """Add the rows of a batch, whose cells int64[fields, n] ``Spec.encode`` gave.
+    def update(self, batch: PredictionBatch, cells: Ints) -> int:
+        """Add the rows of a batch, whose cells int64[fields, n] ``Spec.encode`` gave; how many values have no name kept.
 
         Cost: one comparison a categorical value, and one dictionary entry a distinct unseen level of the batch.
         """
         self.rows += len(batch)
+        nameless = 0
         fields = list(self._fields)
         other = np.array([[self.spec.offsets[i] + self.spec.fields[i].ordered + OTHER] for i in fields])
         unseen = cells[fields] == other.reshape(-1, 1)
@@ -109,7 +116,11 @@ class LevelsState:
             if column is not None:
                 rows = column.take(unseen[at])
                 names = _names(as_coded(rows) if isinstance(rows, NumberColumn) else rows)
-                self._fields[fields[at]].add(names, len(rows))
+                summary = self._fields[fields[at]]
+                before = summary.nameless
+                summary.add(names, len(rows))
+                nameless += summary.nameless - before
+        return nameless
 
     def merge(self, other: Self) -> None:
         """Add the rows of ``other``, which stays untouched; at most ``CAPACITY`` names a field.

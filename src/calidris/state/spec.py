@@ -81,6 +81,11 @@ class Spec:
         """First cell of each field, and the number of all cells at the end: int64[fields + 1]."""
         return np.cumsum([0, *(f.width for f in self.fields)], dtype=np.int64)
 
+    @cached_property
+    def feature_names(self) -> frozenset[str]:
+        """Names of the features that have a field."""
+        return frozenset(f.name for f in self.fields if f.role is Role.FEATURE)
+
     @property
     def cells(self) -> int:
         """Cells of all fields together."""
