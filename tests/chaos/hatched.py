@@ -13,9 +13,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from running import START_S, Running, environment
+
+LISTENING = r"otlp/grpc listening on (\S+)"
+
+
+class Moment(NamedTuple):
+    """When to kill: so many seconds after a process began, or after it took requests."""
+
+    seconds: float
+    at_work: bool
 
 
 class Hatched:
@@ -91,14 +100,17 @@ class Reborn(Running):
     def look(self) -> None:
         """Take the address from what it has said so far."""
         for line in list(self.lines):
-            if hit := re.search(r"otlp/grpc listening on (\S+)", line):
+            if hit := re.search(LISTENING, line):
                 self.grpc = hit[1]
 
-    def live(self, seconds: float) -> None:
-        """Start, and kill after so many seconds, wherever it is then; senders learn its address once it takes requests."""
-        deadline = time.monotonic() + seconds
+    def live(self, moment: Moment) -> None:
+        """Start, and kill at that moment; senders learn the address as soon as it takes requests."""
         self.begin()
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + moment.seconds
+        if moment.at_work:
+            self.grpc = self.said(LISTENING)
+            deadline = time.monotonic() + moment.seconds
+        while (left := deadline - time.monotonic()) > 0:
             self.look()
-            time.sleep(min(0.005, max(deadline - time.monotonic(), 0)))
+            time.sleep(min(0.005, left))
         self.kill()

@@ -60,8 +60,9 @@ class Sender(threading.Thread):
     Attributes:
         copies: how often each request must be acknowledged before it is done with; repeats come later, mixed with others.
             0: each request is sent once, whatever the answer, and labels follow where there was a good one.
+        size: rows of the largest request.
         ledger: every request that was ever sent.
-        lacking: refusals by retryable errors that did not say when to try again.
+        refusals: every other answer.
     """
 
     receiver: Running
@@ -69,6 +70,7 @@ class Sender(threading.Thread):
     copies: int
     ending: threading.Event
     seed: int = 0
+    size: int = 300
     ledger: list[Request] = field(default_factory=list)
     refusals: list[grpc.RpcError] = field(default_factory=list)
 
@@ -99,7 +101,7 @@ class Sender(threading.Thread):
         """Predictions and their labels; whoever sends but once sends labels of what was acknowledged only."""
         form = self._random.choice(FORMS)
         seed = (self.seed * 100 + self.number) * 100_000 + len(self.ledger)
-        size = self._random.randint(50, 300) if form == "packed" else self._random.randint(1, 12)
+        size = self._random.randint(self.size // 6, self.size) if form == "packed" else self._random.randint(1, 12)
         batch = rows(size, seed=seed, version=str(self.number % 2))
         made = [predictions(batch, form, self._random), feedback(batch, self._random)]
         if self.copies:
@@ -162,10 +164,10 @@ class Load:
 
 
 @contextmanager
-def load(receiver: Running, *, copies: int, senders: int = 4, seed: int = 0) -> Iterator[Load]:
+def load(receiver: Running, *, copies: int, senders: int = 4, seed: int = 0, size: int = 300) -> Iterator[Load]:
     """Senders that have ended when it is left."""
     ending = threading.Event()
-    started = Load([Sender(receiver, n, copies, ending, seed) for n in range(senders)], ending)
+    started = Load([Sender(receiver, n, copies, ending, seed, size) for n in range(senders)], ending)
     for sender in started.senders:
         sender.start()
     try:

@@ -21,6 +21,7 @@ from calidris.receive.committer import Ticket
 from calidris.receive.disk import Buffer, Disk
 from calidris.receive.journal import Journal
 from calidris.receive.segment import Kind
+from calidris.receive.space import RESERVE_BYTES
 
 KIB = 1024
 
@@ -104,6 +105,42 @@ def test_a_full_disk_at_the_first_record(tmp_path: Path, journal: Journal, disk:
     assert list(tmp_path.glob("*.journal")) == []
     disk.fail.clear()
     assert append(journal, b"one").wait() == 1
+
+
+def test_a_file_that_may_not_grow_is_left_for_the_next(tmp_path: Path, journal: Journal, disk: FaultyDisk) -> None:
+    """A limit on the size of files must not stop a receiver that could write another file."""
+    append(journal, b"one").wait()
+    disk.fail.add("write")
+    with pytest.raises(RetryableError):
+        append(journal, b"refused").wait()
+    disk.fail.clear()
+    append(journal, b"two").wait()
+    assert [int(file.stem) for file in sorted(tmp_path.glob("*.journal"))] == [1, 2]
+    assert payloads(journal) == [b"one", b"two"]
+
+
+def test_the_checkpoint_has_a_reserve(tmp_path: Path) -> None:
+    """The journal never takes the last of a disk, says so, and goes on by itself when there is room."""
+
+    class NearlyFullDisk(Disk):
+        free = RESERVE_BYTES + 10 * KIB
+
+        def room(self, path: Path) -> tuple[int, int]:
+            return self.free, 1 << 40
+
+    disk = NearlyFullDisk()
+    journal = Journal(tmp_path, segment_bytes=4 * KIB, disk=disk)
+    append(journal, bytes(6 * KIB)).wait()
+    assert not journal.filling
+    disk.free = RESERVE_BYTES + KIB
+    time.sleep(0.15)
+    assert journal.filling
+    with pytest.raises(RetryableError, match="full"):
+        append(journal, bytes(6 * KIB))
+    disk.free = RESERVE_BYTES + 10 * KIB
+    time.sleep(0.15)
+    assert append(journal, bytes(6 * KIB)).wait() == 2
+    journal.close()
 
 
 @pytest.mark.parametrize("faults", [{"sync"}, {"write", "cut"}, {"sync_directory"}])

@@ -84,7 +84,6 @@ class EngineLoop:
         self._saving = True  # false while checkpoints fail: then only the interval tries again
         self._on_failure = on_failure
         self._saved_sequence = engine.sequence
-        self._kept_bytes = journal.size_bytes if config.storage.journal.keep else 0
         self._asked_ns = 0  # of the newest seal that is in the journal, applied or not
         self._snapshot_due_s = self._checkpoint_due_s = 0.0
         self._stopping = threading.Event()
@@ -170,12 +169,7 @@ class EngineLoop:
         self.failures[what] += 1
 
     def _journal_is_filling(self) -> bool:
-        unsaved = self.engine.sequence > self._saved_sequence
-        return (
-            self._saving
-            and unsaved
-            and self.journal.size_bytes - self._kept_bytes > self.config.storage.journal.max_bytes // 2
-        )
+        return self._saving and self.engine.sequence > self._saved_sequence and self.journal.filling
 
     def save(self) -> None:
         """Checkpoint now and drop the journal that it made unnecessary; a failure is tried again at the next interval."""
@@ -191,5 +185,4 @@ class EngineLoop:
                 return
             self._saved_sequence = self.engine.sequence
             self.journal.truncate(self.engine.sequence)
-            self._kept_bytes = self.journal.size_bytes
         self.saved_ns, self._saving = now_ns, True

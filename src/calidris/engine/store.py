@@ -16,9 +16,10 @@ No pickle: states are their own self-describing bytes, the rest is JSON. ``synch
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from calidris.errors import CorruptState, IncompatibleState
@@ -42,6 +43,7 @@ CREATE TABLE IF NOT EXISTS pending (model INTEGER, chunk INTEGER, rows BLOB NOT 
 INSERT OR REPLACE INTO meta VALUES ('format', X'{str(FORMAT).encode().hex()}');
 COMMIT;
 """
+_TABLES = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", _SCHEMA)
 
 
 class Store:
@@ -76,7 +78,8 @@ class Store:
             raise CorruptState(
                 f"{self.file}: format {stated}, this version reads {FORMAT}; move the file away to begin anew"
             )
-        self.db.executescript(_SCHEMA)
+        if found is None or not set(_TABLES) <= tables:  # nothing is written without need: the disk may be full
+            self.db.executescript(_SCHEMA)
 
     @contextmanager
     def readable(self) -> Iterator[None]:
@@ -101,7 +104,13 @@ class Store:
         except BaseException:
             if self.db.in_transaction:  # SQLite itself rolls back after some errors
                 self.db.execute("ROLLBACK")
+            self._give_back()
             raise
+
+    def _give_back(self) -> None:
+        """Empty the write-ahead file, which may hold megabytes: on a full disk they are what the next try needs."""
+        with suppress(sqlite3.Error):
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def get(self, key: str) -> bytes | None:
         """A value of ``meta``."""

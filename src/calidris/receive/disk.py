@@ -45,6 +45,11 @@ class Disk:
         """Close the file."""
         os.close(fd)
 
+    def room(self, path: Path) -> tuple[int, int]:
+        """Bytes that we may still write on the file system of ``path``, and its size; both huge where it does not tell."""
+        told = os.statvfs(path)
+        return (told.f_bavail * told.f_frsize, told.f_blocks * told.f_frsize) if told.f_blocks else (1 << 62, 1 << 62)
+
     def remove(self, path: Path) -> None:
         """Delete the file, if somebody else has not done it already."""
         path.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from calidris.receive.committer import Committer, Ticket
 from calidris.receive.disk import Buffer, Disk, lock_directory
 from calidris.receive.segment import Record, record_head
 from calidris.receive.shelf import Shelf
+from calidris.receive.space import Space
 from calidris.receive.timing import Timing
 
 _MIB = 1 << 20
@@ -39,7 +40,8 @@ class Journal:
     Args:
         path: its directory; created if need be, and locked against other processes.
         segment_bytes: a segment is closed at this size (or at an eighth of ``max_bytes``, if that is less).
-        max_bytes: cap on what is not yet truncated; above it, appends are refused until ``truncate``.
+        max_bytes: cap on what is not yet truncated; above it, appends are refused until ``truncate``. They are refused too
+            while the disk has no more than the checkpoint's reserve (``space.RESERVE_BYTES``).
         start_after: the sequence number in the engine's checkpoint; numbers go on above it.
         keep_truncated: keep the files of truncated segments for replays. They do not count towards ``max_bytes``:
             somebody else must bound them.
@@ -77,6 +79,7 @@ class Journal:
         self._kept_to = start_after if keep_truncated else None
         self._io = threading.Lock()  # guards the fields below; held during a write and its sync
         self._shelf = self._open_shelf(Path(path), disk or Disk())
+        self._space = Space(Path(path), disk or Disk())
         self._last_seq = max(self._shelf.last_seq, start_after)
         self._live_bytes = self._count_live()
         self._opened_after = self._last_seq
@@ -102,6 +105,11 @@ class Journal:
     def limit_bytes(self) -> int:
         """The cap."""
         return self._max_bytes
+
+    @property
+    def filling(self) -> bool:
+        """More than half of what cap and disk allow is taken: a checkpoint should come before its time."""
+        return self._live_bytes > max(self._room_bytes(), self._segment_bytes)
 
     @property
     def records(self) -> int:
@@ -200,7 +208,7 @@ class Journal:
             return first_seq
 
     def _room_bytes(self) -> int:
-        return self._max_bytes - self._live_bytes
+        return min(self._max_bytes - self._live_bytes, self._space.spare_bytes())
 
     def _count_live(self) -> int:
         kept_to = -1 if self._kept_to is None else self._kept_to

@@ -95,6 +95,8 @@ class Shelf:
             self._disk.write(fd, buffers)
         except OSError:
             self._undo(fd, segment.size)
+            if not segment.empty:  # it may be this file that has reached a limit: the next record tries another
+                self.close_active()
             raise
         self._sync(fd)
         segment.size += sum(map(len, buffers))
