@@ -17,6 +17,7 @@ from calidris.config import (
     HttpConfig,
     JournalConfig,
     LimitsConfig,
+    LogConfig,
     ReceiverConfig,
     SharesConfig,
     StorageConfig,
@@ -122,6 +123,7 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
         for key in (
             *model.model_fields,
             *LimitsConfig.model_fields,
+            *LogConfig.model_fields,
             *ModelConfig.model_fields,
             *DetectConfig.model_fields,
             *SharesConfig.model_fields,

@@ -17,7 +17,7 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from calidris.errors import MalformedRequest
-from calidris.wire import Decoded, decode, decoder, reader
+from calidris.wire import Decoded, blocks, decode, decoder, reader
 from calidris.wire.keys import MODEL_KEYS, is_ours
 from calidris.wire.messages import LAYOUT, Request
 from calidris.wire.reader import Spans
@@ -136,6 +136,45 @@ def spans_of(wire: Any, drawn: list[tuple[dict[str, Any], int | None]]) -> list[
 @settings(max_examples=250, deadline=None)
 def test_as_protobuf_reads_it(wire: Any, drawn: Any) -> None:
     check_equal(wire, wire.request(*spans_of(wire, drawn)))
+
+
+@st.composite
+def much_alike(draw: Any) -> list[list[tuple[dict[str, Any], int | None]]]:
+    """Resources of spans with the same attributes, but for an odd one now and then."""
+    resources = []
+    for _ in range(draw(st.integers(1, 2))):
+        drawn = draw(st.lists(keys, unique=True, max_size=5))
+        shapes = {key: draw(st.sampled_from(SHAPES)) for key in drawn}
+        count = draw(st.sampled_from([None, None, 1, 2]))
+        rows = draw(st.integers(2, 7))
+        spans = [({key: draw(shape) for key, shape in shapes.items()}, count) for _ in range(rows)]
+        odd = draw(st.lists(st.tuples(attributes, small_counts), max_size=2))
+        resources.append([*spans[:3], *odd, *spans[3:]])
+    return resources
+
+
+SHAPES = [
+    *(st.floats(), st.floats(0, 1), st.integers(0, 3), st.booleans(), st.text(max_size=3), st.just("same"), scalars),
+    *(
+        st.sampled_from(["a", "bb", None]),
+        st.lists(st.floats(), min_size=1, max_size=1),
+        st.binary(max_size=8),
+        json_maps,
+    ),
+    st.fixed_dictionaries({"x": st.floats(), "y": st.sampled_from(["a", "bb"]), "z": st.integers(0, 3) | st.floats()}),
+    st.fixed_dictionaries({"x": st.text(max_size=2), "y": st.just(1), "ml.features": maps | st.floats()}),
+    st.builds('{{"x": {}, "y": "{}"}}'.format, st.integers(0, 300), st.sampled_from(["a", "bb"])),
+]
+
+
+@given(drawn=much_alike(), fewest=st.sampled_from([1, 2, 3]))
+@settings(max_examples=300, deadline=None)
+def test_spans_that_are_alike_are_read_as_protobuf_reads_them(wire: Any, drawn: Any, fewest: int) -> None:
+    usual, blocks.FEWEST = blocks.FEWEST, fewest
+    try:
+        check_equal(wire, b"".join(wire.request(*spans_of(wire, spans)) for spans in drawn))
+    finally:
+        blocks.FEWEST = usual
 
 
 @given(drawn=requests(), seed=st.integers(0, 2**32), edits=st.integers(1, 4))

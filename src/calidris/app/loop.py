@@ -22,6 +22,7 @@ from calidris.receive.timing import Timing
 
 _IDLE_S = 0.05
 _BATCH = 256
+_LAST_BATCH = 8  # the deadline is looked at between two of them
 _SNAPSHOT_S = 0.5
 _SNAPSHOT_SHARE = 0.1
 """Largest share of the engine's time that snapshots take: with many wide models they come less often."""
@@ -87,29 +88,35 @@ class EngineLoop:
         self._asked_ns = 0  # of the newest seal that is in the journal, applied or not
         self._snapshot_due_s = self._checkpoint_due_s = 0.0
         self._stopping = threading.Event()
+        self._drain_until_s = 0.0
         self._thread = threading.Thread(target=self._run, name="calidris-engine", daemon=True)
 
     def start(self) -> None:
         """Begin to apply; the journal has been replayed."""
         self._asked_ns = self.engine.sealed_ns
-        self._publish()  # whoever finds the receiver ready also finds what it remembers
+        self.publish()  # whoever finds the receiver ready also finds what it remembers
         self._checkpoint_due_s = time.monotonic() + self.config.storage.checkpoint_interval
         self._thread.start()
 
-    def stop(self, timeout_s: float) -> bool:
-        """Apply what is in the inbox, checkpoint, end. False where that took longer than ``timeout_s``."""
+    def stop(self, drain_s: float) -> int:
+        """Apply what is in the inbox for ``drain_s`` at most, checkpoint, end; returns when the thread has.
+
+        Returns:
+            Records that were not applied: they are in the journal for the next start.
+        """
+        self._drain_until_s = time.monotonic() + drain_s
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+            self._thread.join()
+        return self.lag()[0]
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
                 self.turn(_IDLE_S)
-            while self._apply(self.inbox.take(_BATCH, timeout_s=0)):
+            while time.monotonic() < self._drain_until_s and self._apply(self.inbox.take(_LAST_BATCH, timeout_s=0)):
                 pass
-            self._publish()
+            self.publish()
             self.save()
         except BaseException as error:
             # Requests would be acknowledged and never applied: better to end, restart and replay.
@@ -121,7 +128,7 @@ class EngineLoop:
         self._apply(self.inbox.take(_BATCH, timeout_s=timeout_s))
         self._seal()
         if time.monotonic() >= self._snapshot_due_s:
-            self._publish()
+            self.publish()
         if time.monotonic() >= self._checkpoint_due_s or self._journal_is_filling():
             self.save()
 
@@ -151,7 +158,7 @@ class EngineLoop:
             except RetryableError as error:
                 _logger.warning("engine: windows cannot be closed: %s", error)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         """Swap in a new snapshot. One that cannot be made is a defect of ours; the records are safe, so the loop goes on."""
         begun_s = time.monotonic()
         try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from calidris import semconv
+from calidris.app.logs import UNLIMITED
 
+_logger = logging.getLogger(__name__)
 _MB = 1e6
 _SHOW_AFTER_S = 1.0
 """A guess of the time left is worth nothing before."""
@@ -73,3 +78,21 @@ class Progress:
             semconv.METRIC_CALIDRIS_REPLAY_RECORDS.name: float(self.done),
             semconv.METRIC_CALIDRIS_REPLAY_DURATION.name: self.spent_s,
         }
+
+
+@contextmanager
+def reported(progress: Progress, every_s: float = 5.0) -> Iterator[None]:
+    """Log how far it is every few seconds, while what is inside runs; short work says nothing."""
+    ended = threading.Event()
+
+    def report() -> None:
+        while not ended.wait(every_s):
+            _logger.info("reading the journal back: %s", progress, extra=UNLIMITED)
+
+    thread = threading.Thread(target=report, name="calidris-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

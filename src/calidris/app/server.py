@@ -6,14 +6,17 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from calidris import semconv
 from calidris.access import Access
 from calidris.api import ApiServer, Sources
+from calidris.app.ending import Ending
 from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.loop import EngineLoop
+from calidris.app.progress import reported
 from calidris.app.storage import Storage
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
@@ -28,7 +31,6 @@ from calidris.receive.rates import Rates
 from calidris.report import render
 from calidris.wire import decode, holds_model_telemetry
 
-DRAIN_S = 10.0
 _WHY = {
     semconv.CALIDRIS_STATE_STARTING: "starting",
     semconv.CALIDRIS_STATE_READY: "telemetry is taken",
@@ -45,15 +47,18 @@ class Server:
     ::
 
         start   storage ─► exporters, read API (not ready) ─► replay ─► engine ─► receiver (ready)
-        stop    receiver ─► engine: apply, checkpoint ─► read API, exporters (last push) ─► storage
+        stop    not ready ─► receiver ─► engine: apply, checkpoint ─► read API, exporters (last push) ─► storage
 
     Attributes:
         replayed: records of the journal that were applied at the start.
         failed: true once the disk or the engine failed; the process should exit and be started again.
+        unapplied: after ``stop``, acknowledged records that were not applied in time: they wait in the journal.
+        hung: after ``stop``, parts that did not end: the process must be ended by force, and loses nothing by it.
 
     Args:
         config: the user's settings.
         clock_ns: time, ns since the epoch.
+        suppressed: log lines left out so far.
 
     Example:
         server = Server(load(Path("calidris.yaml")))
@@ -63,14 +68,22 @@ class Server:
         server.stop()
     """
 
-    def __init__(self, config: CalidrisConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        config: CalidrisConfig,
+        clock_ns: Callable[[], int] = time.time_ns,
+        suppressed: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.config = config
         self.clock_ns = clock_ns
         self.started_ns = clock_ns()
         self.failed = False
-        self.replayed = 0
+        self.replayed = self.unapplied = 0
+        self._suppressed = suppressed
+        self._ending = Ending(config.receiver.drain)
         self._parts = ExitStack()
-        self._ready = self._draining = False
+        self._receivers: dict[str, Callable[[float], None]] = {}
+        self._ready = self._draining = self._restored = False
         self._asked = False
         # Not an Event: a signal handler that sets one can meet its own thread inside the Event's lock, for ever.
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -83,14 +96,26 @@ class Server:
         """
         try:
             storage = Storage(self.config, self._broken)
-            self._parts.callback(storage.close)
+            self._at_end("storage", storage.close)
             self._build(storage)
             lines = [*self._start_exporters(), self._start_api()]
-            self.replayed = storage.replay(interrupted=lambda: self._asked)
-            return [] if self._asked else [*self._receive(), *lines]
+            return [*self._receive(), *lines] if self._replay(storage) else []
         except BaseException:
             self._parts.close()
             raise
+
+    def _at_end(self, name: str, stop: Callable[[], object]) -> None:
+        """Stop this part when the server stops, before those that were named earlier."""
+        self._parts.callback(self._ending.step, name, stop)
+
+    def _replay(self, storage: Storage) -> bool:
+        """Read the journal back; false where somebody asked to stop meanwhile."""
+        with reported(storage.progress):
+            self.replayed = storage.replay(interrupted=lambda: self._asked)
+        if not self._asked:
+            self.loop.publish()  # figures that are told from here on are never behind those of the process before
+            self._restored = True
+        return not self._asked
 
     def _build(self, storage: Storage) -> None:
         self.journal = storage.journal
@@ -115,7 +140,7 @@ class Server:
         self._storage = storage
         self._health = Health(
             storage, self.loop, self.admission, self.counters, self.access, lambda: self.state, self.clock_ns,
-            self.started_ns,
+            self.started_ns, suppressed=self._suppressed,
         )  # fmt: skip
 
     def _start_exporters(self) -> list[str]:
@@ -123,13 +148,13 @@ class Server:
         if self.config.export.prometheus is not None:
             endpoint = self.config.export.prometheus.endpoint
             prometheus = PrometheusExporter(endpoint, self.points)
-            self._parts.callback(prometheus.stop)
+            self._at_end("prometheus", prometheus.stop)
             prometheus.start()
             lines.append(f"prometheus listening on http://{_host(endpoint)}:{prometheus.port}/metrics")
         if self.config.export.otlp is not None:
             otlp = OtlpExporter(self.config.export.otlp, self.points)
             self._health.otlp = otlp
-            self._parts.callback(otlp.stop)
+            self._at_end("otlp", otlp.stop)
             otlp.start()
             lines.append(f"metrics pushed to {self.config.export.otlp.endpoint}")
         return lines
@@ -146,18 +171,19 @@ class Server:
             access=self.access,
         )
         api = ApiServer(self.config.api.endpoint, sources)
-        self._parts.callback(api.stop)
+        self._at_end("api", api.stop)
         api.start()
         return f"api listening on http://{_host(self.config.api.endpoint)}:{api.port}"
 
     def _receive(self) -> list[str]:
-        self._parts.callback(self._stop_loop)
+        self._at_end("engine", self._stop_loop)
         self.loop.start()
+        self._parts.callback(self._stop_receivers)
         grpc = self.config.receiver.grpc
         receiver = GrpcReceiver(
             grpc.endpoint, self.intake, max_message_bytes=grpc.max_message_bytes, tenant_of=self.access.tenant_of
         )
-        self._parts.callback(receiver.stop, DRAIN_S)
+        self._receivers["grpc"] = receiver.stop
         receiver.start()
         lines = [f"otlp/grpc listening on {_host(grpc.endpoint)}:{receiver.port}", *self._receive_http()]
         self._ready = True
@@ -174,7 +200,7 @@ class Server:
             tenant_of=self.access.tenant_of,
             ready=lambda: self.ready,
         )
-        self._parts.callback(receiver.stop, DRAIN_S)
+        self._receivers["http"] = receiver.stop
         receiver.start()
         return [f"otlp/http listening on http://{_host(http.endpoint)}:{receiver.port}"]
 
@@ -189,8 +215,9 @@ class Server:
 
     def points(self) -> Points:
         """The newest snapshot as metric points, with the receiver's own health."""
-        counted = self.state != semconv.CALIDRIS_STATE_STARTING
-        return points(self.snapshot(), self.config.export, self.health(), start_ns=self.started_ns, counted=counted)
+        return points(
+            self.snapshot(), self.config.export, self.health(), start_ns=self.started_ns, counted=self._restored
+        )
 
     def health(self) -> Figures:
         """The receiver's own figures by metric name."""
@@ -226,13 +253,28 @@ class Server:
         self._wake.put(None)
 
     def stop(self) -> None:
-        """Refuse new requests, finish those that run, apply them, checkpoint, close. May be called more than once."""
+        """Refuse new requests, finish those that run, apply them, checkpoint, close. May be called more than once.
+
+        Takes as long as that takes, ``receiver.drain`` and some seconds at most.
+        """
+        self._ending.begin()
         self._draining, self._ready = True, False
         self._parts.close()
 
+    @property
+    def hung(self) -> tuple[str, ...]:
+        """Parts that did not end."""
+        return tuple(self._ending.hung)
+
+    def _stop_receivers(self) -> None:
+        """All at once, in half of what is left: a sender that dawdles must not keep what was acknowledged from being applied."""
+        grace_s = self._ending.left_s / 2
+        self._ending.together({name: partial(stop, grace_s) for name, stop in self._receivers.items()})
+
     def _stop_loop(self) -> None:
-        if not self.loop.stop(DRAIN_S):
-            _logger.error("engine: did not finish within %g s; the rest is in the journal for the next start", DRAIN_S)
+        self.unapplied = self.loop.stop(self._ending.left_s)
+        if self.unapplied:
+            _logger.warning("engine: %d records were not applied in time and wait in the journal", self.unapplied)
 
     def _broken(self, error: BaseException) -> None:
         self.failed = True

@@ -2,6 +2,7 @@
 
 from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig, ThresholdConfig
 from calidris.config.load import load
+from calidris.config.logs import LogConfig
 from calidris.config.models import LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective
 from calidris.config.root import (
     ApiConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "JournalConfig",
     "LatencyObjective",
     "LimitsConfig",
+    "LogConfig",
     "ModelConfig",
     "ObjectivesConfig",
     "OtlpConfig",

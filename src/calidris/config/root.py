@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
+from calidris.config.logs import LogConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.units import Address, Bytes, Seconds
 
@@ -69,6 +70,7 @@ class ReceiverConfig(Config):
         dedup_spans: spans that are remembered for it, 10 bytes each; where more come within the horizon it is shorter, as
             ``calidris.dedup.horizon`` tells. The default lasts for 10 000 spans a second.
         tokens: file of bearer tokens; with it nobody sends, reads or decides without one. `calidris token` makes a line of it.
+        drain: how long, once it was asked to stop, requests under way are finished and applied; the rest waits in the journal.
     """
 
     grpc: GrpcConfig = GrpcConfig()
@@ -78,6 +80,7 @@ class ReceiverConfig(Config):
     lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
     dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
     dedup_spans: int = Field(default=12_000_000, ge=1000)
+    drain: Seconds = "10s"  # type: ignore[assignment]
     tokens: Path | None = None
 
     @property
@@ -186,6 +189,7 @@ class CalidrisConfig(Config):
     export: ExportConfig = ExportConfig()
     api: ApiConfig = ApiConfig()
     limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
     false_alarms: SharedBudgetsConfig = SharedBudgetsConfig()
     models: tuple[ModelConfig, ...] = ()
 

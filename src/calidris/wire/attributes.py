@@ -28,17 +28,17 @@ from calidris.wire.messages import Entries
 from calidris.wire.rejections import WRONG_TYPE, Rejected, shown
 from calidris.wire.values import Raw, read_doubles, read_value
 
-_KEY, _VALUE, _TEXT, _ARRAY, _MAP = b"\n", b"\x12", b"\n", b"*", b"2"
-_DOUBLE_VALUE: Final = b"\x12\x09\x21"
+_KEY, _VALUE, TEXT, _ARRAY, MAP = b"\n", b"\x12", b"\n", b"*", b"2"
+DOUBLE_VALUE: Final = b"\x12\x09\x21"
 # A score may be a packed column as well as a map of classes; these can only be maps.
-_ONLY_MAPS: Final = frozenset({semconv.ML_FEATURES, semconv.ML_SLICES})
-_NEVER_REPEATED: Final = frozenset({semconv.ML_PREDICTION_ID, semconv.ML_PREDICTION_TRACE_ID, *_ONLY_MAPS})
+ONLY_MAPS: Final = frozenset({semconv.ML_FEATURES, semconv.ML_SLICES})
+_NEVER_REPEATED: Final = frozenset({semconv.ML_PREDICTION_ID, semconv.ML_PREDICTION_TRACE_ID, *ONLY_MAPS})
 _LONGEST_SEEN: Final = 128
 _MOST_SEEN: Final = 10_000
 _FOREIGN: Final = (False, "", None)
 _unpack_double = struct.Struct("<d").unpack_from
 
-_Known = tuple[bool, str, Any]
+Known = tuple[bool, str, Any]
 
 
 class AttributeReader:
@@ -49,9 +49,9 @@ class AttributeReader:
     """
 
     def __init__(self, *, in_map: bool = False) -> None:
-        self._in_map = in_map
+        self.in_map = in_map
         self._doubles: dict[bytes, str] = {}
-        self._seen: dict[bytes, _Known] = {}
+        self._seen: dict[bytes, Known] = {}
         self._heads: dict[bytes, str] = {}
         self._texts: dict[tuple[str, int], bytes] = {}
         self._inside: AttributeReader | None = None
@@ -78,18 +78,36 @@ class AttributeReader:
                 found[name] = value
         return found
 
-    def _meet(self, entry: bytes) -> _Known:
-        """Whether an entry is wanted, its key and its value."""
-        head = entry[: 2 + entry[1]] if len(entry) > 1 else entry
+    def one(self, entry: bytes) -> Known:
+        """Whether an entry is wanted, its key and its value.
+
+        Raises:
+            Rejected: it is wanted and cannot be read.
+        """
+        return (len(entry) <= _LONGEST_SEEN and self._seen.get(entry)) or self._meet(entry)
+
+    def key_of(self, head: bytes) -> str:
+        """The wanted key of an entry that begins canonically with these bytes; else nothing."""
         key = self._heads.get(head)
         if key is None:
             key = _key_of(head)
             key = self._heads[head] = key if self._wants(key) else ""
+        return key
+
+    @property
+    def inside(self) -> AttributeReader:
+        """Reads the entries of the maps that are met here."""
+        self._inside = self._inside or AttributeReader(in_map=True)
+        return self._inside
+
+    def _meet(self, entry: bytes) -> Known:
+        head = entry[: 2 + entry[1]] if len(entry) > 1 else entry
+        key = self.key_of(head)
         if not key:
             return self._parse(entry)
         text = self._texts.get((key, len(entry)))
         if text is None:
-            text = self._texts[key, len(entry)] = _frame(head, len(entry), _TEXT)
+            text = self._texts[key, len(entry)] = frame(head, len(entry), TEXT)
         if not text or not entry.startswith(text):
             return self._read_container(entry, key, head)
         try:
@@ -98,30 +116,29 @@ class AttributeReader:
             raise Rejected(WRONG_TYPE, "a string that is no UTF-8", _path(key)) from None
         return known if key in _NEVER_REPEATED else self._remember(entry, known)
 
-    def _read_container(self, entry: bytes, key: str, head: bytes) -> _Known:
-        if key in _ONLY_MAPS and not self._in_map and (frame := _frame(head, len(entry), _MAP)):
-            if entry.startswith(frame):
-                return self._read_map(entry, key, entry[len(frame) :])
-        elif (frame := _frame(head, len(entry), _ARRAY)) and entry.startswith(frame):
-            doubles = read_doubles(entry[len(frame) :])
+    def _read_container(self, entry: bytes, key: str, head: bytes) -> Known:
+        if key in ONLY_MAPS and not self.in_map and (start := frame(head, len(entry), MAP)):
+            if entry.startswith(start):
+                return self._read_map(entry, key, entry[len(start) :])
+        elif (start := frame(head, len(entry), _ARRAY)) and entry.startswith(start):
+            doubles = read_doubles(entry[len(start) :])
             if doubles is not None:
                 return True, key, doubles
         return self._parse(entry)
 
-    def _read_map(self, entry: bytes, key: str, body: bytes) -> _Known:
+    def _read_map(self, entry: bytes, key: str, body: bytes) -> Known:
         try:
             entries = Entries.FromString(body).values
         except DecodeError:
             raise Rejected(WRONG_TYPE, "a map that is no protobuf", key) from None
         if len(entries) <= 2:  # perhaps a packed or coded column, which is no map
             return self._parse(entry)
-        self._inside = self._inside or AttributeReader(in_map=True)
         try:
-            return True, key, self._inside.read(entries)
+            return True, key, self.inside.read(entries)
         except Rejected as fault:
             raise Rejected(fault.reason, fault.problem, f"{key} {fault.path}") from None
 
-    def _parse(self, entry: bytes) -> _Known:
+    def _parse(self, entry: bytes) -> Known:
         try:
             parsed = KeyValue.FromString(entry)
         except DecodeError:
@@ -135,12 +152,12 @@ class AttributeReader:
         return self._remember(entry, (True, parsed.key, value))
 
     def _wants(self, key: str) -> bool:
-        return self._in_map or is_ours(key)
+        return self.in_map or is_ours(key)
 
     def _value(self, parsed: KeyValue) -> Raw:
         try:
             value = read_value(parsed.value)
-            if self._in_map and isinstance(value, dict):
+            if self.in_map and isinstance(value, dict):
                 raise Rejected(WRONG_TYPE, "a map where a column belongs")
             return value
         except Rejected as fault:
@@ -148,10 +165,10 @@ class AttributeReader:
 
     def _learn(self, entry: bytes, key: str, value: Raw) -> None:
         start = entry[:-8]
-        if type(value) is float and start == _KEY + _varint(len(key.encode())) + key.encode() + _DOUBLE_VALUE:
+        if type(value) is float and start == _KEY + _varint(len(key.encode())) + key.encode() + DOUBLE_VALUE:
             self._doubles[start] = key
 
-    def _remember(self, entry: bytes, known: _Known) -> _Known:
+    def _remember(self, entry: bytes, known: Known) -> Known:
         if not isinstance(known[2], list | dict) and len(entry) <= _LONGEST_SEEN and len(self._seen) < _MOST_SEEN:
             self._seen[entry] = known
         return known
@@ -167,10 +184,10 @@ def _key_of(head: bytes) -> str:
         return ""
 
 
-def _frame(head: bytes, length: int, kind: bytes) -> bytes:
+def frame(head: bytes, length: int, kind: bytes) -> bytes:
     r"""What precedes the value in the canonical entry of this head, length and type; empty if there is none.
 
-    >>> _frame(b"\n\x01k", 12, b"\n"), KeyValue(key="k", value={"string_value": "12345"}).SerializeToString()
+    >>> frame(b"\n\x01k", 12, b"\n"), KeyValue(key="k", value={"string_value": "12345"}).SerializeToString()
     (b'\n\x01k\x12\x07\n\x05', b'\n\x01k\x12\x07\n\x0512345')
     """
     lengths = _lengths(length - len(head))

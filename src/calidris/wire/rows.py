@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from calidris import semconv
+from calidris.wire.blocks import Block, Cells, joined, picked
 from calidris.wire.jsontext import parse_each
 from calidris.wire.keys import MAPS
 from calidris.wire.limits import WireLimits
@@ -18,19 +21,28 @@ from calidris.wire.tables import Identity, Table, check_names, narrow_table, spl
 
 _ONLY_MAPS: Final = (semconv.ML_FEATURES, semconv.ML_SLICES)
 _NO_MAP: Final[dict[str, Any]] = {}
+_NUMBERS: Final = (semconv.ML_PREDICTION_SCORE, f"{semconv.ML_FEATURES}.")
+"""Doubles stay an array only where numbers are the usual thing: an array of ids would be refused as a whole."""
+
 _Orders = tuple[tuple[str, ...], ...]
 
 
 class _Group:
     """Rows with the same names, in one order: of the attributes and of the entries of each map."""
 
-    __slots__ = ("identity", "orders", "rows", "spans")
+    __slots__ = ("blocks", "identity", "orders", "rows", "spans")
 
     def __init__(self, identity: Identity, orders: _Orders) -> None:
         self.identity = identity
         self.orders = orders
         self.spans: list[int] = []
         self.rows: list[dict[str, Any]] = []
+        self.blocks: list[Block] = []
+
+    @property
+    def first(self) -> int:
+        """The first of its spans."""
+        return min([*self.spans[:1], *(block.spans[0] for block in self.blocks)])
 
     def reordered(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row with the same names in the group's order."""
@@ -42,15 +54,31 @@ class _Group:
 
     def table(self, limits: WireLimits) -> Table:
         """The rows turned into columns; O(cells), one pass."""
-        columns = _columns(self.orders[0], self.rows)
-        entries = {key: _columns(order, columns.pop(key)) for key, order in zip(MAPS, self.orders[1:]) if order}
+        spans, columns = self._whole()
+        entries = {key: columns.pop(key) for key, order in zip(MAPS, self.orders[1:]) if order}
         for key in _ONLY_MAPS:
             columns.pop(key, None)
         fields, maps = split_maps(columns)
         for key, owned in entries.items():
             maps[key].update(owned)
         check_names(maps, limits)
-        return narrow_table(self.identity, self.spans, fields, maps)
+        return narrow_table(self.identity, spans, fields, maps)
+
+    def _whole(self) -> tuple[Sequence[int], dict[str, Any]]:
+        """Spans, ascending, and their columns, those of maps as a dictionary."""
+        if not self.rows and len(self.blocks) == 1:
+            return self.blocks[0].spans, dict(self.blocks[0].columns)
+        parts = list(self.blocks)
+        if self.rows:
+            columns = _columns(self.orders[0], self.rows)
+            columns |= {key: _columns(order, columns[key]) for key, order in zip(MAPS, self.orders[1:]) if order}
+            parts.append(Block(self.spans, columns))
+        spans = [span for part in parts for span in part.spans]
+        columns = {name: joined([part.columns[name] for part in parts]) for name in parts[0].columns}
+        order = sorted(range(len(spans)), key=spans.__getitem__)
+        if order != list(range(len(spans))):
+            columns = {name: picked(column, order) for name, column in columns.items()}
+        return sorted(spans), columns
 
 
 class RowSorter:
@@ -63,7 +91,7 @@ class RowSorter:
     @property
     def groups(self) -> Iterable[_Group]:
         """The groups in order of their first row."""
-        return self._by_names.values()
+        return sorted(self._by_names.values(), key=lambda group: group.first)
 
     def add(self, identity: Identity, span: int, row: dict[str, Any]) -> None:
         """Sort one row in. ``row`` are its attributes, taken over; JSON maps are dictionaries by now.
@@ -81,6 +109,30 @@ class RowSorter:
         group, ordered = self._groups.get((identity, orders)) or self._meet(identity, orders)
         group.spans.append(span)
         group.rows.append(row if ordered else group.reordered(row))
+
+    def add_block(self, identity: Identity, spans: list[int], columns: dict[str, Cells]) -> bool:
+        """Sort spans in that are alike; ``columns`` are their attributes, taken over.
+
+        Returns:
+            False, and nothing done, where a JSON map is none or has other names than its neighbours.
+        """
+        for key in MAPS:
+            column = columns.get(key)
+            if column is None or isinstance(column, dict):
+                continue
+            kinds = set(map(type, column))
+            if key in _ONLY_MAPS or not kinds.isdisjoint((str, dict)):
+                entries = _entries(list(column)) if kinds in ({str}, {dict}) else None
+                if not entries:
+                    return False
+                columns[key] = entries
+        for key, cells in columns.items():
+            if isinstance(cells, np.ndarray) and not key.startswith(_NUMBERS):
+                columns[key] = cells.tolist()
+        orders = (tuple(columns), *(tuple(_names(columns.get(key))) for key in MAPS))
+        group, _ = self._groups.get((identity, orders)) or self._meet(identity, orders)
+        group.blocks.append(Block(spans, columns))
+        return True
 
     def _meet(self, identity: Identity, orders: _Orders) -> tuple[_Group, bool]:
         """The group of these names in any order, and whether this order is its own; remembered under this order."""
@@ -101,6 +153,21 @@ def parse_maps(rows: Sequence[dict[str, Any]]) -> dict[int, Rejected]:
     if all(type(value) is dict for value in values):
         return {}
     return {place: fault for place, row in enumerate(rows) if (fault := _fault(row)) is not None}
+
+
+def _entries(cells: list[Any]) -> dict[str, Cells] | None:
+    """The columns of maps, or of maps in JSON, that have the same names in the same order; else nothing."""
+    values = parse_each(cells) if type(cells[0]) is str else cells
+    if set(map(type, values)) != {dict}:
+        return None
+    names = tuple(values[0])
+    if any(tuple(value) != names for value in values):
+        return None
+    return dict(zip(names, map(list, zip(*[value.values() for value in values]))))
+
+
+def _names(column: Cells | None) -> Iterable[str]:
+    return column if isinstance(column, dict) else ()
 
 
 def _fault(row: dict[str, Any]) -> Rejected | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from calidris import semconv
 from calidris.batch import UNKNOWN_VERSION
+from calidris.wire.blocks import Block, Cells, opened
 from calidris.wire.keys import MAP_PREFIXES
 from calidris.wire.limits import WireLimits
 from calidris.wire.reader import Spans
@@ -49,7 +50,13 @@ _OUTPUTS: Final = frozenset(
 def sort_spans(spans: Spans, limits: WireLimits, ledger: Ledger) -> tuple[list[Table], int]:
     """The tables of a request, and how many spans only mark a trace; refused spans go to the ledger."""
     sorter = _Sorter(spans, limits, ledger)
-    for span, attributes in enumerate(spans.attributes):
+    alone = dict(enumerate(spans.attributes))
+    for block in spans.blocks:
+        if not sorter.sort_block(block):
+            alone.update(zip(block.spans, opened(block.columns)))
+    for span, attributes in alone.items():
+        if attributes is None:  # in a block
+            continue
         try:
             sorter.sort(span, attributes)
         except Rejected as fault:
@@ -68,6 +75,7 @@ class _Sorter:
         self._identities: dict[tuple[Any, ...], Identity] = {}
         self._wide: list[Table] = []
         self._narrow: list[tuple[Identity, int, dict[str, Any]]] = []
+        self._rows = RowSorter()
 
     def sort(self, span: int, attributes: dict[str, Any]) -> None:
         """Sort one span in.
@@ -87,9 +95,27 @@ class _Sorter:
         else:
             self._wide.append(wide_table(self._identify(span, attributes), span, rows, attributes, self._limits))
 
+    def sort_block(self, block: Block) -> bool:
+        """Sort spans in that are alike; False, and nothing done, where they have to be looked at one by one."""
+        columns, spans = dict(block.columns), block.spans
+        if not _only(columns.pop(semconv.ML_PREDICTION_COUNT, None), int, 1):
+            return False
+        if semconv.ML_LABEL not in columns and any(
+            name.startswith("feedback ") for name in {self._spans.names[span] for span in spans}
+        ):
+            return False
+        stated = {key: column[0] for key, column in columns.items() if isinstance(column, list)}
+        if not all(_only(columns.pop(key, None), str, stated.get(key)) for key in _IDENTITY):
+            return False
+        try:
+            identity = self._identify(spans[0], {**dict.fromkeys(columns), **stated})
+        except Rejected:
+            return False
+        return self._rows.add_block(identity, spans, columns)
+
     def finish(self) -> list[Table]:
         """The tables, once every span was sorted."""
-        rows = RowSorter()
+        rows = self._rows
         faults = parse_maps([attributes for _, _, attributes in self._narrow])
         for place, (identity, span, attributes) in enumerate(self._narrow):
             try:
@@ -141,6 +167,13 @@ class _Sorter:
         if feedback:
             return Identity(True, name, "", None)
         return Identity(False, name, version or UNKNOWN_VERSION, task if type(task) is str and task in _TASKS else None)
+
+
+def _only(column: Cells | None, kind: type, value: Any) -> bool:
+    """Whether a column is absent, or has this value in every cell."""
+    if column is None:
+        return True
+    return isinstance(column, list) and set(map(type, column)) == {kind} and column.count(value) == len(column)
 
 
 def _text(key: str, value: Any, limits: WireLimits) -> str:

@@ -70,7 +70,7 @@ class Table:
         """Kinds of each row's features, class and label: what one-row spans may disagree on."""
         open_ = (semconv.ML_PREDICTION_CLASS, semconv.ML_LABEL)
         columns = [*self.features.values(), *(self.fields[key] for key in open_ if key in self.fields)]
-        cells = [column for column in columns if isinstance(column, list | tuple)]
+        cells = [listed(column) for column in columns if isinstance(column, list | tuple | np.ndarray)]
         return [[_kind(cell) for cell in row] for row in zip(*cells)]
 
     def take(self, rows: Sequence[int]) -> Table:
@@ -176,6 +176,11 @@ def _sized(path: str, value: Raw, rows: int, vectors: bool = False) -> Any:
     return column
 
 
+def listed(column: list[Any] | tuple[Any, ...] | np.ndarray[Any, np.dtype[Any]]) -> Sequence[Any]:
+    """The cells of a column of one-row spans."""
+    return column.tolist() if isinstance(column, np.ndarray) else column
+
+
 def _kind(cell: Any) -> str:
     """As in :mod:`calidris.wire.merge`: nothing, string, number, or embedding of so many dimensions."""
     cell = cell[0] if type(cell) is list and cell else cell
@@ -185,5 +190,5 @@ def _kind(cell: Any) -> str:
 
 
 def _take(columns: Features, rows: Sequence[int]) -> dict[str, Column]:
-    cells = ((name, column) for name, column in columns.items() if isinstance(column, list | tuple))
-    return {name: [column[row] for row in rows] for name, column in cells}
+    cells = {name: listed(c) for name, c in columns.items() if isinstance(c, list | tuple | np.ndarray)}
+    return {name: [column[row] for row in rows] for name, column in cells.items()}
