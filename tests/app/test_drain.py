@@ -16,12 +16,14 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as service
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as rpc
 from running import CONFIG, EXPORT, Running, rows, until
+from served import FREE
 
 from calidris.app import loop
 from calidris.app.ending import Ending
 from calidris.wire import encode_predictions
 
 Make = Callable[..., Any]
+RECEIVER = {"grpc": {"endpoint": FREE}, "http": {"endpoint": FREE}, "lateness": "1s"}
 
 
 def packed(n: int, seed: int) -> bytes:
@@ -138,8 +140,8 @@ def test_a_sender_that_dawdles_cannot_hold_up_the_end(
 def test_what_is_not_applied_in_time_is_said_and_waits_in_the_journal(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    grpc_only = {"grpc": {"endpoint": "127.0.0.1:0"}, "lateness": "1s", "drain": "200ms"}
-    started = make(receiver=grpc_only)
+    short = RECEIVER | {"drain": "200ms"}
+    started = make(receiver=short)
     usual, gate = loop.apply, threading.Event()
 
     def slow(engine: Any, item: Any) -> None:
@@ -155,13 +157,13 @@ def test_what_is_not_applied_in_time_is_said_and_waits_in_the_journal(
     assert 0 < started.server.unapplied < 40 and not started.server.hung
     assert f"{started.server.unapplied} records were not applied in time" in caplog.text
     monkeypatch.setattr(loop, "apply", usual)
-    again = make(receiver=grpc_only)
+    again = make(receiver=short)
     assert again.server.replayed == started.server.unapplied, "the checkpoint holds the others"
     assert again.rows() == 400
 
 
 def test_a_part_that_hangs_is_named_and_the_others_end(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = make(receiver={"grpc": {"endpoint": "127.0.0.1:0"}, "lateness": "1s", "drain": "100ms"})
+    started = make(receiver=RECEIVER | {"drain": "100ms"})
     monkeypatch.setattr(started.server._ending, "_grace_s", 0.1)
     started.export(packed(10, 1))
     hold, usual = threading.Event(), started.server.loop.stop

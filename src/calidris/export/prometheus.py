@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +24,7 @@ from calidris.semconv import prometheus_label
 
 KEY = "export.prometheus.endpoint"
 _CLIENT_TIMEOUT_S = 10.0
+_LOG = logging.getLogger(__name__)
 _STOP_TIMEOUT_S = 5.0
 
 
@@ -33,8 +36,13 @@ class PointCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Families in the order in which their metrics first appear."""
+        try:
+            found = self._source()
+        except Exception:
+            _LOG.exception("export.prometheus: the figures cannot be told")
+            raise
         families: dict[str, Family] = {}
-        for point in self._source():
+        for point in found:
             kind = "counter" if is_counter(point.metric) else "gauge"
             name = point.metric.prometheus
             family = families.get(name)
@@ -66,6 +74,10 @@ class _Handler(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: a scrape every few seconds is no news."""
+
+    def get_stderr(self) -> Any:
+        """Where the server of the standard library would write a traceback, values and all, at every scrape: nowhere."""
+        return io.StringIO()
 
 
 class PrometheusExporter:
