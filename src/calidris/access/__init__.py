@@ -1,5 +1,6 @@
 """Who may send, read and decide: bearer tokens and certificates from files, re-read when they change."""
 
+from calidris.access.certificates import Certificates, Pem
 from calidris.access.door import Access, Caller, TenantOf, joined
 from calidris.access.tokens import ALL, Action, Token, hash_of, new_token, read_tokens
 from calidris.access.watched import Watched
@@ -9,6 +10,8 @@ __all__ = [
     "Access",
     "Action",
     "Caller",
+    "Certificates",
+    "Pem",
     "TenantOf",
     "Token",
     "Watched",

@@ -20,6 +20,8 @@ from calidris.errors import Forbidden, Unauthenticated
 
 KEY = "receiver.tokens"
 _WORD_S = 60.0
+_OWN_PACE = {"unlimited": True}
+"""The log's own limit counts lines of a place; here one reason must not drown another."""
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,512}={0,2})", re.IGNORECASE)  # RFC 6750, bounded
 _CURE = "send `authorization: Bearer <token>`; `calidris token` makes one"
 
@@ -144,7 +146,8 @@ class Access:
                 self._quiet[what] += 1
                 return
             self._said_s[what], more = self._clock_s(), self._quiet.pop(what, 0)
-        _logger.warning("access: refused to %s: %s (%d more since this was last said)", action, why, more)
+        said = "access: refused to %s: %s (%d more since this was last said)"
+        _logger.warning(said, action, why, more, extra=_OWN_PACE)
 
     def _known(self, tokens: Mapping[bytes, Token], authorization: str | None) -> Token:
         if authorization is None:

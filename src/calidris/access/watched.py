@@ -37,6 +37,7 @@ class Watched(Generic[T]):
         paths: the files.
         read: makes the value; raises ConfigError, whose message must not quote the files.
         clock_s: seconds, for the pace of the looks.
+        secret: those of the files that nobody else should read; all of them unless said.
 
     Raises:
         ConfigError: the first reading failed.
@@ -48,10 +49,12 @@ class Watched(Generic[T]):
         paths: Sequence[Path],
         read: Callable[[], T],
         clock_s: Callable[[], float] = time.monotonic,
+        secret: Sequence[Path] | None = None,
     ) -> None:
         self.changes = self.failures = 0
         self._key = key
         self._paths = tuple(paths)
+        self._secret = self._paths if secret is None else tuple(secret)
         self._read = read
         self._clock_s = clock_s
         self._lock = threading.Lock()
@@ -106,7 +109,7 @@ class Watched(Generic[T]):
         return tuple(found), abs(time.time_ns() - newest) < _YOUNG_NS
 
     def _warn_of_readers(self) -> None:
-        for path in self._paths:
+        for path in self._secret:
             warn_of_readers(self._key, path)
 
 

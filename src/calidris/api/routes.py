@@ -33,6 +33,7 @@ Decide = Callable[[Order, str], None]
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
 _MAX_DECISION_BYTES = 1 << 16
+_NEVER_LEFT_OUT = {"unlimited": True}
 _audit = logging.getLogger("calidris.audit")
 
 
@@ -143,7 +144,8 @@ class _Handlers:
             return _error(400, str(error))
         except RetryableError as error:
             return _error(503, str(error))
-        _audit.info("audit: alarm %d: %s by %r, token %r", order.alarm, order.action, order.by, order.token)
+        said = "audit: alarm %d: %s by %r, token %r"
+        _audit.info(said, order.alarm, order.action, order.by, order.token, extra=_NEVER_LEFT_OUT)
         return _json({"alarm": alarm.id, "action": order.action}, 202)
 
     def readings(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ from threading import Thread
 
 import uvicorn
 
+from calidris.access import Certificates
 from calidris.api.routes import Sources, application
 from calidris.errors import ConfigError
 
@@ -24,9 +25,11 @@ class ApiServer:
     Args:
         endpoint: ``host:port``; port 0 takes a free one.
         sources: where answers come from; called from worker threads of ours.
+        certificates: for HTTPS; None speaks HTTP.
     """
 
-    def __init__(self, endpoint: str, sources: Sources) -> None:
+    def __init__(self, endpoint: str, sources: Sources, certificates: Certificates | None = None) -> None:
+        self._certificates = certificates
         self._endpoint = endpoint
         self._sources = sources
         self._socket: socket.socket | None = None
@@ -56,6 +59,9 @@ class ApiServer:
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
+        config.load()
+        if self._certificates is not None:
+            config.ssl = self._certificates.server_context()
         self._server = uvicorn.Server(config)
         self._thread = Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="calidris-api", daemon=True

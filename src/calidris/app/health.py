@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
 from calidris import semconv
-from calidris.access import Access
+from calidris.app.doors import Doors
 from calidris.app.loop import EngineLoop
 from calidris.app.process import process_health
 from calidris.app.storage import Storage
@@ -30,7 +30,7 @@ class Health:
         loop: the engine's thread.
         admission: the queue.
         counters: what was answered.
-        access: who was refused.
+        doors: who was refused, and what could not be read again.
         state: what the receiver does now, a value of ``calidris.state``.
         clock_ns: time, ns since the epoch.
         started_ns: when the process started.
@@ -42,7 +42,7 @@ class Health:
     loop: EngineLoop
     admission: Admission
     counters: ReceiverCounters
-    access: Access
+    doors: Doors
     state: Callable[[], str]
     clock_ns: Callable[[], int]
     started_ns: int
@@ -80,8 +80,10 @@ class Health:
             semconv.METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED.name: table("spans_rejected"),
             semconv.METRIC_CALIDRIS_RECEIVER_SPANS_IGNORED.name: table("spans_ignored"),
             semconv.METRIC_CALIDRIS_RECEIVER_ROWS_ACCEPTED.name: float(rows.get("accepted", 0)),
-            semconv.METRIC_CALIDRIS_ACCESS_REFUSED.name: {r: float(n) for r, n in self.access.refused.copy().items()},
-            semconv.METRIC_CALIDRIS_ACCESS_FAILURES.name: float(self.access.failures),
+            semconv.METRIC_CALIDRIS_ACCESS_REFUSED.name: {
+                r: float(n) for r, n in self.doors.access.refused.copy().items()
+            },
+            semconv.METRIC_CALIDRIS_ACCESS_FAILURES.name: float(self.doors.failures),
         }
 
     def _queue(self) -> Figures:

@@ -11,8 +11,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from calidris import semconv
-from calidris.access import Access
+from calidris.access import Certificates
 from calidris.api import ApiServer, Sources
+from calidris.app.doors import Doors
 from calidris.app.ending import Ending
 from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.loop import EngineLoop
@@ -92,9 +93,10 @@ class Server:
         """Restore, replay, then take telemetry; returns one line for each endpoint, none if asked to stop meanwhile.
 
         Raises:
-            ConfigError: the storage cannot be used or an endpoint is taken. What was started is stopped again.
+            ConfigError: the storage cannot be used, an endpoint is taken or would stand open. What was started is stopped again.
         """
         try:
+            self.doors = Doors(self.config)
             storage = Storage(self.config, self._broken)
             self._at_end("storage", storage.close)
             self._build(storage)
@@ -119,7 +121,6 @@ class Server:
 
     def _build(self, storage: Storage) -> None:
         self.journal = storage.journal
-        self.access = Access(self.config.receiver.tokens)
         self.admission = Admission(self.config.receiver.queue_bytes)
         self.counters = ReceiverCounters()
         inbox = Inbox(first_seq=storage.journal.last_seq + 1)
@@ -139,7 +140,7 @@ class Server:
         )  # fmt: skip
         self._storage = storage
         self._health = Health(
-            storage, self.loop, self.admission, self.counters, self.access, lambda: self.state, self.clock_ns,
+            storage, self.loop, self.admission, self.counters, self.doors, lambda: self.state, self.clock_ns,
             self.started_ns, suppressed=self._suppressed,
         )  # fmt: skip
 
@@ -168,12 +169,12 @@ class Server:
             report=render_report,
             order=self.intake.order,
             clock_ns=self.clock_ns,
-            access=self.access,
+            access=self.doors.access,
         )
-        api = ApiServer(self.config.api.endpoint, sources)
+        api = ApiServer(self.config.api.endpoint, sources, self.doors.api)
         self._at_end("api", api.stop)
         api.start()
-        return f"api listening on http://{_host(self.config.api.endpoint)}:{api.port}"
+        return f"api listening on {_scheme(self.doors.api)}://{_host(self.config.api.endpoint)}:{api.port}"
 
     def _receive(self) -> list[str]:
         self._at_end("engine", self._stop_loop)
@@ -181,7 +182,11 @@ class Server:
         self._parts.callback(self._stop_receivers)
         grpc = self.config.receiver.grpc
         receiver = GrpcReceiver(
-            grpc.endpoint, self.intake, max_message_bytes=grpc.max_message_bytes, tenant_of=self.access.tenant_of
+            grpc.endpoint,
+            self.intake,
+            max_message_bytes=grpc.max_message_bytes,
+            tenant_of=self.doors.access.tenant_of,
+            certificates=self.doors.grpc,
         )
         self._receivers["grpc"] = receiver.stop
         receiver.start()
@@ -197,12 +202,13 @@ class Server:
             http.endpoint,
             self.intake,
             max_message_bytes=http.max_message_bytes,
-            tenant_of=self.access.tenant_of,
+            tenant_of=self.doors.access.tenant_of,
+            ssl_context=None if self.doors.http is None else self.doors.http.server_context(),
             ready=lambda: self.ready,
         )
         self._receivers["http"] = receiver.stop
         receiver.start()
-        return [f"otlp/http listening on http://{_host(http.endpoint)}:{receiver.port}"]
+        return [f"otlp/http listening on {_scheme(self.doors.http)}://{_host(http.endpoint)}:{receiver.port}"]
 
     @property
     def ready(self) -> bool:
@@ -288,3 +294,7 @@ def render_report(taken: Snapshot, key: ModelKey) -> str:
 
 def _host(endpoint: str) -> str:
     return endpoint.rpartition(":")[0]
+
+
+def _scheme(certificates: Certificates | None) -> str:
+    return "http" if certificates is None else "https"

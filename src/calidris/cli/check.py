@@ -10,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from calidris.app.baselines import check_baselines, versions
+from calidris.app.doors import check_exposure
 from calidris.app.dry_run import count_series, memory
 from calidris.baseline import Baseline, read
+from calidris.cli.common import placed
 from calidris.config import CalidrisConfig, ModelConfig, load
 from calidris.config.units import window_name
 from calidris.detect import Alert, Budget
@@ -24,6 +26,8 @@ from calidris.state import Role
 def check(path: Path, out: Console) -> int:
     """Validate and explain a configuration."""
     config = load(path)
+    with placed(path):
+        check_exposure(config)
     check_baselines(config, path)
     out.print(f"{escape(str(path))}: the configuration can be used")
     if config.models:

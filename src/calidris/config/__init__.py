@@ -1,6 +1,7 @@
 """calidris.yaml: one frozen ``XConfig`` a sub-system, validated when it is read, unknown keys refused."""
 
 from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig, ThresholdConfig
+from calidris.config.doors import MutualTlsConfig, TlsConfig
 from calidris.config.load import load
 from calidris.config.logs import LogConfig
 from calidris.config.models import LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective
@@ -33,6 +34,7 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "ModelConfig",
+    "MutualTlsConfig",
     "ObjectivesConfig",
     "OtlpConfig",
     "PrometheusConfig",
@@ -43,5 +45,6 @@ __all__ = [
     "SharesConfig",
     "StorageConfig",
     "ThresholdConfig",
+    "TlsConfig",
     "load",
 ]

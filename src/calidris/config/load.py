@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from calidris.config.root import CalidrisConfig
+from calidris.config.doors import under
+from calidris.config.root import CalidrisConfig, ReceiverConfig
 from calidris.errors import ConfigError
 
 
@@ -72,10 +73,21 @@ def _rooted(config: CalidrisConfig, folder: Path) -> CalidrisConfig:
     models = tuple(
         m.model_copy(update={"baseline": str(folder / m.baseline)}) if m.baseline else m for m in config.models
     )
-    receiver = config.receiver
-    if receiver.tokens is not None:
-        receiver = receiver.model_copy(update={"tokens": folder / receiver.tokens})
-    return config.model_copy(update={"storage": storage, "models": models, "receiver": receiver})
+    return config.model_copy(
+        update={
+            "storage": storage,
+            "models": models,
+            "receiver": _rooted_receiver(config.receiver, folder),
+            "api": config.api.model_copy(update={"tls": under(folder, config.api.tls)}),
+        }
+    )
+
+
+def _rooted_receiver(receiver: ReceiverConfig, folder: Path) -> ReceiverConfig:
+    grpc = receiver.grpc.model_copy(update={"tls": under(folder, receiver.grpc.tls)})
+    http = receiver.http and receiver.http.model_copy(update={"tls": under(folder, receiver.http.tls)})
+    tokens = receiver.tokens and folder / receiver.tokens
+    return receiver.model_copy(update={"grpc": grpc, "http": http, "tokens": tokens})
 
 
 def _explain(path: Path, tree: Any, detail: ErrorDetails) -> str:

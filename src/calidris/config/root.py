@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
+from calidris.config.doors import Exposed, MutualTlsConfig, TlsConfig
 from calidris.config.logs import LogConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.units import Address, Bytes, Seconds
@@ -18,10 +19,17 @@ _MIB = 2**20
 
 
 class GrpcConfig(Config):
-    """Where OTLP over gRPC is received. 4317 belongs to a Collector, so ours is 4327."""
+    """Where OTLP over gRPC is received. 4317 belongs to a Collector, so ours is 4327.
+
+    Attributes:
+        tls: certificate and key; in clear without.
+        exposed: "no TLS", "no login" or "no TLS, no login", where other machines may reach it like that.
+    """
 
     endpoint: Address = "127.0.0.1:4327"
     max_message_bytes: Bytes = 64 * _MIB
+    tls: MutualTlsConfig | None = None
+    exposed: Exposed | None = None
 
 
 class HttpConfig(Config):
@@ -29,6 +37,8 @@ class HttpConfig(Config):
 
     endpoint: Address = "127.0.0.1:4328"
     max_message_bytes: Bytes = 64 * _MIB
+    tls: MutualTlsConfig | None = None
+    exposed: Exposed | None = None
 
 
 class RateConfig(Config):
@@ -118,9 +128,10 @@ class StorageConfig(Config):
 
 
 class PrometheusConfig(Config):
-    """Where Prometheus scrapes."""
+    """Where Prometheus scrapes: figures of all tenants, in clear, for whoever reaches it."""
 
     endpoint: Address = "127.0.0.1:9464"
+    exposed: Exposed | None = None
 
 
 class OtlpConfig(Config):
@@ -147,9 +158,11 @@ class ExportConfig(Config):
 
 
 class ApiConfig(Config):
-    """The read API: status, readings, alarms, report."""
+    """The read API: status, readings, alarms, report. It asks for the tokens of ``receiver.tokens``."""
 
     endpoint: Address = "127.0.0.1:4329"
+    tls: TlsConfig | None = None
+    exposed: Exposed | None = None
 
 
 class LimitsConfig(Config):

@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from calidris.access import TenantOf, joined
+from calidris.access import Certificates, Pem, TenantOf, joined
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import refusal_of
@@ -23,6 +23,7 @@ _EXPORTS = {
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": "metrics",
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "logs",
 }
+_HANDSHAKE_MS = 10_000
 _SUCCESS = b""  # the empty message of every Export response
 
 _Handler = Callable[[bytes, grpc.ServicerContext], bytes]
@@ -43,6 +44,7 @@ class GrpcReceiver:
             than processors; together with ``max_message_bytes`` they bound the memory in front of the admission.
         tenant_of: who sends, by the metadata ``authorization``. Asked before the request's body is read, so that nobody
             unknown takes memory. The health check needs no token.
+        certificates: for TLS; None speaks in clear.
 
     Example:
         receiver = GrpcReceiver("127.0.0.1:4327", intake)
@@ -59,7 +61,9 @@ class GrpcReceiver:
         max_message_bytes: int = 64 << 20,
         threads: int = 32,
         tenant_of: TenantOf = lambda authorization: DEFAULT_TENANT,
+        certificates: Certificates | None = None,
     ) -> None:
+        self._certificates = certificates
         self._endpoint = endpoint
         self._intake = intake
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="calidris-grpc")
@@ -83,7 +87,7 @@ class GrpcReceiver:
             ConfigError: the endpoint cannot be listened on.
         """
         try:
-            self._port = self._server.add_insecure_port(self._endpoint)
+            self._port = self._listen()
         except RuntimeError as error:
             raise ConfigError(
                 f"receiver.grpc.endpoint: cannot listen on {self._endpoint}: it is in use, or not an address of this "
@@ -91,6 +95,11 @@ class GrpcReceiver:
             ) from error
         self._server.start()
         self._report(health_pb2.HealthCheckResponse.SERVING)
+
+    def _listen(self) -> int:
+        if self._certificates is None:
+            return self._server.add_insecure_port(self._endpoint)
+        return self._server.add_secure_port(self._endpoint, _credentials(self._certificates))
 
     def stop(self, grace_s: float) -> None:
         """Stop accepting, then wait for the handlers that run.
@@ -176,8 +185,29 @@ def _encode(answer: Answer) -> bytes:
     return response.SerializeToString()
 
 
+def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """Asked at each handshake; what has not changed since the last one is not handed over again."""
+    given = certificates.now()
+
+    def newest() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        found = certificates.now()
+        if found is given:
+            return None
+        given = found
+        return _configuration(found)
+
+    first = _configuration(given)
+    return grpc.dynamic_ssl_server_credentials(first, newest, certificates.mutual)  # type: ignore[arg-type]  # None: as before
+
+
+def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pem.key, pem.cert)], root_certificates=pem.client_ca)
+
+
 def _options(max_message_bytes: int) -> tuple[tuple[str, int], ...]:
     return (
         ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ("grpc.so_reuseport", 0),  # two receivers on one port would each get half of the requests, silently
     )

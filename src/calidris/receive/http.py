@@ -129,8 +129,9 @@ class HttpReceiver:
 
     async def _serve(self, listener: socket.socket) -> None:
         self._server = await asyncio.start_server(
-            self._connected, sock=listener, limit=READ_BYTES, backlog=_BACKLOG, ssl=self._ssl_context
-        )
+            self._connected, sock=listener, limit=READ_BYTES, backlog=_BACKLOG, ssl=self._ssl_context,
+            ssl_handshake_timeout=self._patience.head_s if self._ssl_context else None,
+        )  # fmt: skip
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
