@@ -1,4 +1,4 @@
-"""What one core receives: floor, journal, decode and state through real gRPC, and the ratios between them.
+"""What one core receives: floor, journal, decode and state through real gRPC, decode through HTTP, and the ratios.
 
 The server runs in a process of its own that accounts for its CPU time, so that rows per second per core are the server's
 alone; the client shares the machine, so the wall figures are a lower bound. Compare stages of one run only.
@@ -10,6 +10,7 @@ alone; the client shares the machine, so the wall figures are a lower bound. Com
 from __future__ import annotations
 
 import argparse
+import http.client
 import importlib
 import json
 import resource
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,7 @@ from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.engine.inbox import Inbox, Received
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import TRACES, GrpcReceiver
+from calidris.receive.http import HttpReceiver
 from calidris.receive.intake import Intake
 from calidris.receive.journal import Journal
 from calidris.wire import Decoded, decode, encode_predictions, holds_model_telemetry
@@ -40,7 +42,8 @@ ROWS = 512
 IN_FLIGHT = 8
 DISTINCT = 16
 CHECKPOINT_S = 0.5
-STAGES = ("floor", "journal", "decode")
+STAGES = ("floor", "journal", "decode", "http")
+HTTP_HEADERS = {"Content-Type": "application/x-protobuf"}
 Sink = Callable[[list[Received]], None]
 
 
@@ -118,7 +121,7 @@ def receiver(stage: str, sink: Sink | None) -> Iterator[int]:
         )
         engine = threading.Thread(target=drain, args=(inbox, journal, sink))
         engine.start()
-        server = GrpcReceiver("127.0.0.1:0", intake)
+        server = (HttpReceiver if stage == "http" else GrpcReceiver)("127.0.0.1:0", intake)
         server.start()
         yield server.port
         server.stop(grace_s=5)
@@ -183,16 +186,35 @@ def send(port: int, payloads: list[bytes], seconds: float) -> tuple[int, float]:
         return count, time.monotonic() - began
 
 
+def send_http(port: int, payloads: Sequence[bytes], seconds: float) -> tuple[int, float]:
+    """The same over HTTP: as many connections, each with one request in flight."""
+    began = time.monotonic()
+
+    def sender(first: int) -> int:
+        connection, count = http.client.HTTPConnection("127.0.0.1", port, timeout=30), 0
+        while time.monotonic() - began < seconds:
+            connection.request("POST", "/v1/traces", payloads[(first + count) % len(payloads)], HTTP_HEADERS)
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, b"")
+            count += 1
+        connection.close()
+        return count
+
+    with futures.ThreadPoolExecutor(IN_FLIGHT) as pool:
+        return sum(pool.map(sender, range(IN_FLIGHT))), time.monotonic() - began
+
+
 def measure(stage: str, payloads: list[bytes], rows: int, seconds: float, sink: str | None) -> dict[str, Any]:
     """One stage in a fresh process, after a warm-up."""
     command = [sys.executable, "-m", "benchmarks.receiver", "--serve", stage, *(["--sink", sink] if sink else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin and child.stdout
         port = int(child.stdout.readline())
-        send(port, payloads, seconds / 4)
+        sender = send_http if stage == "http" else send
+        sender(port, payloads, seconds / 4)
         child.stdin.write("begin\n")
         child.stdin.flush()
-        count, wall_s = send(port, payloads, seconds)
+        count, wall_s = sender(port, payloads, seconds)
         child.stdin.write("end\n")
         child.stdin.flush()
         used = json.loads(child.stdout.readline())

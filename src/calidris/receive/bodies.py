@@ -50,7 +50,7 @@ def encoding_of(header: str) -> str:
     raise UnsupportedMedia(f"set Content-Encoding to one of {ENCODINGS}, or leave it out")
 
 
-def restored(parts: Sequence[bytes], encoding: str, max_bytes: int, take: Callable[[int], None]) -> bytes:
+def restored(parts: Sequence[bytes | bytearray], encoding: str, max_bytes: int, take: Callable[[int], None]) -> bytes:
     """The body as it was before it was compressed.
 
     Never holds more than ``max_bytes`` and a step of 1 MiB, whatever the parts claim; twice that for the moment of
@@ -90,12 +90,12 @@ def too_large(max_bytes: int) -> RequestTooLarge:
     )
 
 
-def _stated_size(parts: Sequence[bytes]) -> int:
+def _stated_size(parts: Sequence[bytes | bytearray]) -> int:
     """What the last four bytes say; they lie where the body is damaged, so they only tell what is not worth keeping."""
     return int.from_bytes(b"".join(parts[-_SIZE_BYTES:])[-_SIZE_BYTES:], "little")
 
 
-def _inflated(parts: Sequence[bytes], inflate: zlib._Decompress, max_bytes: int) -> Iterator[bytes]:
+def _inflated(parts: Sequence[bytes | bytearray], inflate: zlib._Decompress, max_bytes: int) -> Iterator[bytes]:
     size = 0
     for part in parts:
         rest, made = part, b""

@@ -15,7 +15,7 @@ from calidris.access import TenantOf
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import Admission
-from calidris.receive.http_connection import READ_BYTES, Connection, Patience
+from calidris.receive.http_connection import BUFFER_BYTES, Connection, Patience
 from calidris.receive.http_messages import Reply
 from calidris.receive.http_routes import Routes
 from calidris.receive.intake import Intake
@@ -129,7 +129,7 @@ class HttpReceiver:
 
     async def _serve(self, listener: socket.socket) -> None:
         self._server = await asyncio.start_server(
-            self._connected, sock=listener, limit=READ_BYTES, backlog=_BACKLOG, ssl=self._ssl_context,
+            self._connected, sock=listener, limit=BUFFER_BYTES, backlog=_BACKLOG, ssl=self._ssl_context,
             ssl_handshake_timeout=self._patience.head_s if self._ssl_context else None,
         )  # fmt: skip
 
@@ -157,7 +157,9 @@ class HttpReceiver:
         """Close the connection whose sender has been silent longest: it opens another one when it has something to say."""
         self._counters.add("connections_closed", "crowded")
         waiting = [
-            (c.waiting_since, n, task) for n, (task, c) in enumerate(self._connections.items()) if c.waiting_since
+            (c.waiting_since, n, task)
+            for n, (task, c) in enumerate(self._connections.items())
+            if c.waiting_since is not None
         ]
         if not waiting:
             return False

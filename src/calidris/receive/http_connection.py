@@ -23,7 +23,8 @@ from calidris.receive.http_messages import Head, Job, Reply
 from calidris.receive.http_routes import Routes
 from calidris.receive.stray_grpc import refuse_calls
 
-READ_BYTES: Final = 1 << 16
+BUFFER_BYTES: Final = 1 << 16  # of each connection; asyncio stops reading at twice that, after 256 KiB at once
+READ_BYTES: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ class Connection:
         finally:
             self.waiting_since = asyncio.get_running_loop().time()
 
-    async def _body(self, job: Job, hold: Hold) -> list[bytes]:
+    async def _body(self, job: Job, hold: Hold) -> list[bytes | bytearray]:
         """The body's parts as they arrived.
 
         Raises:
@@ -197,7 +198,7 @@ class Connection:
         """
         if self._http.they_are_waiting_for_100_continue:
             self._write(h11.InformationalResponse(status_code=100, headers=[]))
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         size = 0
         deadline = asyncio.get_running_loop().time() + self._patience.body_s
         try:
@@ -215,12 +216,12 @@ class Connection:
             raise MalformedRequest("the body is cut off, or its length is wrong") from None
         return parts
 
-    async def _data(self) -> bytes | None:
+    async def _data(self) -> bytes | bytearray | None:
         """The next piece of the body, None at its end."""
         while True:
             event = self._http.next_event()
             if isinstance(event, h11.Data):
-                return bytes(event.data)
+                return event.data
             if event is not h11.NEED_DATA:
                 return None
             self._http.receive_data(await self._read())

@@ -54,7 +54,7 @@ class Job:
 
     tenant: str
     max_bytes: int
-    run: Callable[[Sequence[bytes], Callable[[int], None]], Reply]
+    run: Callable[[Sequence[bytes | bytearray], Callable[[int], None]], Reply]
 
 
 def json_reply(status: int, content: Mapping[str, Any]) -> Reply:

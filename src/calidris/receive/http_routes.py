@@ -79,7 +79,7 @@ class Routes:
         return refusal_reply(refusal, PROTOBUF if stated == PROTOBUF else JSON)
 
     def _run(
-        self, signal: str, content_type: str, encoding: str, tenant: str, parts: Sequence[bytes], take: Take
+        self, signal: str, content_type: str, encoding: str, tenant: str, parts: Sequence[bytes | bytearray], take: Take
     ) -> Reply:
         raw = restored(parts, encoding, self._max_bytes, take)
         if signal == "traces":
