@@ -128,3 +128,28 @@ def test_every_endpoint_is_told_with_its_port(make: Make) -> None:
     begun = time.monotonic()
     started.server.stop()  # nobody takes the last push
     assert time.monotonic() - begun < 15
+
+
+def test_rows_over_http_are_counted_once_and_replayed(make: Make) -> None:
+    """In JSON, which the journal holds as protobuf."""
+    started = make()
+    started.server.loop.save = lambda: None
+    (url,) = (line.rpartition(" ")[2] for line in started.lines if line.startswith("otlp/http"))
+    attributes = [{"key": "ml.model.name", "value": {"stringValue": "credit"}},
+                  {"key": "ml.prediction.score", "value": {"doubleValue": 0.5}}]  # fmt: skip
+    span = {"name": "predict credit", "startTimeUnixNano": str(time.time_ns()), "attributes": attributes}
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [span, span | {"name": "predict again"}]}]}]}
+    for _ in range(2):
+        answer = httpx.post(f"{url}/v1/traces", json=body, trust_env=False)
+        assert (answer.status_code, answer.json()) == (200, {})
+    assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+    until(lambda: started.rows() == 2)
+    started.server.stop()
+    again = make()
+    assert again.server.replayed > 0
+    until(lambda: again.rows() == 2)
+
+
+def test_without_http(make: Make) -> None:
+    started = make(receiver={"grpc": {"endpoint": FREE}, "http": None})
+    assert not [line for line in started.lines if line.startswith("otlp/http")]

@@ -150,9 +150,10 @@ def test_wrong_types_and_encodings(http: Http, headers: dict[str, str]) -> None:
 
 def test_health(make_http: MakeHttp) -> None:
     ready = False
-    http = make_http(ready=lambda: ready)
+    http = make_http(ready=lambda: ready, about=lambda: {"why": "asked to stop"})
     assert http.client.get("/healthz").json() == {"status": "ok"}
-    assert http.client.get("/readyz").status_code == 503
+    answer = http.client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "why": "asked to stop"})
     ready = True
     assert http.client.get("/readyz").status_code == http.client.head("/readyz").status_code == 200
     assert http.bench.counts() == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,15 @@ def test_every_form_of_our_own_columns(wire: Any, form: Any, one_span_per_row: b
     found = traces_to_protobuf(to_json(ExportTraceServiceRequest.FromString(raw)))
     items = [decode(one, tenant="default", arrival_ns=NOW_NS).items for one in (raw, found)]
     assert [wire.plain(item) for item in items[0]] == [wire.plain(item) for item in items[1]] != []
+
+
+def test_the_example_of_the_page(wire: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "wire.md").read_text(encoding="utf-8")
+    body = page.split("<<'END'\n")[1].split("\nEND")[0]
+    (item,) = decode(traces_to_protobuf(body.encode()), tenant="default", arrival_ns=NOW_NS).items
+    plain = wire.plain(item)
+    assert (plain["ids"], plain["score"], plain["duration_s"]) == (["5f0c"], [0.83], [0.02])
+    assert plain["features"] == {"income": [52000.0], "land": ["at"]}
 
 
 def one_span(inside: str) -> bytes:

@@ -205,6 +205,7 @@ class Server:
             tenant_of=self.doors.access.tenant_of,
             ssl_context=None if self.doors.http is None else self.doors.http.server_context(),
             ready=lambda: self.ready,
+            about=self.about,
         )
         self._receivers["http"] = receiver.stop
         receiver.start()

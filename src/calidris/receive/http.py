@@ -6,7 +6,7 @@ import asyncio
 import resource
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any, Final
@@ -32,7 +32,7 @@ class HttpReceiver:
     """Serves ``POST /v1/traces``, ``/v1/metrics`` and ``/v1/logs`` in protobuf and JSON, ``/healthz`` and ``/readyz``.
 
     Metrics and logs are acknowledged, counted and forgotten: an exporter pointed here by mistake would otherwise retry
-    them for ever. A connection costs about 15 kB; those that sent nothing for a while are closed, and where there are
+    them for ever. A connection costs about 10 kB; those that sent nothing for a while are closed, and where there are
     too many, the one that has been silent longest. Bodies in memory are bounded together, at ``BODIES`` times
     ``max_message_bytes``; beyond that senders are asked to try again.
 
@@ -43,6 +43,7 @@ class HttpReceiver:
         threads: requests handled at the same time; each waits for the disk most of its life.
         tenant_of: the tenant of an Authorization header (None without one), or an error that ``refusal_of`` knows.
         ready: what ``/readyz`` says.
+        about: why it says so.
         ssl_context: for HTTPS; None speaks HTTP.
         patience: how long senders are waited for.
         max_connections: by default half of the descriptors that this process may open, 4096 at the most.
@@ -63,6 +64,7 @@ class HttpReceiver:
         threads: int = 32,
         tenant_of: TenantOf = lambda authorization: DEFAULT_TENANT,
         ready: Callable[[], bool] = lambda: True,
+        about: Callable[[], Mapping[str, Any]] = dict,
         ssl_context: ssl.SSLContext | None = None,
         patience: Patience | None = None,
         max_connections: int | None = None,
@@ -71,7 +73,9 @@ class HttpReceiver:
         self._ssl_context = ssl_context
         self._patience = patience or Patience()
         self._counters = intake.counters
-        self._routes = Routes(intake, max_message_bytes=max_message_bytes, tenant_of=tenant_of, ready=ready)
+        self._routes = Routes(
+            intake, max_message_bytes=max_message_bytes, tenant_of=tenant_of, ready=ready, about=about
+        )
         self._memory = Admission(BODIES * max_message_bytes)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="calidris-http")
         self._max_connections = max_connections or _affordable_connections()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -35,16 +35,24 @@ class Routes:
         tenant_of: the tenant of an Authorization header (None without one); raises what ``refusal_of`` knows. It is
             asked before a body is read, on the event loop, so it must not block.
         ready: what ``/readyz`` says.
+        about: why it says so.
     """
 
     def __init__(
-        self, intake: Intake, *, max_message_bytes: int, tenant_of: TenantOf, ready: Callable[[], bool]
+        self,
+        intake: Intake,
+        *,
+        max_message_bytes: int,
+        tenant_of: TenantOf,
+        ready: Callable[[], bool],
+        about: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._intake = intake
         self._counters = intake.counters
         self._max_bytes = max_message_bytes
         self._tenant_of = tenant_of
         self._ready = ready
+        self._about = about
         # As in Intake: threads that fight for the interpreter while they parse cost more than threads that queue. It
         # also bounds the memory of parsed JSON to one request's.
         self._parsing = threading.Lock()
@@ -111,9 +119,10 @@ class Routes:
             raise WrongMethod(f"GET {head.path}")
         if self._intake.failed:
             return json_reply(503, {"status": "failed"})
-        if head.path == "/readyz" and not self._ready():
-            return json_reply(503, {"status": "starting"})
-        return json_reply(200, {"status": "ok" if head.path == "/healthz" else "ready"})
+        if head.path == "/healthz":
+            return json_reply(200, {"status": "ok"})
+        ready = self._ready()
+        return json_reply(200 if ready else 503, {"status": "ready" if ready else "not ready", **self._about()})
 
 
 def _success(answer: Answer, content_type: str) -> Reply:
