@@ -134,6 +134,24 @@ def test_limits_are_arguments(wire: Any) -> None:
     assert decoded.rejected == {"too_many_rows": 1}
 
 
+def test_too_many_models_schemas_and_tables_in_a_request(wire: Any) -> None:
+    few = WireLimits(max_models=3, max_schemas=4, max_tables=2)
+
+    def rejected(*spans: Any) -> tuple[int, dict[str, int]]:
+        decoded = decode(wire.request(*spans), tenant="t", arrival_ns=wire.now_ns, limits=few)
+        return decoded.rows + decoded.labels, dict(decoded.rejected)
+
+    scored = {"ml.prediction.score": 0.5}
+    names = ["a", "b", 1, "c", "a", 1, 2.0, "b"]
+    assert rejected(*(wire.span({"ml.model.name": name, **scored}) for name in names)) == (6, {"too_many_models": 2})
+    versions = [wire.span({"ml.model.version": str(i % 5), **scored}) for i in range(10)]
+    assert rejected(*versions) == (6, {"too_many_models": 4})
+    sets = [wire.span({"ml.features": {f"x{i % 6}": 1.0}}) for i in range(12)]
+    assert rejected(*sets) == (8, {"too_many_schemas": 4})
+    packed = [wire.span({**TWO, "ml.prediction.score": [0.1, 0.2]}) for _ in range(5)]
+    assert rejected(*packed) == (4, {"too_many_tables": 3})
+
+
 def test_both_lengths_are_in_the_message(wire: Any) -> None:
     decoded = wire.decode(wire.span({**TWO, "ml.features": {"age": [1.0, 2.0, 3.0]}}))
     assert decoded.message == (

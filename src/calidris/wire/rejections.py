@@ -22,6 +22,9 @@ BAD_WEIGHT: Final = "bad_weight"
 BAD_JSON: Final = "bad_json"
 BAD_PACKED_BYTES: Final = "bad_packed_bytes"
 BAD_EMBEDDING: Final = "bad_embedding"
+TOO_MANY_MODELS: Final = "too_many_models"
+TOO_MANY_SCHEMAS: Final = "too_many_schemas"
+TOO_MANY_TABLES: Final = "too_many_tables"
 TOO_MANY_ROWS: Final = "too_many_rows"
 TOO_MANY_FEATURES: Final = "too_many_features"
 TOO_MANY_LEVELS: Final = "too_many_levels"
@@ -41,6 +44,9 @@ CURES: Final = MappingProxyType(
         BAD_JSON: "send one valid JSON value per string",
         BAD_PACKED_BYTES: "packed columns are little-endian f64, f32 or i64, or int32 codes into levels",
         BAD_EMBEDDING: "send n times dim little-endian float32, dim 1 to 4096, or an array of as many numbers a row",
+        TOO_MANY_MODELS: "send fewer model versions per request, and no unique ids as names or versions",
+        TOO_MANY_SCHEMAS: "send null for what a row lacks, so that rows have the same names, or fewer spans per request",
+        TOO_MANY_TABLES: "send more rows per span, or fewer spans per request",
         TOO_MANY_ROWS: "send fewer rows per span",
         TOO_MANY_FEATURES: "send fewer names per map",
         TOO_MANY_LEVELS: "hash or bucket the column before it is sent",

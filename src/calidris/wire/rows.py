@@ -16,7 +16,7 @@ from calidris.wire.blocks import Block, Cells, joined, picked
 from calidris.wire.jsontext import parse_each
 from calidris.wire.keys import MAPS
 from calidris.wire.limits import WireLimits
-from calidris.wire.rejections import WRONG_TYPE, Rejected, shown
+from calidris.wire.rejections import TOO_MANY_SCHEMAS, WRONG_TYPE, Rejected, shown
 from calidris.wire.tables import Identity, Table, check_names, narrow_table, split_maps
 
 _ONLY_MAPS: Final = (semconv.ML_FEATURES, semconv.ML_SLICES)
@@ -84,7 +84,8 @@ class _Group:
 class RowSorter:
     """Sorts one-row spans into groups; one per request."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WireLimits) -> None:
+        self._limits = limits
         self._groups: dict[tuple[Any, ...], tuple[_Group, bool]] = {}
         self._by_names: dict[tuple[Any, ...], _Group] = {}
 
@@ -97,7 +98,7 @@ class RowSorter:
         """Sort one row in. ``row`` are its attributes, taken over; JSON maps are dictionaries by now.
 
         Raises:
-            Rejected: a map attribute that is no map.
+            Rejected: a map attribute that is no map, or one group too many.
         """
         features = row.get(semconv.ML_FEATURES, _NO_MAP)
         slices = row.get(semconv.ML_SLICES, _NO_MAP)
@@ -136,7 +137,13 @@ class RowSorter:
 
     def _meet(self, identity: Identity, orders: _Orders) -> tuple[_Group, bool]:
         """The group of these names in any order, and whether this order is its own; remembered under this order."""
-        group = self._by_names.setdefault((identity, *map(frozenset, orders)), _Group(identity, orders))
+        names = (identity, *map(frozenset, orders))
+        group = self._by_names.get(names)
+        if group is None:
+            most = self._limits.max_schemas
+            if len(self._by_names) >= most:
+                raise Rejected(TOO_MANY_SCHEMAS, f"more than {most} different sets of names")
+            group = self._by_names[names] = _Group(identity, orders)
         known = self._groups[identity, orders] = group, group.orders == orders
         return known
 

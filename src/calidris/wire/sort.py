@@ -18,7 +18,9 @@ from calidris.wire.rejections import (
     MISSING_LABEL,
     MISSING_MODEL_NAME,
     TOO_LONG,
+    TOO_MANY_MODELS,
     TOO_MANY_ROWS,
+    TOO_MANY_TABLES,
     WRONG_TYPE,
     Ledger,
     Rejected,
@@ -73,9 +75,10 @@ class _Sorter:
         self._limits = limits
         self._ledger = ledger
         self._identities: dict[tuple[Any, ...], Identity] = {}
+        self._models: set[Identity] = set()
         self._wide: list[Table] = []
         self._narrow: list[tuple[Identity, int, dict[str, Any]]] = []
-        self._rows = RowSorter()
+        self._rows = RowSorter(limits)
 
     def sort(self, span: int, attributes: dict[str, Any]) -> None:
         """Sort one span in.
@@ -92,6 +95,8 @@ class _Sorter:
             self.marks += 1
         elif rows > self._limits.max_rows:
             raise Rejected(TOO_MANY_ROWS, f"{rows} rows, at most {self._limits.max_rows}")
+        elif len(self._wide) >= self._limits.max_tables:
+            raise Rejected(TOO_MANY_TABLES, f"more than {self._limits.max_tables} spans of several rows")
         else:
             self._wide.append(wide_table(self._identify(span, attributes), span, rows, attributes, self._limits))
 
@@ -109,9 +114,9 @@ class _Sorter:
             return False
         try:
             identity = self._identify(spans[0], {**dict.fromkeys(columns), **stated})
+            return self._rows.add_block(identity, spans, columns)
         except Rejected:
             return False
-        return self._rows.add_block(identity, spans, columns)
 
     def finish(self) -> list[Table]:
         """The tables, once every span was sorted."""
@@ -164,9 +169,15 @@ class _Sorter:
         version = _text(semconv.ML_MODEL_VERSION, version, self._limits)
         if not name:
             raise Rejected(MISSING_MODEL_NAME, "no model name")
-        if feedback:
-            return Identity(True, name, "", None)
-        return Identity(False, name, version or UNKNOWN_VERSION, task if type(task) is str and task in _TASKS else None)
+        stated = task if type(task) is str and task in _TASKS else None
+        found = (
+            Identity(True, name, "", None) if feedback else Identity(False, name, version or UNKNOWN_VERSION, stated)
+        )
+        if found not in self._models:
+            if len(self._models) >= self._limits.max_models:
+                raise Rejected(TOO_MANY_MODELS, f"more than {self._limits.max_models} model versions in a request")
+            self._models.add(found)
+        return found
 
 
 def _only(column: Cells | None, kind: type, value: Any) -> bool:
