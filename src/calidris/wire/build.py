@@ -90,7 +90,8 @@ class _Settler:
         self.faults: list[Rejected] = []
         self._limits = limits
         # A table of one-row spans has as many levels as it likes: each span brought one.
-        self._max_levels = max(limits.max_levels, len(table.spans)) if table.one_row else limits.max_levels
+        most = max(limits.max_levels, len(table.spans)) if table.one_row else limits.max_levels
+        self._max_levels = most * max(len(table.parts), 1)
 
     def one(self, convert_: Callable[[Column], T], key: str, columns: Mapping[str, Column]) -> T | None:
         """The column of an attribute, or None if it was not sent or is at fault."""
@@ -231,7 +232,10 @@ def _error_names(raw: Column) -> CodedColumn:
 
 def _trace_ids(table: Table, origin: Origin) -> CodedColumn | None:
     if not table.one_row:
-        trace_id = origin.trace_ids[int(table.spans[0])]
-        return None if trace_id is None else CodedColumn((trace_id,), np.zeros(len(table.spans), dtype=np.int32))
+        trace_ids = [origin.trace_ids[int(part.spans[0])] for part in table.parts or (table,)]
+        if trace_ids[0] is None:
+            return None
+        column = CodedColumn.of(trace_ids)
+        return CodedColumn(column.levels, column.codes.repeat([len(part.spans) for part in table.parts or (table,)]))
     column = CodedColumn.of([origin.trace_ids[span] for span in table.spans.tolist()])
     return column if column.levels else None

@@ -16,6 +16,7 @@ from calidris.wire.reader import read_spans
 from calidris.wire.rejections import Ledger, Rejected
 from calidris.wire.sort import sort_spans
 from calidris.wire.tables import Table
+from calidris.wire.wide import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def decode(raw: bytes, *, tenant: str, arrival_ns: int, limits: WireLimits = DEF
     tables, marks = sort_spans(spans, limits, ledger)
     origin = Origin.of(spans, tenant, arrival_ns, limits)
     builder = _Builder(origin, ledger, spans.positions, spans.names)
-    built = merge(batch for table in tables for batch in builder.batches(table))
+    built = merge(batch for table in joined(tables, origin) for batch in builder.batches(table))
     return Decoded(
         items=tuple(built),
         spans=spans.total,
@@ -120,6 +121,8 @@ class _Builder:
         yield batch
 
     def _remaining(self, table: Table, faults: list[Rejected]) -> list[Table]:
+        if table.parts:
+            return list(table.parts)
         if not table.one_row:
             self._reject(int(table.spans[0]), faults[0])
             return []

@@ -125,10 +125,10 @@ def _join_predictions(parts: Sequence[PredictionBatch]) -> PredictionBatch:
         decision=_columns(decisions) if decisions else None,
         value=_optional([part.value for part in parts], _numbers),
         duration_s=_optional([part.duration_s for part in parts], _numbers),
-        error=_optional([part.error for part in parts], _strings),
-        slices=_maps([part.slices for part in parts], _strings),
+        error=_optional([part.error for part in parts], strings),
+        slices=_maps([part.slices for part in parts], strings),
         weight=_optional([part.weight for part in parts], _numbers),
-        trace_ids=_optional([part.trace_ids for part in parts], _strings),
+        trace_ids=_optional([part.trace_ids for part in parts], strings),
         embeddings=embeddings,
         spans=_optional([part.spans for part in parts], np.concatenate),
     )
@@ -151,7 +151,8 @@ def _numbers(columns: list[NumberColumn]) -> NumberColumn:
     )
 
 
-def _strings(columns: list[CodedColumn]) -> CodedColumn:
+def strings(columns: list[CodedColumn]) -> CodedColumn:
+    """Columns one behind the other, their levels in order of first appearance."""
     levels = columns[0].levels
     if all(column.levels == levels for column in columns):
         return CodedColumn(levels, np.concatenate([column.codes for column in columns]))
@@ -180,7 +181,7 @@ def _columns(columns: list[Column]) -> Column:
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     if len(numbers) == len(columns):
         return _numbers(numbers)
-    return _strings([column if isinstance(column, CodedColumn) else _no_strings(column) for column in columns])
+    return strings([column if isinstance(column, CodedColumn) else _no_strings(column) for column in columns])
 
 
 def _no_strings(column: NumberColumn) -> CodedColumn:

@@ -7,7 +7,7 @@ names become one table, a row each, so that everything after this works on colum
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -56,6 +56,7 @@ class Table:
         features: columns and embeddings by feature, of ``ml.features``.
         slices: columns by slice, of ``ml.slices``.
         classes: columns by class, of an ``ml.prediction.score`` that is a map.
+        parts: tables of one span each that this one was joined of; none for all others.
     """
 
     identity: Identity
@@ -65,6 +66,7 @@ class Table:
     features: Features
     slices: Columns
     classes: Columns
+    parts: tuple[Table, ...] = field(default=(), kw_only=True)
 
     def kinds(self) -> list[list[str]]:
         """Kinds of each row's features, class and label: what one-row spans may disagree on."""

@@ -112,7 +112,7 @@ def _read_column(values: Mapping[str, AnyValue]) -> Column | MatrixColumn | None
     if len(values) == 1:
         ((key, value),) = values.items()
         if key in PACKED and value.HasField("bytes_value"):
-            return _listed(_unpack(value.bytes_value, PACKED[key]))
+            return listed(_unpack(value.bytes_value, PACKED[key]))
     if len(values) == 2 and CODES in values and LEVELS in values and values[CODES].HasField("bytes_value"):
         return _read_coded(values[LEVELS], values[CODES].bytes_value)
     if len(values) == 2 and DIMENSION in values and "f32" in values and values["f32"].HasField("bytes_value"):
@@ -144,7 +144,7 @@ def _read_matrix(dimension: AnyValue, packed: bytes) -> MatrixColumn:
     return MatrixColumn.of(np.frombuffer(packed, PACKED["f32"]).reshape(-1, d))
 
 
-def _listed(values: np.ndarray[Any, np.dtype[Any]]) -> Column:
+def listed(values: np.ndarray[Any, np.dtype[Any]]) -> Column:
     """A single value as a list: numpy costs more than it saves there, and a row may bring thirty of them."""
     return values.tolist() if len(values) == 1 else values
 
