@@ -34,10 +34,11 @@ class Started:
         self.server = Server(config)
         self.lines = self.server.start()
 
-    def export(self, raw: bytes) -> None:
+    def export(self, raw: bytes, authorization: str | None = None) -> None:
         (address,) = (line.rpartition(" ")[2] for line in self.lines if line.startswith("otlp/grpc"))
         with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            channel.unary_unary(EXPORT)(raw, timeout=10)
+            metadata = [("authorization", authorization)] if authorization else []
+            channel.unary_unary(EXPORT)(raw, timeout=10, metadata=metadata)
 
     def rows(self) -> int:
         return sum(model.rows for model in self.server.snapshot().models)

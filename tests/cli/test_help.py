@@ -31,6 +31,7 @@ PURPOSE = {
     ("check",): "Check a configuration",
     ("status",): "Show what a running receiver watches",
     ("report",): "HTML page about a model",
+    ("token",): "Make a bearer token",
     ("render",): "Write Grafana dashboards",
     ("alarms", "list"): "List the latched alarms",
     ("alarms", "ack"): "somebody looks after an alarm",

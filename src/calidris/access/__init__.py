@@ -3,7 +3,7 @@
 from calidris.access.certificates import Certificates, Pem
 from calidris.access.door import Access, Caller, TenantOf, joined
 from calidris.access.tokens import ALL, Action, Token, hash_of, new_token, read_tokens
-from calidris.access.watched import Watched
+from calidris.access.watched import Watched, warn_of_readers
 
 __all__ = [
     "ALL",
@@ -19,4 +19,5 @@ __all__ = [
     "joined",
     "new_token",
     "read_tokens",
+    "warn_of_readers",
 ]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calidris.cli.read import get, post
+from calidris.batch import DEFAULT_TENANT
+from calidris.cli.asking import Receiver
 
 
-def show(config_path: Path, everything: bool, out: Console) -> int:
+def show(receiver: Receiver, everything: bool, out: Console) -> int:
     """A table of the latched alarms, or of all of them, each with what people decided about it."""
-    told: list[dict[str, Any]] = get(config_path, "/v1/alarms").json()
+    told: list[dict[str, Any]] = receiver.get("/v1/alarms").json()
     alarms = [a for a in told if everything or a["latched"]]
     if not alarms:
         out.print(
@@ -25,7 +25,7 @@ def show(config_path: Path, everything: bool, out: Console) -> int:
     table = Table("id", "model", "kind", "what changed", "since", "budget", "state", box=None)
     for alarm in alarms:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
-        who, kind = f"{alarm['name']}:{alarm['version']}", f"{alarm['kind']} {alarm['window']}"
+        who, kind = f"{_tenant(alarm)}{alarm['name']}:{alarm['version']}", f"{alarm['kind']} {alarm['window']}"
         budget = alarm["budget"] if alarm["budgeted"] else "none: a fixed limit"
         cells = (str(alarm["id"]), who, kind, names, _time(alarm["since_ns"]), budget, _state(alarm))
         table.add_row(*(escape(text) for text in cells))
@@ -37,17 +37,26 @@ def _time(at_ns: int) -> str:
     return f"{datetime.fromtimestamp(at_ns / 1e9, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _tenant(alarm: dict[str, Any]) -> str:
+    return "" if alarm["tenant"] == DEFAULT_TENANT else f"{alarm['tenant']}/"
+
+
+def _by(order: dict[str, Any]) -> str:
+    """Who decided, and the token that came with it where there was one."""
+    return f"{order['by']} (token {order['token']})" if order.get("token") else str(order["by"])
+
+
 def _state(alarm: dict[str, Any]) -> str:
     last = alarm["orders"][-1] if alarm["orders"] else None
     if alarm["latched"]:
-        held = f"acknowledged by {last['by']}" if last else "latched"
+        held = f"acknowledged by {_by(last)}" if last else "latched"
         back = alarm["recovered_ns"]
         return f"{held}; what it named came back at {_time(back)}" if back else held
-    return f"cleared by {last['by']}: {last['reason']}" if last else "cleared"
+    return f"cleared by {_by(last)}: {last['reason']}" if last else "cleared"
 
 
-def decide(config_path: Path, alarm: int, action: str, by: str, reason: str, out: Console) -> int:
+def decide(receiver: Receiver, alarm: int, action: str, by: str, reason: str, out: Console) -> int:
     """Send a decision; the receiver answers when it is durable."""
-    post(config_path, f"/v1/alarms/{alarm}/{action}", {"by": by, "reason": reason})
+    receiver.post(f"/v1/alarms/{alarm}/{action}", {"by": by, "reason": reason})
     out.print(f"alarm {alarm} {'acknowledged' if action == 'ack' else 'cleared'}")
     return 0

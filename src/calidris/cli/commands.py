@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 
 from calidris.cli.common import DEFAULT_CONFIG, ConfigOption, run
+from calidris.cli.options import CertificateOption, EndpointOption, TokenOption
 
 app = typer.Typer(
     help="Model performance monitoring that lives inside OpenTelemetry, Prometheus and Grafana.",
@@ -62,11 +64,17 @@ def check_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 @app.command("status")
-def status_command(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def status_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
+) -> None:
     """Show what a running receiver watches: models, rows, labels, evidence, latched alarms."""
     from calidris.cli import read
+    from calidris.cli.asking import Receiver
 
-    run(lambda: read.status(config, out))
+    run(lambda: read.status(Receiver(config, endpoint, token, certificate), out))
 
 
 @app.command("report")
@@ -74,11 +82,15 @@ def report_command(
     model: Annotated[str, typer.Option(help="Name of the model, or name:version.")],
     config: ConfigOption = DEFAULT_CONFIG,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
 ) -> None:
     """Write one self-contained HTML page about a model, from a running receiver."""
     from calidris.cli import read
+    from calidris.cli.asking import Receiver
 
-    run(lambda: read.report(config, model, output, out))
+    run(lambda: read.report(Receiver(config, endpoint, token, certificate), model, output, out))
 
 
 @app.command("render")
@@ -94,6 +106,26 @@ def render_command(
     run(lambda: check.render(config, output, out))
 
 
+@app.command("token")
+def token_command(
+    name: Annotated[str, typer.Argument(help="Who gets it; it stands in logs and in the audit trail.")],
+    tenant: Annotated[str, typer.Option(help="Whose models; * reads those of all tenants.")] = "default",
+    may: Annotated[str, typer.Option(help="What for: send, read, decide, separated by commas.")] = "send",
+    expires: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Not valid from this day on, UTC.")
+    ] = None,
+    append: Annotated[Path | None, typer.Option(help="File of receiver.tokens that gets the line.")] = None,
+) -> None:
+    """Make a bearer token and the line that makes it known to a receiver.
+
+    The token is printed once and kept nowhere: the line holds its hash. A running receiver knows it a second after the line is in its
+    file (`receiver.tokens`). To take a token back, take its line away.
+    """
+    from calidris.cli import token
+
+    run(lambda: token.token(name, tenant, may, expires, append))
+
+
 By = Annotated[str, typer.Option(help="Who decides; kept in the audit trail.", default_factory=getpass.getuser)]
 AlarmId = Annotated[int, typer.Argument(help="Number of the alarm, from `calidris alarms list`.")]
 
@@ -102,11 +134,15 @@ AlarmId = Annotated[int, typer.Argument(help="Number of the alarm, from `calidri
 def alarms_list(
     config: ConfigOption = DEFAULT_CONFIG,
     everything: Annotated[bool, typer.Option("--all", help="Cleared ones too.")] = False,
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
 ) -> None:
     """List the latched alarms: what changed, since when, and what was decided."""
     from calidris.cli import alarms
+    from calidris.cli.asking import Receiver
 
-    run(lambda: alarms.show(config, everything, out))
+    run(lambda: alarms.show(Receiver(config, endpoint, token, certificate), everything, out))
 
 
 @alarms_app.command("ack")
@@ -115,11 +151,15 @@ def alarms_ack(
     by: By,
     config: ConfigOption = DEFAULT_CONFIG,
     reason: Annotated[str, typer.Option(help="What is being done.")] = "",
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
 ) -> None:
     """Say that somebody looks after an alarm; it stays latched."""
     from calidris.cli import alarms
+    from calidris.cli.asking import Receiver
 
-    run(lambda: alarms.decide(config, alarm, "ack", by, reason, out))
+    run(lambda: alarms.decide(Receiver(config, endpoint, token, certificate), alarm, "ack", by, reason, out))
 
 
 @alarms_app.command("clear")
@@ -128,11 +168,15 @@ def alarms_clear(
     reason: Annotated[str, typer.Option(help="Why it is over; kept in the audit trail.")],
     by: By,
     config: ConfigOption = DEFAULT_CONFIG,
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
 ) -> None:
     """End an alarm: its detector starts from nothing, and alarms again if the change is still there."""
     from calidris.cli import alarms
+    from calidris.cli.asking import Receiver
 
-    run(lambda: alarms.decide(config, alarm, "clear", by, reason, out))
+    run(lambda: alarms.decide(Receiver(config, endpoint, token, certificate), alarm, "clear", by, reason, out))
 
 
 @baselines.command("build")
