@@ -210,7 +210,7 @@ def test_models_of_two_tenants_have_two_names(tmp_path: Path, monkeypatch: pytes
         until(lambda: started.rows() == 18)
         (port,) = (line.rpartition(":")[2] for line in started.lines if line.startswith("api "))
         where = ("--endpoint", f"http://127.0.0.1:{port}")
-        assert re.findall(r"^\s*(\S*credit)\s", run("status", *where).out, re.MULTILINE) == ["credit", "acme/credit"]
+        assert re.findall(r"^\s*(\S*credit)\s", run("status", *where).out, re.MULTILINE) == ["acme/credit", "credit"]
         report = tmp_path / "report.html"
         told = said(run("report", "--model", "credit", "-o", report, *where), 1)
         assert told == "several tenants have a model 'credit'; say which: tenant/credit"
