@@ -14,6 +14,7 @@ from tests.engine.conftest import SECOND, baseline, rows
 
 from calidris.baseline import write
 from calidris.cli import alarms
+from calidris.cli.asking import Receiver
 from calidris.errors import CalidrisError
 from calidris.wire import encode_predictions
 
@@ -45,9 +46,9 @@ def raise_alarm(started: Started) -> None:
     until(lambda: latched(started))
 
 
-def shown(text: Path, config: Path, everything: bool) -> str:
+def shown(text: Path, receiver: Receiver, everything: bool) -> str:
     with text.open("w", encoding="utf-8") as file:
-        alarms.show(config, everything, Console(file=file, width=200))
+        alarms.show(receiver, everything, Console(file=file, width=200))
     return text.read_text(encoding="utf-8")
 
 
@@ -56,18 +57,19 @@ def test_an_alarm_is_listed_acknowledged_cleared_and_remembered(make: Callable[.
     config, text, out = tmp_path / "calidris.yaml", tmp_path / "out", Console(file=None, quiet=True)
     (api,) = (line.rpartition("//")[2] for line in started.lines if line.startswith("api"))
     config.write_text(f'api: {{endpoint: "{api}"}}\n')
-    assert "no alarm was ever raised" in shown(text, config, False)
+    receiver = Receiver(config)
+    assert "no alarm was ever raised" in shown(text, receiver, False)
     raise_alarm(started)
-    assert "age (mean up)" in shown(text, config, False)
-    alarms.decide(config, 1, "ack", "ada", "", out)
+    assert "age (mean up)" in shown(text, receiver, False)
+    alarms.decide(receiver, 1, "ack", "ada", "", out)
     until(lambda: started.server.snapshot().orders)
-    assert "acknowledged by ada" in shown(text, config, False)
+    assert "acknowledged by ada" in shown(text, receiver, False)
     with pytest.raises(CalidrisError, match="needs a reason"):
-        alarms.decide(config, 1, "clear", "ada", " ", out)
-    alarms.decide(config, 1, "clear", "ada", "sensor replaced", out)
+        alarms.decide(receiver, 1, "clear", "ada", " ", out)
+    alarms.decide(receiver, 1, "clear", "ada", "sensor replaced", out)
     until(lambda: not latched(started))
-    assert "--all shows" in shown(text, config, False)
-    assert "cleared by ada: sensor replaced" in shown(text, config, True)
+    assert "--all shows" in shown(text, receiver, False)
+    assert "cleared by ada: sensor replaced" in shown(text, receiver, True)
     started.server.stop()
     again = make(models=[model(tmp_path)])
     taken = again.server.snapshot()
