@@ -97,8 +97,8 @@ def mixed_traffic(send: Sender) -> None:
     send(encode_labels(labels(rows(30, seed=77))))  # nobody predicted these yet
     send(encode_labels(labels(rows(20, seed=2))))  # half of the predictions of above
     send(packed(rows(25, seed=4, version="8")))
-    send(packed(rows(15, seed=5, version="9")))  # beyond the cap on models
-    send(packed(rows(10, seed=6, name="poison")))  # beyond the cap too
+    send(packed(rows(15, seed=5, version="9")))  # beyond the cap on versions
+    send(packed(rows(10, seed=6, name="poison")))  # beyond the cap on models
     send(spans({"ml.model.name": "credit", "ml.prediction.score": "7.5"}, {"http.method": "GET"}, {"db.system": "x"}))
     send(spans({"http.method": "GET"}))
     send(spans({"ml.model.name": "credit", "ml.prediction.count": 0}))
@@ -127,7 +127,7 @@ def conserved(told: Scrape, replayed: bool = False) -> None:
 
 
 def test_what_comes_in_is_what_comes_out(make: Make) -> None:
-    started = make(limits={"models": 2})
+    started = make(limits={"models": 1, "versions": 2})
     send = Sender(started)
     mixed_traffic(send)
     started.server.intake.seal(time.time_ns() - 10**9)
