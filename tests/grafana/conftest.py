@@ -161,6 +161,7 @@ MACROS = {
     "$measure": ".+",
     "$performance": "accuracy",
     "$maturity": "complete",
+    "$instance": ".+",
 }
 
 

@@ -17,7 +17,7 @@ from calidris.grafana import texts
 from calidris.grafana.files import alert_groups
 
 Board = dict[str, Any]
-UNITS = {"none", "short", "percentunit", "s", "bytes", "cps", "reqps"}
+UNITS = {"none", "short", "percentunit", "s", "bytes", "cps", "reqps", "Bps"}
 STANDING_COUNTERS = {semconv.METRIC_CALIDRIS_EXPORT_SERIES_DROPPED.prometheus}
 """Counters that hold a standing number (what the newest export left out): a rate of them would be 0."""
 
@@ -75,6 +75,7 @@ def test_boards_have_fixed_names_and_cannot_be_edited_in_place(boards: list[Boar
     assert [(b["uid"], b["title"]) for b in boards] == [
         ("calidris-overview", "Model overview"),
         ("calidris-drift", "Drift"),
+        ("calidris-receiver", "Receiver"),
     ]
     for board in boards:
         assert board["editable"] is False and board["schemaVersion"] == 42 and board["tags"] == ["calidris"]
@@ -83,7 +84,8 @@ def test_boards_have_fixed_names_and_cannot_be_edited_in_place(boards: list[Boar
 def test_variables_follow_the_time_range(boards: list[Board]) -> None:
     for board in boards:
         queried = {v["name"]: v for v in board["templating"]["list"] if v["type"] == "query"}
-        assert {"model", "version", "window"} <= queried.keys()
+        wanted = {"instance"} if board["uid"] == "calidris-receiver" else {"model", "version", "window"}
+        assert wanted <= queried.keys()
         assert all(v["refresh"] == 2 for v in queried.values()), "2 is 'on time range change'"
         assert all(v["definition"] == v["query"]["query"] for v in queried.values())
 

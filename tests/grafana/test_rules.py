@@ -262,6 +262,66 @@ CASES = {
         fires=("1h20m", "2h30m"),
         quiet=("1h", "1h10m", "2h50m"),
     ),
+    "a queue that stays nearly full": Case(
+        'alertname="CalidrisQueueFull",severity="ticket",instance="a:1"',
+        {
+            f"calidris_queue_size_bytes{{{SCOPE}}}": "100x60 250x10 100x60",
+            f"calidris_queue_limit_bytes{{{SCOPE}}}": "256x130",
+            'calidris_queue_size_bytes{instance="b:1"}': "100x130",
+            'calidris_queue_limit_bytes{instance="b:1"}': "110x20 256x110",
+        },
+        fires=("1h7m",),
+        quiet=("30m", "1h", "1h4m", "1h30m"),
+    ),
+    "the full queue of another receiver": Case(
+        'alertname="CalidrisQueueFull",instance="b:1"',
+        {
+            'calidris_queue_size_bytes{instance="b:1"}': "100x130",
+            'calidris_queue_limit_bytes{instance="b:1"}': "256x130",
+        },
+        quiet=("30m", "2h"),
+    ),
+    "a journal that no checkpoint frees": Case(
+        'alertname="CalidrisJournalFull",severity="ticket"',
+        {
+            f"calidris_journal_live_bytes{{{SCOPE}}}": "0+10x60 600x30",
+            f"calidris_journal_limit_bytes{{{SCOPE}}}": "600x90",
+        },
+        fires=("56m", "1h20m"),
+        quiet=("47m", "50m"),
+    ),
+    "requests are refused without a break": Case(
+        'alertname="CalidrisRefusing",severity="ticket",instance="a:1"',
+        {
+            'calidris_receiver_requests_total{calidris_reason="ok",instance="a:1"}': "0+50x240",
+            'calidris_receiver_requests_total{calidris_reason="throttled",instance="a:1"}': "0x60 0+5x40 200x140",
+        },
+        fires=("1h20m", "1h40m"),
+        quiet=("30m", "1h10m", "2h"),
+    ),
+    "bad requests are no refusals": Case(
+        'alertname="CalidrisRefusing"',
+        {'calidris_receiver_requests_total{calidris_reason="malformed",instance="a:1"}': "0+50x240"},
+        quiet=("1h", "3h"),
+    ),
+    "records wait too long": Case(
+        'alertname="CalidrisLagging",severity="ticket",instance="a:1"',
+        {f"calidris_lag_time_seconds{{{SCOPE}}}": "0.1x60 90x20 0.1x60"},
+        fires=("1h7m", "1h20m"),
+        quiet=("1h", "1h4m", "1h30m"),
+    ),
+    "figures are not renewed": Case(
+        'alertname="CalidrisFiguresOld",severity="ticket"',
+        {f"calidris_snapshot_age_seconds{{{SCOPE}}}": "0.5x60 0+60x60"},
+        fires=("1h15m",),
+        quiet=("1h", "1h10m"),
+    ),
+    "the state is not saved": Case(
+        'alertname="CalidrisCheckpointOld",severity="ticket"',
+        {f"calidris_checkpoint_age_seconds{{{SCOPE}}}": "9x60 0+60x60"},
+        fires=("1h20m",),
+        quiet=("1h", "1h10m"),
+    ),
 }
 
 

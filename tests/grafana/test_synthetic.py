@@ -52,6 +52,8 @@ VALUES: dict[str, list[str]] = {
     "ml.slo.name": ["latency", "errors"],
     "ml.slo.outcome": ["good", "bad"],
     "ml.monitoring.state": ["ok"],
+    "calidris.state": ["ready"],
+    "calidris.version": ["0.1.0"],
     "calidris.reason": ["ok"],
     "error.type": ["ValueError"],
 }

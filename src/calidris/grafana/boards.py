@@ -1,4 +1,4 @@
-"""The two dashboards as JSON: variables, rows and panels in their fixed places."""
+"""The three dashboards as JSON: variables, rows and panels in their fixed places."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from calidris import semconv
 from calidris.config import CalidrisConfig
 from calidris.config.models import ModelConfig
 from calidris.config.units import window_name
-from calidris.grafana import drift, overview, promql
+from calidris.grafana import drift, overview, promql, receiver_board
 from calidris.grafana.health import health
 from calidris.grafana.late import late
 from calidris.grafana.panels import Panel, chosen_datasource
 from calidris.grafana.parts import parts
-from calidris.grafana.places import DRIFT_UID, OVERVIEW_UID
+from calidris.grafana.places import DRIFT_UID, OVERVIEW_UID, RECEIVER_UID
 from calidris.grafana.sdk import JSONEncoder, dashboard, dm
 from calidris.grafana.truth import truth
 from calidris.grafana.view import MODEL, VERSION, View
@@ -32,6 +32,7 @@ def dashboards(config: CalidrisConfig) -> dict[str, str]:
     return {
         f"{OVERVIEW_UID}.json": _json(_overview(config, view)),
         f"{DRIFT_UID}.json": _json(_drift(config, view)),
+        f"{RECEIVER_UID}.json": _json(_receiver()),
     }
 
 
@@ -59,6 +60,24 @@ def _drift(config: CalidrisConfig, view: View) -> dashboard.Dashboard:
         ("Is it the data?", drift.data(view)),
     ]
     return _with_rows(board, rows)
+
+
+def _receiver() -> dashboard.Dashboard:
+    board = _board("Receiver", RECEIVER_UID, "Does the monitor itself take, keep and count everything that is sent?")
+    build = promql.selector(semconv.METRIC_CALIDRIS_BUILD_INFO)
+    board = board.variables([_source(), _several("instance", "Receiver", build, receiver_board.INSTANCE)])
+    rows = [
+        ("Is it well?", receiver_board.standing()),
+        ("What came, and what became of it", receiver_board.balance()),
+        ("What waits in memory", receiver_board.waiting()),
+        ("Journal and checkpoint", receiver_board.disk()),
+        ("Process, start, and what leaves", receiver_board.process()),
+    ]
+    return _with_rows(board, rows)
+
+
+def _source() -> dashboard.DatasourceVariable:
+    return dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def _board(title: str, uid: str, description: str) -> dashboard.Dashboard:
@@ -96,7 +115,7 @@ def _with_rows(board: dashboard.Dashboard, rows: Rows) -> dashboard.Dashboard:
 def _common_variables(config: CalidrisConfig) -> list[dashboard.DatasourceVariable | dashboard.QueryVariable]:
     rows, windows = semconv.METRIC_ML_RECEIVED_ROWS, semconv.METRIC_ML_WINDOW_ROWS
     return [
-        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"),
+        _source(),
         _several("model", "Model", promql.selector(rows), promql.NAME),
         _several("version", "Version", promql.selector(rows, MODEL), promql.VERSION),
         _one("window", "Window", promql.selector(windows, MODEL), promql.WINDOW)

@@ -10,6 +10,7 @@ from calidris.grafana.alert import Alert
 from calidris.grafana.boards import dashboards
 from calidris.grafana.burn import burn_alerts, recordings
 from calidris.grafana.places import DATASOURCE_UID
+from calidris.grafana.pressure import pressure_alerts
 from calidris.grafana.prometheus import alert_file, recording_file
 from calidris.grafana.provisioning import alerting_file, dashboards_file, datasource_file
 from calidris.grafana.receiver import receiver_alerts
@@ -25,7 +26,7 @@ def alert_groups(config: CalidrisConfig) -> tuple[tuple[str, tuple[Alert, ...]],
     return (
         ("calidris-models", model_alerts(config)),
         ("calidris-objectives", burn_alerts(config)),
-        ("calidris-receiver", receiver_alerts()),
+        ("calidris-receiver", (*receiver_alerts(), *pressure_alerts(config))),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from calidris.grafana.places import Drift, Overview
+from calidris.grafana.places import Drift, Overview, Receiver
 from calidris.grafana.sdk import (
     bargauge,
     cm,
@@ -58,7 +58,7 @@ class About:
         empty: shown instead of "No data": why there may be none.
     """
 
-    panel: Overview | Drift
+    panel: Overview | Drift | Receiver
     title: str
     description: str
     unit: str

@@ -23,6 +23,7 @@ RUNBOOK: Final = "docs/grafana.md"
 
 OVERVIEW_UID: Final = "calidris-overview"
 DRIFT_UID: Final = "calidris-drift"
+RECEIVER_UID: Final = "calidris-receiver"
 
 
 class Overview(IntEnum):
@@ -69,6 +70,36 @@ class Drift(IntEnum):
     MODEL = 7
 
 
+class Receiver(IntEnum):
+    """Panels of the dashboard "Receiver"."""
+
+    STATE = 1
+    BUILD = 2
+    LAG = 3
+    AGES = 4
+    REQUESTS = 5
+    SPANS = 6
+    BYTES = 7
+    ROWS = 8
+    LABELS = 9
+    CAPS = 10
+    QUEUE = 11
+    ITEMS = 12
+    EARLY = 13
+    HORIZON = 14
+    JOURNAL = 15
+    SYNC = 16
+    WRITES = 17
+    SAVING = 18
+    CHECKPOINT = 19
+    LOST = 20
+    MEMORY = 21
+    PROCESSOR = 22
+    DESCRIPTORS = 23
+    DURATIONS = 24
+    LEAVING = 25
+
+
 class Place(NamedTuple):
     """A panel of a dashboard."""
 
@@ -76,10 +107,13 @@ class Place(NamedTuple):
     panel_id: int
 
 
-def place(panel: Overview | Drift) -> Place:
+_UIDS: Final = {Overview: OVERVIEW_UID, Drift: DRIFT_UID, Receiver: RECEIVER_UID}
+
+
+def place(panel: Overview | Drift | Receiver) -> Place:
     """Where a panel is.
 
     >>> place(Drift.TOP)
     Place(dashboard_uid='calidris-drift', panel_id=2)
     """
-    return Place(OVERVIEW_UID if isinstance(panel, Overview) else DRIFT_UID, int(panel))
+    return Place(_UIDS[type(panel)], int(panel))
