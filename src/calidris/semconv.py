@@ -762,7 +762,7 @@ METRIC_CALIDRIS_DEDUP_HORIZON: Final = Metric(
     name="calidris.dedup.horizon",
     unit="s",
     instrument="gauge",
-    description="How far back spans are remembered; below receiver.dedup_horizon where receiver.dedup_spans came within it.",
+    description="How far back requests and spans are remembered to recognise repeats; below receiver.dedup_horizon where too many came within it.",
     prometheus="calidris_dedup_horizon_seconds",
 )
 

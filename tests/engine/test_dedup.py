@@ -21,6 +21,7 @@ from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
 from calidris.engine.checkpoint import Checkpoint
 from calidris.engine.core import Engine
+from calidris.engine.dedup import RequestMemory
 from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
 from calidris.engine.once import once
@@ -59,7 +60,7 @@ def test_a_span_is_recognised_within_the_horizon_and_never_beyond_twice_of_it(
             assert not (age <= HORIZON and not repeated), "within the horizon"
             assert not (age > 2 * HORIZON and repeated), "beyond twice the horizon"
         last |= dict.fromkeys(names, now)
-    assert memory.covered_s == HORIZON / 1e9
+    assert memory.covered_s(now) == HORIZON / 1e9
 
 
 @settings(max_examples=100, deadline=None)
@@ -71,20 +72,30 @@ def test_the_bound_shortens_the_horizon_and_says_by_how_much(sent: Sequence[tupl
         distinct = list(dict.fromkeys(names))
         again = memory.repeats(hashed(distinct), now)
         for name, repeated in zip(distinct, again):
-            assert repeated or now - last.get(name, -now) > memory.covered_s * 1e9 or name not in last
+            assert repeated or now - last.get(name, -now) > memory.covered_s(now) * 1e9 or name not in last
         last |= dict.fromkeys(names, now)
         assert sum(g.count for g in memory.generations) <= max(most, GENERATIONS) + GENERATIONS * 12
-        assert 0 <= memory.covered_s <= HORIZON / 1e9
+        assert 0 <= memory.covered_s(now) <= HORIZON / 1e9
 
 
 def test_a_full_memory_forgets_the_oldest_first() -> None:
     memory = SpanMemory(HORIZON * SECOND, 4000)
     for step in range(20):
         assert not memory.repeats(hashed(range(step * 1000, step * 1000 + 1000)), START + step * SECOND).any()
-    assert memory.covered_s == 3.0
     now = START + 19 * SECOND
+    assert memory.covered_s(now) == 3.0
     known = [bool(memory.repeats(hashed([step * 1000]), now)[0]) for step in (19, 18, 17, 16, 15)]
     assert known == [True, True, True, False, False]
+
+
+def test_requests_too_are_known_until_the_horizon_after_they_last_came() -> None:
+    memory, day = RequestMemory(HORIZON * SECOND), 86_400 * SECOND
+    for now in (START, START - 30 * day, START + day):
+        request = now.to_bytes(16, "big")
+        assert not memory.seen(request, now)
+        assert all(memory.seen(request, now + n * HORIZON * SECOND) for n in range(5))
+        assert not memory.seen(request, now + (4 + 2) * HORIZON * SECOND + 1)
+        assert memory.covered_s(now + 6 * HORIZON * SECOND + 1) == HORIZON
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -294,7 +305,6 @@ def test_checkpoints_and_restarts_at_any_record_remember_every_span(
         engine.apply(record)
     checkpoint.store.close()
     assert digest(engine) == digest(straight)
-    assert engine.spans.covered_s == straight.spans.covered_s
 
 
 def test_a_checkpoint_writes_each_span_once_and_drops_what_is_forgotten(

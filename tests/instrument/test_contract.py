@@ -16,10 +16,13 @@ from calidris.wire import decode
 
 
 def received(receiver: Any) -> tuple[list[PredictionBatch], list[LabelBatch]]:
-    predictions, labels = [], []
+    predictions, labels, seen = [], [], set[int]()
     for raw in receiver.requests:
         decoded = decode(raw, tenant="default", arrival_ns=time.time_ns())
         assert not decoded.rejected
+        known = decoded.span_hashes.tolist()
+        assert 0 not in known and not seen.intersection(known), "every span has ids of its own"
+        seen.update(known)
         predictions += [item for item in decoded.items if isinstance(item, PredictionBatch)]
         labels += [item for item in decoded.items if isinstance(item, LabelBatch)]
     return predictions, labels

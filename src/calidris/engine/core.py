@@ -120,6 +120,7 @@ class Engine:
         self._count_repeated(Repeated.all_of(decoded) if repeated else again)
         if repeated:
             self._count(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE, 1)
+        if repeated or not items:
             return
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, decoded.non_finite)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, decoded.clamped)

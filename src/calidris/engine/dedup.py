@@ -48,6 +48,8 @@ class RequestMemory:
 
     def seen(self, digest: bytes, arrival_ns: int) -> bool:
         """Whether this request came before; it is remembered from now on."""
+        if arrival_ns < self.newer.began_ns - self.horizon_ns:
+            self.newer.began_ns = arrival_ns  # the clock was set back
         age_ns = arrival_ns - self.newer.began_ns
         if age_ns >= self.horizon_ns or len(self.newer.digests) >= MAX_REQUESTS:
             # Every generation has a number of its own, an empty one too: the checkpoint knows them by it.
@@ -57,3 +59,7 @@ class RequestMemory:
         # A repeat is remembered anew: who goes on sending it has not had an answer yet.
         self.newer.digests[digest] = None
         return known
+
+    def covered_s(self, now_ns: int) -> float:
+        """Seconds of the past whose requests are all remembered, at most the horizon."""
+        return min(max(now_ns - self.older.began_ns, 0), self.horizon_ns) / 1e9

@@ -43,7 +43,6 @@ def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
     for generation in (engine.requests.older, engine.requests.newer):
         yield generation.number, generation.began_ns
         yield generation.since(0)
-    yield engine.spans.last_ns
     for spans in engine.spans.generations:
         yield spans.number, spans.began_ns
         yield spans.hashes().tobytes()

@@ -46,13 +46,16 @@ def once(decoded: Decoded, memory: SpanMemory, arrival_ns: int) -> tuple[tuple[B
     again[named] = memory.repeats(hashes[named], arrival_ns)
     if not again.any():
         return decoded.items, Repeated()
-    kept = tuple(part for item in decoded.items if len(part := _without(item, again)))
+    kept = tuple(part for item in decoded.items if (part := _without(item, again)) is not None)
     rows, labels = (sum(len(b) for b in kept if isinstance(b, kind)) for kind in (PredictionBatch, LabelBatch))
     return kept, Repeated(int(np.count_nonzero(again)), decoded.rows - rows, decoded.labels - labels)
 
 
-def _without(batch: Batch, again: Mask) -> Batch:
-    """A batch without the rows of these spans."""
-    if batch.spans is None or not again[batch.spans].any():
+def _without(batch: Batch, again: Mask) -> Batch | None:
+    """A batch without the rows of these spans; None where no row is left."""
+    if batch.spans is None:
         return batch
-    return rows_of(batch, np.flatnonzero(~again[batch.spans]))
+    left = np.flatnonzero(~again[batch.spans])
+    if len(left) == len(batch):
+        return batch
+    return rows_of(batch, left) if len(left) else None

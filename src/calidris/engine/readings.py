@@ -33,7 +33,7 @@ def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> S
     orders, early = tuple(engine.orders), sum(map(len, engine.early.values()))
     return Snapshot(
         now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, orders, early,
-        dedup_horizon_s=engine.spans.covered_s,
+        {"requests": engine.requests.covered_s(now_ns), "spans": engine.spans.covered_s(now_ns)},
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ class Snapshot:
         orders: what people decided about alarms, oldest first: the audit trail.
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
         early: labels that came before their prediction and wait for it.
-        dedup_horizon_s: how far back spans are remembered to recognise those that come again.
+        dedup_horizon_s: how far back ``requests`` and ``spans`` are all remembered, to recognise those that come again.
     """
 
     taken_ns: int
@@ -172,4 +172,4 @@ class Snapshot:
     began_ns: int = 0
     orders: tuple[Order, ...] = ()
     early: int = 0
-    dedup_horizon_s: float = 0.0
+    dedup_horizon_s: Mapping[str, float] = field(default_factory=dict)

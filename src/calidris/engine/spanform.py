@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from calidris.engine.spans import SpanGeneration, SpanMemory
+from calidris.engine.spanruns import SpanGeneration
+from calidris.engine.spans import SpanMemory
 from calidris.engine.store import Store
 
 _KEY = "spans"
@@ -15,10 +16,10 @@ _KEY = "spans"
 def save_spans(store: Store, memory: SpanMemory) -> None:
     """Write what no checkpoint holds yet, inside the caller's transaction; 8 bytes a span."""
     generations = memory.generations
-    plain = {"last_ns": memory.last_ns, "generations": [[g.number, g.began_ns] for g in generations]}
-    store.put(_KEY, json.dumps(plain).encode())
+    store.put(_KEY, json.dumps([[g.number, g.began_ns] for g in generations]).encode())
     store.db.execute("DELETE FROM spans WHERE generation < ?", (generations[0].number,))
     for generation in generations:
+        generation.settle()
         if generation.fresh:
             joined = np.concatenate(generation.fresh).astype("<u8").tobytes()
             store.db.execute("INSERT INTO spans VALUES (?, ?, ?)", (generation.number, generation.saved, joined))
@@ -33,11 +34,8 @@ def mark_saved(memory: SpanMemory) -> None:
 def restore_spans(store: Store, memory: SpanMemory) -> None:
     """Bring back what was saved; a store that has never heard of spans leaves the memory empty."""
     raw = store.get(_KEY)
-    if raw is None:
-        return
-    plain = json.loads(raw)
-    memory.last_ns = int(plain["last_ns"])
-    memory.generations = [_generation(store, int(number), int(began)) for number, began in plain["generations"]]
+    if raw is not None:
+        memory.generations = [_generation(store, int(number), int(began)) for number, began in json.loads(raw)]
 
 
 def _generation(store: Store, number: int, began_ns: int) -> SpanGeneration:

@@ -87,7 +87,9 @@ def points(
     )
     if counted:
         series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_LABELS_EARLY, (), float(snapshot.early)))
-        series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_DEDUP_HORIZON, (), snapshot.dedup_horizon_s))
+        for what, horizon_s in snapshot.dedup_horizon_s.items():
+            pairs = ((semconv.CALIDRIS_REASON, what),)
+            series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_DEDUP_HORIZON, pairs, horizon_s))
     since = {True: snapshot.began_ns or start_ns, False: start_ns}
     return tuple(
         Point(
