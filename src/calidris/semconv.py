@@ -602,7 +602,7 @@ METRIC_CALIDRIS_EXPORT_SERIES_DROPPED: Final = Metric(
     name="calidris.export.series.dropped",
     unit="{series}",
     instrument="gauge",
-    description="Series that are left out now because a model reached its cap.",
+    description="Series that are left out now because a model, a tenant or all together reached a cap.",
     prometheus="calidris_export_series_dropped",
 )
 

@@ -106,6 +106,26 @@ def test_cap_leaves_out_the_least_important_deterministically_and_counts_them() 
     assert dropped.value == len(full) - len(capped) > 0
 
 
+def test_caps_of_a_tenant_and_of_all_keep_what_matters_most_of_every_model() -> None:
+    (one,) = (m for m in snapshot().models if m.key.name == "credit")
+    keys = [ModelKey(tenant, f"credit {i}", "1") for tenant in ("a", "b", "b", "b") for i in range(5)]
+    crowd = replace(snapshot(), models=tuple(replace(one, key=key) for key in dict.fromkeys(keys)))
+    full = points(crowd, ExportConfig(series="full"))
+
+    def kept(**caps: int) -> tuple[Counter[str], float]:
+        found = points(crowd, ExportConfig(series="full", **caps))
+        (dropped,) = of(found, semconv.METRIC_CALIDRIS_EXPORT_SERIES_DROPPED)
+        assert len(found) + dropped.value == len(full)
+        shown = [p for p in found if p.metric is semconv.METRIC_ML_MONITORING_STATUS]
+        assert len(shown) == 10, "a model went dark"
+        names = [p.attributes[semconv.ML_MODEL_NAME] for p in found if semconv.ML_MODEL_NAME in p.attributes]
+        return Counter(name.partition("/")[0] for name in names), dropped.value
+
+    assert kept(max_series_per_tenant=100)[0] == {"a": 100, "b": 100}
+    assert sum(kept(max_series=150)[0].values()) == 150
+    assert kept()[1] == 0
+
+
 def test_counters_of_engine_and_program_add_up_and_silent_ones_stand_at_zero() -> None:
     late, requests = semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS
     health = {late.name: 3, requests.name: {"ok": 5, "full": 1}, semconv.METRIC_CALIDRIS_QUEUE_SIZE.name: 12.0}

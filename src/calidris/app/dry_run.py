@@ -9,16 +9,21 @@ import numpy as np
 from calidris import semconv
 from calidris.app.dry_rows import labels_of, rows_like
 from calidris.baseline import Baseline
+from calidris.baseline.learn import MAX_LEVELS
 from calidris.batch import DEFAULT_TENANT, LabelBatch, ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.core import Engine
 from calidris.engine.figures.days import DAY_NS, DayPoint, Days
 from calidris.engine.figures.late import YOUNGEST_S
 from calidris.engine.inbox import Received
+from calidris.engine.learning import MAX_BYTES
 from calidris.engine.model import KEPT_NS
+from calidris.engine.pane import MOST_NAMES
 from calidris.engine.readings import snapshot
 from calidris.export import points
-from calidris.state import Spec, pane_bytes
+from calidris.labels import pending_dtype
+from calidris.state import Field, Kind, Role, Spec, pane_bytes
+from calidris.state.levels import NAME_BYTES, levels_bytes
 from calidris.wire import Decoded
 
 VERSION = "1"
@@ -74,6 +79,25 @@ def memory(model: ModelConfig, baseline: Baseline, pending: int, waiting_bytes: 
         "windows": 2 * windows * (fixed + tables),
         "baseline": baseline.windows.nbytes + fixed + tables,
         "labels": pending * waiting_bytes,
+    }
+
+
+def stranger_memory(config: CalidrisConfig) -> dict[str, int]:
+    """The most bytes that one version of a model nobody configured takes in memory, by what takes them, whatever is sent."""
+    model, levels = ModelConfig(name="any"), tuple(str(n) for n in range(MAX_LEVELS))
+    fields = (
+        Field(f"{n}", Role.FEATURE, Kind.CATEGORICAL, levels=levels) for n in range(max(config.limits.features, 1))
+    )
+    spec = Spec(fields=tuple(fields))
+    each, kept = pane_bytes(spec), math.ceil((round(max(model.all_windows_s) * 1e9) + KEPT_NS) / model.step_ns)
+    fixed = each["counts"] + each["moments"]
+    tables = sum(each[name] for name in ("scores", "losses", "groups", "residuals"))
+    return {
+        "panes": kept * fixed,
+        "names": kept * (levels_bytes(spec) + MOST_NAMES * NAME_BYTES),
+        "windows": 2 * len(model.all_windows_s) * (fixed + tables),
+        "learning": 2 * MAX_BYTES,
+        "labels": config.limits.pending_labels * pending_dtype(0).itemsize,
     }
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.asking import Receiver
+from calidris.cli.common import shown
 
 
 def show(receiver: Receiver, everything: bool, out: Console) -> int:
@@ -28,7 +28,7 @@ def show(receiver: Receiver, everything: bool, out: Console) -> int:
         who, kind = f"{_tenant(alarm)}{alarm['name']}:{alarm['version']}", f"{alarm['kind']} {alarm['window']}"
         budget = alarm["budget"] if alarm["budgeted"] else "none: a fixed limit"
         cells = (str(alarm["id"]), who, kind, names, _time(alarm["since_ns"]), budget, _state(alarm))
-        table.add_row(*(escape(text) for text in cells))
+        table.add_row(*(shown(text, 200) for text in cells))
     out.print(table)
     return 0
 

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from calidris.app.baselines import check_baselines, versions
 from calidris.app.doors import check_exposure
-from calidris.app.dry_run import count_series, memory
+from calidris.app.dry_run import count_series, memory, stranger_memory
 from calidris.baseline import Baseline, read
+from calidris.cli.caps import caps, mebibytes
 from calidris.cli.common import placed
 from calidris.config import CalidrisConfig, ModelConfig, load
 from calidris.config.units import window_name
@@ -35,6 +36,8 @@ def check(path: Path, out: Console) -> int:
         for line in _details(config):
             out.print(escape(line))
     out.print("models that are not listed are watched too, with a provisional baseline that never alarms")
+    for line in caps(config, stranger_memory(config)):
+        out.print(escape(line))
     return 0
 
 
@@ -58,7 +61,7 @@ def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
         model.name,
         newest.name,
         *(f"{n:,}" for n in numbers),
-        _mebibytes(sum(_memory(config, model, made).values())),
+        mebibytes(sum(_memory(config, model, made).values())),
         budget,
     )
 
@@ -74,8 +77,8 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
         yield f"{model.name}: {_shared(budget_of(model))}"
         if model.baseline is not None:
             parts = _memory(config, model, read(versions(model.baseline)[-1]))
-            said = ", ".join(f"{name} {_mebibytes(size)}" for name, size in parts.items())
-            yield f"{model.name}: each version takes at most {_mebibytes(sum(parts.values()))} of memory: {said}"
+            said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
+            yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"
 
 
 def _shared(budget: Budget) -> str:
@@ -86,10 +89,6 @@ def _shared(budget: Budget) -> str:
         kinds.setdefault(slot.kind, []).append(f"{name} at {budget.threshold(slot):,.0f}")
     parts = [f"{kind.value} {budget.shares[kind]:.0%} ({', '.join(names)})" for kind, names in kinds.items()]
     return f"parts of the budget, and the evidence that raises an alarm: {'; '.join(parts)}"
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB" if size < 100 * 2**20 else f"{size / 2**20:,.0f} MiB"
 
 
 def render(path: Path, output: Path, out: Console) -> int:

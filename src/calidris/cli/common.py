@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
+from calidris.app.logs import printable
 from calidris.config.load import locate
 from calidris.errors import CalidrisError, ConfigError
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", envvar="CALIDRIS_CONFIG", help="Configuration file.")]
 DEFAULT_CONFIG = Path("calidris.yaml")
+
+LONGEST = 80
+"""Characters of a name that a terminal shows."""
 
 _KEY = re.compile(r"[a-z_]+(\.\w+)+(?=: )")
 
@@ -46,8 +51,18 @@ def placed(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path}:{locate(path, loc)}: {error}") from error
 
 
+def shown(text: object, most: int = LONGEST) -> Text:
+    r"""Text from the wire for rich: one line, cut; nothing in it is markup, moves the cursor or turns the writing.
+
+    >>> shown("a\n\x1b[2J[bold]:skull:\u202eb").plain == "a\\n\\x1b[2J[bold]:skull:\\u202eb", len(shown("x" * 999))
+    (True, 81)
+    """
+    cut = str(text)
+    return Text(printable(cut if len(cut) <= most else cut[:most] + "…"))
+
+
 def _say(error: object, code: int) -> int:
     """One line for each error; a configuration may have several."""
     for line in str(error).splitlines():
-        sys.stderr.write(f"calidris: {line}\n")
+        sys.stderr.write(f"calidris: {printable(line)}\n")
     return code

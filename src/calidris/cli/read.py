@@ -9,9 +9,12 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.asking import Receiver
+from calidris.cli.caps import left_out
+from calidris.cli.common import shown
 from calidris.errors import CalidrisError
 
 
@@ -21,14 +24,16 @@ def status(receiver: Receiver, out: Console) -> int:
     table = Table("model", "version", "status", "rows", "labels", "evidence", "baseline", box=None)
     for model in told["models"]:
         evidence = [p["evidence"] for p in model["history"] if p["evidence"] is not None]
-        shown = f"{evidence[-1]:.0%}" if evidence else "–"
-        numbers = (f"{model['rows']:,}", f"{model['labels']:,}", shown, model["baseline"] or "–")
-        table.add_row(*(escape(t) for t in (_name(model), model["version"], model["status"], *numbers)))
+        newest = f"{evidence[-1]:.0%}" if evidence else "–"
+        numbers = (f"{model['rows']:,}", f"{model['labels']:,}", newest, model["baseline"] or "–")
+        table.add_row(*(shown(t) for t in (_name(model), model["version"], model["status"], *numbers)))
     out.print(table)
     for alarm in told["alarms"]:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
         who = f"{_name(alarm)}:{alarm['version']} {alarm['kind']}: {names}"
-        out.print(f"[red]alarm {alarm['id']}[/] {escape(who)}", highlight=False)
+        out.print(Text.assemble((f"alarm {alarm['id']} ", "red"), shown(who, 200)))
+    for line in left_out(told["counters"]):
+        out.print(line, highlight=False)
     return 0
 
 

@@ -148,13 +148,17 @@ class ExportConfig(Config):
 
     Attributes:
         series: ``minimal`` has headline figures only, ``standard`` one drift measure a feature, ``full`` every measure.
-        max_series_per_model: beyond it series are left out and counted.
+        max_series_per_model: of one model version; beyond it the least important series are left out and counted.
+        max_series_per_tenant: of all model versions of a tenant; likewise.
+        max_series: of all tenants; likewise. The receiver's own health comes on top.
     """
 
     prometheus: PrometheusConfig | None = PrometheusConfig()
     otlp: OtlpConfig | None = None
     series: Literal["minimal", "standard", "full"] = "standard"
     max_series_per_model: int = Field(default=2000, ge=10)
+    max_series_per_tenant: int = Field(default=100_000, ge=10)
+    max_series: int = Field(default=200_000, ge=10)
 
 
 class ApiConfig(Config):
@@ -181,7 +185,7 @@ class LimitsConfig(Config):
 
     models: int = Field(default=100, ge=1)
     versions: int = Field(default=20, ge=1)
-    watched: int = Field(default=500, ge=1)
+    watched: int = Field(default=200, ge=1)
     silent_after: Seconds = "1d"  # type: ignore[assignment]  # parsed as written
     features: int = Field(default=500, ge=1)
     pending_labels: int = Field(default=1_000_000, ge=1000)

@@ -95,7 +95,7 @@ class WatchedModel:
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         if self.reservoir is not None:
-            self.left_out.update(learning=self.reservoir.add(batch))
+            self.reservoir.add(batch)
         late = self._count(batch, sealed_ns)
         self._count_objectives(batch)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())

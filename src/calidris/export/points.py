@@ -72,13 +72,7 @@ def points(
         counted: false while the engine reads its journal back: then its figures are behind what was told before, and only
             the program's own are there.
     """
-    series: list[_Series] = []
-    dropped = 0
-    for model in snapshot.models if counted else ():
-        mine = [s for s in _model(model, snapshot) if s.rank <= LAST_RANK[config.series]]
-        kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
-        dropped += len(mine) - len(kept)
-        series.extend(kept)
+    series, dropped = _within_caps(snapshot, config) if counted else ([], 0)
     series.extend(
         _Series(
             Rank.ALWAYS, own.metric, tuple((key, _clean(text)) for key, text in own.attributes), own.value, own.kept
@@ -101,6 +95,24 @@ def points(
         )
         for s in _unique(series)
     )
+
+
+def _within_caps(snapshot: Snapshot, config: ExportConfig) -> tuple[list[_Series], int]:
+    """The series of all models that may leave, and how many may not; each cap fills up rank by rank, so that no model goes dark."""
+    tenants: dict[str, list[_Series]] = {}
+    found = 0
+    for model in snapshot.models:
+        mine = [s for s in _model(model, snapshot) if s.rank <= LAST_RANK[config.series]]
+        kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
+        found += len(mine)
+        tenants.setdefault(model.key.tenant, []).extend(kept)
+    series = [s for mine in tenants.values() for s in _most_important(mine, config.max_series_per_tenant)]
+    series = _most_important(series, config.max_series)
+    return series, found - len(series)
+
+
+def _most_important(series: list[_Series], most: int) -> list[_Series]:
+    return series if len(series) <= most else sorted(series, key=lambda s: s.rank)[:most]
 
 
 def is_counter(metric: Metric) -> bool:

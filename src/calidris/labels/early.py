@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from calidris.labels.keys import Hashes
 
+LABEL_BYTES = 1400
+"""The most that a waiting label takes, its outcome being a thousand characters; a fifth of that for short ones."""
+
 
 class EarlyLabel(NamedTuple):
     """A label whose prediction has not been seen: the outcome as text, when it was known, when it arrived."""

@@ -31,6 +31,10 @@ from calidris.state.fields import OTHER, Kind, as_coded
 from calidris.state.spec import Spec, column_of
 
 CAPACITY = 32
+MOST_IN_ALL = 2048
+"""Names of all fields of a state together: a spec with more than 64 categorical fields keeps fewer names of each, four at least."""
+NAME_BYTES = 400
+"""The most that a name takes in memory, of characters outside the first plane."""
 MAX_CHARACTERS = 64
 """A name is cut here; names that only differ behind it count as one."""
 
@@ -48,9 +52,10 @@ class Level(NamedTuple):
 class _Summary:
     """The frequent names of one field."""
 
-    __slots__ = ("error", "held", "unseen")
+    __slots__ = ("capacity", "error", "held", "unseen")
 
-    def __init__(self, unseen: int = 0, error: int = 0, held: dict[str, int] | None = None) -> None:
+    def __init__(self, capacity: int, unseen: int = 0, error: int = 0, held: dict[str, int] | None = None) -> None:
+        self.capacity = capacity
         self.unseen = unseen
         self.error = error
         self.held: dict[str, int] = held or {}
@@ -66,8 +71,8 @@ class _Summary:
         self.error += error
         for name, n in names.items():
             self.held[name] = self.held.get(name, 0) + n
-        if len(self.held) > CAPACITY:
-            cut = sorted(self.held.values(), reverse=True)[CAPACITY]
+        if len(self.held) > self.capacity:
+            cut = sorted(self.held.values(), reverse=True)[self.capacity]
             self.held = {name: n - cut for name, n in self.held.items() if n > cut}
             self.error += cut
 
@@ -94,7 +99,7 @@ class LevelsState:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.rows = 0
-        self._fields = {i: _Summary() for i in _named(spec)}
+        self._fields = {i: _Summary(capacity_of(spec)) for i in _named(spec)}
 
     @property
     def count(self) -> int:
@@ -135,7 +140,7 @@ class LevelsState:
 
     def top(self, i: int, most: int = CAPACITY) -> list[Level]:
         """Unseen levels of field i of the spec, commonest first and by name among equals."""
-        summary = self._fields.get(i, _Summary())
+        summary = self._fields.get(i, _Summary(0))
         ranked = sorted(summary.held.items(), key=lambda item: (-item[1], item[0]))
         return [Level(name, n, n + summary.error) for name, n in ranked[:most]]
 
@@ -166,7 +171,8 @@ class LevelsState:
         out = cls(spec)
         try:
             out.rows, fields = json.loads(raw)
-            out._fields = {i: _summary(*values) for i, values in zip(out._fields, fields, strict=True)}
+            most = capacity_of(spec)
+            out._fields = {i: _summary(most, *values) for i, values in zip(out._fields, fields, strict=True)}
         except (ValueError, TypeError) as error:
             raise CorruptState(f"{cls.__name__}: {error}") from error
         return out
@@ -180,6 +186,16 @@ class LevelsState:
         return self.to_bytes() == other.to_bytes() if isinstance(other, LevelsState) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]  # mutable
+
+
+def capacity_of(spec: Spec) -> int:
+    """Names that each field of a spec keeps."""
+    return max(min(CAPACITY, MOST_IN_ALL // max(len(_named(spec)), 1)), 4)
+
+
+def levels_bytes(spec: Spec) -> int:
+    """The most bytes that such a state takes in memory."""
+    return len(_named(spec)) * capacity_of(spec) * NAME_BYTES
 
 
 @lru_cache(maxsize=64)
@@ -199,8 +215,10 @@ def _names(column: CodedColumn) -> dict[str, int]:
     return out
 
 
-def _summary(unseen: int, error: int, held: list[list[Any]]) -> _Summary:
+def _summary(most: int, unseen: int, error: int, held: list[list[Any]]) -> _Summary:
     names = {str(name): int(n) for name, n in held}
     if len(names) > CAPACITY or len(names) != len(held) or min(unseen, error, *names.values(), 0) < 0:
         raise ValueError("counters that no rows make")
-    return _Summary(int(unseen), int(error), names)
+    out = _Summary(most, int(unseen), int(error))
+    out.add(names, 0)  # states from before there was a bound on all names may have more
+    return out
