@@ -9,8 +9,9 @@ This is the only file of the guest that needs the SDK and grpc; it is loaded by 
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import grpc
@@ -40,6 +41,9 @@ from calidris.instrument.settings import GuestSettings
 MAX_SPAN_BYTES = 256 * 1024
 MAX_REQUEST_BYTES = 2 * 1024 * 1024 - 4096
 """The Collector's default limit is 4 MiB; headers and framing are not ours to count."""
+
+_KEY = re.compile(r"[a-z0-9_.-]{1,100}")
+_log = logging.getLogger("calidris")
 
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -160,13 +164,16 @@ class Channel:
         self._settings = settings
         self._secure = not settings.endpoint.startswith("http://") and "://" in settings.endpoint
         self._target = re.sub(r"^\w+://", "", settings.endpoint).rstrip("/")
-        self._metadata = tuple(settings.headers.items())
+        self._metadata = metadata_of(settings.headers)
         self._channel: grpc.Channel | None = None
 
     def send(self, payload: bytes, timeout_s: float) -> Outcome:
         """One attempt; the answer as an `Outcome`. Raises nothing that gRPC raises."""
         if self._channel is None:
-            self._channel = self._connect()
+            try:
+                self._channel = self._connect()
+            except OSError as error:  # a certificate that is not there yet, or never will be
+                return Outcome(False, True, message=f"{error.filename}: {error.strerror}")
         call = self._channel.unary_unary(
             _EXPORT, request_serializer=None, response_deserializer=ExportTraceServiceResponse.FromString
         )
@@ -188,9 +195,23 @@ class Channel:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.primary_user_agent", f"calidris-guest/{VERSION}")]
         if not self._secure:
             return grpc.insecure_channel(self._target, options=options)
-        path = self._settings.certificate
-        roots = Path(path).read_bytes() if path else None
-        return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(roots), options=options)
+        roots, cert, key = (
+            Path(path).read_bytes() if path else None
+            for path in (self._settings.certificate, self._settings.client_certificate, self._settings.client_key)
+        )
+        return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(roots, key, cert), options=options)
+
+
+def metadata_of(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Headers as gRPC takes them. One that it would not take is left out and told by its name alone: gRPC would quote it."""
+    metadata = []
+    for name, text in headers.items():
+        key, value = str(name).strip().lower(), str(text).strip()
+        if _KEY.fullmatch(key) and not key.endswith("-bin") and value.isascii() and value.isprintable():
+            metadata.append((key, value))
+        else:
+            _log.error("calidris: the header %r has a name or a value that cannot be sent; it is left out.", key[:100])
+    return tuple(metadata)
 
 
 def outcome_of(error: grpc.RpcError) -> Outcome:

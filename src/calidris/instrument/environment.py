@@ -20,7 +20,8 @@ OTEL_EXPORTER_CALIDRIS_HEADERS: Final = "OTEL_EXPORTER_CALIDRIS_HEADERS"
 """
 .. envvar:: OTEL_EXPORTER_CALIDRIS_HEADERS
 
-Headers of each request, ``key=value`` separated by commas, for example ``authorization=Bearer%20abc``.
+Headers of each request, ``key=value`` separated by commas, for example ``authorization=Bearer%20abc``: the token of a
+receiver that asks for one (``calidris token``). They are never logged.
 """
 
 OTEL_EXPORTER_CALIDRIS_CERTIFICATE: Final = "OTEL_EXPORTER_CALIDRIS_CERTIFICATE"
@@ -28,6 +29,20 @@ OTEL_EXPORTER_CALIDRIS_CERTIFICATE: Final = "OTEL_EXPORTER_CALIDRIS_CERTIFICATE"
 .. envvar:: OTEL_EXPORTER_CALIDRIS_CERTIFICATE
 
 PEM file of the authority that signed the receiver's certificate; without it the system's authorities are trusted.
+"""
+
+OTEL_EXPORTER_CALIDRIS_CLIENT_CERTIFICATE: Final = "OTEL_EXPORTER_CALIDRIS_CLIENT_CERTIFICATE"
+"""
+.. envvar:: OTEL_EXPORTER_CALIDRIS_CLIENT_CERTIFICATE
+
+PEM file of the certificate that this process shows to a receiver which asks for one (mutual TLS).
+"""
+
+OTEL_EXPORTER_CALIDRIS_CLIENT_KEY: Final = "OTEL_EXPORTER_CALIDRIS_CLIENT_KEY"
+"""
+.. envvar:: OTEL_EXPORTER_CALIDRIS_CLIENT_KEY
+
+PEM file of that certificate's private key.
 """
 
 OTEL_EXPORTER_CALIDRIS_TIMEOUT: Final = "OTEL_EXPORTER_CALIDRIS_TIMEOUT"

@@ -192,7 +192,8 @@ def configure(
         hash: features that leave as a keyed hash.
         bucket: features that leave as a range, with its edges.
         hash_key: secret of the hash.
-        others: further fields of `GuestSettings`: ``timeout_s``, ``delay_s``, ``queue_rows``, ``certificate``, ``slices``.
+        others: further fields of `GuestSettings`: ``timeout_s``, ``delay_s``, ``queue_rows``, ``certificate``, ``client_certificate``,
+            ``client_key``, ``slices``.
 
     Never raises: what cannot be used is logged, and then nothing is recorded that was not before.
     """

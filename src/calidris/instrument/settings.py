@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from opentelemetry.util.re import parse_env_headers
+from urllib.parse import unquote
 
 from calidris.instrument import environment as env
 from calidris.instrument.privacy import Policy
@@ -23,8 +22,10 @@ class GuestSettings:
     """Everything the guest can be told. Without an ``endpoint`` it records nothing."""
 
     endpoint: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may hold a token
     certificate: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
     timeout_s: float = DEFAULT_TIMEOUT_S
     model_name: str = ""
     model_version: str = ""
@@ -45,8 +46,10 @@ class GuestSettings:
         get = environ.get
         return cls(
             endpoint=get(env.OTEL_EXPORTER_CALIDRIS_ENDPOINT, "").strip(),
-            headers=parse_env_headers(get(env.OTEL_EXPORTER_CALIDRIS_HEADERS, ""), liberal=True),
+            headers=_headers(get(env.OTEL_EXPORTER_CALIDRIS_HEADERS, "")),
             certificate=get(env.OTEL_EXPORTER_CALIDRIS_CERTIFICATE, "").strip(),
+            client_certificate=get(env.OTEL_EXPORTER_CALIDRIS_CLIENT_CERTIFICATE, "").strip(),
+            client_key=get(env.OTEL_EXPORTER_CALIDRIS_CLIENT_KEY, "").strip(),
             timeout_s=_number(environ, env.OTEL_EXPORTER_CALIDRIS_TIMEOUT, DEFAULT_TIMEOUT_S),
             model_name=get(env.OTEL_CALIDRIS_MODEL_NAME, "").strip(),
             model_version=get(env.OTEL_CALIDRIS_MODEL_VERSION, "").strip(),
@@ -71,6 +74,26 @@ def _policy(environ: Mapping[str, str]) -> Policy:
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _headers(text: str) -> dict[str, str]:
+    """``key=value,key=value``, percent-encoded. What cannot be read is told by its place: it may be a token.
+
+    >>> _headers("authorization=Bearer%20abc==, x-team = risk")
+    {'authorization': 'Bearer abc==', 'x-team': 'risk'}
+    """
+    headers = {}
+    for place, part in enumerate(text.split(",") if text.strip() else (), start=1):
+        key, equals, value = part.partition("=")
+        if equals and key.strip():
+            headers[unquote(key).strip().lower()] = unquote(value).strip()
+        else:
+            _log.error(
+                "calidris: %s: entry %d is not key=value and is left out. Write authorization=Bearer%%20<token>",
+                env.OTEL_EXPORTER_CALIDRIS_HEADERS,
+                place,
+            )
+    return headers
 
 
 def _buckets(text: str) -> dict[str, list[float]]:
