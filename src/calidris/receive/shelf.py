@@ -115,11 +115,17 @@ class Shelf:
                     _logger.error("journal: %d bytes of %s cannot be read", found.size, segment.path)
                     self._set_aside(segment.path, found)
                 elif found.seq > after_seq:
-                    self.lost_records += found.seq - 1 - seen
+                    self._miss(seen + 1, found.seq - 1)
                     seen = found.seq
                     yield found
-            self.lost_records += max(segment.last_seq - seen, 0)
+            self._miss(seen + 1, segment.last_seq)
             seen = max(segment.last_seq, seen)
+
+    def _miss(self, first_seq: int, last_seq: int) -> None:
+        """Count the records between two numbers as lost, if there are any, and say so."""
+        if last_seq >= first_seq:
+            _logger.error("journal: records %d to %d are lost", first_seq, last_seq)
+            self.lost_records += last_seq - first_seq + 1
 
     def drop(self, up_to_seq: int) -> None:
         """Delete the closed segments without a record above ``up_to_seq``, oldest first: a crash leaves no hole.
