@@ -1,4 +1,7 @@
-"""The conservation law: whatever was sent is counted, recognised as a repeat, refused, ignored, late or beyond a cap."""
+"""The conservation law: whatever was sent is counted, recognised as a repeat, refused, ignored or beyond a cap.
+
+Late rows are among the counted ones.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 from running import Running, until
 from senders import Request
 
+from calidris import semconv
 from calidris.app.storage import Storage
 from calidris.config import load
 from calidris.engine.core import Engine
@@ -24,6 +28,22 @@ UNMATCHED = "calidris.labels.unmatched"
 OVERFLOW = "calidris.models.overflow"
 FAILURES = "calidris.engine.failures"
 LOST = "calidris.journal.lost"
+LAW = {
+    semconv.METRIC_CALIDRIS_ENGINE_ROWS: (
+        semconv.METRIC_ML_RECEIVED_ROWS,
+        semconv.METRIC_CALIDRIS_ROWS_RETIRED,
+        semconv.METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE,
+        semconv.METRIC_CALIDRIS_MODELS_OVERFLOW,
+        semconv.METRIC_CALIDRIS_ENGINE_ROWS_FAILED,
+    ),
+    semconv.METRIC_CALIDRIS_ENGINE_LABELS: (
+        semconv.METRIC_ML_RECEIVED_LABELS,
+        semconv.METRIC_CALIDRIS_LABELS_RETIRED,
+        semconv.METRIC_CALIDRIS_LABELS_DUPLICATE,
+        semconv.METRIC_CALIDRIS_LABELS_UNMATCHED,
+        semconv.METRIC_CALIDRIS_LABELS_EARLY,
+    ),
+}
 
 
 def total(told: dict[str, Any], name: str) -> int:
@@ -36,6 +56,15 @@ def accounted(told: dict[str, Any]) -> tuple[int, int]:
     """Rows and labels that a status accounts for; late rows are among those of their model."""
     rows = sum(m["rows"] for m in told["models"]) + total(told, OVERFLOW)
     return rows, sum(m["labels"] for m in told["models"]) + total(told, UNMATCHED)
+
+
+def settled(receiver: Running) -> None:
+    """Fail unless every row and label that was read from the journal has exactly one outcome in the exported counters."""
+    told: Counter[str] = Counter()
+    for (name, _), value in receiver.metrics().items():
+        told[name] += round(value)
+    for read, outcomes in LAW.items():
+        assert told[read.prometheus] == sum(told[metric.prometheus] for metric in outcomes) > 0, (read.name, told)
 
 
 def conserved(receiver: Running, requests: Sequence[Request]) -> dict[str, Any]:
@@ -59,6 +88,7 @@ def conserved(receiver: Running, requests: Sequence[Request]) -> dict[str, Any]:
     until(arrived, 60)
     told = receiver.status()
     assert fewest <= total(told, DUPLICATE) <= sum(r.sent for r in requests) - len(requests)
+    settled(receiver)
     assert not told["counters"].get(FAILURES) and not total(told, LOST)
     return told
 
