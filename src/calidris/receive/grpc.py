@@ -16,6 +16,7 @@ from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import refusal_of
 from calidris.receive.intake import Answer, Intake
+from calidris.receive.reading import READ_S, READERS, Reading
 
 TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
 _EXPORTS = {
@@ -24,6 +25,11 @@ _EXPORTS = {
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "logs",
 }
 _HANDSHAKE_MS = 10_000
+_LAST_MESSAGE_S = 1.0  # what a message that is on its way gets at the end
+_LAST_ANSWER_S = 0.5
+_KEEPALIVE_MS = 60_000
+_KEEPALIVE_TIMEOUT_MS = 20_000
+_PINGS_EVERY_MS = 10_000
 _SUCCESS = b""  # the empty message of every Export response
 
 _Handler = Callable[[bytes, grpc.ServicerContext], bytes]
@@ -45,6 +51,7 @@ class GrpcReceiver:
         tenant_of: who sends, by the metadata ``authorization``. Asked before the request's body is read, so that nobody
             unknown takes memory. The health check needs no token.
         certificates: for TLS; None speaks in clear.
+        read_s: how long a message may take; a call that takes longer is cancelled when another one comes.
 
     Example:
         receiver = GrpcReceiver("127.0.0.1:4327", intake)
@@ -62,14 +69,18 @@ class GrpcReceiver:
         threads: int = 32,
         tenant_of: TenantOf = lambda authorization: DEFAULT_TENANT,
         certificates: Certificates | None = None,
+        read_s: float = READ_S,
     ) -> None:
         self._certificates = certificates
         self._endpoint = endpoint
         self._intake = intake
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="calidris-grpc")
+        self._pool = ThreadPoolExecutor(max(threads, READERS), thread_name_prefix="calidris-grpc")
+        self._reading = Reading(threads, partial(intake.counters.add, "requests", "too_slow"), read_s)
         self._health = health.HealthServicer()
         self._server = grpc.server(self._pool, options=_options(max_message_bytes))
-        self._server.add_generic_rpc_handlers((_Exports(intake, self._export_traces, self._refuse, tenant_of),))
+        self._server.add_generic_rpc_handlers(
+            (_Exports(intake, self._reading, self._export_traces, self._refuse, tenant_of),)
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._port: int | None = None
 
@@ -108,7 +119,12 @@ class GrpcReceiver:
         the journal also reaches the inbox. May be called without ``start``, and more than once.
         """
         self._health.enter_graceful_shutdown()
-        self._server.stop(grace_s).wait()
+        stopped = self._server.stop(grace_s)
+        if not stopped.wait(_LAST_MESSAGE_S):
+            self._reading.cut_off(everybody=True)
+            self._reading.wait_idle(grace_s - _LAST_MESSAGE_S)
+            # What is left are connections without a call, whose peers do not answer that we go.
+            self._server.stop(_LAST_ANSWER_S).wait()
         self._pool.shutdown(wait=True)
 
     def _export_traces(self, tenant: str, raw: bytes, context: grpc.ServicerContext) -> bytes:
@@ -137,17 +153,17 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
     def __init__(
         self,
         intake: Intake,
+        reading: Reading,
         export_traces: Callable[[str, bytes, grpc.ServicerContext], bytes],
         refuse: _Refuse,
         tenant_of: TenantOf,
     ) -> None:
         self._counters = intake.counters
+        self._reading = reading
         self._export_traces = export_traces
         self._refuse = refuse
         self._tenant_of = tenant_of
-        self._others = {
-            signal: grpc.unary_unary_rpc_method_handler(self._swallow(signal)) for signal in ("metrics", "logs")
-        }
+        self._others = {signal: reading.handler(self._swallow(signal)) for signal in ("metrics", "logs")}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         """The handler of a method, or None for methods of other services."""
@@ -155,6 +171,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         if signal is None:
             return None
         self._counters.add("begun", signal)
+        self._reading.cut_off()
         try:
             metadata = handler_call_details.invocation_metadata or ()
             tenant = self._tenant_of(joined([value for key, value in metadata if key == "authorization"]))
@@ -163,7 +180,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
             return grpc.stream_unary_rpc_method_handler(partial(self._turn_away, error))
         if signal != "traces":
             return self._others[signal]
-        return grpc.unary_unary_rpc_method_handler(partial(self._export_traces, tenant))
+        return self._reading.handler(partial(self._export_traces, tenant))
 
     def _turn_away(self, error: Exception, unread: Iterator[bytes], context: grpc.ServicerContext) -> NoReturn:
         self._refuse(error, context)
@@ -209,5 +226,10 @@ def _options(max_message_bytes: int) -> tuple[tuple[str, int], ...]:
     return (
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),  # a peer that is gone without a word is not kept for hours
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _PINGS_EVERY_MS),  # senders may look after us too
         ("grpc.so_reuseport", 0),  # two receivers on one port would each get half of the requests, silently
     )
