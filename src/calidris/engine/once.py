@@ -35,6 +35,8 @@ def once(decoded: Decoded, memory: SpanMemory, arrival_ns: int) -> tuple[tuple[B
     and span id always counts.
     """
     hashes = decoded.span_hashes
+    if not hashes.any():
+        return decoded.items, Repeated()
     used = np.zeros(len(hashes), dtype=np.bool_)
     for item in decoded.items:
         if item.spans is not None:
