@@ -99,6 +99,15 @@ def test_a_small_journal_goes_with_small_messages(tmp_path: Path) -> None:
     assert load(write(tmp_path, text.replace("http: {max_message_bytes: 1MiB}", "http: null"))).receiver.http is None
 
 
+def test_settings_are_one_tenants(tmp_path: Path) -> None:
+    text = "models: [{name: credit, positive: bad}, {name: credit, tenant: acme, positive: fraud}]"
+    config = load(write(tmp_path, text))
+    found = [config.model("credit", tenant).positive for tenant in ("default", "acme", "globex")]
+    assert found == ["bad", "fraud", 1]
+    with pytest.raises(ConfigError, match="model 'acme/credit' is listed twice"):
+        load(write(tmp_path, "models: [{name: credit, tenant: acme}, {name: acme/credit}]"))
+
+
 def test_missing_file_says_where_the_path_goes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file; `calidris serve` takes the path after -c"):
         load(tmp_path / "absent.yaml")

@@ -174,6 +174,9 @@ ML_SLO_OUTCOME: Final = "ml.slo.outcome"
 ML_MONITORING_STATE: Final = "ml.monitoring.state"
 """Status of the monitoring of a model version."""
 
+CALIDRIS_TENANT: Final = "calidris.tenant"
+"""Whose model the figure is of; absent for the default tenant."""
+
 CALIDRIS_REASON: Final = "calidris.reason"
 """Why an item was refused or left out."""
 

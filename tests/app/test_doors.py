@@ -144,7 +144,10 @@ class Guarded:
             "grpc": {"endpoint": OPEN, "tls": {"cert": tls.cert, "key": tls.key}},
             "http": {"endpoint": OPEN, "tls": {"cert": tls.cert, "key": tls.key}},
         }
-        self.started = make(receiver=receiver, api={"endpoint": OPEN, "tls": {"cert": tls.cert, "key": tls.key}})
+        models = [{"name": "credit", "owner": "risk"}]
+        self.started = make(
+            receiver=receiver, models=models, api={"endpoint": OPEN, "tls": {"cert": tls.cert, "key": tls.key}}
+        )
         self.ports = {line.partition(" ")[0]: line.rpartition(":")[2] for line in self.started.lines}
 
     def export(self, who: str, raw: bytes) -> None:
@@ -175,6 +178,8 @@ def test_two_tenants_with_the_same_model_do_not_mix(tmp_path: Path, make: Callab
     until(lambda: sum(n for n, _ in told("all").values()) == 89 and (40, 40) in told("all").values())
     assert told("ours") == {("default", "credit"): (40, 40)}
     assert told("theirs") == {("acme", "credit"): (49, 0)}
+    owners = {m["tenant"]: m["owner"] for m in guarded.get("all", "/v1/status").json()["models"]}
+    assert owners == {"default": "risk", "acme": None}, "settings, and so the baseline, are the default tenant's"
     assert guarded.get("theirs", "/v1/report/credit/7").text.count("acme") > 0
     assert guarded.get("theirs", "/v1/models/credit/7/readings?tenant=default").status_code == 404
     assert guarded.get("theirs", "/v1/status").json()["health"] == {}

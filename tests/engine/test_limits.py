@@ -26,8 +26,10 @@ HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
 
-def limited(configured: tuple[str, ...] = (), **limits: object) -> CalidrisConfig:
-    models = tuple({"name": name} for name in configured)
+def limited(
+    configured: tuple[str, ...] = (), tenants: tuple[str, ...] = ("default",), **limits: object
+) -> CalidrisConfig:
+    models = tuple({"name": name, "tenant": tenant} for name in configured for tenant in tenants)
     return CalidrisConfig.model_validate({"limits": limits, "models": models})
 
 
@@ -78,7 +80,7 @@ def conserved(engine: Engine) -> None:
 
 
 def test_each_tenant_has_its_own_models_and_configured_ones_always_have_room() -> None:
-    engine, journal = engine_of(limited(("credit",), models=2)), Journal()
+    engine, journal = engine_of(limited(("credit",), ("one", "two"), models=2)), Journal()
     names = ["a", "b", "c", "credit", "b"]
     fed(engine, [journal.request(few(name, tenant=t, n=2)) for t in ("one", "two") for name in names])
     assert [f"{k}" for k in engine.models] == [f"{t}/{n}:1" for t in ("one", "two") for n in ("a", "b", "credit")]

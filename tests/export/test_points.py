@@ -148,6 +148,28 @@ def test_models_of_two_tenants_with_one_name_stay_apart() -> None:
     )
     found = of(points(twins, ExportConfig()), semconv.METRIC_ML_RECEIVED_ROWS)
     assert {p.attributes[semconv.ML_MODEL_NAME]: p.value for p in found} == {"credit": 1.0, "acme/credit": 2.0}
+    assert [p.attributes.get(semconv.CALIDRIS_TENANT) for p in found] == [None, "acme"]
+
+
+def shown(*keys: tuple[str, str]) -> list[str]:
+    models = tuple(new_model(ModelKey(tenant, name, "7")) for tenant, name in keys)
+    found = of(points(Snapshot(NOW_NS, models), ExportConfig()), semconv.METRIC_ML_RECEIVED_ROWS)
+    return [p.attributes[semconv.ML_MODEL_NAME] for p in found]
+
+
+def test_no_name_of_one_tenant_can_be_taken_for_another_tenants() -> None:
+    """Boards and rules go by the name, and the default tenant may call a model as it likes."""
+    assert shown(("default", "acme/credit"), ("default", "org/model")) == ["acme/credit", "org/model"]
+    mixed = [("default", n) for n in ("acme/credit", "default/acme/credit", "org/model", "acme")]
+    mixed += [("acme", n) for n in ("credit", "acme/credit")]
+    assert shown(*mixed) == [
+        "default/acme/credit",
+        "default/default/acme/credit",
+        "org/model",
+        "default/acme",
+        "acme/credit",
+        "acme/acme/credit",
+    ]
 
 
 def test_a_reading_told_twice_gives_one_series() -> None:

@@ -63,7 +63,7 @@ def check_baselines(config: CalidrisConfig, file: Path) -> None:
         if not found:
             raise ConfigError(
                 f"{where}: there is no file {model.baseline}; make one with `calidris baseline build -c {file} "
-                f"--model {model.name} --data train.parquet --time ts -o {model.baseline}`, or take the key out to learn "
+                f"--model {model.series_name} --data train.parquet --time ts -o {model.baseline}`, or take the key out to learn "
                 "a provisional one from traffic"
             )
         for path in found:

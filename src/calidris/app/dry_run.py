@@ -10,7 +10,7 @@ from calidris import semconv
 from calidris.app.dry_rows import labels_of, rows_like
 from calidris.baseline import Baseline
 from calidris.baseline.learn import MAX_LEVELS
-from calidris.batch import DEFAULT_TENANT, LabelBatch, ModelKey
+from calidris.batch import LabelBatch, ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.core import Engine
 from calidris.engine.figures.days import DAY_NS, DayPoint, Days
@@ -36,7 +36,7 @@ _MOST = 20_000
 def count_series(config: CalidrisConfig, model: ModelConfig, baseline: Baseline) -> int:
     """Series that one version of a model exports once its windows are full, its labels have come and four weeks are over."""
     engine = Engine(config, lambda *_: (baseline, ""))
-    key = ModelKey(DEFAULT_TENANT, model.name, VERSION)
+    key = ModelKey(model.tenant, model.name, VERSION)
     end = _NOW_NS // _longest_ns(model) * _longest_ns(model)
     for number, start_ns in enumerate(_starts(model, baseline, end)):
         batch = rows_like(baseline, key, start_ns, _rows_needed(baseline.spec), seed=number)
@@ -46,11 +46,11 @@ def count_series(config: CalidrisConfig, model: ModelConfig, baseline: Baseline)
             known = batch.event_time_ns + 1_000_000_000
             items = (
                 batch,
-                LabelBatch(DEFAULT_TENANT, model.name, batch.ids, labels_of(baseline, batch, number), known),
+                LabelBatch(model.tenant, model.name, batch.ids, labels_of(baseline, batch, number), known),
             )
         decoded = Decoded(items, len(items), 0, {}, "", 0, 0)  # type: ignore[arg-type]  # both are items
         digest = number.to_bytes(16, "big")
-        engine.apply(Received(number + 1, start_ns, DEFAULT_TENANT, digest, 0, decoded, None, lambda: None))
+        engine.apply(Received(number + 1, start_ns, model.tenant, digest, 0, decoded, None, lambda: None))
     engine.seal(end)
     if baseline.labels.count:
         setattr(engine.models[key], "days", _four_weeks(baseline.spec, end))  # noqa: B010  # not every model has them yet

@@ -14,7 +14,7 @@ from calidris.baseline import Baseline, BaselineColumns, read, write
 from calidris.baseline import build as build_baseline
 from calidris.baseline.bundle import MIN_WINDOWS
 from calidris.baseline.table import TableColumns, read_rows
-from calidris.batch import DEFAULT_TENANT, ModelKey
+from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
 from calidris.errors import ConfigError
@@ -41,10 +41,11 @@ class Columns:
 def build(config_path: Path, name: str, data: Path, output: Path, columns: Columns, out: Console) -> int:
     """Build a baseline file and say what it holds and what it lacks."""
     config = load(config_path)
-    if name not in {m.name for m in config.models}:
-        known = ", ".join(m.name for m in config.models) or "none"
+    stated = next((m for m in config.models if m.series_name == name), None)
+    if stated is None:
+        known = ", ".join(m.series_name for m in config.models) or "none"
         raise ConfigError(f"{config_path}: there is no model {name!r}; its models are: {known}")
-    model = config.model(name)
+    model = config.model(stated.name, stated.tenant)
     features = tuple(f.strip() for f in columns.features.split(",")) if columns.features else None
     table = TableColumns(
         features,
@@ -62,7 +63,10 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
     ) as bar:
         task = bar.add_task(f"reading {data}")
         rows = read_rows(
-            data, table, ModelKey(DEFAULT_TENANT, name, "baseline"), optional=("score", "label", "decision", "value")
+            data,
+            table,
+            ModelKey(model.tenant, model.name, "baseline"),
+            optional=("score", "label", "decision", "value"),
         )
         bar.update(task, description="counting")
         template = Spec(task=model.task, positive=model.positive_text, threshold=model.threshold)

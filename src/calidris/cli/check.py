@@ -44,7 +44,7 @@ def check(path: Path, out: Console) -> int:
 def _models(config: CalidrisConfig) -> Table:
     columns = ("model", "baseline", "features", "rows", "windows", "series", "memory", "budget")
     table = Table(*columns, box=None)
-    for model in (config.model(m.name) for m in config.models):
+    for model in (config.model(m.name, m.tenant) for m in config.models):
         table.add_row(*(escape(text) for text in _row(config, model)))
     return table
 
@@ -73,7 +73,7 @@ def _memory(config: CalidrisConfig, model: ModelConfig, made: Baseline) -> dict[
 
 def _details(config: CalidrisConfig) -> Iterator[str]:
     """How each model's false-alarm budget is shared, and what takes the memory of a version that has a baseline, in words."""
-    for model in (config.model(m.name) for m in config.models):
+    for model in (config.model(m.name, m.tenant) for m in config.models):
         yield f"{model.name}: {_shared(budget_of(model))}"
         if model.baseline is not None:
             parts = _memory(config, model, read(versions(model.baseline)[-1]))

@@ -37,6 +37,7 @@ class ModelConfig(Config):
 
     Attributes:
         name: value of ``ml.model.name``.
+        tenant: whose model it is; a model of the same name that another tenant sends has nothing to do with it.
         task: what it predicts.
         positive: the label that counts as 1 (binary).
         threshold: a score at or above it is a positive decision.
@@ -55,6 +56,7 @@ class ModelConfig(Config):
     """
 
     name: str = Field(min_length=1)
+    tenant: str = Field(default="default", min_length=1)
     task: Literal["binary", "multiclass", "regression"] = "binary"
     positive: str | int | float = 1
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -106,6 +108,11 @@ class ModelConfig(Config):
         if unknown:
             raise ValueError(f"intersections of {', '.join(unknown)}, which `slices` does not list")
         return self
+
+    @property
+    def series_name(self) -> str:
+        """Its name on series, dashboards and alerts: with the tenant in front unless it is the default one."""
+        return self.name if self.tenant == "default" else f"{self.tenant}/{self.name}"
 
     @property
     def cuts(self) -> tuple[str, ...]:

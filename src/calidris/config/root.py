@@ -226,7 +226,7 @@ class CalidrisConfig(Config):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        twice = duplicated(tuple(m.name for m in self.models))
+        twice = duplicated(tuple(m.series_name for m in self.models))
         if twice is not None:
             raise ValueError(f"model {twice!r} is listed twice")
         return self
@@ -239,11 +239,11 @@ class CalidrisConfig(Config):
             raise ValueError(f"false_alarms.teams: no model has the owner {unknown[0]!r}")
         return self
 
-    def model(self, name: str) -> ModelConfig:
-        """The settings of a model, configured or not, with its part of a shared budget."""
-        found = next((m for m in self.models if m.name == name), None)
+    def model(self, name: str, tenant: str = "default") -> ModelConfig:
+        """The settings of a tenant's model, configured or not, with its part of a shared budget."""
+        found = next((m for m in self.models if (m.tenant, m.name) == (tenant, name)), None)
         if found is None:
-            return ModelConfig(name=name)
+            return ModelConfig(name=name, tenant=tenant)
         part = self._part(found)
         if part is None:
             return found

@@ -54,8 +54,8 @@ def check_budgets(config: CalidrisConfig) -> None:
     Raises:
         ConfigError: a model's windows are too long for its false-alarm budget, or for a reference.
     """
-    for i, name in enumerate(m.name for m in config.models):
-        model = config.model(name)
+    for i, stated in enumerate(config.models):
+        model = config.model(stated.name, stated.tenant)
         try:
             budget_of(model)
         except ValueError as error:

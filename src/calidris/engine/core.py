@@ -87,7 +87,7 @@ class Engine:
         self.spans = SpanMemory(horizon_ns, config.receiver.dedup_spans)
         self.alarms: list[Alarm] = []
         self.latched: set[int] = set()
-        self.roster = Roster(config.limits, frozenset(m.name for m in config.models))
+        self.roster = Roster(config.limits, frozenset((m.tenant, m.name) for m in config.models))
         self.retired: dict[ModelKey, None] = {}  # versions that the store still has and the engine no longer
         self.orders: list[Order] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
@@ -216,8 +216,8 @@ class Engine:
 
     def model_config(self, key: ModelKey, task: str | None) -> ModelConfig:
         """A model's settings; the task of a model that nobody configured is the one that its first rows state."""
-        config = self.config.model(key.name)
-        configured = key.name in self.roster.configured
+        config = self.config.model(key.name, key.tenant)
+        configured = key[:2] in self.roster.configured
         return config if configured or task not in _LEARNED else config.model_copy(update={"task": task})
 
     def watch(self, key: ModelKey, config: ModelConfig, baseline: Baseline | None, note: str) -> WatchedModel:
@@ -297,7 +297,7 @@ class Engine:
         return strangers < self.config.limits.models
 
     def _is_stranger(self, owner: tuple[str, str]) -> bool:
-        return not self.roster.versions(owner) and owner[1] not in self.roster.configured
+        return not self.roster.versions(owner) and owner not in self.roster.configured
 
     def seal(self, until_ns: int) -> None:
         """Close every window that ends by ``until_ns`` and feed each to its detector, once and in order."""

@@ -42,10 +42,10 @@ class Roster:
 
     Args:
         limits: the caps.
-        configured: names of the models that have settings of their own.
+        configured: tenant and name of the models that have settings of their own.
     """
 
-    def __init__(self, limits: LimitsConfig, configured: frozenset[str]) -> None:
+    def __init__(self, limits: LimitsConfig, configured: frozenset[Owner]) -> None:
         self.limits = limits
         self.configured = configured
         self._versions: dict[Owner, list[ModelKey]] = {}
@@ -65,7 +65,7 @@ class Roster:
         owner = key[:2]
         if owner not in self._versions:
             self._versions[owner] = []
-            self._strangers[key.tenant] += key.name not in self.configured
+            self._strangers[key.tenant] += owner not in self.configured
         self._versions[owner].append(key)
         self._count += 1
 
@@ -76,7 +76,7 @@ class Roster:
         self._count -= 1
         if not self._versions[owner]:
             del self._versions[owner]
-            self._strangers[key.tenant] -= key.name not in self.configured
+            self._strangers[key.tenant] -= owner not in self.configured
 
     def make_room(self, key: ModelKey, moment: object, silence: Callable[[ModelKey], int | None]) -> list[ModelKey]:
         """Versions that must go before this new one is watched; mostly none.
@@ -89,7 +89,7 @@ class Roster:
         Raises:
             NoRoom: none can go.
         """
-        siblings, stranger = self.versions(key[:2]), key.name not in self.configured
+        siblings, stranger = self.versions(key[:2]), key[:2] not in self.configured
         if len(siblings) >= self.limits.versions:
             return self._longest_silent((VERSIONS, *key[:2]), moment, silence, ([k] for k in siblings))
         if not siblings and stranger and self._strangers[key.tenant] >= self.limits.models:
@@ -99,10 +99,10 @@ class Roster:
         return []
 
     def _models_of(self, tenant: str) -> Iterable[list[ModelKey]]:
-        return (keys for (t, name), keys in self._versions.items() if t == tenant and name not in self.configured)
+        return (keys for owner, keys in self._versions.items() if owner[0] == tenant and owner not in self.configured)
 
     def _spare(self) -> Iterable[list[ModelKey]]:
-        return ([k] for ks in self._versions.values() for k in ks if len(ks) > 1 or k.name not in self.configured)
+        return ([k] for ks in self._versions.values() for k in ks if len(ks) > 1 or k[:2] not in self.configured)
 
     def _longest_silent(
         self,

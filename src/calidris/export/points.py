@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -100,9 +100,10 @@ def points(
 def _within_caps(snapshot: Snapshot, config: ExportConfig) -> tuple[list[_Series], int]:
     """The series of all models that may leave, and how many may not; each cap fills up rank by rank, so that no model goes dark."""
     tenants: dict[str, list[_Series]] = {}
+    others = {model.key.tenant for model in snapshot.models} - {DEFAULT_TENANT}
     found = 0
     for model in snapshot.models:
-        mine = [s for s in _model(model, snapshot) if s.rank <= LAST_RANK[config.series]]
+        mine = [s for s in _model(model, snapshot, _identity(model.key, others)) if s.rank <= LAST_RANK[config.series]]
         kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
         found += len(mine)
         tenants.setdefault(model.key.tenant, []).extend(kept)
@@ -120,19 +121,26 @@ def is_counter(metric: Metric) -> bool:
     return metric.instrument == "counter"
 
 
-def _model(model: ModelSnapshot, snapshot: Snapshot) -> Iterator[_Series]:
+def _model(model: ModelSnapshot, snapshot: Snapshot, who: tuple[tuple[str, str], ...]) -> Iterator[_Series]:
     """All series of one model version, clean of bytes that no encoder takes."""
-    who = _identity(model.key)
     figures = itertools.chain.from_iterable(_figures(rank, reading) for rank, reading in ranked(model))
     for series in itertools.chain(_totals(model), _alarms(model, snapshot), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
 
 
-def _identity(key: ModelKey) -> tuple[tuple[str, str], ...]:
-    """Name and version; another tenant's name has the tenant in front, as tenants may share a model's name."""
-    name = key.name if key.tenant == DEFAULT_TENANT else f"{key.tenant}/{key.name}"
-    return (semconv.ML_MODEL_NAME, _clean(name)), (semconv.ML_MODEL_VERSION, _clean(key.version))
+def _identity(key: ModelKey, others: Set[str]) -> tuple[tuple[str, str], ...]:
+    """Name and version, and the tenant unless it is the default one.
+
+    Another tenant's name has the tenant in front, so that boards and rules, which go by name, do not mix what tenants call
+    alike. A name of the default tenant that looks like that says whose it is: nobody can put rows onto a neighbour's board.
+    """
+    version = (semconv.ML_MODEL_VERSION, _clean(key.version))
+    if key.tenant != DEFAULT_TENANT:
+        tenant = (semconv.CALIDRIS_TENANT, key.tenant)
+        return (semconv.ML_MODEL_NAME, _clean(f"{key.tenant}/{key.name}")), version, tenant
+    ambiguous = bool(others) and key.name.partition("/")[0] in {*others, DEFAULT_TENANT}
+    return (semconv.ML_MODEL_NAME, _clean(f"{DEFAULT_TENANT}/{key.name}" if ambiguous else key.name)), version
 
 
 def _clean(text: str) -> str:

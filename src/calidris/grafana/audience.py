@@ -47,7 +47,7 @@ def audiences(config: CalidrisConfig) -> tuple[Audience, ...]:
     for model in config.models:
         groups.setdefault(tuple(model_labels(model).items()), []).append(model)
     rest = groups.pop((), [])
-    named = tuple(model.name for models in groups.values() for model in models)
+    named = tuple(model.series_name for models in groups.values() for model in models)
     excluded = (promql.outside(promql.NAME, sorted(named)),) if named else ()
     return (
         Audience({}, excluded, _windows([*rest, ModelConfig(name="any")])),
@@ -62,7 +62,7 @@ def model_labels(model: ModelConfig) -> dict[str, str]:
 
 
 def _group(labels: dict[str, str], models: list[ModelConfig]) -> Audience:
-    names = sorted(model.name for model in models)
+    names = sorted(model.series_name for model in models)
     return Audience(labels, (promql.among(promql.NAME, names),), _windows(models))
 
 

@@ -94,9 +94,9 @@ def objectives(model: ModelConfig) -> tuple[Objective, ...]:
     found = []
     if model.slo.latency is not None:
         meaning = f"took longer than {model.slo.latency.under * 1000:g} ms"
-        found.append(Objective(model.name, "latency", model.slo.latency.objective, meaning))
+        found.append(Objective(model.series_name, "latency", model.slo.latency.objective, meaning))
     if model.slo.errors is not None:
-        found.append(Objective(model.name, "errors", model.slo.errors.objective, "failed"))
+        found.append(Objective(model.series_name, "errors", model.slo.errors.objective, "failed"))
     return tuple(found)
 
 
