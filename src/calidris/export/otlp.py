@@ -73,6 +73,8 @@ class OtlpExporter:
             timeout=min(_PUSH_TIMEOUT_S, config.interval),
             max_export_batch_size=POINTS_PER_REQUEST,
             retryable_error_codes=_NO_RETRY,
+            # A target that comes back is found at the next push; gRPC alone would wait up to two minutes.
+            channel_options=(("grpc.max_reconnect_backoff_ms", round(config.interval * 1000)),),  # type: ignore[arg-type]
         )
         self._stop = Event()
         self._lock = Lock()
