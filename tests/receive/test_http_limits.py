@@ -19,6 +19,8 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import status_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
@@ -32,7 +34,9 @@ MakeHttp = Callable[..., Any]
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 GZIP = {**PROTOBUF, "Content-Encoding": "gzip"}
+DEFLATE = {**PROTOBUF, "Content-Encoding": "deflate"}
 JSON = {"Content-Type": "application/json"}
+MODEL_JSON = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"key":"ml.model.name"}]}]}]}]}'
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\n"
 
 
@@ -106,6 +110,14 @@ def test_what_is_too_large_is_refused_for_good(make_http: MakeHttp, headers: Any
     assert b"receiver.http.max_message_bytes" in answer.content
     assert answer.headers["content-type"] == headers["Content-Type"]
     assert http.bench.counts() == {"too_large": 1} and http.bench.taken() == []
+
+
+def test_the_answer_reaches_a_sender_that_writes_all_before_it_reads(make_http: MakeHttp) -> None:
+    """Closing at once would reset the connection under its hands, and it would try again for ever."""
+    http = make_http(max_message_bytes=1 << 20)
+    body = bytes(16 << 20)
+    answer = heard(connect(http, HEAD + b"Content-Length: %d\r\n\r\n" % len(body), body))
+    assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_of_just_the_limit_is_taken(make_http: MakeHttp) -> None:
@@ -186,6 +198,21 @@ def test_malformed_json_is_answered_in_json(http: Http, body: bytes) -> None:
     answer = http.post(body, headers=JSON)
     assert answer.status_code == 400 and answer.json()["code"] == 3
     assert body.decode("latin-1")[:20] not in answer.text[2:] or len(body) < 3
+
+
+@given(body=st.binary(max_size=200), mixed=st.integers(0, 3), headers=st.sampled_from([PROTOBUF, JSON, GZIP, DEFLATE]))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_sent_is_answered_and_counted_once(http: Http, body: bytes, mixed: int, headers: Any) -> None:
+    raw = [body, MODEL_JSON[: len(body)] + body + MODEL_JSON[len(body) :], http.bench.request("predict") + body,
+           gzip.compress(http.bench.request("predict"))[: 100 - len(body)]][mixed]  # fmt: skip
+    before = dict(http.bench.counts())
+    answer = http.post(raw, headers=headers)
+    assert answer.status_code in (200, 400)
+    after = http.bench.counts()
+    assert sum(after.values()) == sum(before.values()) + 1 == sum(http.bench.counts("begun").values())
+    for received in http.bench.inbox.take(10, timeout_s=0):
+        received.release()
+    assert http.receiver.held_bytes == http.bench.admission.used_bytes == 0
 
 
 # ---- time
