@@ -26,10 +26,11 @@ from calidris.config import RatesConfig
 from calidris.engine.inbox import Inbox, Received
 from calidris.engine.orders import Order
 from calidris.errors import MalformedRequest
-from calidris.receive.admission import Admission, ReceiverCounters, UndecodableRequest
+from calidris.receive.admission import Admission, ReceiverCounters, RequestTooLarge, UndecodableRequest
 from calidris.receive.journal import Journal
 from calidris.receive.rates import Rates
 from calidris.receive.segment import Kind, Record, seal_payload
+from calidris.wire.size import LEAST_LARGE_BYTES, MAX_PARTS, has_too_many_parts
 
 if TYPE_CHECKING:
     from calidris.wire import Decoded
@@ -107,12 +108,15 @@ class Intake:
         Raises:
             RetryableError: too fast, full, failing or closing; nothing of it goes to the engine.
             MalformedRequest: not OTLP.
+            RequestTooLarge: small in bytes, but too large for memory.
             UndecodableRequest: a fault of the decoder.
         """
         self.counters.add("bytes", "", len(raw))
         self._rates.admit(tenant)
         self._admission.reserve(len(raw), tenant)
         release = partial(self._admission.release, len(raw), tenant)
+        if len(raw) > LEAST_LARGE_BYTES:
+            self._check_size(raw, release)
         if not self._holds(raw):
             try:
                 return self._pass(raw, tenant)
@@ -122,6 +126,17 @@ class Intake:
         if isinstance(outcome, Exception):
             raise outcome
         return self._acknowledge(outcome, "ok")
+
+    def _check_size(self, raw: bytes, release: Callable[[], None]) -> None:
+        """Refuse what would take gigabytes and minutes to decode, before it is in the journal."""
+        try:
+            with self._decoding:
+                too_many = has_too_many_parts(raw)
+            if too_many:
+                raise RequestTooLarge(f"more than {MAX_PARTS} spans, attributes and values; send fewer per request")
+        except BaseException:
+            release()
+            raise
 
     def seal(self, seal_ns: int, tenant: str = DEFAULT_TENANT) -> None:
         """Close windows by a record of the journal, so that a replay closes them at the same place.

@@ -15,7 +15,9 @@ MAX_PARTS: Final = 1 << 20
 """Parts of a request: attributes, values of arrays, entries of maps; a span counts as four of them. At this limit a request
 takes about a second to decode and 100 MB."""
 
-_LEAST_BYTES = 2  # of a part
+LEAST_LARGE_BYTES: Final = 2 * MAX_PARTS
+"""No request up to this size can have so many: a part has two bytes at least."""
+
 _SPAN, _PART, _WRAPPER = 4, 1, 0
 # The first bytes of all parts, also where the tag is written in more bytes than it needs.
 _TAGS: Final = b"\x0a\x12\x4a\x8a\x92\xca"
@@ -41,7 +43,7 @@ def has_too_many_parts(raw: bytes, most: int = MAX_PARTS) -> bool:
     >>> has_too_many_parts(b"\n\x00" * 100, most=99), has_too_many_parts(b"\n\x00" * 99, most=99)
     (True, False)
     """
-    if len(raw) <= _LEAST_BYTES * most or len(raw) - len(raw.translate(None, _TAGS)) <= most:
+    if len(raw) <= 2 * most or len(raw) - len(raw.translate(None, _TAGS)) <= most:
         return False
     try:
         return count_parts(raw, most) > most
