@@ -62,3 +62,15 @@ class RetryableError(CalidrisError):
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+def printable(text: str, longest: int = 2000) -> str:
+    r"""The text with everything escaped that a terminal does not simply show, and cut: for names from the wire.
+
+    >>> print(printable("a\x1b[31m\nb é"))
+    a\x1b[31m\nb é
+    """
+    cut = text if len(text) <= longest else text[:longest] + "…"
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

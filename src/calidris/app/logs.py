@@ -1,4 +1,4 @@
-r"""Logs of ``calidris serve``: text for people or JSON lines, bounded whatever arrives, and never a payload.
+"""Logs of ``calidris serve``: text for people or JSON lines, bounded whatever arrives, and never a payload.
 
 * **Bounded.** Each place in the code may log ``BURST`` times a minute; its next line says how many were left out. Whoever
   sends a million bad requests gets a handful of lines. What was left out is counted in ``calidris.log.suppressed``.
@@ -6,9 +6,6 @@ r"""Logs of ``calidris serve``: text for people or JSON lines, bounded whatever 
   exceptions that we word ourselves, and the operating system's, show theirs. Of others the type and the place are logged.
 * **One line is one event.** Control characters, line breaks among them, are escaped: a model's name cannot draw on a
   terminal or forge a line.
-
->>> printable("a\x1b[31m\nb é")
-'a\\x1b[31m\\nb é'
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from typing import Any, TextIO
 import orjson
 
 from calidris.config import LogConfig
-from calidris.errors import CalidrisError
+from calidris.errors import CalidrisError, printable
 
 BURST = 5
 WINDOW_S = 60.0
@@ -35,16 +32,7 @@ UNLIMITED = {"unlimited": True}
 
 _PLACES = 1000
 _FRAMES = 8
-_LONGEST = 2000
 _logger = logging.getLogger(__name__)
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that a terminal does not simply show, and cut."""
-    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-    if cut.isprintable():
-        return cut
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 class Limiter(logging.Filter):

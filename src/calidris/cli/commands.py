@@ -69,12 +69,22 @@ def status_command(
     endpoint: EndpointOption = None,
     token: TokenOption = None,
     certificate: CertificateOption = None,
+    watch: Annotated[
+        bool | None, typer.Option("--watch/--once", help="Live until Ctrl-C, or once. Default: live on a terminal.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The read API's answer as it is, once.")] = False,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
 ) -> None:
-    """Show what a running receiver watches: models, rows, labels, evidence, latched alarms."""
-    from calidris.cli import read
+    """Show what a running receiver watches, and how it is itself.
+
+    The receiver: state (and why), what arrives, what waits, journal, checkpoint, what it refused and set aside. Each model version: rows,
+    its longest window, and **worst**: the most evidence of a change, as a share of what the false-alarm budget asks for. Then alarms.
+    """
+    from calidris.cli import status
     from calidris.cli.asking import Receiver
 
-    run(lambda: read.status(Receiver(config, endpoint, token, certificate), out))
+    asked = Receiver(config, endpoint, token, certificate)
+    run(lambda: status.status(asked, out, watch=watch, as_json=as_json, every_s=interval))
 
 
 @app.command("report")

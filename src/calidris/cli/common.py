@@ -12,9 +12,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from calidris.app.logs import printable
 from calidris.config.load import locate
-from calidris.errors import CalidrisError, ConfigError
+from calidris.errors import CalidrisError, ConfigError, printable
 
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", envvar="CALIDRIS_CONFIG", help="Configuration file.")]
 DEFAULT_CONFIG = Path("calidris.yaml")

@@ -1,4 +1,4 @@
-"""``calidris status`` and ``report``: what a running receiver knows, through its read API."""
+"""``calidris report``: a page about a model, from a running receiver."""
 
 from __future__ import annotations
 
@@ -8,33 +8,10 @@ from urllib.parse import quote
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.asking import Receiver
-from calidris.cli.caps import left_out
-from calidris.cli.common import shown
 from calidris.errors import CalidrisError
-
-
-def status(receiver: Receiver, out: Console) -> int:
-    """A table of the models and the latched alarms."""
-    told: dict[str, Any] = receiver.get("/v1/status").json()
-    table = Table("model", "version", "status", "rows", "labels", "evidence", "baseline", box=None)
-    for model in told["models"]:
-        evidence = [p["evidence"] for p in model["history"] if p["evidence"] is not None]
-        newest = f"{evidence[-1]:.0%}" if evidence else "–"
-        numbers = (f"{model['rows']:,}", f"{model['labels']:,}", newest, model["baseline"] or "–")
-        table.add_row(*(shown(t) for t in (_name(model), model["version"], model["status"], *numbers)))
-    out.print(table)
-    for alarm in told["alarms"]:
-        names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
-        who = f"{_name(alarm)}:{alarm['version']} {alarm['kind']}: {names}"
-        out.print(Text.assemble((f"alarm {alarm['id']} ", "red"), shown(who, 200)))
-    for line in left_out(told["counters"]):
-        out.print(line, highlight=False)
-    return 0
 
 
 def report(receiver: Receiver, model: str, output: Path, out: Console) -> int:

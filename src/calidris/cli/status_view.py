@@ -1,0 +1,238 @@
+"""From the read API's status to what a terminal shows: a function of one answer and the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from calidris import semconv
+from calidris.batch import DEFAULT_TENANT
+from calidris.cli.amounts import duration, rate, size
+from calidris.cli.caps import left_out
+from calidris.cli.common import shown
+from calidris.errors import printable
+from calidris.semconv import Metric
+
+Json = dict[str, Any]
+_COLOURS = {"ready": "green", "starting": "yellow", "draining": "yellow", "ok": "green", "partial": "yellow"}
+_SET_ASIDE = (
+    (semconv.METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED, "spans rejected"),
+    (semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, "rows late"),
+    (semconv.METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE, "rows repeated"),
+    (semconv.METRIC_CALIDRIS_ENGINE_ROWS_FAILED, "rows failed"),
+    (semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, "labels unmatched"),
+    (semconv.METRIC_CALIDRIS_ENGINE_FAILURES, "failures"),
+    (semconv.METRIC_CALIDRIS_JOURNAL_LOST, "records lost"),
+    (semconv.METRIC_CALIDRIS_ACCESS_REFUSED, "without access"),
+)
+_ANSWERED = ("ok", "partial", "no_model", "metrics", "logs")
+_SHOWN_ALARMS = 8
+
+
+class Look:
+    """One answer and when it came; ``before`` is the one that rates are taken from."""
+
+    def __init__(self, told: Json, at_s: float, before: Look | None = None) -> None:
+        self.told = told
+        self.at_s = at_s
+        same = before is not None and before.told["receiver"].get("started_ns") == told["receiver"].get("started_ns")
+        self._before = before if same else None  # counters of a process begin anew
+
+    def by_reason(self, metric: Metric) -> dict[str, float]:
+        """A figure of the receiver's own, by reason; of the engine and of the process together."""
+        out: dict[str, float] = {}
+        for table in (self.told["counters"], self.told["health"]):
+            found = table.get(metric.name, {})
+            for reason, count in found.items() if isinstance(found, Mapping) else (("", found),):
+                out[reason] = out.get(reason, 0.0) + count
+        return out
+
+    def value(self, metric: Metric) -> float:
+        """A figure of the receiver's own; 0 where it is not told."""
+        return sum(self.by_reason(metric).values())
+
+    def rate(self, metric: Metric, *reasons: str) -> float | None:
+        """Increase a second of a counter since the answer before, of all reasons or of some; None without one."""
+        if self._before is None or self.at_s <= self._before.at_s:
+            return None
+        now, then = (
+            sum(n for reason, n in look.by_reason(metric).items() if not reasons or reason in reasons)
+            for look in (self, self._before)
+        )
+        return max(now - then, 0.0) / (self.at_s - self._before.at_s)
+
+    def model_rate(self, model: Json) -> float | None:
+        """Rows a second of a model version since the answer before."""
+        if self._before is None or self.at_s <= self._before.at_s:
+            return None
+        key = _key(model)
+        then = next((m["rows"] for m in self._before.told["models"] if _key(m) == key), model["rows"])
+        return float(max(model["rows"] - then, 0)) / (self.at_s - self._before.at_s)
+
+
+def view(look: Look, problem: Text | None = None) -> RenderableType:
+    """Everything, as one column: the receiver, its models, its alarms."""
+    parts: list[RenderableType] = [_head(look)]
+    if problem is not None:
+        parts.append(problem)
+    if look.told["health"]:  # a tenant sees its own models only
+        parts += [Text(), _receiver(look)]
+    parts += [Text(), _models(look)]
+    alarms = list(_alarms(look.told))
+    caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
+    return Group(*parts, *([Text(), *alarms] if alarms else []), *([Text(), *caps] if caps else []))
+
+
+def _head(look: Look) -> Text:
+    about = look.told["receiver"]
+    state = about.get("state", "ready" if look.told["ready"] else "starting")
+    up = (look.told["taken_ns"] - about["started_ns"]) / 1e9 if about.get("started_ns") else 0.0
+    head = Text.assemble(("calidris ", "bold"), about.get("version", ""), "  ", (state, _COLOURS.get(state, "red")))
+    head.append(f"  {printable(about.get('why', ''))}")
+    return head.append(f"  up {duration(up)}", "dim") if up > 0 else head
+
+
+def _receiver(look: Look) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in _lines(look):
+        table.add_row(name, text)
+    return table
+
+
+def _lines(look: Look) -> Iterator[tuple[str, Text | str]]:
+    value, own = look.value, semconv
+    requests = own.METRIC_CALIDRIS_RECEIVER_REQUESTS
+    yield "arrives", _arrives(look)
+    queue, limit = value(own.METRIC_CALIDRIS_QUEUE_SIZE), value(own.METRIC_CALIDRIS_QUEUE_LIMIT)
+    lag = f"lag {duration(value(own.METRIC_CALIDRIS_LAG_TIME))}, {value(own.METRIC_CALIDRIS_LAG_RECORDS):,.0f} records"
+    yield "queue", _filled(queue, limit).append(f"; {lag}")
+    live, cap = value(own.METRIC_CALIDRIS_JOURNAL_LIVE), value(own.METRIC_CALIDRIS_JOURNAL_LIMIT)
+    yield (
+        "journal",
+        _filled(live, cap).append(
+            f"; {rate(look.rate(own.METRIC_CALIDRIS_JOURNAL_SYNCS))} syncs, "
+            f"longest {duration(value(own.METRIC_CALIDRIS_JOURNAL_SYNC_MAX))} in the last minute"
+        ),
+    )
+    yield (
+        "checkpoint",
+        (
+            f"{duration(value(own.METRIC_CALIDRIS_CHECKPOINT_AGE))} old, {size(value(own.METRIC_CALIDRIS_CHECKPOINT_SIZE))}, "
+            f"took {duration(value(own.METRIC_CALIDRIS_CHECKPOINT_DURATION))}"
+        ),
+    )
+    cpu = look.rate(own.METRIC_CALIDRIS_PROCESS_CPU_TIME)
+    yield (
+        "process",
+        (
+            f"{size(value(own.METRIC_CALIDRIS_PROCESS_MEMORY))} memory, {'–' if cpu is None else f'{cpu:.0%}'} of a core, "
+            f"{value(own.METRIC_CALIDRIS_PROCESS_DESCRIPTORS):,.0f} descriptors"
+        ),
+    )
+    refused = {reason: n for reason, n in look.by_reason(requests).items() if reason not in _ANSWERED and n}
+    yield "refused", _reasons("requests", refused, look.rate(requests, *refused) if refused else 0.0)
+    yield "set aside", _set_aside(look)
+
+
+def _arrives(look: Look) -> str:
+    """Rates between two answers; totals where there is only one."""
+    requests, received = semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS, semconv.METRIC_CALIDRIS_RECEIVER_RECEIVED
+    rows, labels = semconv.METRIC_CALIDRIS_ENGINE_ROWS, semconv.METRIC_CALIDRIS_ENGINE_LABELS
+    per_s = look.rate(received)
+    if per_s is None:
+        taken = sum(n for reason, n in look.by_reason(requests).items() if reason in _ANSWERED)
+        now = f"{taken:,.0f} requests and {size(look.value(received))} since the start"
+        return f"{now}; {look.value(rows):,.0f} rows and {look.value(labels):,.0f} labels in all"
+    answered = rate(look.rate(requests, *_ANSWERED))
+    return f"requests {answered}, rows {rate(look.rate(rows))}, labels {rate(look.rate(labels))}, {size(per_s)}/s"
+
+
+def _filled(used: float, limit: float) -> Text:
+    share = used / limit if limit else 0.0
+    return Text.assemble((f"{share:.0%}", "red" if share > 0.8 else ""), f" of {size(limit)}")
+
+
+def _reasons(what: str, counts: Mapping[str, float], per_s: float | None = None) -> Text:
+    if not counts:
+        return Text("none")
+    shown = ", ".join(
+        f"{printable(reason)} {n:,.0f}" for reason, n in sorted(counts.items(), key=lambda pair: -pair[1])
+    )
+    now = "" if not per_s else f"; {rate(per_s)} now"
+    return Text(f"{sum(counts.values()):,.0f} {what} ({shown}){now}", style="yellow")
+
+
+def _set_aside(look: Look) -> Text:
+    found = []
+    for metric, what in _SET_ASIDE:
+        counts = {reason: n for reason, n in look.by_reason(metric).items() if n}
+        if counts:
+            named = {reason: n for reason, n in counts.items() if reason}
+            found.append(str(_reasons(what, named)) if named else f"{sum(counts.values()):,.0f} {what}")
+    return Text("; ".join(found), style="yellow") if found else Text("nothing")
+
+
+def _models(look: Look) -> RenderableType:
+    if not look.told["models"]:
+        return Text("no model has been seen yet", style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("model", "version", "status", "rows", "now", "window", "worst", "labels", "baseline", "alarms"):
+        table.add_column(name, justify="right" if name in ("rows", "now", "labels", "alarms") else "left")
+    for model in look.told["models"]:
+        status, latched = model["status"], len(model["latched"])
+        table.add_row(
+            shown(_name(model)),
+            shown(model["version"]),
+            Text(status, style=_COLOURS.get(status, "")),
+            f"{model['rows']:,}",
+            rate(look.model_rate(model)),
+            _window(model),
+            _worst(model),
+            f"{model['labels']:,}",
+            shown(model["baseline"] or "–"),
+            Text(str(latched) if latched else "–", style="red" if latched else ""),
+        )
+    return table
+
+
+def _window(model: Json) -> str:
+    """The longest window that has rows."""
+    found = [window for window in model["windows"] if window["rows"]]
+    return f"{found[-1]['window']}: {found[-1]['rows']:,}" if found else "–"
+
+
+def _worst(model: Json) -> Text:
+    """Most evidence of a change, as a share of what the budget asks for before it speaks."""
+    known = [e for e in model["evidence"] if e["value"] is not None]
+    if not known:
+        return Text("–")
+    most = max(known, key=lambda e: (e["value"], e["feature"] is not None))
+    of = f" {most['feature']}" if most["feature"] else ""
+    share = most["value"]
+    style = "red" if share >= 1 else "yellow" if share >= 0.5 else ""
+    return Text(printable(f"{share:.0%} {most['kind']}{of}, {most['window']}"), style=style)
+
+
+def _alarms(told: Json) -> Iterator[Text]:
+    for alarm in told["alarms"][-_SHOWN_ALARMS:]:
+        names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
+        who = f" {_name(alarm)}:{alarm['version']} {alarm['kind']}: {names}"
+        yield Text.assemble((f"alarm {alarm['id']}", "red"), printable(who))
+    more = len(told["alarms"]) - _SHOWN_ALARMS
+    if more > 0:
+        yield Text(f"and {more} older ones: `calidris alarms list`", style="red")
+
+
+def _key(model: Json) -> tuple[str, str, str]:
+    return model["tenant"], model["name"], model["version"]
+
+
+def _name(told: Json) -> str:
+    """A model's name, with the tenant in front unless it is the default one."""
+    return str(told["name"]) if told["tenant"] == DEFAULT_TENANT else f"{told['tenant']}/{told['name']}"
