@@ -9,10 +9,12 @@ spans of 512 rows, one a request. Figures are medians over requests that were ne
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,9 @@ from benchmarks.wire import NOW_NS, standard_batch
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from calidris.engine.once import once
+from calidris.engine.spanform import mark_saved, restore_spans, save_spans
 from calidris.engine.spans import SpanMemory
+from calidris.engine.store import Store
 from calidris.labels.keys import Hashes
 from calidris.wire import Decoded, decode, encode_predictions
 from calidris.wire.ids import span_hashes
@@ -98,6 +102,34 @@ def row(what: str, taken_us: float, spans: int, floor_us: float) -> Row:
     }
 
 
+def restart_row(rng: np.random.Generator) -> Row:
+    """A full memory saved bit by bit, as checkpoints do, and brought back; and its longest single call."""
+    memory, longest = SpanMemory(HORIZON_NS, 12_000_000), 0
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        for step in range(120):
+            for part in range(100):
+                begun = time.perf_counter_ns()
+                memory.repeats(drawn(rng, 1000), NOW_NS + HORIZON_NS * (100 * step + part) // 12_000)
+                longest = max(longest, time.perf_counter_ns() - begun)
+            with store.transaction():
+                save_spans(store, memory)
+            mark_saved(memory)
+        begun = time.perf_counter_ns()
+        restore_spans(store, SpanMemory(HORIZON_NS, 12_000_000))
+        taken = time.perf_counter_ns() - begun
+        size = (Path(folder) / "state.sqlite").stat().st_size
+        store.close()
+    held = sum(generation.count for generation in memory.generations)
+    return {
+        "what": "restart",
+        "spans": held,
+        "s": taken / 1e9,
+        "longest_call_ms": longest / 1e6,
+        "MB_on_disk": size / 1e6,
+    }
+
+
 def memory_row(rng: np.random.Generator) -> Row:
     """Bytes that a full memory takes, and the most that it took on the way."""
     tracemalloc.start()
@@ -113,7 +145,7 @@ def memory_row(rng: np.random.Generator) -> Row:
 def run() -> list[Row]:
     """The rows of the table."""
     rng = np.random.default_rng(0)
-    return [*cases(rng, True), *cases(rng, False), memory_row(rng)]
+    return [*cases(rng, True), *cases(rng, False), memory_row(rng), restart_row(rng)]
 
 
 if __name__ == "__main__":

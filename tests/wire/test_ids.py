@@ -6,10 +6,13 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from calidris.wire import decode
+from calidris.batch import ModelKey, NumberColumn, PredictionBatch
+from calidris.wire import decode, encode_predictions
 from calidris.wire.ids import span_hashes
 
 trace_ids = st.binary(min_size=16, max_size=16) | st.sampled_from([b"", bytes(16), bytes(15) + b"\x01", b"1" * 15])
@@ -43,6 +46,28 @@ def test_hashes_differ_where_ids_or_tenants_do() -> None:
     for shift in (0, 6, 30, 58):
         bins = np.bincount(((numbers >> np.uint64(shift)) & np.uint64(63)).astype(np.int64), minlength=64)
         assert np.ptp(bins) < 12 * np.sqrt(len(numbers) / 64), "spread evenly"
+
+
+@pytest.mark.parametrize("form", ["packed", "arrays", "json"])
+def test_rows_of_neighbouring_spans_tell_theirs(wire: Any, form: Any) -> None:
+    raw = b""
+    for n in (2, 3, 1, 4):
+        scores = NumberColumn.of([n / 10] * n)
+        batch = PredictionBatch(
+            ModelKey("default", "credit", "7"), np.full(n, wire.now_ns), {"a": scores}, score=scores
+        )
+        message = ExportTraceServiceRequest.FromString(encode_predictions(batch, form=form, one_span_per_row=False))
+        span = message.resource_spans[0].scope_spans[0].spans[0]
+        span.trace_id, span.span_id = bytes([n]) * 16, bytes([n]) * 8
+        raw += message.SerializeToString()
+    decoded = decode(raw, tenant="default", arrival_ns=wire.now_ns)
+    rows = {}
+    for batch in decoded.items:
+        assert isinstance(batch, PredictionBatch) and batch.score is not None and batch.spans is not None
+        for score, span in zip(batch.score.values.tolist(), batch.spans.tolist()):
+            rows.setdefault(score, []).append(int(decoded.span_hashes[span]))
+    one = {n: int(span_hashes([bytes([n]) * 16], [bytes([n]) * 8], "default")[0]) for n in (2, 3, 1, 4)}
+    assert rows == {n / 10: [one[n]] * n for n in (2, 3, 1, 4)}
 
 
 def test_each_row_tells_its_span(wire: Any) -> None:

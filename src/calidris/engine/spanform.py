@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from calidris.engine.spanruns import SpanGeneration
+from calidris.engine.spanruns import SpanGeneration, merged
 from calidris.engine.spans import SpanMemory
 from calidris.engine.store import Store
 
@@ -43,5 +43,5 @@ def _generation(store: Store, number: int, began_ns: int) -> SpanGeneration:
     query = "SELECT hashes FROM spans WHERE generation=? ORDER BY first"
     parts = [np.frombuffer(raw, dtype="<u8") for (raw,) in store.db.execute(query, (number,))]
     if parts:
-        generation.restore(np.sort(np.concatenate(parts)).astype(np.uint64))
+        generation.restore(merged(parts).astype(np.uint64))
     return generation

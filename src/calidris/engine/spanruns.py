@@ -128,7 +128,7 @@ class SpanGeneration:
         self.count += len(hashes)
         run = hashes
         while self.runs and len(self.runs[-1]) < 2 * len(run):
-            run = _merged([self.runs.pop(), run])
+            run = merged([self.runs.pop(), run])
         self.runs.append(run)
         if self.filter.fits(self.count):
             self.filter.add(hashes)
@@ -139,7 +139,7 @@ class SpanGeneration:
         """Make one run of all, because nothing more will come: 10 ns a span."""
         self.settle()
         if len(self.runs) > 1:
-            self.runs = [_merged(self.runs)]
+            self.runs = [merged(self.runs)]
 
     def _grow(self) -> None:
         self.filter = Filter((self.count * _BITS - 1).bit_length())
@@ -153,14 +153,15 @@ class SpanGeneration:
 
     def hashes(self) -> Hashes:
         """All of them, sorted."""
-        return _merged([*self.runs, _sorted(self.recent)])
+        return merged([*self.runs, _sorted(self.recent)])
 
 
 def _sorted(numbers: Iterable[int]) -> Hashes:
     return np.array(sorted(numbers), dtype=np.uint64)
 
 
-def _merged(runs: list[Hashes]) -> Hashes:
+def merged(runs: list[Hashes]) -> Hashes:
+    """Sorted parts as one."""
     joined = np.concatenate(runs)
     joined.sort(kind="stable")  # of sorted parts it is a merge
     return joined
