@@ -139,6 +139,24 @@ class Sender(threading.Thread):
         return self._channel.unary_unary(EXPORT)
 
 
+class Rebatching(Sender):
+    """Sends up to three open requests as one, others each time, as a Collector does that batches anew what it retries."""
+
+    def _step(self, request: Request) -> None:
+        others = self._random.sample(self._open, min(2, len(self._open)))
+        parts = [part for part in (request, *others) if part is request or self._random.random() < 0.7]
+        together = Request(
+            b"".join({part.raw: None for part in parts})
+        )  # messages one behind the other are their union
+        self._random.shuffle(parts)
+        acknowledged = self._send(together)
+        for part in {id(part): part for part in parts}.values():
+            part.sent += 1
+            part.acknowledged += acknowledged
+            if part.acknowledged >= self.copies:
+                self._open.remove(part)
+
+
 @dataclass(frozen=True)
 class Load:
     """Senders under way."""
@@ -164,10 +182,12 @@ class Load:
 
 
 @contextmanager
-def load(receiver: Running, *, copies: int, senders: int = 4, seed: int = 0, size: int = 300) -> Iterator[Load]:
+def load(
+    receiver: Running, *, copies: int, senders: int = 4, seed: int = 0, size: int = 300, kind: type[Sender] = Sender
+) -> Iterator[Load]:
     """Senders that have ended when it is left."""
     ending = threading.Event()
-    started = Load([Sender(receiver, n, copies, ending, seed, size) for n in range(senders)], ending)
+    started = Load([kind(receiver, n, copies, ending, seed, size) for n in range(senders)], ending)
     for sender in started.senders:
         sender.start()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections import Counter
@@ -9,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from account import UNMATCHED, conserved, journalled, replayed, restored
+from account import UNMATCHED, accounted, conserved, journalled, replayed, restored, total
 from hatched import Moment, Reborn
-from running import CONFIG, labels, rows
-from senders import load
+from running import CONFIG, labels, rows, until
+from senders import Rebatching, load
 from torn import tear
 
 from calidris.baseline import BaselineColumns, build, write
@@ -89,3 +90,24 @@ def test_a_torn_write_costs_nothing(make_receiver: Make, baseline: None) -> None
         ledger = senders.finish()
     assert how["cut"] + how["flip"] > 0, how
     conserved(receiver, ledger)
+
+
+def test_copies_in_other_batches_count_once(make_receiver: Make, baseline: None) -> None:
+    """A Collector puts the same spans into other requests, over every restart: their ids tell."""
+    receiver = make_receiver(BUSY)
+    with load(receiver, copies=6, senders=6, seed=4, kind=Rebatching) as senders:
+        for moment in itertools.islice(moments(seed=4), 12):
+            receiver.live(moment)
+        receiver.start()
+        ledger = senders.finish()
+    wanted = sum(r.rows for r in ledger), sum(r.labels for r in ledger)
+    fewest = sum(r.rows * (r.acknowledged - 1) for r in ledger), sum(r.labels * (r.acknowledged - 1) for r in ledger)
+    until(lambda: total(receiver.status(), "calidris.receiver.rows.duplicate") >= fewest[0], 60)
+    until(lambda: total(receiver.status(), "calidris.labels.duplicate") >= fewest[1], 60)
+    told = receiver.status()
+    assert accounted(told) == wanted and wanted[0] > 1000, "each counted once"
+    assert told["counters"].get(UNMATCHED, {}) == {}, "every label found its prediction"
+    assert total(told, "calidris.receiver.spans.duplicate") > len(ledger)
+    for kind, before in (("rows", wanted[0]), ("labels", wanted[1])):
+        duplicate = total(told, "calidris.receiver.rows.duplicate" if kind == "rows" else "calidris.labels.duplicate")
+        assert total(told, f"calidris.engine.{kind}") == before + duplicate
