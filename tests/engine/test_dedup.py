@@ -102,12 +102,14 @@ def test_requests_too_are_known_until_the_horizon_after_they_last_came() -> None
 def test_many_spans_as_a_set_would_know_them(seed: int) -> None:
     """Runs are merged and the filter grows; nothing is forgotten and nothing is made up."""
     rng, memory, seen = np.random.default_rng(seed), SpanMemory(HORIZON * SECOND, 10**6), set[int]()
-    for _ in range(200):
-        asked = rng.integers(0, 60_000, int(rng.integers(1, 900))).tolist()
+    for _ in range(1500):
+        most = rng.choice([2, 9, 900], p=[0.6, 0.3, 0.1])
+        asked = rng.integers(0, 60_000, int(rng.integers(1, most))).tolist()
         expected = [n in seen or n in asked[:i] for i, n in enumerate(asked)]
         assert memory.repeats(hashed(asked), START).tolist() == expected
         seen.update(asked)
     assert sum(g.count for g in memory.generations) == len(seen)
+    assert memory.repeats(hashed(seen), START).all() and not memory.repeats(hashed(range(60_000, 70_000)), START).any()
 
 
 def test_a_clock_that_is_set_back_or_forth_costs_nothing_but_the_horizon() -> None:
