@@ -561,6 +561,14 @@ METRIC_CALIDRIS_CHECKPOINT_AGE: Final = Metric(
     prometheus="calidris_checkpoint_age_seconds",
 )
 
+METRIC_CALIDRIS_PANES_DELETED: Final = Metric(
+    name="calidris.panes.deleted",
+    unit="{pane}",
+    instrument="counter",
+    description="Days of counts that were deleted because they are older than storage.retention.days.",
+    prometheus="calidris_panes_deleted_total",
+)
+
 METRIC_CALIDRIS_MODELS_OVERFLOW: Final = Metric(
     name="calidris.models.overflow",
     unit="{row}",
@@ -1047,6 +1055,7 @@ METRICS: Final = (
     METRIC_CALIDRIS_JOURNAL_SIZE,
     METRIC_CALIDRIS_QUEUE_SIZE,
     METRIC_CALIDRIS_CHECKPOINT_AGE,
+    METRIC_CALIDRIS_PANES_DELETED,
     METRIC_CALIDRIS_MODELS_OVERFLOW,
     METRIC_CALIDRIS_MODELS_RETIRED,
     METRIC_CALIDRIS_ROWS_RETIRED,

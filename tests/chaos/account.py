@@ -109,7 +109,7 @@ def restored(receiver: Running) -> tuple[str, Engine]:
     storage = Storage(load(receiver.config), on_failure=lambda error: None)
     try:
         assert storage.replay(lambda: False) == 0, "the last checkpoint holds everything"
-        return digest(storage.engine, storage.checkpoint), storage.engine
+        return digest(storage.engine), storage.engine
     finally:
         storage.close()
 

@@ -130,7 +130,7 @@ def in_panes(receiver: Running) -> tuple[int, int]:
     storage = Storage(load(receiver.config), on_failure=lambda error: None)
     try:
         (model,) = storage.engine.models.values()
-        panes = model.panes.values()
+        panes = [pane for _, pane in model.panes.every()]
         return sum(p.counts.count for p in panes), sum(p.labels.count for p in panes)
     finally:
         storage.close()

@@ -114,7 +114,7 @@ def restart(tmp_path: Path) -> Callable[[Engine], Engine]:
         Checkpoint(store).save(engine)
         store.close()
         checkpoint = Checkpoint(Store(path))
-        back = Engine(engine.config, engine.find_baseline, checkpoint.load_pane)
+        back = Engine(engine.config, engine.find_baseline, checkpoint)
         checkpoint.restore(back)
         return back
 

@@ -54,7 +54,7 @@ def engine_of(task: str, base: Baseline) -> Engine:
 
 def labels_of(model: WatchedModel) -> LabelStates:
     out = LabelStates.empty(model.spec)
-    for pane in model.panes.values():
+    for pane in model.panes.memory.values():
         out.add(pane.labels)
     return out
 

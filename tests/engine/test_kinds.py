@@ -266,7 +266,7 @@ def test_panes_of_an_hour_keep_bins_that_no_baseline_decides(
     rows, _ = draw(1, 5000, START, HOUR, Traffic())
     engine.apply(journal.request(rows))
     for one in (engine, restart(engine)):
-        (pane,) = one.models[KEY].panes.values()
+        (pane,) = one.models[KEY].panes.memory.values()
         field = base.spec.index(Role.FEATURE, "age")
         assert pane.display is not None and field is not None
         edges = (-1000.0, 30.0, 50.0, 1000.0)

@@ -58,7 +58,7 @@ class Storage:
             store = _open(path)
             parts.callback(store.close)
             self.checkpoint = Checkpoint(store)
-            self.engine = Engine(config, find_baseline, self.checkpoint.load_pane)
+            self.engine = Engine(config, find_baseline, self.checkpoint)
             _restore(self.checkpoint, self.engine, path)
             self.journal = Journal(
                 path / "journal",

@@ -18,6 +18,7 @@ from calidris.config.root import (
     RateConfig,
     RatesConfig,
     ReceiverConfig,
+    RetentionConfig,
     StorageConfig,
 )
 
@@ -42,6 +43,7 @@ __all__ = [
     "RatesConfig",
     "RatioObjective",
     "ReceiverConfig",
+    "RetentionConfig",
     "SharesConfig",
     "StorageConfig",
     "ThresholdConfig",

@@ -114,17 +114,41 @@ class JournalConfig(Config):
     keep: bool = False
 
 
+class RetentionConfig(Config):
+    """How long counts are kept, and how finely; what windows need is kept longer by itself.
+
+    Attributes:
+        steps: in panes of the model's shortest window.
+        hours: in panes of an hour.
+        days: in panes of a day; older ones are deleted and counted.
+    """
+
+    steps: Seconds = "2d"  # type: ignore[assignment]  # parsed as written
+    hours: Seconds = "35d"  # type: ignore[assignment]
+    days: Seconds = "1826d"  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _coarser_is_longer(self) -> Self:
+        if not self.steps <= self.hours <= self.days:
+            raise ValueError(
+                "steps become hours and hours days: keep hours no shorter than steps, days no shorter than hours"
+            )
+        return self
+
+
 class StorageConfig(Config):
     """Where the state is kept.
 
     Attributes:
         path: a directory of ours alone; relative to the config file.
         checkpoint_interval: longest time between checkpoints.
+        retention: how long counts are kept, and how finely.
     """
 
     path: Path = Path("calidris-data")
     journal: JournalConfig = JournalConfig()
     checkpoint_interval: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
+    retention: RetentionConfig = RetentionConfig()
 
 
 class PrometheusConfig(Config):
@@ -181,6 +205,7 @@ class LimitsConfig(Config):
         pending_labels: predictions of one model version that wait for their label.
         early_labels: labels of one tenant that wait for their prediction.
         label_horizon: how long a prediction waits for its label.
+        pane_bytes: past steps, hours and days that all models together hold in memory; others are read from the disk again.
     """
 
     models: int = Field(default=100, ge=1)
@@ -191,6 +216,7 @@ class LimitsConfig(Config):
     pending_labels: int = Field(default=1_000_000, ge=1000)
     early_labels: int = Field(default=200_000, ge=1000)
     label_horizon: Seconds = "30d"  # type: ignore[assignment]
+    pane_bytes: Bytes = 64 * _MIB
 
 
 class CalidrisConfig(Config):
@@ -223,6 +249,15 @@ class CalidrisConfig(Config):
                 f"request might be refused for ever; set it to {8 * max(largest.values())} or more, or {keys} lower"
             )
         return storage
+
+    @model_validator(mode="after")
+    def _labels_find_their_day(self) -> Self:
+        if self.storage.retention.days < self.limits.label_horizon:
+            raise ValueError(
+                "storage.retention.days is shorter than limits.label_horizon, so that labels would come for days that "
+                "are deleted; make one longer or the other shorter"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

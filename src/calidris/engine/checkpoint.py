@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -32,8 +31,12 @@ from calidris.labels import Chunk, EarlyLabels, pending_dtype
 from calidris.state import Spec
 
 _logger = logging.getLogger(__name__)
-_PANE = f"SELECT {COLUMNS} FROM panes WHERE model=? AND start_ns=? AND spec=?"
+_KEY = "model=? AND start_ns=? AND spec=? AND level=?"
+_PANE = f"SELECT {COLUMNS} FROM panes WHERE {_KEY}"
+_LABELS = f"SELECT labels FROM labels WHERE {_KEY}"
+_KEYS = "SELECT start_ns, spec, level FROM panes WHERE model=? AND start_ns>=? AND start_ns<?"
 _PUT_PANE = "INSERT OR REPLACE INTO panes VALUES (?,?,?,?,?,?,?,?,?,?)"
+_PUT_LABELS = "INSERT OR REPLACE INTO labels VALUES (?,?,?,?,?)"
 _PUT_MODEL = (
     "INSERT INTO models (tenant, name, version, state) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (tenant, name, version) DO UPDATE SET state = excluded.state"
@@ -54,8 +57,17 @@ class Checkpoint:
 
     def load_pane(self, key: ModelKey, pane: PaneKey, spec: Spec) -> Pane | None:
         """A closed pane, or None where there is none; handed to the engine."""
-        row = self.store.db.execute(_PANE, (self.numbers.get(key), pane.start_ns, pane.spec)).fetchone()
-        return None if row is None else pane_from(spec, row)
+        at = (self.numbers.get(key), *pane)
+        row = self.store.db.execute(_PANE, at).fetchone()
+        if row is None:
+            return None
+        labels = self.store.db.execute(_LABELS, at).fetchone()
+        return pane_from(spec, row, None if labels is None else labels[0])
+
+    def pane_keys(self, key: ModelKey, start_ns: int, end_ns: int) -> list[PaneKey]:
+        """Keys of the closed panes that begin in ``[start_ns, end_ns)``; handed to the engine."""
+        found = self.store.db.execute(_KEYS, (self.numbers.get(key), start_ns, end_ns))
+        return [PaneKey(*row) for row in found]
 
     def save(self, engine: Engine) -> None:
         """Write what changed, with the sequence number, in one transaction; then forget panes that memory need not hold.
@@ -74,7 +86,8 @@ class Checkpoint:
         mark_saved(engine.spans)
         for key, model in engine.models.items():
             _mark_saved(model, engine.watchers[key])
-            model.forget_before(model.needed_since_ns(engine.sealed_ns))
+            model.forget(engine.sealed_ns, engine.config.limits.pane_bytes // len(engine.models))
+        self.store.give_back()
 
     def _forget(self, engine: Engine) -> None:
         """Drop what the store has of retired versions, which may be watched anew by now."""
@@ -105,15 +118,23 @@ class Checkpoint:
             self.store.db.execute(_PUT_MODEL, (*key, json.dumps(model_json(model, watcher)).encode()))
         query = "SELECT id FROM models WHERE tenant=? AND name=? AND version=?"
         number = int(self.store.db.execute(query, key).fetchone()[0])
-        for pane_key, pane in model.panes.items():
-            if pane.dirty:
-                self.store.db.execute(_PUT_PANE, (number, *pane_key, *pane_row(pane)))
+        self._save_panes(number, model)
         for slot, watch in watcher.slots.items():
             if watch.unsaved:
                 self.store.put_blob(number, "watch", _slot_name(slot), slot_bytes(watch))
         self._save_learning(number, model)
         self._save_pending(number, model)
         return number
+
+    def _save_panes(self, number: int, model: WatchedModel) -> None:
+        for table in ("panes", "labels"):
+            gone = [(number, *key) for key in model.panes.gone]
+            self.store.db.executemany(f"DELETE FROM {table} WHERE {_KEY}", gone)
+        for key, pane in model.panes.memory.items():
+            if pane.dirty:
+                self.store.db.execute(_PUT_PANE, (number, *key, *pane_row(pane)))
+            if pane.relabelled and pane.labels.count:
+                self.store.db.execute(_PUT_LABELS, (number, *key, pane.labels.to_bytes()))
 
     def _save_learning(self, number: int, model: WatchedModel) -> None:
         if model.baseline is not None and model.baseline.provisional:
@@ -188,7 +209,7 @@ class Checkpoint:
         model = engine.watch(key, config, baseline, note)
         watcher = engine.watchers[key]
         # Where another baseline was given since, rows are counted under its spec from here on.
-        model.specs = specs if not model.specs or model.specs[-1:] == specs[-1:] else specs + model.specs
+        model.specs[:] = specs if not model.specs or model.specs[-1:] == specs[-1:] else specs + model.specs
         restore_totals(model, state)
         watcher.history.extend(WindowPoint(*point) for point in state["history"])
         for limit in watcher.limits:
@@ -197,8 +218,7 @@ class Checkpoint:
             self._restore_watches(number, key, watcher)
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)
-        for pane_key, pane in self.panes(number, model, model.needed_since_ns(engine.sealed_ns)):
-            model.panes[pane_key] = pane
+        model.load(engine.sealed_ns)
         self._restore_pending(number, model, state["slices"])
 
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:
@@ -210,12 +230,6 @@ class Checkpoint:
                     restore_slot(watch, saved[name])
             except IncompatibleState as error:
                 _logger.warning("model %s: the evidence of %s begins anew: %s", key, name, error)
-
-    def panes(self, number: int, model: WatchedModel, since_ns: int = 0) -> Iterator[tuple[PaneKey, Pane]]:
-        """Panes of a model in the store that begin at ``since_ns`` or later, oldest first."""
-        query = f"SELECT start_ns, spec, {COLUMNS} FROM panes WHERE model=? AND start_ns>=?"
-        for start_ns, spec, *row in self.store.db.execute(query, (number, since_ns)):
-            yield PaneKey(start_ns, spec), pane_from(model.specs[spec], tuple(row))
 
     def _restore_pending(self, number: int, model: WatchedModel, slices: int) -> None:
         query = "SELECT chunk, rows, marks FROM pending WHERE model=? ORDER BY chunk"
@@ -245,8 +259,7 @@ def _slot_name(slot: Slot) -> str:
 
 def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:
     model.unsaved = False
-    for pane in model.panes.values():
-        pane.dirty = False
+    model.panes.saved()
     for watch in watcher.slots.values():
         watch.unsaved = False
     for chunk in model.pending.chunks:

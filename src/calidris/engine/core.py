@@ -36,10 +36,10 @@ from calidris.engine.dedup import RequestMemory
 from calidris.engine.inbox import Received
 from calidris.engine.joining import outcome_column
 from calidris.engine.learning import Reservoir, learned_note
-from calidris.engine.model import LoadPane, WatchedModel
+from calidris.engine.model import WatchedModel
 from calidris.engine.once import Repeated, once
 from calidris.engine.orders import CLEAR, RECOVERY, Order
-from calidris.engine.pane import Pane, PaneKey
+from calidris.engine.panes import ClosedPanes, LiveOnly
 from calidris.engine.roster import NoRoom, Roster
 from calidris.engine.snapshot import Alarm
 from calidris.engine.spans import SpanMemory
@@ -47,7 +47,6 @@ from calidris.engine.watch import Watcher
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel, even_level
 from calidris.labels.keys import Hashes
-from calidris.state import Spec
 from calidris.wire import Decoded
 
 FindBaseline = Callable[[ModelKey, ModelConfig], tuple[Baseline | None, str]]
@@ -57,28 +56,21 @@ _LEARNED = (semconv.ML_MODEL_TASK_BINARY, semconv.ML_MODEL_TASK_MULTICLASS, semc
 _logger = logging.getLogger(__name__)
 
 
-def _nothing_stored(*_: object) -> None:
-    return None
-
-
 class Engine:
     """What the receiver remembers and when it speaks.
 
     Args:
         config: the user's settings.
         find_baseline: looks a baseline up when a model version is seen for the first time.
-        load_pane: reads a pane that was closed and put away.
+        closed: where panes are that memory does not hold: the checkpoint.
 
     Raises:
         ConfigError: a model's windows cannot keep its false-alarm budget.
     """
 
-    def __init__(
-        self, config: CalidrisConfig, find_baseline: FindBaseline, load_pane: LoadPane = _nothing_stored
-    ) -> None:
+    def __init__(self, config: CalidrisConfig, find_baseline: FindBaseline, closed: ClosedPanes | None = None) -> None:
         self.config = config
         self.find_baseline = find_baseline
-        self.load_pane = load_pane
         self.models: dict[ModelKey, WatchedModel] = {}
         self.watchers: dict[ModelKey, Watcher] = {}
         self.early: dict[tuple[str, str], EarlyLabels] = {}
@@ -89,6 +81,7 @@ class Engine:
         self.latched: set[int] = set()
         self.roster = Roster(config.limits, frozenset((m.tenant, m.name) for m in config.models))
         self.retired: dict[ModelKey, None] = {}  # versions that the store still has and the engine no longer
+        self.closed = LiveOnly(closed, self.retired)
         self.orders: list[Order] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
@@ -210,10 +203,6 @@ class Engine:
         self._count(semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW, model.pending.unlabelled, "pending_retired")
         _logger.info("model %r: silent for long, forgotten for a new one's sake", str(key))
 
-    def _load_pane(self, key: ModelKey, pane: PaneKey, spec: Spec) -> Pane | None:
-        # What the store has of a retired version belongs to its former life.
-        return None if key in self.retired else self.load_pane(key, pane, spec)
-
     def model_config(self, key: ModelKey, task: str | None) -> ModelConfig:
         """A model's settings; the task of a model that nobody configured is the one that its first rows state."""
         config = self.config.model(key.name, key.tenant)
@@ -222,7 +211,7 @@ class Engine:
 
     def watch(self, key: ModelKey, config: ModelConfig, baseline: Baseline | None, note: str) -> WatchedModel:
         """Begin to watch a model version."""
-        model = WatchedModel(key, config, self.config.limits, baseline, self._load_pane)
+        model = WatchedModel(key, config, self.config.limits, baseline, self.closed)
         model.baseline_note = note
         model.seen_ns = self.sealed_ns
         others = self.roster.versions(key[:2])
@@ -326,6 +315,8 @@ class Engine:
             self.latched.add(raised.id)
         if model.reservoir is not None:
             self._learn(model, model.reservoir, watcher)
+        deleted = model.roll_up(self.sealed_ns, self.config.storage.retention)
+        self._count(semconv.METRIC_CALIDRIS_PANES_DELETED, deleted)
 
     def _learn(self, model: WatchedModel, reservoir: Reservoir, watcher: Watcher) -> None:
         step_s, limits = model.config.step_ns / 1e9, self.config.limits

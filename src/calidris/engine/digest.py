@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from calidris.batch import ModelKey
-from calidris.engine.checkpoint import Checkpoint
 from calidris.engine.core import Engine
 from calidris.engine.model import WatchedModel
-from calidris.engine.pane import Pane, PaneKey
 from calidris.engine.plain import alarm_json, model_json
 from calidris.engine.slotform import slot_bytes
 from calidris.engine.watch import Watcher
 
 
-def digest(engine: Engine, checkpoint: Checkpoint | None = None) -> str:
-    """Sixteen bytes of BLAKE2b, hexadecimal.
-
-    Args:
-        engine: whose state.
-        checkpoint: where panes are that the engine's memory no longer holds; None where it holds them all.
-    """
+def digest(engine: Engine) -> str:
+    """Sixteen bytes of BLAKE2b, hexadecimal. Panes that memory does not hold are read one by one from where they are."""
     out = hashlib.blake2b(digest_size=16)
-    for part in _parts(engine, checkpoint):
+    for part in _parts(engine):
         out.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode())
     return out.hexdigest()
 
 
-def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
+def _parts(engine: Engine) -> Iterable[object]:
     yield (
         engine.sequence,
         engine.began_ns,
@@ -48,18 +41,12 @@ def _parts(engine: Engine, checkpoint: Checkpoint | None) -> Iterable[object]:
         yield spans.hashes().tobytes()
     yield [[*key, early.to_json()] for key, early in sorted(engine.early.items(), key=lambda pair: pair[0])]
     for key in sorted(engine.models):
-        model = engine.models[key]
-        stored = {}
-        if checkpoint is not None and key in checkpoint.numbers and key not in engine.retired:
-            stored = dict(checkpoint.panes(checkpoint.numbers[key], model))
-        yield from _model_parts(key, model, engine.watchers[key], stored | model.panes)
+        yield from _model_parts(key, engine.models[key], engine.watchers[key])
 
 
-def _model_parts(
-    key: ModelKey, model: WatchedModel, watcher: Watcher, panes: Mapping[PaneKey, Pane]
-) -> Iterable[object]:
+def _model_parts(key: ModelKey, model: WatchedModel, watcher: Watcher) -> Iterable[object]:
     yield [*key], model_json(model, watcher)
-    for pane_key, pane in sorted(panes.items(), key=lambda pair: pair[0]):
+    for pane_key, pane in model.panes.every():
         yield [*pane_key], pane.late, pane.trace_ids, pane.features
         for state in (pane.counts, pane.moments, pane.levels, pane.labels, pane.display):
             yield state.to_bytes() if state is not None else b""

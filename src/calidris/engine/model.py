@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
-from calidris.config import LimitsConfig, ModelConfig
+from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
 from calidris.engine.columns import part_of
 from calidris.engine.figures.days import Days
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
-from calidris.engine.pane import Pane, PaneKey
+from calidris.engine.panes import ClosedPanes, Found, Panes
 from calidris.labels import PendingPredictions, pending_dtype
 from calidris.labels.keys import Hashes
 from calidris.labels.pending import Rows
@@ -24,9 +24,11 @@ from calidris.state.classes import with_top_label
 from calidris.state.labelled import ClassRows
 
 KEPT_NS = 3_600_000_000_000
-"""Panes stay in memory this long beyond the longest window, for labels and late rows."""
-
-LoadPane = Callable[[ModelKey, PaneKey, Spec], Pane | None]
+"""Steps are kept this long beyond what windows need, for labels and late rows."""
+HOT_NS = 2 * KEPT_NS
+"""The newest steps, which rows and short windows touch all the time, never leave memory."""
+LONGEST_OF_STEPS_S = 86_400.0
+"""Longer windows are made of hours: they begin at a whole one."""
 
 
 class WatchedModel:
@@ -37,20 +39,19 @@ class WatchedModel:
         config: the user's settings for the model.
         limits: caps on memory.
         baseline: its baseline, or None to learn a provisional one.
-        load_pane: reads a pane that was closed and put away.
+        closed: where panes are that memory does not hold.
     """
 
     def __init__(
-        self, key: ModelKey, config: ModelConfig, limits: LimitsConfig, baseline: Baseline | None, load_pane: LoadPane
+        self, key: ModelKey, config: ModelConfig, limits: LimitsConfig, baseline: Baseline | None, closed: ClosedPanes
     ) -> None:
         self.key = key
         self.config = config
         self.limits = limits
         self.baseline = baseline
         self.baseline_note = ""
-        self.load_pane = load_pane
         self.specs: list[Spec] = [baseline.spec] if baseline else []
-        self.panes: dict[PaneKey, Pane] = {}
+        self.panes = Panes(key, config.step_ns, self.specs, closed)
         self.reservoir = Reservoir(2 * limits.features) if baseline is None else None
         slices = max(len(config.cuts), len(baseline.spec.slices) if baseline else 0)
         self.pending = PendingPredictions(pending_dtype(slices), limits.pending_labels)
@@ -113,25 +114,15 @@ class WatchedModel:
         for start in np.unique(starts).tolist():
             here = starts == start
             rows = int(np.count_nonzero(here))
-            pane = self.pane(PaneKey(start, len(self.specs) - 1))
+            pane = self.panes.for_rows(start, len(self.specs) - 1)
             part, part_cells = (batch, cells) if rows == len(batch) else (part_of(batch, here), cells[:, here])
             features, levels = pane.add(part, part_cells, _examples(batch, here))
             self.left_out.update(features=features, levels=levels)
+            self.panes.show(start, len(self.specs) - 1, part)
             if start + step <= sealed_ns:
                 pane.late += rows
                 late += rows
         return late
-
-    def pane(self, key: PaneKey) -> Pane:
-        """The pane of a step and spec: from memory, else from the closed ones, else a new one."""
-        found = self.panes.get(key)
-        if found is None:
-            found = self.load_pane(self.key, key, self.specs[key.spec]) or self._new_pane(key)
-            self.panes[key] = found
-        return found
-
-    def _new_pane(self, key: PaneKey) -> Pane:
-        return Pane.empty(self.specs[key.spec], self.config.step_ns)
 
     def _count_objectives(self, batch: PredictionBatch) -> None:
         slo = self.config.slo
@@ -166,7 +157,7 @@ class WatchedModel:
         for start, spec in np.unique(keys, axis=1).T.tolist():
             here = (keys[0] == start) & (keys[1] == spec)
             found, left_out = labelled_rows(self.specs[spec], rows[here], label.take(here), label_time_ns[here])
-            self.pane(PaneKey(start, spec)).add_labels(found)
+            self.panes.add_labels(start, spec, found)
             unusable += left_out
             if isinstance(found, ClassRows) and self.config.task == semconv.ML_MODEL_TASK_MULTICLASS:
                 others = found.truth == len(class_names(self.specs[spec])) - 1
@@ -177,28 +168,55 @@ class WatchedModel:
 
     def windows_between(self, after_ns: int, until_ns: int, window_ns: int) -> list[int]:
         """Begins of the windows with rows that end in ``(after_ns, until_ns]``, oldest first."""
-        begins = {key.start_ns // window_ns * window_ns for key in self.panes}
+        step, keys = self.config.step_ns, self.panes.keys(after_ns - window_ns + 1, until_ns)
+        begins = {k.start_ns // window_ns * window_ns for k in keys if k.length_ns(step) <= window_ns}
         return sorted(b for b in begins if after_ns < b + window_ns <= until_ns)
 
-    def panes_in(self, start_ns: int, end_ns: int) -> list[tuple[PaneKey, Pane]]:
-        """Panes in memory whose step begins in ``[start_ns, end_ns)``, oldest first."""
-        return [(k, self.panes[k]) for k in sorted(self.panes) if start_ns <= k.start_ns < end_ns]
+    def panes_in(self, start_ns: int, end_ns: int) -> Found:
+        """Panes that lie in ``[start_ns, end_ns)``, oldest first; steps of past hours may be one pane together."""
+        return self.panes.within(start_ns, end_ns)
 
     def needed_since_ns(self, sealed_ns: int) -> int:
-        """Begin of the oldest pane that memory must hold: the longest window before the newest sealed one, and an hour.
+        """Begin of the oldest step that windows need: the longest one up to a day before the newest sealed step, and an hour.
 
         A silent model's windows stay where they were, so its own newest window counts, not the clock's.
         """
-        newest = min(self.newest_sealed_ns or sealed_ns, sealed_ns)
-        longest = max(self.config.all_windows_s)
-        if self.baseline is not None and self.baseline.labels.count:  # windows are scored when their labels are of age
-            longest = max(longest, max(self.config.detect_windows_s) + self.config.detect.label_age)
-        return newest - round(longest * 1e9) - KEPT_NS
+        return self._newest_ns(sealed_ns) - self._reach_ns(max(LONGEST_OF_STEPS_S, self.config.step_ns / 1e9)) - KEPT_NS
 
-    def forget_before(self, start_ns: int) -> None:
-        """Drop panes from memory that are on disk and older than every window."""
-        for key in [k for k, p in self.panes.items() if k.start_ns < start_ns and not p.dirty]:
-            del self.panes[key]
+    def _reach_ns(self, longest_s: float) -> int:
+        """How far windows of up to some length go back from the newest sealed step, those whose labels come of age too."""
+        reach_s = max(w for w in self.config.all_windows_s if w <= longest_s)
+        if self.baseline is not None and self.baseline.labels.count:
+            scored = max((w for w in self.config.detect_windows_s if w <= longest_s), default=0.0)
+            reach_s = max(reach_s, scored + self.config.detect.label_age)
+        return round(reach_s * 1e9)
+
+    def _newest_ns(self, sealed_ns: int) -> int:
+        return min(self.newest_sealed_ns or sealed_ns, sealed_ns)
+
+    def roll_up(self, sealed_ns: int, keep: RetentionConfig) -> int:
+        """Merge what is old enough into hours and days, delete what is too old; how many panes that were. Called at seals."""
+        if not self.first_event_ns:
+            return 0
+        hours_needed_ns = self._newest_ns(sealed_ns) - self._reach_ns(float("inf")) - KEPT_NS
+        marks = self.panes.marks.moved(
+            self.config.step_ns,
+            self.first_event_ns,
+            min(self.needed_since_ns(sealed_ns), sealed_ns - round(keep.steps * 1e9)),
+            min(hours_needed_ns, sealed_ns - round(keep.hours * 1e9)),
+            sealed_ns - round(keep.days * 1e9),
+        )
+        self.unsaved |= marks != self.panes.marks
+        return self.panes.move(marks)
+
+    def load(self, sealed_ns: int) -> None:
+        """Take the newest steps into memory; after a restore."""
+        self.panes.load(self._newest_ns(sealed_ns) - HOT_NS)
+
+    def forget(self, sealed_ns: int, most_bytes: int) -> None:
+        """Let go of what is saved and of no window of up to two hours, the least lately used first. After a checkpoint."""
+        self.panes.forget(self._newest_ns(sealed_ns) - HOT_NS, most_bytes)
+        self.panes.forget_sums(self.needed_since_ns(sealed_ns))
 
 
 def _others(rows: Rows, spec: Spec) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import NamedTuple
 
 from calidris.batch import Ints, PredictionBatch
@@ -12,6 +13,7 @@ from calidris.state import CountsState, DisplayState, LevelsState, MomentsState,
 from calidris.state.labelled import LabelledRows, LabelStates, LabelTables
 
 HOUR_NS = 3_600_000_000_000
+DAY_NS = 24 * HOUR_NS
 EXAMPLES = 5
 """Trace ids that a pane keeps, so that an alarm can point at calls."""
 MOST_NAMES = 64
@@ -20,11 +22,24 @@ MAX_CHARACTERS = 64
 """Such a name is cut here."""
 
 
+class Level(IntEnum):
+    """How long a pane is: the model's own step, or what steps are rolled up into."""
+
+    STEP = 0
+    HOUR = 1
+    DAY = 2
+
+
 class PaneKey(NamedTuple):
-    """Begin of the step in ns since the epoch, and the number of the model's spec."""
+    """Begin of the pane in ns since the epoch, the number of the model's spec, and how long it is."""
 
     start_ns: int
     spec: int
+    level: int = Level.STEP
+
+    def length_ns(self, step_ns: int) -> int:
+        """Its length in a model of some step."""
+        return (step_ns, HOUR_NS, DAY_NS)[self.level]
 
 
 @dataclass(slots=True)
@@ -36,12 +51,13 @@ class Pane:
         moments: their exact moments.
         levels: names of the levels that the baseline did not have.
         labels: the labelled rows, in the pane of their prediction.
-        display: log-linear bins of the numbers, which no baseline decides, so that a later one can re-bin the past; None in
-            steps shorter than an hour.
+        display: log-linear bins of the numbers, which no baseline decides, so that a later one can re-bin the past. Those of
+            an hour's rows are in its hour pane from the first row on, while their counts are in steps until the roll-up.
         features: rows in batches that carried each feature, by its name.
         late: rows that came after the step was sealed: shown, and scored only by a longer window that was still open.
         trace_ids: of the first few calls.
-        dirty: whether the checkpoint has an older copy.
+        dirty: whether the checkpoint has an older copy, its labels apart.
+        relabelled: likewise of the labels, which change long after all else.
     """
 
     counts: CountsState
@@ -53,12 +69,19 @@ class Pane:
     late: int = 0
     trace_ids: list[str] = field(default_factory=list)
     dirty: bool = True
+    relabelled: bool = True
 
     @classmethod
-    def empty(cls, spec: Spec, step_ns: int = 0) -> Pane:
-        """A pane without rows, of a step of some length."""
-        display = DisplayState(spec) if step_ns >= HOUR_NS else None
-        return cls(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelTables(spec), display)
+    def empty(cls, spec: Spec) -> Pane:
+        """A pane without rows."""
+        return cls(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelTables(spec))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, nearly all of them."""
+        tables = sum(table.cells.nbytes + table.sums.nbytes for table in self.labels.tables)
+        display = 0 if self.display is None else self.display.nbytes
+        return int(self.counts.array.nbytes + self.moments.array.nbytes) + tables + display
 
     def add(self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str]) -> tuple[int, int]:
         """Count rows, whose cells the spec's ``encode`` gave, and keep the first few trace ids.
@@ -70,8 +93,6 @@ class Pane:
         self.counts.update(cells)
         self.moments.update(batch)
         levels = self.levels.update(batch, cells)
-        if self.display is not None:
-            self.display.update(batch)
         features = self._note(batch)
         self.dirty = True
         self.trace_ids = _examples([*self.trace_ids, *trace_ids])
@@ -95,10 +116,40 @@ class Pane:
             self.features[name] = len(batch)
         return left_out
 
+    def show(self, batch: PredictionBatch) -> None:
+        """Count rows in the display bins alone."""
+        if self.display is None:
+            self.display = DisplayState(self.counts.spec)
+        self.display.update(batch)
+        self.dirty = True
+
     def add_labels(self, rows: LabelledRows) -> None:
         """Count labelled rows."""
         self.labels.add(rows)
-        self.dirty = True
+        self.relabelled = True
+
+    def merge(self, other: Pane) -> None:
+        """Add the rows of a later pane, which stays untouched.
+
+        Raises:
+            IncompatibleState: another spec.
+        """
+        self.counts.merge(other.counts)
+        self.moments.merge(other.moments)
+        self.levels.merge(other.levels)
+        self.labels.merge(other.labels)
+        if other.display is not None:
+            if self.display is None:
+                self.display = DisplayState(self.counts.spec)
+            self.display.merge(other.display)
+        known = self.counts.spec.feature_names
+        for name, n in sorted(other.features.items()):
+            others = sum(noted not in known for noted in self.features) if name not in known else 0
+            if name in self.features or others < MOST_NAMES:
+                self.features[name] = self.features.get(name, 0) + n
+        self.late += other.late
+        self.trace_ids = _examples([*self.trace_ids, *other.trace_ids])
+        self.dirty = self.relabelled = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from calidris.batch import ModelKey
 from calidris.engine.figures.days import Days
 from calidris.engine.model import WatchedModel
+from calidris.engine.rollup import Marks
 from calidris.engine.snapshot import Alarm, NamedFeature
 from calidris.engine.watch import Watcher
 
@@ -28,6 +29,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         "history": [dataclasses.astuple(point) for point in watcher.history],
         "days": model.days.to_json(),
         "seen_ns": model.seen_ns,
+        "marks": list(model.panes.marks),
         **{name: getattr(model, name) for name in _TOTALS},
     }
 
@@ -38,6 +40,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
         setattr(model, name, state[name])
     model.seen_ns = state.get("seen_ns", model.newest_sealed_ns)  # older checkpoints do not tell
     model.days = Days.from_json(state["days"])
+    model.panes.marks = Marks(*state.get("marks", ()))  # format 4 had none
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
     model.pending.evicted, model.pending.expired = state["waiting"]
 

@@ -6,7 +6,8 @@
     requests  (generation, first)  → digests from that one on; written once, a generation goes as a whole
     spans     (generation, first)  → hashes of spans, likewise
     models    (tenant, name, version) → totals, specs, history as JSON
-    panes     (model, begin, spec) → states; closed panes stay here and are read again when a late label names them
+    panes     (model, begin, spec, level) → states; closed panes stay here and are read again when somebody asks for them
+    labels    likewise → their labelled rows, which change long after all else
     blobs     (model, kind, name)  → a window's watch, reservoir rows, the provisional baseline
     pending   (model, chunk)       → rows (written once), marks (when they changed)
 
@@ -16,7 +17,6 @@ No pickle: states are their own self-describing bytes, the rest is JSON. ``synch
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,9 +24,16 @@ from pathlib import Path
 
 from calidris.errors import CorruptState, IncompatibleState
 
-FORMAT = 4
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
+FORMAT = 5
+READ = (4, FORMAT)
+"""Formats that are read: 4 (0.1.0 until November 2026) is brought to 5 when it is opened. Older ones were never released."""
+
+_WAL_PAGES = 4000
+"""Pages of 4 KiB after which the write-ahead log goes into the file; it keeps no more room than that."""
+_VACUUM_PAGES = 2000
+"""Free pages that one checkpoint gives back to the disk: 8 MiB, some milliseconds."""
+
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (generation INTEGER, first INTEGER, digests BLOB NOT NULL,
   PRIMARY KEY (generation, first)) WITHOUT ROWID;
@@ -34,16 +41,21 @@ CREATE TABLE IF NOT EXISTS spans (generation INTEGER, first INTEGER, hashes BLOB
   PRIMARY KEY (generation, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY, tenant TEXT, name TEXT, version TEXT, state BLOB NOT NULL,
   UNIQUE (tenant, name, version));
-CREATE TABLE IF NOT EXISTS panes (model INTEGER, start_ns INTEGER, spec INTEGER, counts BLOB, moments BLOB, levels BLOB,
-  labels BLOB, display BLOB, late INTEGER, notes TEXT, PRIMARY KEY (model, start_ns, spec)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS panes (model INTEGER, start_ns INTEGER, spec INTEGER, level INTEGER, counts BLOB, moments BLOB,
+  levels BLOB, display BLOB, late INTEGER, notes TEXT, PRIMARY KEY (model, start_ns, spec, level));
+CREATE TABLE IF NOT EXISTS labels (model INTEGER, start_ns INTEGER, spec INTEGER, level INTEGER, labels BLOB NOT NULL,
+  PRIMARY KEY (model, start_ns, spec, level));
 CREATE TABLE IF NOT EXISTS blobs (model INTEGER, kind TEXT, name TEXT, value BLOB NOT NULL, PRIMARY KEY (model, kind, name))
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (model INTEGER, chunk INTEGER, rows BLOB NOT NULL, marks BLOB NOT NULL,
   PRIMARY KEY (model, chunk)) WITHOUT ROWID;
-INSERT OR REPLACE INTO meta VALUES ('format', X'{str(FORMAT).encode().hex()}');
-COMMIT;
 """
-_TABLES = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", _SCHEMA)
+_FROM_4 = """
+INSERT INTO panes SELECT model, start_ns, spec, 0, counts, moments, levels, display, late, notes FROM panes_4;
+INSERT INTO labels SELECT model, start_ns, spec, 0, labels FROM panes_4;
+DROP TABLE panes_4;
+"""
+# Panes have large rows, which belong into tables with row ids; the rest are small or few.
 
 
 class Store:
@@ -67,19 +79,41 @@ class Store:
             raise
 
     def _open(self) -> None:
-        self.db.execute("PRAGMA journal_mode=WAL")
-        self.db.execute("PRAGMA synchronous=FULL")
         tables = {name for (name,) in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and "meta" not in tables:
             raise CorruptState(f"{self.file}: a database of something else; set storage.path to a directory of its own")
-        found = self.get("format") if tables else None
-        if found is not None and found != str(FORMAT).encode():
+        if not tables:
+            self.db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only before there is a table
+        self.db.execute("PRAGMA journal_mode=WAL")
+        self.db.execute("PRAGMA synchronous=FULL")
+        self.db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+        self.db.execute(f"PRAGMA journal_size_limit={_WAL_PAGES * 4096}")
+        self._bring_up_to_date(self.get("format") if tables else None)
+
+    def _bring_up_to_date(self, found: bytes | None) -> None:
+        """Make the tables of this format; in one transaction, so that a crash leaves the old ones."""
+        if found is not None and found not in {str(number).encode() for number in READ}:
             stated = found.decode(errors="replace")
             raise CorruptState(
-                f"{self.file}: format {stated}, this version reads {FORMAT}; move the file away to begin anew"
+                f"{self.file}: format {stated}, this version reads {' and '.join(map(str, READ))}; "
+                "move the file away to begin anew"
             )
-        if found is None or not set(_TABLES) <= tables:  # nothing is written without need: the disk may be full
-            self.db.executescript(_SCHEMA)
+        if found == str(FORMAT).encode():
+            return  # nothing is written without need: the disk may be full
+        old = found == b"4"
+        script = ["ALTER TABLE panes RENAME TO panes_4;" if old else "", _SCHEMA, _FROM_4 if old else ""]
+        with self.transaction():
+            for statement in "".join(script).split(";"):
+                self.db.execute(statement)
+            self.put("format", str(FORMAT).encode())
+        if self.db.execute("PRAGMA auto_vacuum").fetchone() != (2,):  # a file of format 4: rewritten once
+            self.db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            self.db.execute("VACUUM")
+
+    def give_back(self) -> None:
+        """Give some of the room that deleted panes left back to the disk; called after each checkpoint, which is safe by then."""
+        with suppress(sqlite3.OperationalError):  # no room even for that: the next call tries again
+            self.db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
 
     @contextmanager
     def readable(self) -> Iterator[None]:
@@ -148,7 +182,7 @@ class Store:
 
     def drop_model(self, model: int) -> None:
         """Forget a model version and all that belongs to it."""
-        for table in ("panes", "blobs", "pending"):
+        for table in ("panes", "labels", "blobs", "pending"):
             self.db.execute(f"DELETE FROM {table} WHERE model=?", (model,))
         self.db.execute("DELETE FROM models WHERE id=?", (model,))
 

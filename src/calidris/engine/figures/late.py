@@ -41,7 +41,7 @@ class Aged:
 
 @dataclass(frozen=True)
 class Late:
-    """What the panes in memory say about delays, once for all windows of a model.
+    """What the rows that windows need say about delays, once for all windows of a model.
 
     Attributes:
         model: whose panes they are.
@@ -66,7 +66,7 @@ class Late:
         if not model.labels:
             return None
         now_ns = max(now_ns, newest_ns)
-        parts = _by_age(model, _own(model, 0, newest_ns), now_ns)
+        parts = _by_age(model, _own(model, model.needed_since_ns(now_ns), newest_ns), now_ns)
         scored = tuple(scored_cohort(*part) for part in parts)
         return cls(model, newest_ns, now_ns, scored, tuple(counted_cohort(*p) for p in parts), reporting(scored))
 
@@ -79,7 +79,7 @@ class Late:
             yield from _marked(self._adjusted(young, window_s), young.how)
 
     def aged(self, window_s: float, age_s: float) -> Aged | None:
-        """The newest window whose rows are all of an age; None where memory does not hold it."""
+        """The newest window whose rows are all of an age; None where its steps may be rolled up."""
         length, step = round(window_s * 1e9), self.model.config.step_ns
         end = min(self.newest_ns, (self.now_ns - round(age_s * 1e9)) // step * step)
         begin = end - length
@@ -89,7 +89,7 @@ class Late:
         return Aged(_own(self.model, begin, end), Status.OK if full else Status.PARTIAL)
 
     def matured(self, window_s: float) -> tuple[LabelStates, Status] | None:
-        """Labelled rows of the newest window whose labels are of age; None where memory does not hold it."""
+        """Labelled rows of the newest window whose labels are of age; None where its steps may be rolled up."""
         if window_s not in self._matured:
             aged = self.aged(window_s, self.model.config.detect.label_age)
             labels = (pane.labels for _, pane in aged.panes) if aged else ()
@@ -97,7 +97,7 @@ class Late:
         return self._matured[window_s]
 
     def delays(self) -> list[Reading]:
-        """How long labels take, of the panes in memory; its window is the model's longest."""
+        """How long labels take, of the rows that windows need; its window is the model's longest."""
         return delay_readings(self.counted, window_name(max(self.model.config.all_windows_s)))
 
     def _fixed_age(self, labels: LabelStates, window_s: float) -> list[Reading]:
@@ -124,7 +124,7 @@ def age_bucket(model: WatchedModel) -> int:
 
 
 def _own(model: WatchedModel, start_ns: int, end_ns: int) -> Panes:
-    """Panes in memory that are counted as rows are counted now."""
+    """Panes that are counted as rows are counted now."""
     return [(k, p) for k, p in model.panes_in(start_ns, end_ns) if model.specs[k.spec] == model.spec]
 
 
@@ -132,7 +132,7 @@ def _by_age(model: WatchedModel, panes: Panes, now_ns: int) -> list[tuple[float,
     """Age, rows and labels of the panes that are old enough for the same delay buckets, youngest first."""
     step, by_complete = model.config.step_ns, dict[int, list[tuple[float, Pane]]]()
     for key, pane in panes:
-        age_s = max(now_ns - key.start_ns - step, 0) / 1e9
+        age_s = max(now_ns - key.start_ns - key.length_ns(step), 0) / 1e9  # of its youngest rows
         complete = int(np.searchsorted(DELAY_EDGES_S, age_s, side="right"))
         by_complete.setdefault(complete, []).append((age_s, pane))
     return [_together(model, found) for _, found in sorted(by_complete.items())]
