@@ -19,6 +19,7 @@ from calidris.config import (
     LimitsConfig,
     LogConfig,
     ReceiverConfig,
+    RetentionConfig,
     SharesConfig,
     StorageConfig,
     load,
@@ -126,6 +127,7 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
         ReceiverConfig,
         StorageConfig,
         JournalConfig,
+        RetentionConfig,
         ExportConfig,
         ApiConfig,
     ):
