@@ -201,7 +201,6 @@ def test_deleted_panes_give_their_room_back_to_the_disk(receiver: Callable[..., 
     for i in range(0, len(records), 40):
         kept.feed(records[i : i + 40])
         kept.checkpoint.save(kept.engine)
-    assert kept.store.db.execute("PRAGMA freelist_count").fetchone() == (0,)
     (pages,) = kept.store.db.execute("PRAGMA page_count").fetchone()
     kept.store.db.execute("VACUUM INTO ?", (str(tmp_path / "packed"),))
     assert pages * 4096 < 1.5 * (tmp_path / "packed").stat().st_size
