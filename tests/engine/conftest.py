@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,18 +104,23 @@ def make_engine() -> MakeEngine:
 
 
 @pytest.fixture
-def restart(tmp_path: Path) -> Callable[[Engine], Engine]:
+def restart(tmp_path: Path) -> Iterator[Callable[[Engine], Engine]]:
     """Save an engine, and bring it back from the file as a new process would."""
     runs = itertools.count()
+    stores: list[Store] = []
+
+    def opened(path: Path) -> Checkpoint:
+        stores.append(Store(path))
+        return Checkpoint(stores[-1])
 
     def again(engine: Engine) -> Engine:
         path = tmp_path / str(next(runs))
-        store = Store(path)
-        Checkpoint(store).save(engine)
-        store.close()
-        checkpoint = Checkpoint(Store(path))
+        opened(path).save(engine)
+        checkpoint = opened(path)
         back = Engine(engine.config, engine.find_baseline, checkpoint)
         checkpoint.restore(back)
         return back
 
-    return again
+    yield again
+    for store in stores:
+        store.close()

@@ -302,7 +302,6 @@ def test_checkpoints_and_restarts_at_any_record_remember_every_span(
         if cuts.get(number):
             checkpoint.store.close()
             engine, checkpoint = make_engine(short), Checkpoint(Store(folder))
-            engine.load_pane = checkpoint.load_pane
             checkpoint.restore(engine)
         engine.apply(record)
     checkpoint.store.close()

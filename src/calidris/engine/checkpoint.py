@@ -75,6 +75,7 @@ class Checkpoint:
         Raises:
             sqlite3.Error: nothing was written, and all of it still counts as unsaved.
         """
+        self._serve(engine)
         with self.store.transaction():
             self._forget(engine)
             self._save_engine(engine)
@@ -88,6 +89,10 @@ class Checkpoint:
             _mark_saved(model, engine.watchers[key])
             model.forget(engine.sealed_ns, engine.config.limits.pane_bytes // len(engine.models))
         self.store.give_back()
+
+    def _serve(self, engine: Engine) -> None:
+        """Be where the engine's closed panes are, if nobody is: what is forgotten after a save must be found again."""
+        engine.closed.source = engine.closed.source or self
 
     def _forget(self, engine: Engine) -> None:
         """Drop what the store has of retired versions, which may be watched anew by now."""
@@ -167,6 +172,7 @@ class Checkpoint:
         Raises:
             CorruptState: the file is damaged; the message names it.
         """
+        self._serve(engine)
         with self.store.readable():
             if self.store.get("sequence") is not None:
                 self._restore_engine(engine)

@@ -62,7 +62,7 @@ class Engine:
     Args:
         config: the user's settings.
         find_baseline: looks a baseline up when a model version is seen for the first time.
-        closed: where panes are that memory does not hold: the checkpoint.
+        closed: where panes are that memory does not hold: the checkpoint, else the first one that saves or restores it.
 
     Raises:
         ConfigError: a model's windows cannot keep its false-alarm budget.

@@ -40,23 +40,23 @@ class LiveOnly:
     """What was put away of models that were not retired since, which the checkpoint may still have.
 
     Args:
-        closed: the checkpoint; None where nothing is ever put away.
+        source: the checkpoint; None until there is one.
         retired: keys of retired models.
     """
 
-    def __init__(self, closed: ClosedPanes | None, retired: Container[ModelKey]) -> None:
-        self._closed = closed
+    def __init__(self, source: ClosedPanes | None, retired: Container[ModelKey]) -> None:
+        self.source = source
         self._retired = retired
 
     def load_pane(self, key: ModelKey, pane: PaneKey, spec: Spec) -> Pane | None:
         """A pane as it was saved last, or None where there is none."""
-        return None if self._closed is None or key in self._retired else self._closed.load_pane(key, pane, spec)
+        return None if self.source is None or key in self._retired else self.source.load_pane(key, pane, spec)
 
     def pane_keys(self, key: ModelKey, start_ns: int, end_ns: int) -> list[PaneKey]:
         """Keys of the saved panes that begin in ``[start_ns, end_ns)``."""
-        if self._closed is None or key in self._retired:
+        if self.source is None or key in self._retired:
             return []
-        return self._closed.pane_keys(key, start_ns, end_ns)
+        return self.source.pane_keys(key, start_ns, end_ns)
 
 
 class Panes:
