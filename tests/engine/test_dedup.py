@@ -304,8 +304,8 @@ def test_checkpoints_and_restarts_at_any_record_remember_every_span(
             engine, checkpoint = make_engine(short), Checkpoint(Store(folder))
             checkpoint.restore(engine)
         engine.apply(record)
-    checkpoint.store.close()
     assert digest(engine) == digest(straight)
+    checkpoint.store.close()
 
 
 def test_a_checkpoint_writes_each_span_once_and_drops_what_is_forgotten(
