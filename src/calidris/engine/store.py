@@ -17,6 +17,7 @@ No pickle: states are their own self-describing bytes, the rest is JSON. ``synch
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,6 +51,7 @@ CREATE TABLE IF NOT EXISTS blobs (model INTEGER, kind TEXT, name TEXT, value BLO
 CREATE TABLE IF NOT EXISTS pending (model INTEGER, chunk INTEGER, rows BLOB NOT NULL, marks BLOB NOT NULL,
   PRIMARY KEY (model, chunk)) WITHOUT ROWID;
 """
+_TABLES = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", _SCHEMA)
 _FROM_4 = """
 INSERT INTO panes SELECT model, start_ns, spec, 0, counts, moments, levels, display, late, notes FROM panes_4;
 INSERT INTO labels SELECT model, start_ns, spec, 0, labels FROM panes_4;
@@ -88,9 +90,9 @@ class Store:
         self.db.execute("PRAGMA synchronous=FULL")
         self.db.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
         self.db.execute(f"PRAGMA journal_size_limit={_WAL_PAGES * 4096}")
-        self._bring_up_to_date(self.get("format") if tables else None)
+        self._bring_up_to_date(self.get("format") if tables else None, tables)
 
-    def _bring_up_to_date(self, found: bytes | None) -> None:
+    def _bring_up_to_date(self, found: bytes | None, tables: set[str]) -> None:
         """Make the tables of this format; in one transaction, so that a crash leaves the old ones."""
         if found is not None and found not in {str(number).encode() for number in READ}:
             stated = found.decode(errors="replace")
@@ -98,7 +100,7 @@ class Store:
                 f"{self.file}: format {stated}, this version reads {' and '.join(map(str, READ))}; "
                 "move the file away to begin anew"
             )
-        if found == str(FORMAT).encode():
+        if found == str(FORMAT).encode() and set(_TABLES) <= tables:
             return  # nothing is written without need: the disk may be full
         old = found == b"4"
         script = ["ALTER TABLE panes RENAME TO panes_4;" if old else "", _SCHEMA, _FROM_4 if old else ""]
