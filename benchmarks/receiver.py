@@ -19,65 +19,30 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
-import numpy as np
+from benchmarks.payloads import FORMS, Payload, stream
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from calidris.app.tuning import tune
-from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.engine.inbox import Inbox, Received
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import TRACES, GrpcReceiver
 from calidris.receive.http import HttpReceiver
 from calidris.receive.intake import Intake
 from calidris.receive.journal import Journal
-from calidris.wire import Decoded, decode, encode_predictions, holds_model_telemetry
+from calidris.wire import Decoded, decode, holds_model_telemetry
 
-ROWS = 512
 IN_FLIGHT = 8
 DISTINCT = 16
 CHECKPOINT_S = 0.5
 STAGES = ("floor", "journal", "decode", "http")
 HTTP_HEADERS = {"Content-Type": "application/x-protobuf"}
 Sink = Callable[[list[Received]], None]
-
-
-def batch(rows: int, seed: int) -> PredictionBatch:
-    """The standard row: 20 numeric and 5 categorical features, score and id."""
-    rng = np.random.default_rng(seed)
-    levels = tuple(f"level-{n}" for n in range(10))
-    numbers = {f"feature_{n}": NumberColumn.of(rng.normal(size=rows)) for n in range(20)}
-    coded = {f"category_{n}": CodedColumn(levels, rng.integers(0, 10, rows).astype(np.int32)) for n in range(5)}
-    return PredictionBatch(
-        model=ModelKey("default", "credit", "7"),
-        event_time_ns=time.time_ns() + np.arange(rows, dtype=np.int64) * 1_000,
-        features={**numbers, **coded},
-        task="binary",
-        ids=[rng.bytes(8).hex() for _ in range(rows)],
-        score=NumberColumn.of(rng.random(rows)),
-    )
-
-
-def packed(seed: int) -> bytes:
-    """Four spans of 512 rows: the bytes of protobuf messages, put one after another, are their union."""
-    parts = [batch(ROWS, seed * 4 + n) for n in range(4)]
-    return b"".join(encode_predictions(part, form="packed", one_span_per_row=False) for part in parts)
-
-
-def one_row_json(seed: int) -> bytes:
-    """512 spans of one row."""
-    return encode_predictions(batch(ROWS, seed), form="json", one_span_per_row=True)
-
-
-PAYLOADS: dict[str, tuple[Callable[[int], bytes], int]] = {
-    "packed 4 x 512": (packed, 4 * ROWS),
-    "one-row JSON x 512": (one_row_json, ROWS),
-}
 
 
 # ---- the server's process
@@ -162,7 +127,7 @@ def serve(stage: str, sink_name: str | None) -> None:
 # ---- the client's process
 
 
-def send(port: int, payloads: list[bytes], seconds: float) -> tuple[int, float]:
+def send(port: int, requests: Iterator[bytes], seconds: float) -> tuple[int, float]:
     """Keep a few calls in flight for a while; how many were answered, in how many seconds."""
     free = threading.Semaphore(IN_FLIGHT)
     failed: list[grpc.RpcError] = []
@@ -177,7 +142,7 @@ def send(port: int, payloads: list[bytes], seconds: float) -> tuple[int, float]:
         began, count = time.monotonic(), 0
         while time.monotonic() - began < seconds and not failed:
             free.acquire()
-            export.future(payloads[count % len(payloads)], timeout=30).add_done_callback(done)
+            export.future(next(requests), timeout=30).add_done_callback(done)
             count += 1
         for _ in range(IN_FLIGHT):
             free.acquire()
@@ -186,14 +151,16 @@ def send(port: int, payloads: list[bytes], seconds: float) -> tuple[int, float]:
         return count, time.monotonic() - began
 
 
-def send_http(port: int, payloads: Sequence[bytes], seconds: float) -> tuple[int, float]:
+def send_http(port: int, requests: Iterator[bytes], seconds: float) -> tuple[int, float]:
     """The same over HTTP: as many connections, each with one request in flight."""
-    began = time.monotonic()
+    began, turn = time.monotonic(), threading.Lock()
 
-    def sender(first: int) -> int:
+    def sender(_: int) -> int:
         connection, count = http.client.HTTPConnection("127.0.0.1", port, timeout=30), 0
         while time.monotonic() - began < seconds:
-            connection.request("POST", "/v1/traces", payloads[(first + count) % len(payloads)], HTTP_HEADERS)
+            with turn:
+                raw = next(requests)
+            connection.request("POST", "/v1/traces", raw, HTTP_HEADERS)
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (200, b"")
             count += 1
@@ -204,17 +171,17 @@ def send_http(port: int, payloads: Sequence[bytes], seconds: float) -> tuple[int
         return sum(pool.map(sender, range(IN_FLIGHT))), time.monotonic() - began
 
 
-def measure(stage: str, payloads: list[bytes], rows: int, seconds: float, sink: str | None) -> dict[str, Any]:
+def measure(stage: str, payloads: list[Payload], seconds: float, sink: str | None) -> dict[str, Any]:
     """One stage in a fresh process, after a warm-up."""
     command = [sys.executable, "-m", "benchmarks.receiver", "--serve", stage, *(["--sink", sink] if sink else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin and child.stdout
         port = int(child.stdout.readline())
-        sender = send_http if stage == "http" else send
-        sender(port, payloads, seconds / 4)
+        sender, requests, rows = send_http if stage == "http" else send, stream(payloads), payloads[0].rows
+        sender(port, requests, seconds / 4)
         child.stdin.write("begin\n")
         child.stdin.flush()
-        count, wall_s = sender(port, payloads, seconds)
+        count, wall_s = sender(port, requests, seconds)
         child.stdin.write("end\n")
         child.stdin.flush()
         used = json.loads(child.stdout.readline())
@@ -238,34 +205,40 @@ def in_process(function: Callable[[bytes], object], payloads: list[bytes], rows:
     return {"rows_per_core_s": count * rows / cpu_s, "cpu_us_per_request": cpu_s / count * 1e6}
 
 
+def stages_of(name: str) -> tuple[str, ...]:
+    """All stages for the two forms that differ most, the floor for the others."""
+    return STAGES if name in ("packed 4 x 512", "one-row JSON x 512") else STAGES[:1]
+
+
 def run(seconds: float = 3.0, sink: str | None = None) -> list[dict[str, Any]]:
     """Every payload at every stage; ``ratio`` is against ``FromString`` alone in the same run."""
     results = []
-    for name, (build, rows) in PAYLOADS.items():
-        payloads = [build(seed) for seed in range(DISTINCT)]
+    for name, make in FORMS.items():
+        payloads = [make(seed) for seed in range(DISTINCT)]
+        raws, rows = [payload.raw for payload in payloads], payloads[0].rows
         stages = {
-            "FromString (in process)": in_process(ExportTraceServiceRequest.FromString, payloads, rows, seconds / 4),
+            "FromString (in process)": in_process(ExportTraceServiceRequest.FromString, raws, rows, seconds / 4),
             "decode (in process)": in_process(
-                lambda raw: decode(raw, tenant="default", arrival_ns=time.time_ns()), payloads, rows, seconds / 4
+                lambda raw: decode(raw, tenant="default", arrival_ns=time.time_ns()), raws, rows, seconds / 4
             ),
         }
-        for stage in (*STAGES, *(["state"] if sink else [])):
-            stages[stage] = measure(stage, payloads, rows, seconds, sink)
+        for stage in (*stages_of(name), *(["state"] if sink else [])):
+            stages[stage] = measure(stage, payloads, seconds, sink)
         base = stages["FromString (in process)"]["rows_per_core_s"]
         for stage, figures in stages.items():
             ratio = figures["rows_per_core_s"] / base
-            results.append({"payload": name, "bytes": len(payloads[0]), "stage": stage, **figures, "ratio": ratio})
+            results.append({"payload": name, "bytes": len(raws[0]), "stage": stage, **figures, "ratio": ratio})
     return results
 
 
 def show(results: list[dict[str, Any]]) -> None:
     print(
-        f"{'payload':<20}{'kB':>6}  {'stage':<25}{'rows/s/core':>12}{'rows/s wall':>12}{'us/request':>12}{'ratio':>8}"
+        f"{'payload':<26}{'kB':>6}  {'stage':<25}{'rows/s/core':>12}{'rows/s wall':>12}{'us/request':>12}{'ratio':>8}"
     )
     for row in results:
         wall = f"{row['rows_per_wall_s']:,.0f}" if "rows_per_wall_s" in row else ""
         print(
-            f"{row['payload']:<20}{row['bytes'] / 1000:>6.0f}  {row['stage']:<25}{row['rows_per_core_s']:>12,.0f}"
+            f"{row['payload']:<26}{row['bytes'] / 1000:>6.0f}  {row['stage']:<25}{row['rows_per_core_s']:>12,.0f}"
             f"{wall:>12}{row['cpu_us_per_request']:>12,.0f}{row['ratio']:>8.3f}"
         )
 
