@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench bench-detect bench-peers fuzz format clean
+.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench bench-load bench-detect bench-peers fuzz format clean
 
 help:           ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -50,6 +50,9 @@ render: generate
 
 bench: setup    ## what it costs, beside the floors of the same run
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-load: setup  ## 10 000 rows a second for a minute, each acknowledged on disk, beside each form's rates (ARGS="--seconds 10", "--soak 10m")
+	$(BIN)/python -m benchmarks.load --rates $(ARGS)
 
 bench-detect: setup  ## false alarms and delays of detection, simulated with fixed seeds (ARGS=--quick for the short one)
 	$(BIN)/python -m benchmarks.detect $(ARGS)
