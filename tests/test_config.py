@@ -100,6 +100,16 @@ def test_a_small_journal_goes_with_small_messages(tmp_path: Path) -> None:
     assert load(write(tmp_path, text.replace("http: {max_message_bytes: 1MiB}", "http: null"))).receiver.http is None
 
 
+@pytest.mark.parametrize(
+    "headers", ['{Authorization: "Bearer s3cret"}', '{authorization: "Bearer s3cret\\n"}', "s3cret"]
+)
+def test_headers_that_cannot_be_sent_are_refused_and_not_shown(tmp_path: Path, headers: str) -> None:
+    text = f"export: {{otlp: {{endpoint: x, headers: {headers}}}}}"
+    with pytest.raises(ConfigError, match=r"export\.otlp\.headers") as caught:
+        load(write(tmp_path, text))
+    assert "s3cret" not in str(caught.value)
+
+
 def test_settings_are_one_tenants(tmp_path: Path) -> None:
     text = "models: [{name: credit, positive: bad}, {name: credit, tenant: acme, positive: fraud}]"
     config = load(write(tmp_path, text))

@@ -189,6 +189,30 @@ def test_two_tenants_with_the_same_model_do_not_mix(tmp_path: Path, make: Callab
     assert named == {"credit", "acme/credit"}
 
 
+def test_files_are_replaced_under_a_running_receiver(tmp_path: Path, make: Callable[..., Any]) -> None:
+    guarded = Guarded(tmp_path, make)
+    raw = encode_predictions(rows(4, seed=1), form="packed", one_span_per_row=False)
+    guarded.export("ours", raw)
+    old = guarded.send["ours"]
+    guarded.tokens.lines = [line for line in guarded.tokens.lines if "name=ours " not in line]
+    guarded.send["ours"] = guarded.tokens.add("ours", "default", "send")
+    guarded.tokens.write()
+    before = guarded.authority.server().cert.read_bytes()
+
+    def taken(header: str) -> bool:
+        guarded.send["anybody"] = header
+        try:
+            guarded.export("anybody", raw)
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+            return False
+        return True
+
+    until(lambda: taken(guarded.send["ours"]))
+    assert not taken(old)
+    until(lambda: ssl.get_server_certificate(("127.0.0.1", int(guarded.ports["api"]))).encode() in before)
+
+
 def test_everything_on_the_disk_is_the_owners_alone(tmp_path: Path, make: Callable[..., Any]) -> None:
     guarded = Guarded(tmp_path, make)
     guarded.export("ours", encode_predictions(rows(40, seed=1), form="packed", one_span_per_row=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ import grpc
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.tokens import Tokens
 
 from calidris.access import ALL, Access, hash_of, read_tokens
@@ -98,6 +101,16 @@ def test_who_is_unknown_is_answered_before_the_message_has_come(tokens: Tokens, 
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+def one_token() -> Access:
+    """Access by one token that nobody has."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = Tokens(Path(folder) / "tokens")
+        tokens.add("checkout")
+        tokens.write()
+        return tokens.open()
+
+
+GUARDED = one_token()
 ODD = [
     None,
     "",
@@ -126,6 +139,12 @@ def test_odd_headers_are_no_tokens(tokens: Tokens, form: str | None) -> None:
     with pytest.raises(Unauthenticated) as caught:
         tokens.open().tenant_of(header)
     assert token not in str(caught.value)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"(?i)bearer[\s\S]*"), st.binary().map(lambda raw: raw.decode("latin-1"))))
+def test_whatever_the_header_it_is_refused_and_nothing_breaks(header: str) -> None:
+    with pytest.raises(Unauthenticated):
+        GUARDED.tenant_of(header)
 
 
 @pytest.mark.parametrize("form", ["Bearer {token}", "bearer {token}", "BEARER {token}", "Bearer   {token}"])

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from calidris.access.tokens import ALL, Action, Token, hash_of, read_tokens
 from calidris.access.watched import Watched
@@ -57,6 +58,13 @@ class Caller:
 
 ANYBODY = Caller("", ALL)
 """Whoever asks where no tokens are configured."""
+
+
+class _Known(NamedTuple):
+    """The tokens of the file by what they are looked up with, and whether they are all of one tenant."""
+
+    tokens: dict[bytes, Token]
+    alone: bool
 
 
 class Access:
@@ -126,16 +134,15 @@ class Access:
         """
         if self._file is None:
             return ANYBODY
-        tokens = self._file.get()
+        known = self._file.get()
         try:
-            token = self._known(tokens, authorization)
+            token = self._known(known.tokens, authorization)
             if action not in token.may:
                 raise Forbidden(f"the token {token.name!r} may not {action}: give its line in the file may={action}")
         except (Unauthenticated, Forbidden) as error:
             self.refuse(action, "forbidden" if isinstance(error, Forbidden) else "unauthenticated", str(error))
             raise
-        alone = len({one.tenant for one in tokens.values()} - {ALL}) == 1
-        return Caller(token.name, token.tenant, alone or token.tenant == ALL)
+        return Caller(token.name, token.tenant, known.alone or token.tenant == ALL)
 
     def refuse(self, action: Action, reason: str, why: str) -> None:
         """Count a refusal, and log it at most once a minute for each action and reason."""
@@ -162,8 +169,9 @@ class Access:
             raise Unauthenticated(f"the token {token.name!r} has expired: {_CURE}")
         return token
 
-    def _index(self, tokens: Sequence[Token]) -> dict[bytes, Token]:
-        return {self._blind(token.sha256): token for token in tokens}
+    def _index(self, tokens: Sequence[Token]) -> _Known:
+        alone = len({token.tenant for token in tokens} - {ALL}) == 1
+        return _Known({self._blind(token.sha256): token for token in tokens}, alone)
 
     def _blind(self, sha256: str) -> bytes:
         """Where a token is looked up: nobody outside can choose these bytes or know how many of them are right."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -159,12 +160,27 @@ class PrometheusConfig(Config):
 
 
 class OtlpConfig(Config):
-    """Where metrics are pushed by OTLP over gRPC."""
+    """Where metrics are pushed by OTLP over gRPC.
+
+    Attributes:
+        headers: of each push, such as a token of the target; lower case.
+    """
 
     endpoint: str = Field(min_length=1)
     interval: Seconds = "15s"  # type: ignore[assignment]  # parsed as written
     headers: dict[str, str] = Field(default_factory=dict)
     insecure: bool | None = None
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        """GRPC would refuse them at each push, and quote them in its error."""
+        for name, value in headers.items():
+            if not (re.fullmatch(r"[a-z0-9_.-]+", name) and value.isascii() and value.isprintable()):
+                raise ValueError(
+                    f"the header {name!r} cannot be sent: names are of a-z, 0-9, - and _; values are one line of ASCII"
+                )
+        return headers
 
 
 class ExportConfig(Config):
