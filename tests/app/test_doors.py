@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -16,15 +17,39 @@ from served import configuration
 from tests.authority import Authority
 from tests.tokens import Tokens
 
+from calidris import semconv
 from calidris.access import ALL
 from calidris.app import Server
 from calidris.app.doors import check_exposure, is_loopback
-from calidris.config import CalidrisConfig
+from calidris.config import ApiConfig, CalidrisConfig, GrpcConfig, HttpConfig, PrometheusConfig, load
 from calidris.errors import ConfigError
+from calidris.instrument import environment
+from calidris.semconv import prometheus_label
 from calidris.wire import encode_labels, encode_predictions
 
 TLS = {"cert": "c", "key": "k"}
 OPEN = "0.0.0.0:0"
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+def test_the_pages_settings_can_be_used(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "calidris.yaml"
+    path.write_text(text)
+    config = load(path)
+    check_exposure(config)
+    assert config != CalidrisConfig()
+
+
+def test_the_page_names_what_is_there() -> None:
+    exported = {metric.prometheus for metric in semconv.METRICS}
+    assert set(re.findall(r"calidris_access_\w+", PAGE)) <= exported
+    assert set(re.findall(r"OTEL_\w+[A-Z]", PAGE)) <= set(vars(environment))
+    assert prometheus_label(semconv.CALIDRIS_TENANT) in PAGE
+    for endpoint in (GrpcConfig().endpoint, HttpConfig().endpoint, ApiConfig().endpoint, PrometheusConfig().endpoint):
+        assert endpoint in PAGE
 
 
 @pytest.mark.parametrize(
