@@ -66,6 +66,14 @@ def test_the_file_of_the_environment(config: Path, monkeypatch: pytest.MonkeyPat
     assert str(config) in run("check").out
 
 
+def test_check_says_what_listens(config: Path) -> None:
+    config.write_text("")
+    told = "receives OTLP/gRPC on 127.0.0.1:4327, up to 64.0 MiB; OTLP/HTTP on 127.0.0.1:4328, up to 64.0 MiB"
+    assert told in run("check", "-c", config).out.replace("\n", " ")
+    config.write_text("receiver: {http: null}")
+    assert "HTTP" not in run("check", "-c", config).out
+
+
 def test_several_mistakes_are_several_lines(config: Path) -> None:
     config.write_text("a: 1\nb: 2\n")
     done = run("check", "-c", config)

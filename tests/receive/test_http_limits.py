@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from calidris.receive.grpc import TRACES
-from calidris.receive.http_connection import Patience
+from calidris.receive.http_limits import Patience
 
 Http = Any
 MakeHttp = Callable[..., Any]

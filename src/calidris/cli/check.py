@@ -31,6 +31,7 @@ def check(path: Path, out: Console) -> int:
         check_exposure(config)
     check_baselines(config, path)
     out.print(f"{escape(str(path))}: the configuration can be used")
+    out.print(escape(_receives(config)))
     if config.models:
         out.print(_models(config))
         for line in _details(config):
@@ -39,6 +40,14 @@ def check(path: Path, out: Console) -> int:
     for line in caps(config, stranger_memory(config)):
         out.print(escape(line))
     return 0
+
+
+def _receives(config: CalidrisConfig) -> str:
+    servers = {"gRPC": config.receiver.grpc, "HTTP": config.receiver.http}
+    told = [
+        f"OTLP/{name} on {of.endpoint}, up to {mebibytes(of.max_message_bytes)}" for name, of in servers.items() if of
+    ]
+    return f"receives {'; '.join(told)}"
 
 
 def _models(config: CalidrisConfig) -> Table:

@@ -15,7 +15,8 @@ from calidris.access import TenantOf
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import Admission
-from calidris.receive.http_connection import BUFFER_BYTES, Connection, Patience
+from calidris.receive.http_connection import Connection
+from calidris.receive.http_limits import BUFFER_BYTES, Patience
 from calidris.receive.http_messages import Reply
 from calidris.receive.http_routes import Routes
 from calidris.receive.intake import Intake

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
@@ -19,61 +18,13 @@ import h11
 from calidris.errors import MalformedRequest
 from calidris.receive.admission import Admission, TooSlow
 from calidris.receive.bodies import too_large
+from calidris.receive.http_limits import READ_BYTES, Hold, Patience
 from calidris.receive.http_messages import Head, Job, Reply
 from calidris.receive.http_routes import Routes
 from calidris.receive.stray_grpc import refuse_calls
 
-BUFFER_BYTES: Final = 1 << 16  # of each connection; asyncio stops reading at twice that, after 256 KiB at once
-READ_BYTES: Final = 1 << 18
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a sender is waited for, in seconds.
-
-    Attributes:
-        head_s: for a request's head, from its first byte or the connection's beginning.
-        idle_s: between requests. Longer than any exporter's interval: one that sends at the moment at which its
-            connection is closed would have to send again.
-        body_s: for a body, plus one second for each ``body_bytes_s`` of it that arrived.
-        body_bytes_s: the slowest rate that is put up with.
-        linger_s: how long a refused body is read and forgotten, so that its sender gets to reading the answer.
-    """
-
-    head_s: float = 10.0
-    idle_s: float = 75.0
-    body_s: float = 10.0
-    body_bytes_s: float = 65536.0
-    linger_s: float = 10.0
-
-
 Work = Callable[[Callable[[], Reply]], Awaitable[Reply]]
 """Runs something that blocks in a worker thread."""
-
-
-class Hold:
-    """Memory of one request of a tenant, given back at its end.
-
-    What is held follows what arrived and not what was announced: otherwise a few senders that announce much and send
-    nothing would keep everybody out.
-    """
-
-    def __init__(self, memory: Admission, tenant: str) -> None:
-        self._memory = memory
-        self._tenant = tenant
-        self._held_bytes = 0
-
-    def take(self, size_bytes: int) -> None:
-        """Reserve more; raises RetryableError if there is none."""
-        self._memory.reserve(size_bytes, self._tenant)
-        self._held_bytes += size_bytes
-
-    def __enter__(self) -> Hold:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._held_bytes:
-            self._memory.release(self._held_bytes, self._tenant)
 
 
 class Connection:
