@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,8 @@ def configuration(path: Path, **changes: Any) -> CalidrisConfig:
 class Started:
     """A server, and a client of it."""
 
-    def __init__(self, config: CalidrisConfig) -> None:
-        self.server = Server(config)
+    def __init__(self, config: CalidrisConfig, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.server = Server(config, clock_ns)
         self.lines = self.server.start()
 
     def export(self, raw: bytes, authorization: str | None = None) -> None:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from calidris import semconv
+from calidris.app.sealing import BelievedTime
+from calidris.batch import PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.engine.checkpoint import Checkpoint
 from calidris.engine.core import Engine
@@ -19,6 +21,7 @@ from calidris.errors import RetryableError
 from calidris.receive.intake import Intake
 from calidris.receive.journal import Journal
 from calidris.receive.timing import Timing
+from calidris.wire import Decoded
 
 _IDLE_S = 0.05
 _BATCH = 256
@@ -82,6 +85,7 @@ class EngineLoop:
         self.saving, self.publishing = Timing(), Timing()
         self.healthy = True
         self._applying_ns = 0  # arrival of the record that is being applied
+        self._time = BelievedTime(clock_ns)
         self._saving = True  # false while checkpoints fail: then only the interval tries again
         self._on_failure = on_failure
         self._saved_sequence = engine.sequence
@@ -94,6 +98,11 @@ class EngineLoop:
     def start(self) -> None:
         """Begin to apply; the journal has been replayed."""
         self._asked_ns = self.engine.sealed_ns
+        ahead_s = (self._asked_ns - self.clock_ns()) / 1e9
+        if ahead_s > 0:
+            _logger.error(
+                "engine: a clock was wrong: windows are closed for %.0f s to come, rows of them are late", ahead_s
+            )
         self._checkpoint_due_s = time.monotonic() + self.config.storage.checkpoint_interval
         self._thread.start()
 
@@ -135,9 +144,16 @@ class EngineLoop:
         for item in items:
             self._applying_ns = item.arrival_ns
             apply(self.engine, item)
+            if self._time.jumped and item.decoded is not None:
+                self._ask_events(item.decoded)
             item.release()
         self._applying_ns = 0
         return bool(items)
+
+    def _ask_events(self, decoded: Decoded) -> None:
+        for batch in decoded.items:
+            if isinstance(batch, PredictionBatch):
+                self._time.saw(int(batch.event_time_ns.max()))
 
     def lag(self) -> tuple[int, float]:
         """Records that are durable and not yet applied, and seconds since the oldest of them arrived. From any thread."""
@@ -149,7 +165,7 @@ class EngineLoop:
         steps = [m.config.step_ns for m in self.engine.models.values()]
         if not steps:
             return
-        until = (self.clock_ns() - round(self.config.receiver.lateness * 1e9)) // min(steps) * min(steps)
+        until = (self._time.now_ns() - round(self.config.receiver.lateness * 1e9)) // min(steps) * min(steps)
         if until > self._asked_ns:
             try:
                 self.intake.seal(until)
