@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from calidris.receive.grpc import TRACES
+from calidris.receive.http import BODIES
 from calidris.receive.http_limits import Patience
 
 Http = Any
@@ -142,14 +143,14 @@ def test_a_body_of_just_the_limit_is_taken(make_http: MakeHttp) -> None:
 
 
 def test_memory_for_bodies_is_bounded_and_given_back(make_http: MakeHttp) -> None:
-    """Four senders of one byte less than the limit have it all; the next one is asked to come again."""
+    """A few senders of one byte less than the limit have it all; the next one is asked to come again."""
     limit = 100_000
     http = make_http(max_message_bytes=limit)
     head = HEAD + b"Content-Length: %d\r\n\r\n" % limit
     with ExitStack() as stack:
-        for _ in range(4):
+        for _ in range(BODIES):
             stack.enter_context(connect(http, head, bytes(limit - 1)))
-        until(lambda: http.receiver.held_bytes == 4 * (limit - 1))
+        until(lambda: http.receiver.held_bytes == BODIES * (limit - 1))
         answer = http.post(http.bench.request(*["predict"] * 10))
         assert answer.status_code == 503 and answer.headers["retry-after"] == "2"
     until(lambda: http.receiver.held_bytes == 0)

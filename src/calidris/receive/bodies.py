@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -50,14 +51,14 @@ def encoding_of(header: str) -> str:
     raise UnsupportedMedia(f"set Content-Encoding to one of {ENCODINGS}, or leave it out")
 
 
-def restored(parts: Sequence[bytes | bytearray], encoding: str, max_bytes: int, take: Callable[[int], None]) -> bytes:
+def restored(parts: list[bytes | bytearray], encoding: str, max_bytes: int, take: Callable[[int], None]) -> bytes:
     """The body as it was before it was compressed.
 
-    Never holds more than ``max_bytes`` and a step of 1 MiB, whatever the parts claim; twice that for the moment of
-    joining. Of a gzip body that says itself that it is larger, nothing is held at all.
+    Never makes more than ``max_bytes`` and a step of 1 MiB, whatever the parts claim, and never holds anything twice. Of
+    a gzip body that says itself that it is larger, nothing is held at all.
 
     Args:
-        parts: the body as it arrived.
+        parts: the body as it arrived; each is let go once it has been read.
         encoding: of ``encoding_of``.
         max_bytes: the limit once decompressed.
         take: reserves bytes of memory, and raises if there are none left.
@@ -70,15 +71,15 @@ def restored(parts: Sequence[bytes | bytearray], encoding: str, max_bytes: int, 
     b'spans'
     """
     if encoding == "identity":
-        return b"".join(parts)
-    made: list[bytes] = []
+        return _joined(parts)
+    made = io.BytesIO()
     hopeless = encoding == "gzip" and _stated_size(parts) > max_bytes
     try:
         for piece in _inflated(parts, zlib.decompressobj(_WINDOWS[encoding]), max_bytes):
             if not hopeless:
                 take(len(piece))
-                made.append(piece)
-        return b"".join(made)
+                made.write(piece)
+        return made.getvalue()
     except zlib.error:
         raise MalformedRequest(f"the body is no {encoding}") from None
 
@@ -90,14 +91,24 @@ def too_large(max_bytes: int) -> RequestTooLarge:
     )
 
 
+def _joined(parts: list[bytes | bytearray]) -> bytes:
+    whole = io.BytesIO()
+    for place, part in enumerate(parts):
+        whole.write(part)
+        parts[place] = b""
+    return whole.getvalue()  # what was written, not a copy of it
+
+
 def _stated_size(parts: Sequence[bytes | bytearray]) -> int:
     """What the last four bytes say; they lie where the body is damaged, so they only tell what is not worth keeping."""
     return int.from_bytes(b"".join(parts[-_SIZE_BYTES:])[-_SIZE_BYTES:], "little")
 
 
-def _inflated(parts: Sequence[bytes | bytearray], inflate: zlib._Decompress, max_bytes: int) -> Iterator[bytes]:
+def _inflated(parts: list[bytes | bytearray], inflate: zlib._Decompress, max_bytes: int) -> Iterator[bytes]:
     size = 0
-    for part in parts:
+    last = len(parts) - 1
+    for place, part in enumerate(parts):
+        parts[place] = b""
         rest, made = part, b""
         while rest or len(made) == _STEP_BYTES:
             made = inflate.decompress(rest, _STEP_BYTES)
@@ -111,5 +122,5 @@ def _inflated(parts: Sequence[bytes | bytearray], inflate: zlib._Decompress, max
     if not inflate.eof:
         raise MalformedRequest("the compressed body is cut off")
     # One part is enough for everybody; tiny ones in great number would cost much time for few bytes.
-    if inflate.unused_data or part is not parts[-1]:
+    if inflate.unused_data or place != last:
         raise MalformedRequest("the body goes on after its compressed part ends; compress it as one")

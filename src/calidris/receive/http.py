@@ -22,7 +22,7 @@ from calidris.receive.http_routes import Routes
 from calidris.receive.intake import Intake
 
 KEY: Final = "receiver.http.endpoint"
-BODIES: Final = 4
+BODIES: Final = 2
 """How many bodies of the largest size may be in memory in front of the queue, as sent and decompressed together."""
 
 _BACKLOG = 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class Job:
 
     tenant: str
     max_bytes: int
-    run: Callable[[Sequence[bytes | bytearray], Callable[[int], None]], Reply]
+    run: Callable[[list[bytes | bytearray], Callable[[int], None]], Reply]
 
 
 def json_reply(status: int, content: Mapping[str, Any]) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -87,7 +87,7 @@ class Routes:
         return refusal_reply(refusal, PROTOBUF if stated == PROTOBUF else JSON)
 
     def _run(
-        self, signal: str, content_type: str, encoding: str, tenant: str, parts: Sequence[bytes | bytearray], take: Take
+        self, signal: str, content_type: str, encoding: str, tenant: str, parts: list[bytes | bytearray], take: Take
     ) -> Reply:
         raw = restored(parts, encoding, self._max_bytes, take)
         if signal == "traces":
