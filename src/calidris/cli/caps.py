@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from calidris import semconv
 from calidris.config import CalidrisConfig
 from calidris.config.units import window_name
+from calidris.engine.spans import SPAN_BYTES
 from calidris.labels.early import LABEL_BYTES
 
 _ROWS = "{n:,} rows of model versions beyond %s were not counted"
@@ -62,6 +63,11 @@ def caps(config: CalidrisConfig, stranger: Mapping[str, int]) -> Iterator[str]:
     yield (
         f"limits: {limits.early_labels:,} labels of a tenant wait for their prediction (at most {mebibytes(waiting)}); "
         f"requests that wait take at most {mebibytes(config.receiver.queue_bytes)}"
+    )
+    spans = config.receiver.dedup_spans
+    yield (
+        f"limits: what is sent again is known for {window_name(config.receiver.dedup_horizon)}, of the newest {spans:,} spans "
+        f"(at most {mebibytes(spans * SPAN_BYTES)})"
     )
     yield (
         f"limits: {export.max_series_per_model:,} series of a model version, {export.max_series_per_tenant:,} of a tenant, "

@@ -11,6 +11,9 @@ from calidris.labels.keys import Hashes
 GENERATIONS = 4
 """The newest, and three that are over and together cover the horizon."""
 
+SPAN_BYTES = 10
+"""Memory of a span, at most; 8 bytes more until it is in a checkpoint, and for a moment while runs are merged."""
+
 _FEW = 8
 """So many spans are looked up one by one, which takes less time than a round of arrays."""
 
