@@ -22,8 +22,8 @@ from benchmarks.wire import NOW_NS, standard_batch
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from calidris.engine.once import once
-from calidris.engine.spanform import mark_saved, restore_spans, save_spans
-from calidris.engine.spans import SpanMemory
+from calidris.engine.repeatform import mark_saved, restore_repeats, save_repeats
+from calidris.engine.repeats import RepeatMemory
 from calidris.engine.store import Store
 from calidris.labels.keys import Hashes
 from calidris.wire import Decoded, decode, encode_predictions
@@ -56,9 +56,9 @@ def request(rng: np.random.Generator, one_span_per_row: bool) -> bytes:
     return message.SerializeToString()
 
 
-def filled(rng: np.random.Generator, count: int) -> SpanMemory:
+def filled(rng: np.random.Generator, count: int) -> RepeatMemory:
     """A memory of so many spans, as they come at an even rate within the horizon."""
-    memory, step = SpanMemory(HORIZON_NS, 12_000_000), 65_536
+    memory, step = RepeatMemory(HORIZON_NS, 12_000_000), 65_536
     for start in range(0, count, step):
         memory.repeats(drawn(rng, min(step, count - start)), NOW_NS + HORIZON_NS * start // count)
     return memory
@@ -104,7 +104,7 @@ def row(what: str, taken_us: float, spans: int, floor_us: float) -> Row:
 
 def restart_row(rng: np.random.Generator) -> Row:
     """A full memory saved bit by bit, as checkpoints do, and brought back; and its longest single call."""
-    memory, longest = SpanMemory(HORIZON_NS, 12_000_000), 0
+    memory, longest = RepeatMemory(HORIZON_NS, 12_000_000), 0
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         for step in range(120):
@@ -113,10 +113,10 @@ def restart_row(rng: np.random.Generator) -> Row:
                 memory.repeats(drawn(rng, 1000), NOW_NS + HORIZON_NS * (100 * step + part) // 12_000)
                 longest = max(longest, time.perf_counter_ns() - begun)
             with store.transaction():
-                save_spans(store, memory)
-            mark_saved(memory)
+                save_repeats(store, {"spans": memory})
+            mark_saved({"spans": memory})
         begun = time.perf_counter_ns()
-        restore_spans(store, SpanMemory(HORIZON_NS, 12_000_000))
+        restore_repeats(store, {"spans": RepeatMemory(HORIZON_NS, 12_000_000)})
         taken = time.perf_counter_ns() - begun
         size = (Path(folder) / "state.sqlite").stat().st_size
         store.close()

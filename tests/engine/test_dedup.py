@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.engine.conftest import KEY, SECOND, START, Journal, MakeEngine, configuration
@@ -21,11 +24,10 @@ from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
 from calidris.engine.checkpoint import Checkpoint
 from calidris.engine.core import Engine
-from calidris.engine.dedup import RequestMemory
 from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
 from calidris.engine.once import once
-from calidris.engine.spans import GENERATIONS, SpanMemory
+from calidris.engine.repeats import GENERATIONS, RepeatMemory
 from calidris.engine.store import Store
 from calidris.receive.intake import digest_of
 from calidris.wire import Decoded, decode
@@ -52,7 +54,7 @@ requests = st.lists(
 def test_a_span_is_recognised_within_the_horizon_and_never_beyond_twice_of_it(
     sent: Sequence[tuple[int, list[int]]],
 ) -> None:
-    memory, last, now = SpanMemory(HORIZON, 10_000), {}, 1000
+    memory, last, now = RepeatMemory(HORIZON, 10_000), {}, 1000
     for pause, names in sent:
         now += pause
         for name, repeated, place in zip(names, memory.repeats(hashed(names), now), itertools.count()):
@@ -66,7 +68,7 @@ def test_a_span_is_recognised_within_the_horizon_and_never_beyond_twice_of_it(
 @settings(max_examples=100, deadline=None)
 @given(requests, st.integers(1, 60))
 def test_the_bound_shortens_the_horizon_and_says_by_how_much(sent: Sequence[tuple[int, list[int]]], most: int) -> None:
-    memory, last, now = SpanMemory(HORIZON, most), {}, 1000
+    memory, last, now = RepeatMemory(HORIZON, most), {}, 1000
     for pause, names in sent:
         now += pause
         distinct = list(dict.fromkeys(names))
@@ -79,7 +81,7 @@ def test_the_bound_shortens_the_horizon_and_says_by_how_much(sent: Sequence[tupl
 
 
 def test_a_full_memory_forgets_the_oldest_first() -> None:
-    memory = SpanMemory(HORIZON * SECOND, 4000)
+    memory = RepeatMemory(HORIZON * SECOND, 4000)
     for step in range(20):
         assert not memory.repeats(hashed(range(step * 1000, step * 1000 + 1000)), START + step * SECOND).any()
     now = START + 19 * SECOND
@@ -88,10 +90,10 @@ def test_a_full_memory_forgets_the_oldest_first() -> None:
     assert known == [True, True, True, False, False]
 
 
-def test_requests_too_are_known_until_the_horizon_after_they_last_came() -> None:
-    memory, day = RequestMemory(HORIZON * SECOND), 86_400 * SECOND
+def test_one_at_a_time_is_known_until_the_horizon_after_it_last_came() -> None:
+    memory, day = RepeatMemory(HORIZON * SECOND, 1000), 86_400 * SECOND
     for now in (START, START - 30 * day, START + day):
-        request = now.to_bytes(16, "big")
+        request = int(hashed([now])[0])
         assert not memory.seen(request, now)
         assert all(memory.seen(request, now + n * HORIZON * SECOND) for n in range(5))
         assert not memory.seen(request, now + (4 + 2) * HORIZON * SECOND + 1)
@@ -101,7 +103,7 @@ def test_requests_too_are_known_until_the_horizon_after_they_last_came() -> None
 @pytest.mark.parametrize("seed", range(3))
 def test_many_spans_as_a_set_would_know_them(seed: int) -> None:
     """Runs are merged and the filter grows; nothing is forgotten and nothing is made up."""
-    rng, memory, seen = np.random.default_rng(seed), SpanMemory(HORIZON * SECOND, 10**6), set[int]()
+    rng, memory, seen = np.random.default_rng(seed), RepeatMemory(HORIZON * SECOND, 10**6), set[int]()
     for _ in range(1500):
         most = rng.choice([2, 9, 900], p=[0.6, 0.3, 0.1])
         asked = rng.integers(0, 60_000, int(rng.integers(1, most))).tolist()
@@ -113,7 +115,7 @@ def test_many_spans_as_a_set_would_know_them(seed: int) -> None:
 
 
 def test_a_clock_that_is_set_back_or_forth_costs_nothing_but_the_horizon() -> None:
-    memory, day = SpanMemory(HORIZON * SECOND, 10**6), 86_400 * SECOND
+    memory, day = RepeatMemory(HORIZON * SECOND, 10**6), 86_400 * SECOND
     for number, now in enumerate((START, START + 30 * day, START, START - 30 * day, START)):
         assert not memory.repeats(hashed([number]), now)[0]
         assert memory.repeats(hashed([number]), now + HORIZON * SECOND)[0]
@@ -263,7 +265,7 @@ def test_what_is_left_of_a_batch_is_what_would_have_come_alone() -> None:
         features = {"ml.features": f'{{"a": {n}, "land": "l{n}", "v": [[{n}, 0.5]]}}'}
         spans.append(sender.span(n, attributes=rich | scores | features))
     mixed = [*spans[3:6], spans[0], *spans[6:], spans[2], feedback(1), feedback(2)]
-    memory = SpanMemory(HORIZON * SECOND, 1000)
+    memory = RepeatMemory(HORIZON * SECOND, 1000)
     for sent in ([*spans[:3], feedback(1)], mixed):
         kept, _ = once(decoded(sent), memory, START)
     assert [Wire.plain(batch) for batch in kept] == [
@@ -329,6 +331,27 @@ def test_a_checkpoint_writes_each_span_once_and_drops_what_is_forgotten(
     fed(engine, [sender.send(sender.spans(31, 1), arrival_ns=START + 9 * SECOND)])
     assert kept() == [1, 1]
     store.close()
+
+
+def test_digests_of_an_earlier_store_are_still_known(make_engine: MakeEngine, tmp_path: Path) -> None:
+    sender, store, nameless = Sender(), Store(tmp_path), {"trace_id": b"", "span_id": b""}
+    first, second = sender.send([sender.span(1, **nameless)]), sender.send([sender.span(2, **nameless)])
+    Checkpoint(store).save(fed(make_engine(), [first, second]))
+    for table in ("seen", "meta WHERE key = 'seen'"):
+        store.db.execute(f"DELETE FROM {table}")
+    digests = [xxhash.xxh3_128_digest(b"default\0" + record.digest) for record in (first, second)]
+    store.db.executemany("INSERT INTO requests VALUES (?, 0, ?)", zip((4, 5), digests))
+    store.put("requests", json.dumps([[4, START - SECOND], [5, START]]).encode())
+    store.close()
+    engine, checkpoint = make_engine(), Checkpoint(Store(tmp_path))
+    checkpoint.restore(engine)
+    fed(engine, [replace(record, seq=record.seq + 2) for record in (first, second)])
+    assert (left_out(engine)["requests"], engine.models[KEY].rows) == (2, 2)
+    checkpoint.save(engine)
+    again, seen = make_engine(), checkpoint.store.db.execute("SELECT count(*) FROM requests").fetchone()
+    checkpoint.restore(again)
+    assert seen == (0,) and digest(again) == digest(engine)
+    checkpoint.store.close()
 
 
 def test_a_store_that_has_never_heard_of_spans_is_opened(make_engine: MakeEngine, tmp_path: Path) -> None:

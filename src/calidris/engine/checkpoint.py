@@ -14,16 +14,15 @@ from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.detect import Slot
 from calidris.engine.core import Engine
-from calidris.engine.dedup import Generation
 from calidris.engine.learning import learned_note
 from calidris.engine.model import WatchedModel
 from calidris.engine.orders import Order
 from calidris.engine.pane import Pane, PaneKey
 from calidris.engine.paneform import COLUMNS, pane_from, pane_row
 from calidris.engine.plain import alarm_from, alarm_json, model_json, restore_totals
+from calidris.engine.repeatform import mark_saved, restore_digests, restore_repeats, save_repeats
 from calidris.engine.slotform import restore_slot, slot_bytes
 from calidris.engine.snapshot import WindowPoint
-from calidris.engine.spanform import mark_saved, restore_spans, save_spans
 from calidris.engine.store import Store
 from calidris.engine.watch import Watcher
 from calidris.errors import IncompatibleState
@@ -53,7 +52,6 @@ class Checkpoint:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.numbers: dict[ModelKey, int] = {}
-        self._saved_requests: dict[int, int] = {}  # generation to how many of its digests are in the store
 
     def load_pane(self, key: ModelKey, pane: PaneKey, spec: Spec) -> Pane | None:
         """A closed pane, or None where there is none; handed to the engine."""
@@ -83,8 +81,7 @@ class Checkpoint:
         self.numbers = numbers
         engine.retired.clear()
         # Only now: a transaction that failed has written none of it.
-        self._saved_requests = {g.number: len(g.digests) for g in (engine.requests.older, engine.requests.newer)}
-        mark_saved(engine.spans)
+        mark_saved(engine.repeats)
         for key, model in engine.models.items():
             _mark_saved(model, engine.watchers[key])
             model.forget(engine.sealed_ns, engine.config.limits.pane_bytes // len(engine.models))
@@ -100,7 +97,7 @@ class Checkpoint:
             self.store.drop_model(number)
 
     def _save_engine(self, engine: Engine) -> None:
-        put, requests = self.store.put, (engine.requests.older, engine.requests.newer)
+        put = self.store.put
         put("sequence", str(engine.sequence).encode())
         put("sealed_ns", str(engine.sealed_ns).encode())
         put("began_ns", str(engine.began_ns).encode())
@@ -109,14 +106,7 @@ class Checkpoint:
         put("orders", json.dumps([asdict(order) for order in engine.orders]).encode())
         put("counters", json.dumps(engine.counters, sort_keys=True).encode())
         put("early", json.dumps([[*k, e.to_json()] for k, e in engine.early.items()]).encode())
-        put("requests", json.dumps([[g.number, g.began_ns] for g in requests]).encode())
-        self.store.db.execute("DELETE FROM requests WHERE generation < ?", (engine.requests.older.number,))
-        for generation in requests:
-            saved = self._saved_requests.get(generation.number, 0)
-            fresh = generation.since(saved)
-            if fresh:
-                self.store.db.execute("INSERT INTO requests VALUES (?, ?, ?)", (generation.number, saved, fresh))
-        save_spans(self.store, engine.spans)
+        save_repeats(self.store, engine.repeats)
 
     def _save_model(self, key: ModelKey, model: WatchedModel, watcher: Watcher) -> int:
         if model.unsaved:
@@ -192,16 +182,8 @@ class Checkpoint:
         for tenant, name, text in plain("early"):
             engine.early[tenant, name] = EarlyLabels()
             engine.early[tenant, name].restore(text)
-        engine.requests.older, engine.requests.newer = (self._generation(*numbers) for numbers in plain("requests"))
-        restore_spans(self.store, engine.spans)
-
-    def _generation(self, number: int, began_ns: int) -> Generation:
-        generation = Generation(number, began_ns)
-        query = "SELECT digests FROM requests WHERE generation=? ORDER BY first"
-        for (digests,) in self.store.db.execute(query, (number,)):
-            generation.extend(digests)
-        self._saved_requests[number] = len(generation.digests)
-        return generation
+        restore_digests(self.store, engine.requests)
+        restore_repeats(self.store, engine.repeats)
 
     def _restore_model(self, engine: Engine, number: int, key: ModelKey, state: dict[str, Any]) -> None:
         self.numbers[key] = number

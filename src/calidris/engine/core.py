@@ -32,7 +32,6 @@ from calidris.config.models import label_text
 from calidris.detect import Slot
 from calidris.engine.budgets import check_budgets
 from calidris.engine.conservation import settled
-from calidris.engine.dedup import RequestMemory
 from calidris.engine.inbox import Received
 from calidris.engine.joining import outcome_column
 from calidris.engine.learning import Reservoir, learned_note
@@ -40,9 +39,9 @@ from calidris.engine.model import WatchedModel
 from calidris.engine.once import Repeated, once
 from calidris.engine.orders import CLEAR, RECOVERY, Order
 from calidris.engine.panes import ClosedPanes, LiveOnly
+from calidris.engine.repeats import MAX_REQUESTS, RepeatMemory
 from calidris.engine.roster import NoRoom, Roster
 from calidris.engine.snapshot import Alarm
-from calidris.engine.spans import SpanMemory
 from calidris.engine.watch import Watcher
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel, even_level
@@ -75,8 +74,9 @@ class Engine:
         self.watchers: dict[ModelKey, Watcher] = {}
         self.early: dict[tuple[str, str], EarlyLabels] = {}
         horizon_ns = round(config.receiver.dedup_horizon * 1e9)
-        self.requests = RequestMemory(horizon_ns)
-        self.spans = SpanMemory(horizon_ns, config.receiver.dedup_spans)
+        self.requests = RepeatMemory(horizon_ns, MAX_REQUESTS)
+        self.spans = RepeatMemory(horizon_ns, config.receiver.dedup_spans)
+        self.repeats = {"seen": self.requests, "spans": self.spans}  # by their tables in the store
         self.alarms: list[Alarm] = []
         self.latched: set[int] = set()
         self.roster = Roster(config.limits, frozenset((m.tenant, m.name) for m in config.models))
@@ -104,12 +104,12 @@ class Engine:
 
     def _apply_request(self, item: Received, decoded: Decoded) -> None:
         # Two tenants may well send the same bytes.
-        request = xxhash.xxh3_128_digest(item.tenant.encode() + b"\0" + item.digest)
+        request = xxhash.xxh3_128_digest(item.tenant.encode() + b"\0" + item.digest)[:8]
         self._count(semconv.METRIC_CALIDRIS_ENGINE_ROWS, decoded.rows)
         self._count(semconv.METRIC_CALIDRIS_ENGINE_LABELS, decoded.labels)
         # Of a repeated request too: its spans may come in other batches the next time.
         items, again = once(decoded, self.spans, item.arrival_ns)
-        repeated = self.requests.seen(request, item.arrival_ns)
+        repeated = self.requests.seen(int.from_bytes(request, "little"), item.arrival_ns)
         self._count_repeated(Repeated.all_of(decoded) if repeated else again)
         if repeated:
             self._count(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE, 1)

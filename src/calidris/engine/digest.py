@@ -33,12 +33,10 @@ def _parts(engine: Engine) -> Iterable[object]:
     )
     yield [asdict(order) for order in engine.orders]
     yield engine.counters
-    for generation in (engine.requests.older, engine.requests.newer):
-        yield generation.number, generation.began_ns
-        yield generation.since(0)
-    for spans in engine.spans.generations:
-        yield spans.number, spans.began_ns
-        yield spans.hashes().tobytes()
+    for memory in engine.repeats.values():
+        for generation in memory.generations:
+            yield generation.number, generation.began_ns
+            yield generation.hashes().tobytes()
     yield [[*key, early.to_json()] for key, early in sorted(engine.early.items(), key=lambda pair: pair[0])]
     for key in sorted(engine.models):
         yield from _model_parts(key, engine.models[key], engine.watchers[key])

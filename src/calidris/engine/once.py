@@ -8,7 +8,7 @@ import numpy as np
 
 from calidris.batch import LabelBatch, Mask, PredictionBatch
 from calidris.engine.columns import rows_of
-from calidris.engine.spans import SpanMemory
+from calidris.engine.repeats import RepeatMemory
 from calidris.wire import Decoded
 
 Batch = PredictionBatch | LabelBatch
@@ -28,7 +28,7 @@ class Repeated:
         return cls(decoded.used, decoded.rows, decoded.labels)
 
 
-def once(decoded: Decoded, memory: SpanMemory, arrival_ns: int) -> tuple[tuple[Batch, ...], Repeated]:
+def once(decoded: Decoded, memory: RepeatMemory, arrival_ns: int) -> tuple[tuple[Batch, ...], Repeated]:
     """The batches of a request without the rows of spans that came before, and what was left out.
 
     Only spans with rows are remembered: one that was refused may be mended and sent again. A span without a valid trace id

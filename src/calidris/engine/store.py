@@ -3,8 +3,8 @@
 ::
 
     meta      key → value          sequence, sealed time, alarms, counters, early labels, generations of requests
-    requests  (generation, first)  → digests from that one on; written once, a generation goes as a whole
-    spans     (generation, first)  → hashes of spans, likewise
+    spans     (generation, first)  → hashes from that one on; written once, a generation goes as a whole
+    seen      likewise             → hashes of requests; ``requests`` held digests, before
     models    (tenant, name, version) → totals, specs, history as JSON
     panes     (model, begin, spec, level) → states; closed panes stay here and are read again when somebody asks for them
     labels    likewise → their labelled rows, which change long after all else
@@ -37,6 +37,8 @@ _VACUUM_PAGES = 2000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (generation INTEGER, first INTEGER, digests BLOB NOT NULL,
+  PRIMARY KEY (generation, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (generation INTEGER, first INTEGER, hashes BLOB NOT NULL,
   PRIMARY KEY (generation, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spans (generation INTEGER, first INTEGER, hashes BLOB NOT NULL,
   PRIMARY KEY (generation, first)) WITHOUT ROWID;

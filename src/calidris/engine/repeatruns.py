@@ -59,7 +59,7 @@ class Filter:
 
 
 @dataclass(slots=True)
-class SpanGeneration:
+class Generation:
     """Hashes of the spans of one stretch of time: sorted runs, each at least twice as long as the next.
 
     Attributes:

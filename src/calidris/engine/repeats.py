@@ -1,15 +1,18 @@
-"""Recognise a span that came before, whatever request it came in: a Collector sends the same spans in other batches."""
+"""Recognise what came before: a request, or a span in whatever request, because a Collector batches anew what it repeats."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from calidris.batch import Mask
-from calidris.engine.spanruns import SpanGeneration, masks_of
+from calidris.engine.repeatruns import Generation, masks_of
 from calidris.labels.keys import Hashes
 
 GENERATIONS = 4
 """The newest, and three that are over and together cover the horizon."""
+
+MAX_REQUESTS = 4_000_000
+"""Requests that are remembered: 40 MB, for 15 minutes of 3300 a second."""
 
 SPAN_BYTES = 10
 """Memory of a span, at most; 8 bytes more until it is in a checkpoint, and for a moment while runs are merged."""
@@ -18,8 +21,8 @@ _FEW = 8
 """So many spans are looked up one by one, which takes less time than a round of arrays."""
 
 
-class SpanMemory:
-    """Hashes of the spans of the last ``horizon_ns`` to 4/3 of that, by arrival time, at most ``max_spans`` of them.
+class RepeatMemory:
+    """Hashes of the spans, or requests, of the last ``horizon_ns`` to 4/3 of that, by arrival time, at most ``max_spans`` of them.
 
     A span that comes again within the horizon after it last came is recognised; one that comes after twice the horizon never
     is. Four generations, each for a third of the horizon: the oldest one is forgotten when a new one begins. A generation
@@ -33,7 +36,7 @@ class SpanMemory:
 
     The same spans in the same order give the same answers: only arrival times that the journal holds are used.
 
-    >>> memory, span = SpanMemory(horizon_ns=30, max_spans=100), np.array([7], dtype=np.uint64)
+    >>> memory, span = RepeatMemory(horizon_ns=30, max_spans=100), np.array([7], dtype=np.uint64)
     >>> [bool(memory.repeats(span, arrival)[0]) for arrival in (0, 30, 60, 100)]
     [False, True, True, False]
     """
@@ -43,7 +46,7 @@ class SpanMemory:
         self._length_ns = -(-horizon_ns // (GENERATIONS - 1))
         self._most = max(max_spans // GENERATIONS, 1)
         # As if it had been there for ever: nothing within the horizon was forgotten.
-        self.generations = [SpanGeneration(0, -2 * horizon_ns)]
+        self.generations = [Generation(0, -2 * horizon_ns)]
 
     def covered_s(self, now_ns: int) -> float:
         """Seconds of the past whose spans are all remembered, at most the horizon."""
@@ -71,6 +74,11 @@ class SpanMemory:
         repeated[first[~known]] = False
         return repeated
 
+    def seen(self, number: int, arrival_ns: int) -> bool:
+        """Whether one hash came before; it is remembered from now on. Some microseconds."""
+        self._turn(arrival_ns)
+        return self._repeats_one(number)
+
     def _repeats_one(self, number: int) -> bool:
         *older, newest = self.generations
         if newest.knows_one(number):
@@ -92,4 +100,4 @@ class SpanMemory:
     def _begin(self, began_ns: int) -> None:
         newest = self.generations[-1]
         newest.end()
-        self.generations = [*self.generations, SpanGeneration(newest.number + 1, began_ns)][-GENERATIONS:]
+        self.generations = [*self.generations, Generation(newest.number + 1, began_ns)][-GENERATIONS:]
