@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
@@ -132,6 +133,7 @@ class Health:
         }
 
 
+@cache
 def calidris_version() -> str:
     """The version that runs; ``unknown`` where it was not installed.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from calidris.app.baselines import find_baseline
@@ -93,7 +93,11 @@ class Storage:
     def checkpoint_bytes(self) -> int:
         """Bytes of the checkpoint on disk, with what SQLite has not folded in yet."""
         files = (self._path / f"state.sqlite{suffix}" for suffix in ("", "-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        total = 0
+        for file in files:
+            with suppress(FileNotFoundError):  # SQLite deletes the second one when it closes
+                total += file.stat().st_size
+        return total
 
     def close(self) -> None:
         """Make what is queued durable, close the files, let the directory go. May be called more than once."""

@@ -90,7 +90,7 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
 def _head(look: Look) -> Text:
     about = look.told["receiver"]
     state = about.get("state", "ready" if look.told["ready"] else "starting")
-    up = (look.told["taken_ns"] - about["started_ns"]) / 1e9 if about.get("started_ns") else 0.0
+    up = look.value(semconv.METRIC_CALIDRIS_PROCESS_UPTIME)  # a tenant is not told
     head = Text.assemble(("calidris ", "bold"), about.get("version", ""), "  ", (state, _COLOURS.get(state, "red")))
     head.append(f"  {printable(about.get('why', ''))}")
     return head.append(f"  up {duration(up)}", "dim") if up > 0 else head
