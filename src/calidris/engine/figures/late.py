@@ -110,8 +110,8 @@ class Late:
         found = [scored_cohort(*part) for part in parts]
         adjusted = delay_adjusted(found, self.known) if found else None
         measures, labels = standard_measures(spec), added(self.model.spec, (labels for _, _, labels in parts))
-        decided = threshold_decides(labels.groups.confusion(), labels.scores.bins(), spec)
-        if spec.task == semconv.ML_MODEL_TASK_BINARY and not decided:
+        binary = spec.task == semconv.ML_MODEL_TASK_BINARY  # several classes have no table of two by two
+        if binary and not threshold_decides(labels.groups.confusion(), labels.scores.bins(), spec):
             measures = tuple(m for m in measures if m in RANKED)  # weights are those of scores, not of decisions
         return adjusted_calibration(adjusted, spec, window) + adjusted_performance(
             adjusted, spec, window, measures=measures
