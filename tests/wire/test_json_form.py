@@ -95,7 +95,7 @@ def _hex_ids(tree: Any) -> None:
 
 
 @given(message=requests())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_request_becomes_the_same_bytes(message: ExportTraceServiceRequest) -> None:
     raw = message.SerializeToString()
     found = traces_to_protobuf(to_json(message))
