@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from calidris.errors import ConfigError, PermanentError
+from calidris.errors import ConfigError, PermanentError, RetryableError
+from calidris.receive.admission import refusal_of
 from calidris.receive.http import HttpReceiver
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -164,3 +166,14 @@ def test_a_port_in_use_names_the_key_and_the_cure(http: Http) -> None:
     with pytest.raises(ConfigError, match=r"receiver\.http\.endpoint: cannot listen on .* set another host:port"):
         second.start()
     second.stop(grace_s=0)
+
+
+def test_every_reason_is_in_the_page_for_operators() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith("| `calidris.receiver.requests` |"))
+    kinds: list[type[Exception]] = [ValueError, PermanentError, RetryableError]
+    for kind in kinds:
+        if kind is not ValueError:
+            kinds += kind.__subclasses__()
+        assert f"`{refusal_of(kind('why')).reason}`" in row
+    assert "`crowded`" in row and "`stray_grpc`" in row
