@@ -146,14 +146,17 @@ def test_a_decision_is_kept_with_the_token_beside_the_claim(api: Asked, caplog: 
     with caplog.at_level(logging.INFO, "calidris.audit"):
         assert api.decide("12/clear", api.theirs).status_code == 202
         assert api.decide("2/ack", api.oncall, json={"by": "eve\nroot"}).status_code == 202
+        assert api.decide("12/ack", api.oncall).status_code == 202
     assert api.taken == [
         (Order(12, "clear", "ada", "mended", 42, "guest"), "acme"),
         (Order(2, "ack", "eve\nroot", "", 42, "oncall"), "default"),
+        (Order(12, "ack", "ada", "mended", 42, "oncall"), "acme"),
     ]
     told = [record.getMessage() for record in caplog.records if record.name == "calidris.audit"]
     assert told == [
         "audit: alarm 12: clear by 'ada', token 'guest'",
         "audit: alarm 2: ack by 'eve\\nroot', token 'oncall'",
+        "audit: alarm 12: ack by 'ada', token 'oncall'",
     ]
 
 
