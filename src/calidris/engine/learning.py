@@ -70,9 +70,15 @@ class Reservoir:
         return room - len(kept)
 
     def _kept_names(self, batch: PredictionBatch) -> list[str]:
-        room = self.max_features - len(self._names)
-        new = [name for name in batch.features if name not in self._names][:room]
-        return [name for name in batch.features if name in {*self._names.intersection(batch.features), *new}]
+        """Names of a batch's features that are known, and as many new ones as there is room for."""
+        room, kept = self.max_features - len(self._names), []
+        for name in batch.features:
+            new = name not in self._names
+            if new and room <= 0:
+                continue
+            room -= new
+            kept.append(name)
+        return kept
 
     def _count(self, packed: bytes, batch: PredictionBatch) -> None:
         self._names.update(batch.features)

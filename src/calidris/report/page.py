@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,6 +16,8 @@ from calidris.report import words
 from calidris.report.model import model_view
 
 _HERE = Path(__file__).parent
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Controls of terminals and of the direction of writing: the page has none of its own, so they come from names."""
 
 
 def render(snapshot: Snapshot, model: ModelKey | None, *, title: str, generated_ns: int) -> str:
@@ -51,7 +54,11 @@ def render(snapshot: Snapshot, model: ModelKey | None, *, title: str, generated_
         )
     )
     # A lone surrogate in a name could not be written to any file.
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return _UNSEEN.sub(_written_out, page.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def _environment() -> Environment:
