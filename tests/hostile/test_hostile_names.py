@@ -25,7 +25,8 @@ from calidris import semconv
 from calidris.api.shape import alarms_json, status_json
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
-from calidris.cli import alarms, read
+from calidris.cli import alarms
+from calidris.cli.status import status
 from calidris.config import CalidrisConfig, ExportConfig
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
@@ -127,9 +128,9 @@ def of_text(out: io.StringIO) -> list[str]:
 
 def test_status_is_one_printable_line_a_model(shown: Snapshot) -> None:
     terminal, out = console()
-    read.status(Telling(shown), terminal)  # type: ignore[arg-type]
+    status(Telling(shown), terminal, watch=False, as_json=False, every_s=1)  # type: ignore[arg-type]
     lines = of_text(out)
-    assert len(lines) == 1 + len(HOSTILE)
+    assert len(lines) == 2 + len(HOSTILE), "state, heads of the columns, models"
     assert any("[bold red]rich[/] :skull:" in line for line in lines), "markup was obeyed"
 
 
@@ -234,11 +235,12 @@ def alarmed() -> Snapshot:
 
 def test_alarms_are_one_printable_line_each(alarmed: Snapshot) -> None:
     assert alarmed.alarms and alarmed.alarms[0].features
-    for command in (lambda t: read.status(Telling(alarmed), t), lambda t: alarms.show(Telling(alarmed), True, t)):  # type: ignore[arg-type]
-        terminal, out = console()
-        command(terminal)
-        lines = of_text(out)
-        assert len(lines) == (3 if "evidence" in lines[0] else 2)
+    terminal, out = console()
+    status(Telling(alarmed), terminal, watch=False, as_json=False, every_s=1)  # type: ignore[arg-type]
+    assert sum("credit" in line for line in of_text(out)) == 2  # the model and its alarm
+    terminal, out = console()
+    alarms.show(Telling(alarmed), True, terminal)  # type: ignore[arg-type]
+    assert len(of_text(out)) == 2
     page = render(alarmed, alarmed.models[0].key, title="credit", generated_ns=START)
     assert "<script>alert" not in page and "<img" not in page and "\x1b" not in page
 

@@ -20,6 +20,7 @@ from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.cli import alarms, read
 from calidris.cli.asking import Receiver
 from calidris.cli.check import check
+from calidris.cli.status import status
 from calidris.wire import encode_predictions
 
 NAMES = ("\x1b[2J\x00\x07", 'x"} 1\nml_injected_total{a="b"} 5', "<script>alert(1)</script>\u202e", "[red]:skull:[/]")
@@ -83,8 +84,8 @@ def test_names_and_caps_in_a_real_receiver(receiver: Running) -> None:
     assert {s.name for s in samples} <= {m.prometheus for m in semconv.METRICS}
 
     asked, page = Receiver(receiver.config, receiver.api), receiver.folder / "report.html"
-    lines = said(lambda out: read.status(asked, out))
-    assert sum("flood" in line or "skull" in line or "script" in line for line in lines) == 6
+    lines = said(lambda out: status(asked, out, watch=False, as_json=False, every_s=1))
+    assert sum("flood" in line or "skull" in line or "<script>" in line for line in lines) == 6
     assert f"{2 * (FLOOD - 2)} rows of model versions beyond limits.versions were not counted" in lines
     assert said(lambda out: alarms.show(asked, True, out))[0] == "no alarm was ever raised"
     said(lambda out: read.report(asked, NAMES[2], page, out))
