@@ -151,7 +151,7 @@ def engine(folder: Path | None = None) -> tuple[Engine, Checkpoint | None]:
     if folder is None:
         return Engine(CONFIG, find), None
     checkpoint = Checkpoint(Store(folder))
-    again = Engine(CONFIG, find, checkpoint.load_pane)
+    again = Engine(CONFIG, find, checkpoint)
     checkpoint.restore(again)
     return again, checkpoint
 
@@ -214,14 +214,14 @@ def replayed(raws: list[bytes], folder: Path) -> str:
         checkpoint.save(again)
         checkpoint.store.close()
     again, checkpoint = engine(folder)
-    return digest(again, checkpoint)
+    return digest(again)
 
 
 def values(live: Engine) -> dict[str, int]:
     """Values that are counted by name: of features, of the levels of ``land``, of the levels of the slice ``land``."""
     found: Counter[str] = Counter()
     for model in live.models.values():
-        for pane in model.panes.values():
+        for pane in model.panes.memory.values():
             known = pane.counts.spec.feature_names
             found["features"] += sum(pane.features.values())
             found["features_beyond_the_spec"] += sum(name not in known for name in pane.features)

@@ -37,21 +37,21 @@ def test_a_million_models(tmp_path: Path) -> None:
 
 
 def test_versions_of_one_model(tmp_path: Path) -> None:
-    told = flood("versions", 100_000, tmp_path)
-    assert told["sent"]["spans"] == 100_000 == told["sent"]["rows"] // 2 + told["rejected"]["too_many_models"]
+    told = flood("versions", 50_000, tmp_path)
+    assert told["sent"]["spans"] == 50_000 == told["sent"]["rows"] // 2 + told["rejected"]["too_many_models"]
     assert (told["models"], told["rows"]) == (5, 10)
     assert told["counters"][OVERFLOW] == {"versions": told["sent"]["rows"] - 10}
 
 
 def test_features_in_wide_maps(tmp_path: Path) -> None:
-    told = flood("features", 200_000, tmp_path)
+    told = flood("features", 100_000, tmp_path)
     assert told["values"]["features"] == 200 + 64  # those of the spec, and as many that a pane remembers
-    assert told["counters"][LIMITS] == {"features": 200_000 - 264}
+    assert told["counters"][LIMITS] == {"features": 100_000 - 264}
 
 
 def test_features_one_a_row(tmp_path: Path) -> None:
-    told = flood("features_one_by_one", 30_000, tmp_path)
-    assert told["sent"]["spans"] == 30_000 == told["sent"]["rows"] + told["rejected"]["too_many_schemas"]
+    told = flood("features_one_by_one", 15_000, tmp_path)
+    assert told["sent"]["spans"] == 15_000 == told["sent"]["rows"] + told["rejected"]["too_many_schemas"]
     assert told["values"]["features"] + told["counters"][LIMITS]["features"] == told["sent"]["rows"]
 
 
@@ -61,7 +61,7 @@ def test_a_million_levels(tmp_path: Path) -> None:
     assert told["values"]["named"] + told["counters"][LIMITS]["levels"] == 1_000_000
 
 
-def test_a_million_levels_of_a_slice(tmp_path: Path) -> None:
-    told = flood("slices", 1_000_000, tmp_path)
-    assert told["counters"][LIMITS]["slices"] == told["rows"] == 1_000_000
-    assert told["values"]["waiting"] + told["counters"][LIMITS]["pending_labels"] == 1_000_000
+def test_levels_of_a_slice(tmp_path: Path) -> None:
+    told = flood("slices", 300_000, tmp_path)
+    assert told["counters"][LIMITS]["slices"] == told["rows"] == 300_000
+    assert told["values"]["waiting"] + told["counters"][LIMITS]["pending_labels"] == 300_000

@@ -17,7 +17,7 @@ from calidris.engine.figures.days import DAY_NS, DayPoint, Days
 from calidris.engine.figures.late import YOUNGEST_S
 from calidris.engine.inbox import Received
 from calidris.engine.learning import MAX_BYTES
-from calidris.engine.model import KEPT_NS
+from calidris.engine.model import HOT_NS, KEPT_NS
 from calidris.engine.pane import MOST_NAMES
 from calidris.engine.readings import snapshot
 from calidris.export import points
@@ -89,7 +89,9 @@ def stranger_memory(config: CalidrisConfig) -> dict[str, int]:
         Field(f"{n}", Role.FEATURE, Kind.CATEGORICAL, levels=levels) for n in range(max(config.limits.features, 1))
     )
     spec = Spec(fields=tuple(fields))
-    each, kept = pane_bytes(spec), math.ceil((round(max(model.all_windows_s) * 1e9) + KEPT_NS) / model.step_ns)
+    # Steps of two hours and the hours of the longest window; what is older counts for limits.pane_bytes.
+    kept = math.ceil(HOT_NS / model.step_ns) + 1 + math.ceil(max(model.all_windows_s) * 1e9 / KEPT_NS)
+    each = pane_bytes(spec)
     fixed = each["counts"] + each["moments"]
     tables = sum(each[name] for name in ("scores", "losses", "groups", "residuals"))
     return {

@@ -57,7 +57,8 @@ def caps(config: CalidrisConfig, stranger: Mapping[str, int]) -> Iterator[str]:
     parts = ", ".join(f"{name} {mebibytes(size)}" for name, size in stranger.items())
     yield (
         f"limits: a version of a model that is not listed takes at most {mebibytes(version)} of memory, whatever arrives "
-        f"({parts}), all {limits.watched:,} at most {mebibytes(limits.watched * version)}"
+        f"({parts}), all {limits.watched:,} at most {mebibytes(limits.watched * version)}, and {mebibytes(limits.pane_bytes)} for "
+        "what is older"
     )
     waiting = limits.early_labels * LABEL_BYTES
     yield (
