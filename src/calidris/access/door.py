@@ -153,8 +153,8 @@ class Access:
                 self._quiet[what] += 1
                 return
             self._said_s[what], more = self._clock_s(), self._quiet.pop(what, 0)
-        said = "access: refused to %s: %s (%d more since this was last said)"
-        _logger.warning(said, action, why, more, extra=_OWN_PACE)
+        told = f" ({more:,} more since this was last said)" if more else ""
+        _logger.warning("access: refused to %s: %s%s", action, why, told, extra=_OWN_PACE)
 
     def _known(self, tokens: Mapping[bytes, Token], authorization: str | None) -> Token:
         if authorization is None:
