@@ -13,12 +13,14 @@ import resource
 import signal
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from calidris.cli.common import run
 from calidris.cli.serve import serve
-from calidris.wire import decode
 
+LATER = ("grpc._server", "uvicorn.lifespan.off", "uvicorn.loops.auto", "uvicorn.protocols.http.auto")
+"""What a receiver imports when it has begun already."""
 _ORDER_BYTES = 4096
 
 
@@ -50,7 +52,8 @@ def gone(pid: int) -> int | None:
 
 def main(orders: socket.socket) -> None:
     """Obey until the other end closes."""
-    decode(b"", tenant="default", arrival_ns=0)  # what is set up at the first use is set up here, once
+    for module in LATER:
+        import_module(module)
     while True:
         told, fds, _, _ = socket.recv_fds(orders, _ORDER_BYTES, 2)
         if not told:

@@ -164,6 +164,16 @@ class Load:
     senders: list[Sender]
     ending: threading.Event
 
+    @property
+    def acknowledged(self) -> int:
+        """Good answers so far."""
+        return sum(request.acknowledged for request in self.ledger)
+
+    def grown(self, by: int) -> Callable[[], bool]:
+        """Whether there are so many more good answers than now."""
+        before = self.acknowledged
+        return lambda: self.acknowledged >= before + by
+
     def finish(self) -> list[Request]:
         """Every request of all senders, once they have ended."""
         self.ending.set()

@@ -65,12 +65,6 @@ def told_to_come_back(error: grpc.RpcError) -> bool:
     return 0 < retry.retry_delay.ToTimedelta().total_seconds() <= 3 and len(status.details) == 1
 
 
-def grown(senders: Load, by: int) -> Callable[[], bool]:
-    """Whether so many more requests have been acknowledged since now."""
-    before = sum(r.acknowledged for r in senders.ledger)
-    return lambda: sum(r.acknowledged for r in senders.ledger) >= before + by
-
-
 def failed_checkpoints(receiver: Reborn) -> int:
     return int(receiver.status()["health"][FAILURES].get("checkpoint", 0))
 
@@ -79,12 +73,12 @@ def test_a_full_disk_that_is_freed(make_receiver: Make, small_disk: Path) -> Non
     """Both the journal and the checkpoint hit it."""
     receiver = make_receiver(CONFIG, small_disk).start()
     with load(receiver, copies=1, senders=2) as senders:
-        until(grown(senders, 50))
+        until(senders.grown(50))
         ballast = fill(small_disk)
         until(lambda: len(senders.refusals) > 10 and failed_checkpoints(receiver) >= 1)
         assert all(told_to_come_back(error) for error in senders.refusals)
         ballast.unlink()
-        until(grown(senders, 50))
+        until(senders.grown(50))
         ledger = senders.finish()
     conserved(receiver, ledger)
     until(lambda: receiver.status()["health"]["calidris.checkpoint.age"] < 2)
@@ -96,7 +90,7 @@ def test_killed_and_started_on_a_full_disk(make_receiver: Make, small_disk: Path
     """It starts, tells what it knows, and refuses until there is room."""
     receiver = make_receiver(CONFIG, small_disk).start()
     with load(receiver, copies=1, senders=2) as senders:
-        until(grown(senders, 50))
+        until(senders.grown(50))
         ballast = fill(small_disk)
         until(lambda: len(senders.refusals) > 5)
         receiver.kill()
@@ -105,14 +99,15 @@ def test_killed_and_started_on_a_full_disk(make_receiver: Make, small_disk: Path
         refused = len(senders.refusals)
         until(lambda: len(senders.refusals) > refused)
         ballast.unlink()
-        until(grown(senders, 50))
+        until(senders.grown(50))
         ledger = senders.finish()
     conserved(receiver, ledger)
 
 
 def test_a_journal_that_has_the_disk_for_itself(make_receiver: Make, mount: Callable[[int], Path]) -> None:
     """It must not take the room that a checkpoint needs: nobody will come and free it."""
-    receiver = make_receiver(CONFIG.replace("checkpoint_interval: 1s", "checkpoint_interval: 1h"), mount(32)).start()
+    config = CONFIG.replace("checkpoint_interval: 1s", "checkpoint_interval: 1h") + "limits: {pending_labels: 50000}\n"
+    receiver = make_receiver(config, mount(32)).start()
     with load(receiver, copies=1, size=4000) as senders:
         until(lambda: sent_bytes(senders) > 40 * MIB, 60)
         ledger = senders.finish()

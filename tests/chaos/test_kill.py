@@ -12,37 +12,30 @@ from pathlib import Path
 import pytest
 from account import UNMATCHED, accounted, conserved, journalled, replayed, restored, total
 from hatched import Moment, Reborn
-from running import CONFIG, labels, rows, until
+from running import until
 from senders import Rebatching, load
 from torn import tear
+from watched import WATCHED, write_baseline
 
-from calidris.baseline import BaselineColumns, build, write
-from calidris.state import Spec
-
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("still")]  # which stands still meanwhile
 
 KILLS = int(os.environ.get("CALIDRIS_CHAOS", "50"))
 Make = Callable[..., Reborn]
-BUSY = CONFIG.replace("checkpoint_interval: 1s", "checkpoint_interval: 50ms").replace("256KiB", "16KiB") + (
-    "models: [{name: credit, windows: [1s, 10s], baseline: credit.calidris, slices: [country],"
-    " detect: {windows: [1s], false_alarms: 1 per day, minimum_rows: 20}}]\n"
-)
-KEPT = BUSY.replace("journal: {", "journal: {keep: true, ")
+BUSY = WATCHED.replace("checkpoint_interval: 1s", "checkpoint_interval: 50ms").replace("256KiB", "16KiB")
+KEPT = BUSY.replace("journal: {", "journal: {keep: true, ").replace("16KiB", "128KiB")
 
 
 @pytest.fixture
 def baseline(tmp_path: Path) -> None:
     """A baseline, so that detectors have something to remember too."""
-    drawn = rows(5000, seed=1, time_ns=0)
-    made = build(BaselineColumns(drawn, labels(drawn).label), Spec(positive="1"), window_s=1.0, slices=["country"])
-    write(made, tmp_path / "credit.calidris")
+    write_baseline(tmp_path)
 
 
 def moments(seed: int) -> Iterator[Moment]:
     """One in five falls anywhere into the start, the others into the work."""
     drawn = random.Random(seed)
     for _ in range(KILLS):
-        yield Moment(drawn.uniform(0.01, 0.3), at_work=drawn.random() < 0.8)
+        yield Moment(drawn.uniform(0.01, 0.25), at_work=drawn.random() < 0.8)
 
 
 def test_what_was_acknowledged_is_counted(make_receiver: Make, baseline: None) -> None:

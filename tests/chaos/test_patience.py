@@ -1,6 +1,6 @@
 """What must not disturb anybody: dead targets, silent peers, and a receiver that stood still for half a minute.
 
-The receiver stands still while the other tests of this file run.
+The receiver of the last one has stood still while other tests ran.
 """
 
 from __future__ import annotations
@@ -8,24 +8,21 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from account import conserved, total
 from halves import connection, greeted, half
-from hatched import Nest, Reborn
+from hatched import Reborn
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as service
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as rpc
-from running import CONFIG, labels, rows, until
+from running import CONFIG, until
 from senders import Load, load
-
-from calidris.baseline import BaselineColumns, build, write
-from calidris.state import Spec
+from watched import history
 
 pytestmark = pytest.mark.e2e
 
@@ -34,16 +31,6 @@ STILL_S = 30.0
 MIB = 1 << 20
 FAILED = "calidris.export.pushes.failed"
 SENT = "calidris.export.pushes"
-WATCHED = CONFIG + (
-    "models: [{name: credit, windows: [1s, 10s], baseline: credit.calidris, slices: [country],"
-    " detect: {windows: [1s], false_alarms: 1 per day, minimum_rows: 20}}]\n"
-)
-
-
-def grown(senders: Load, by: int) -> Callable[[], bool]:
-    """Whether so many more requests have been acknowledged since now."""
-    before = sum(r.acknowledged for r in senders.ledger)
-    return lambda: sum(r.acknowledged for r in senders.ledger) >= before + by
 
 
 def resident_bytes(receiver: Reborn) -> int:
@@ -51,29 +38,6 @@ def resident_bytes(receiver: Reborn) -> int:
     assert receiver.process
     lines = Path(f"/proc/{receiver.process.pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024
-
-
-def history(receiver: Reborn) -> list[dict[str, Any]]:
-    """Windows that were scored."""
-    return [window for model in receiver.status()["models"] for window in model["history"]]
-
-
-@pytest.fixture(scope="module")
-def still(nest: Nest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Reborn, Load, float]]:
-    """A receiver under load that has stood still since a moment."""
-    folder = tmp_path_factory.mktemp("still")
-    drawn = rows(5000, seed=1, time_ns=0)
-    spec = Spec(positive="1")
-    write(build(BaselineColumns(drawn, labels(drawn).label), spec, window_s=1.0), folder / "credit.calidris")
-    receiver = Reborn(folder, WATCHED, nest)
-    receiver.start()
-    with load(receiver, copies=1, senders=2) as senders:
-        until(lambda: history(receiver))
-        assert receiver.process
-        receiver.process.send_signal(signal.SIGSTOP)
-        yield receiver, senders, time.monotonic()
-        receiver.process.send_signal(signal.SIGCONT)
-    receiver.kill()
 
 
 class Target(rpc.MetricsServiceServicer):
@@ -91,7 +55,7 @@ class Target(rpc.MetricsServiceServicer):
         return service.ExportMetricsServiceResponse()
 
 
-def test_a_dead_target_disturbs_nobody(make_receiver: Make, still: object) -> None:
+def test_a_dead_target_disturbs_nobody(make_receiver: Make) -> None:
     """Refused, then accepted and never answered, then back: a push each 50 ms stands for an hour of them."""
     target = socket.socket()
     target.bind(("127.0.0.1", 0))  # nobody listens: refused
@@ -99,12 +63,12 @@ def test_a_dead_target_disturbs_nobody(make_receiver: Make, still: object) -> No
     otlp = f'otlp: {{endpoint: "http://127.0.0.1:{port}", interval: 50ms}}'
     receiver = make_receiver(CONFIG.replace("export: {", f"export: {{{otlp}, ")).start()
     with load(receiver, copies=1, senders=2) as senders:
-        until(grown(senders, 100))
+        until(senders.grown(100))
         before = resident_bytes(receiver)
         until(lambda: total(receiver.status(), FAILED) >= 40)
         target.listen(1)  # and never accepts
         until(lambda: total(receiver.status(), FAILED) >= 80)
-        until(grown(senders, 100))
+        until(senders.grown(100))
         assert total(receiver.status(), SENT) == 0
         target.close()
         server, servicer = grpc.server(ThreadPoolExecutor(2)), Target()
@@ -121,33 +85,33 @@ def test_a_dead_target_disturbs_nobody(make_receiver: Make, still: object) -> No
     server.stop(None).wait()
 
 
-def test_scrapers_that_never_read(make_receiver: Make, still: object) -> None:
+def test_scrapers_that_never_read(make_receiver: Make) -> None:
     receiver = make_receiver(CONFIG).start()
     host, _, port = receiver.metrics_url.split("/")[2].partition(":")
     with ExitStack() as stack, load(receiver, copies=1, senders=2) as senders:
-        until(grown(senders, 50))
+        until(senders.grown(50))
         for _ in range(20):
             scraper = stack.enter_context(closing(socket.socket()))
             scraper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
             scraper.connect((host, int(port)))
             scraper.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-        until(grown(senders, 50))
+        until(senders.grown(50))
         assert receiver.total("calidris_engine_rows_total") > 0, "others are still answered"
         ledger = senders.finish()
         assert not senders.refusals
         conserved(receiver, ledger)
 
 
-def test_a_thousand_silent_peers(make_receiver: Make, still: object) -> None:
+def test_a_thousand_silent_peers(make_receiver: Make) -> None:
     """Some say nothing, some greet, some stop in the middle of a request: a live sender is answered all the while."""
     receiver = make_receiver(CONFIG.replace("256KiB", "64MiB")).start()
     with ExitStack() as stack, load(receiver, copies=1, senders=2) as senders:
-        until(grown(senders, 50))
+        until(senders.grown(50))
         before = resident_bytes(receiver)
         for count, kind in ((500, connection), (400, greeted), (100, half)):
             for _ in range(count):
                 stack.enter_context(closing(kind(receiver.grpc)))
-        until(grown(senders, 100))
+        until(senders.grown(100))
         ledger = senders.finish()
         assert not senders.refusals
         conserved(receiver, ledger)
@@ -163,7 +127,7 @@ def test_it_stood_still_for_half_a_minute(still: tuple[Reborn, Load, float]) -> 
     assert receiver.process
     receiver.process.send_signal(signal.SIGCONT)
     resumed_ns = time.time_ns()
-    until(grown(senders, 100), 40)
+    until(senders.grown(100), 40)
     until(lambda: sum(window["end_ns"] > resumed_ns for window in history(receiver)) >= 2)
     told = conserved(receiver, senders.finish())
     assert told["alarms"] == [] and receiver.get("/v1/alarms") == []
