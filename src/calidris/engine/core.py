@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -32,6 +32,7 @@ from calidris.config.models import label_text
 from calidris.detect import Slot
 from calidris.engine.budgets import check_budgets
 from calidris.engine.conservation import settled
+from calidris.engine.gathering import Gathered, form_of
 from calidris.engine.inbox import Received
 from calidris.engine.joining import outcome_column
 from calidris.engine.learning import Reservoir, learned_note
@@ -85,14 +86,25 @@ class Engine:
         self.orders: list[Order] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
+        self._gathered = Gathered()
         self.began_ns = 0  # arrival of the first record: since when the totals count
         self.sealed_ns = 0
         check_budgets(config)
 
     def apply(self, item: Received) -> None:
         """Apply the next record of the journal. Records at or before ``sequence`` were applied already and are skipped."""
+        self.gather(item)
+        self.settle()
+
+    def gather(self, item: Received) -> None:
+        """The same, but predictions may wait for those of the next records until ``settle``: they are counted together then.
+
+        The state after ``settle`` is bit for bit that of ``apply`` on each record.
+        """
         if item.seq <= self.sequence:
             return
+        if item.decoded is None:
+            self.settle()
         self.sequence = item.seq
         self.began_ns = self.began_ns or item.arrival_ns
         if item.seal_ns is not None:
@@ -101,6 +113,30 @@ class Engine:
             self.obey(item.order)
         elif item.decoded is not None:
             self._apply_request(item, item.decoded)
+
+    def settle(self) -> None:
+        """Count the predictions that wait for others."""
+        gathered, self._gathered = self._gathered, Gathered()
+        if len(gathered.batches) > 1 and self._add_together(gathered):
+            return
+        for record, batch in zip(gathered.records, gathered.batches):
+            with self._surviving(f"record {record}", batch):
+                self._add_predictions(batch)
+
+    def _add_together(self, gathered: Gathered) -> bool:
+        """Count batches as one; False, and nothing done, where one of them is at fault: it must not cost its neighbours."""
+        model = self.models[gathered.batches[0].model]
+        before, joined = model.rows, gathered.joined()
+        if joined is None:
+            return False
+        with self._surviving(f"records {gathered.records[0]} to {gathered.records[-1]}", joined):
+            try:
+                self._add_predictions(joined, gathered.sizes)
+            except Exception:
+                if model.rows == before:
+                    return False
+                raise
+        return True
 
     def _apply_request(self, item: Received, decoded: Decoded) -> None:
         # Two tenants may well send the same bytes.
@@ -118,11 +154,27 @@ class Engine:
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, decoded.non_finite)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, decoded.clamped)
         for batch in items:
+            if isinstance(batch, PredictionBatch):
+                self._gather_predictions(batch, item.seq)
+                continue
+            self.settle()
             with self._surviving(f"record {item.seq}", batch):
-                if isinstance(batch, PredictionBatch):
-                    self._add_predictions(batch)
-                else:
-                    self._add_labels(batch, item.arrival_ns)
+                self._add_labels(batch, item.arrival_ns)
+
+    def _gather_predictions(self, batch: PredictionBatch, record: int) -> None:
+        form = self._form(batch)
+        if form is None or not self._gathered.takes(batch, form):
+            self.settle()
+        self._gathered.add(batch, form, record)
+        if form is None:
+            self.settle()
+
+    def _form(self, batch: PredictionBatch) -> Hashable:
+        """With what a batch may be counted together; None where it changes more than sums."""
+        model = self.models.get(batch.model)
+        if model is None or not model.only_counts:
+            return None
+        return None if self.early.get(batch.model[:2]) else form_of(batch, model.config.step_ns)
 
     def _count_repeated(self, again: Repeated) -> None:
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE, again.spans)
@@ -154,12 +206,12 @@ class Engine:
     def _unmatched(self, reason: str, n: int) -> None:
         self._count(semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, n, reason)
 
-    def _add_predictions(self, batch: PredictionBatch) -> None:
+    def _add_predictions(self, batch: PredictionBatch, sizes: Sequence[int] = ()) -> None:
         model = self._model(batch)
         if model is None:
             return
         model.seen_ns = self.sealed_ns
-        late, ids = model.add(batch, self.sealed_ns)
+        late, ids = model.add(batch, self.sealed_ns, sizes)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
         self._note_left_out(model)
         early = self.early.get(batch.model[:2])

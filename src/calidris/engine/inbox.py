@@ -49,6 +49,11 @@ class Received:
     release: Callable[[], None]
     order: Order | None = None
 
+    @property
+    def rows(self) -> int:
+        """Predictions in it."""
+        return 0 if self.decoded is None else self.decoded.rows
+
 
 class Inbox:
     """A thread-safe reorder buffer: items leave in the order of their sequence numbers, each exactly once.

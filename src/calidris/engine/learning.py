@@ -49,6 +49,11 @@ class Reservoir:
     _packed: list[bytes] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
 
+    @property
+    def full(self) -> bool:
+        """Whether no more rows are wanted."""
+        return self.rows >= MAX_ROWS
+
     def add(self, batch: PredictionBatch) -> int:
         """Keep as many rows as there is room for; rows without a column to learn from are none.
 

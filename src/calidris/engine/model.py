@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -85,8 +86,18 @@ class WatchedModel:
         # Before the first seal, windows show what has come so far.
         self.recounted |= recounted or not self.newest_sealed_ns
 
-    def add(self, batch: PredictionBatch, sealed_ns: int) -> tuple[int, Hashes]:
-        """Count predictions.
+    @property
+    def only_counts(self) -> bool:
+        """Whether the next predictions are but counted: nothing is learned from which batch they came in."""
+        return bool(self.specs) and (self.reservoir is None or self.reservoir.full)
+
+    def add(self, batch: PredictionBatch, sealed_ns: int, sizes: Sequence[int] = ()) -> tuple[int, Hashes]:
+        """Count predictions; where something cannot be, nothing has changed but the spec of the first ones.
+
+        Args:
+            batch: the predictions.
+            sealed_ns: windows that end by then are closed.
+            sizes: rows of the batches that this one was joined of, all in one step; none where it came as it is.
 
         Returns:
             How many came after their window was sealed, and the hashes of the ids that labels can name.
@@ -95,28 +106,31 @@ class WatchedModel:
             batch = with_top_label(batch)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
+        embedded = self.spec.embedded(batch)
+        cells, waiting = self.spec.encode(embedded), self._waiting(batch)
         if self.reservoir is not None:
             self.reservoir.add(batch)
-        late = self._count(batch, sealed_ns)
+        late = self._count(embedded, cells, sealed_ns, sizes or (len(batch),))
         self._count_objectives(batch)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
         self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)
         self.rows += len(batch)
         self.touch(recounted=oldest < self.newest_sealed_ns)
-        return late, self._wait_for_labels(batch)
+        return late, self._wait_for_labels(waiting)
 
-    def _count(self, batch: PredictionBatch, sealed_ns: int) -> int:
-        step, batch = self.config.step_ns, self.spec.embedded(batch)
-        cells = self.spec.encode(batch)
+    def _count(self, batch: PredictionBatch, cells: Ints, sealed_ns: int, sizes: Sequence[int]) -> int:
+        step = self.config.step_ns
         starts = batch.event_time_ns // step * step
         late = 0
         for start in np.unique(starts).tolist():
             here = starts == start
             rows = int(np.count_nonzero(here))
             pane = self.panes.for_rows(start, len(self.specs) - 1)
-            part, part_cells = (batch, cells) if rows == len(batch) else (part_of(batch, here), cells[:, here])
-            features, levels = pane.add(part, part_cells, _examples(batch, here))
+            whole = rows == len(batch)
+            part, part_cells = (batch, cells) if whole else (part_of(batch, here), cells[:, here])
+            cuts = sizes if whole else (rows,)
+            features, levels = pane.add(part, part_cells, _examples(batch, here, cuts), cuts)
             self.left_out.update(features=features, levels=levels)
             self.panes.show(start, len(self.specs) - 1, part)
             if start + step <= sealed_ns:
@@ -136,11 +150,14 @@ class WatchedModel:
             self.slo_events["latency", "good"] += good
             self.slo_events["latency", "bad"] += len(known) - good
 
-    def _wait_for_labels(self, batch: PredictionBatch) -> Hashes:
-        """Let the rows wait whose label can be counted."""
-        if batch.ids is None:
+    def _waiting(self, batch: PredictionBatch) -> Rows | None:
+        """The rows whose label can be counted; None where no ids were sent."""
+        return None if batch.ids is None else waiting_rows(batch, self.spec, len(self.specs) - 1, self.pending.dtype)
+
+    def _wait_for_labels(self, waiting: Rows | None) -> Hashes:
+        """Let rows wait for their label; the hashes of their ids."""
+        if waiting is None:
             return np.empty(0, dtype=np.uint64)
-        waiting = waiting_rows(batch, self.spec, len(self.specs) - 1, self.pending.dtype)
         evicted = self.pending.evicted
         self.pending.add(waiting)
         self.left_out.update(pending_labels=self.pending.evicted - evicted, slices=_others(waiting, self.spec))
@@ -225,8 +242,10 @@ def _others(rows: Rows, spec: Spec) -> int:
     return int(np.count_nonzero(rows["slices"][:, : len(rest)] == np.array(rest, dtype=np.int64)))
 
 
-def _examples(batch: PredictionBatch, rows: Mask) -> Sequence[str]:
+def _examples(batch: PredictionBatch, rows: Mask, sizes: Sequence[int]) -> Sequence[str]:
+    """Trace ids of the first few of these rows, and of each batch that they were joined of."""
     if batch.trace_ids is None:
         return ()
-    codes = batch.trace_ids.codes[rows]
-    return [batch.trace_ids.levels[c] for c in codes[:5].tolist() if c >= 0]
+    codes, ends = batch.trace_ids.codes[rows], accumulate(sizes)
+    first = [code for size, end in zip(sizes, ends) for code in codes[end - size : min(end, end - size + 5)].tolist()]
+    return [batch.trace_ids.levels[code] for code in first if code >= 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -83,8 +83,12 @@ class Pane:
         display = 0 if self.display is None else self.display.nbytes
         return int(self.counts.array.nbytes + self.moments.array.nbytes) + tables + display
 
-    def add(self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str]) -> tuple[int, int]:
+    def add(
+        self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str], sizes: Sequence[int] = ()
+    ) -> tuple[int, int]:
         """Count rows, whose cells the spec's ``encode`` gave, and keep the first few trace ids.
+
+        ``sizes`` are the rows of each batch that they came in, where there were several.
 
         Returns:
             How many values were counted nowhere, because there are too many features, and how many as ``other`` without a
@@ -92,7 +96,7 @@ class Pane:
         """
         self.counts.update(cells)
         self.moments.update(batch)
-        levels = self.levels.update(batch, cells)
+        levels = self.levels.update(batch, cells, sizes)
         features = self._note(batch)
         self.dirty = True
         self.trace_ids = _examples([*self.trace_ids, *trace_ids])

@@ -18,6 +18,7 @@ hold, while grouping and parts may give other counters: all of them within the g
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -106,8 +107,11 @@ class LevelsState:
         """Rows seen."""
         return self.rows
 
-    def update(self, batch: PredictionBatch, cells: Ints) -> int:
+    def update(self, batch: PredictionBatch, cells: Ints, sizes: Sequence[int] = ()) -> int:
         """Add the rows of a batch, whose cells int64[fields, n] ``Spec.encode`` gave; how many values have no name kept.
+
+        ``sizes`` are the rows of the batches that it was joined of: their names are added one batch after the other, because
+        beyond ``CAPACITY`` it matters which came together.
 
         Cost: one comparison a categorical value, and one dictionary entry a distinct unseen level of the batch.
         """
@@ -119,11 +123,13 @@ class LevelsState:
         for at in np.flatnonzero(unseen.any(axis=1)).tolist():
             column = column_of(batch, self.spec.fields[fields[at]])
             if column is not None:
-                rows = column.take(unseen[at])
-                names = _names(as_coded(rows) if isinstance(rows, NumberColumn) else rows)
                 summary = self._fields[fields[at]]
                 before = summary.nameless
-                summary.add(names, len(rows))
+                places = np.flatnonzero(unseen[at])
+                for part in np.split(places, np.searchsorted(places, np.cumsum(sizes)[:-1])):
+                    rows = column.take(part)
+                    names = _names(as_coded(rows) if isinstance(rows, NumberColumn) else rows)
+                    summary.add(names, len(rows))
                 nameless += summary.nameless - before
         return nameless
 
