@@ -49,7 +49,7 @@ class Baseline:
         moments: of every row.
         labels: the labelled rows.
         window_starts: begin of each window, ns since the epoch, int64[W]; empty where times were unknown.
-        windows: counts of each window, int64[W, cells].
+        windows: counts of each window, [W, cells], in the smallest signed integers that hold them; ``windows_of`` gives int64.
         window_labels: the labelled rows of each window, W tables; empty where there are no labels or no times.
         window_s: length of those windows in seconds.
         provisional: learned from live traffic because nobody gave one: it never raises an alarm.
@@ -65,6 +65,10 @@ class Baseline:
     window_labels: tuple[LabelTables, ...]
     window_s: float
     provisional: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        # A week of five-minute windows of a hundred features is 25 MB as int64, and a receiver holds it for good.
+        object.__setattr__(self, "windows", self.windows.astype(np.min_scalar_type(-1 - self.windows.max(initial=0))))
 
     @cached_property
     def id(self) -> str:
@@ -188,7 +192,7 @@ class Baseline:
                 counts=CountsState.from_bytes(spec, bundle.read("counts.bin")),
                 moments=MomentsState.from_bytes(spec, bundle.read("moments.bin")),
                 labels=LabelStates.of(LabelTables.from_bytes(spec, bundle.read("labels.bin"))),
-                window_starts=numbers[:w],
+                window_starts=numbers[:w].copy(),  # not a view: it would keep all of them
                 windows=numbers[w:].reshape(w, spec.cells),
                 window_labels=tuple(LabelTables.from_bytes(spec, bundle.read(f"window_labels/{i}")) for i in labelled),
                 window_s=manifest["window_s"],

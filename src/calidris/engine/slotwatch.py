@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calidris.batch import Ints
 from calidris.config import ModelConfig
@@ -47,7 +47,6 @@ class SlotWatch:
     """
 
     def __init__(self, recipe: Recipe, config: ModelConfig, threshold: float) -> None:
-        self.recipe = recipe
         self.threshold = threshold
         self.minimum_rows = config.detect.minimum_rows
         self.run = Run()
@@ -61,6 +60,9 @@ class SlotWatch:
         learns = recipe.spread is None and recipe.learns
         self.learner = DesignLearner(recipe.layout, self.wanted, self.minimum_rows) if learns else None
         self.detector = None if learns else self.detector_of(recipe.game(recipe.spread))
+        self.recipe = replace(
+            recipe, spread=None
+        )  # the bets are made: it is 24 MB where windows are short and features many
 
     def detector_of(self, game: Game) -> Detector:
         """A fresh detector at this slot's threshold."""
