@@ -897,6 +897,14 @@ METRIC_CALIDRIS_CHECKPOINT_SIZE: Final = Metric(
     prometheus="calidris_checkpoint_size_bytes",
 )
 
+METRIC_CALIDRIS_CLOCK_OFFSET: Final = Metric(
+    name="calidris.clock.offset",
+    unit="s",
+    instrument="gauge",
+    description="How far the clock is ahead of the time that windows close by, because it jumped and no telemetry confirms it; negative: behind that time, or behind the newest closed window.",
+    prometheus="calidris_clock_offset_seconds",
+)
+
 METRIC_CALIDRIS_SNAPSHOT_AGE: Final = Metric(
     name="calidris.snapshot.age",
     unit="s",
@@ -1097,6 +1105,7 @@ METRICS: Final = (
     METRIC_CALIDRIS_CHECKPOINT_TIME,
     METRIC_CALIDRIS_CHECKPOINT_DURATION,
     METRIC_CALIDRIS_CHECKPOINT_SIZE,
+    METRIC_CALIDRIS_CLOCK_OFFSET,
     METRIC_CALIDRIS_SNAPSHOT_AGE,
     METRIC_CALIDRIS_SNAPSHOT_DURATION,
     METRIC_CALIDRIS_REPLAY_RECORDS,

@@ -125,6 +125,7 @@ class Health:
     def _leaving(self, now_ns: int) -> Figures:
         pushes = self.otlp.counts if self.otlp else None
         return {
+            semconv.METRIC_CALIDRIS_CLOCK_OFFSET.name: self.loop.clock_offset_s,
             semconv.METRIC_CALIDRIS_SNAPSHOT_AGE.name: max(now_ns - self.loop.latest.taken_ns, 0) / 1e9,
             semconv.METRIC_CALIDRIS_SNAPSHOT_DURATION.name: self.loop.publishing.last_s,
             semconv.METRIC_CALIDRIS_EXPORT_PUSHES.name: float(pushes.sent if pushes else 0),

@@ -150,7 +150,7 @@ class EngineLoop:
         self._seal()
         if time.monotonic() >= self._snapshot_due_s:
             self.publish()
-        if time.monotonic() >= self._checkpoint_due_s or self._journal_is_filling():
+        if time.monotonic() >= self._checkpoint_due_s or self._journal_is_filling() or self._memory_is_filling():
             self.save()
 
     def _apply(self, items: list[Received]) -> bool:
@@ -160,15 +160,21 @@ class EngineLoop:
         self.engine.settle()
         for item in items:
             if self._time.jumped and item.decoded is not None:
-                self._ask_events(item.decoded)
+                self._ask_events(item.decoded, item.arrival_ns)
             item.release()
         self._applying_ns = 0
         return bool(items)
 
-    def _ask_events(self, decoded: Decoded) -> None:
+    def _ask_events(self, decoded: Decoded, arrival_ns: int) -> None:
+        """Let rows say what time it is; those that carry none, or one that was moved to the arrival, only say what we said."""
         for batch in decoded.items:
-            if isinstance(batch, PredictionBatch):
-                self._time.saw(int(batch.event_time_ns.max()))
+            if isinstance(batch, PredictionBatch) and (newest_ns := int(batch.event_time_ns.max())) != arrival_ns:
+                self._time.saw(newest_ns)
+
+    @property
+    def clock_offset_s(self) -> float:
+        """Seconds that the clock is ahead of the time that windows close by; negative: behind it, or behind the newest seal."""
+        return self._time.offset_s or min(self.clock_ns() - self._asked_ns, 0) / 1e9
 
     def lag(self) -> tuple[int, float]:
         """Records that are durable and not yet applied, and seconds since the oldest of them arrived. From any thread."""
@@ -208,6 +214,10 @@ class EngineLoop:
 
     def _journal_is_filling(self) -> bool:
         return self._saving and self.engine.sequence > self._saved_sequence and self.journal.filling
+
+    def _memory_is_filling(self) -> bool:
+        """Whether labels brought so many panes back that they should be saved, and let go, before their time."""
+        return self._saving and self.engine.loaded_bytes > self.config.limits.pane_bytes
 
     def save(self) -> None:
         """Checkpoint now and drop the journal that it made unnecessary; a failure is tried again at the next interval."""

@@ -62,6 +62,11 @@ class BelievedTime:
             self._offset_ns = wall_ns - steady_ns
         return steady_ns + self._offset_ns
 
+    @property
+    def offset_s(self) -> float:
+        """Seconds that the wall clock is ahead of what is believed; 0 while it is believed. From any thread."""
+        return (self._clock_ns() - self._steady_ns() - self._offset_ns) / 1e9 if self.jumped else 0.0
+
     def saw(self, event_ns: int) -> None:
         """Hear of an event that arrived just now; it may speak for the wall clock."""
         wall_ns, steady_ns = self._clock_ns(), self._steady_ns()

@@ -91,6 +91,11 @@ class Engine:
         self.sealed_ns = 0
         check_budgets(config)
 
+    @property
+    def loaded_bytes(self) -> int:
+        """Bytes of panes that were read back since the last checkpoint, which alone lets go of them."""
+        return sum(model.panes.loaded_bytes for model in self.models.values())
+
     def apply(self, item: Received) -> None:
         """Apply the next record of the journal. Records at or before ``sequence`` were applied already and are skipped."""
         self.gather(item)

@@ -20,6 +20,8 @@ MOST_NAMES = 64
 """Names of features that the spec does not have and that a pane remembers all the same, so that a schema change has names."""
 MAX_CHARACTERS = 64
 """Such a name is cut here."""
+NAME_BYTES = 80
+"""Of a name's place and count in memory, the name apart, which the spec has too."""
 
 
 class Level(IntEnum):
@@ -81,7 +83,8 @@ class Pane:
         """Bytes in memory, nearly all of them."""
         tables = sum(table.cells.nbytes + table.sums.nbytes for table in self.labels.tables)
         display = 0 if self.display is None else self.display.nbytes
-        return int(self.counts.array.nbytes + self.moments.array.nbytes) + tables + display
+        names = NAME_BYTES * len(self.features)
+        return int(self.counts.array.nbytes + self.moments.array.nbytes) + tables + display + names
 
     def add(
         self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str], sizes: Sequence[int] = ()

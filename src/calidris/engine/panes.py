@@ -217,8 +217,9 @@ class Panes:
         saved = [(k, p) for k, p in self.memory.items() if not (p.dirty or p.relabelled)]
         old = [(k, p) for k, p in saved if k.start_ns + k.length_ns(self.step_ns) <= before_ns]
         size = sum(pane.nbytes for _, pane in old)
-        for key, pane in old:
-            if size <= most_bytes:
+        # Display bins whose hour is over are large and nobody asks for them before the roll-up: they go first.
+        for key, pane in sorted(old, key=lambda found: self._counts(found[0])):
+            if size <= most_bytes and self._counts(key):
                 break
             del self.memory[key]
             size -= pane.nbytes
