@@ -64,6 +64,7 @@ class Panes:
 
     Attributes:
         memory: what is in memory, least lately used first.
+        sums: hours whose steps were merged for a long window: kept, told of labels, and made anew after further rows.
         gone: what was rolled up or deleted since the last checkpoint, which may still have it.
         marks: what is rolled up.
 
@@ -84,7 +85,7 @@ class Panes:
         self.marks = Marks()
         self.held_ns = 0
         self.loaded_bytes = 0  # since the last ``forget``
-        self._sums: dict[PaneKey, Pane] = {}
+        self.sums: dict[PaneKey, Pane] = {}
 
     def place(self, start_ns: int, spec: int) -> PaneKey:
         """The one pane for rows of the step that begins at ``start_ns``."""
@@ -107,7 +108,7 @@ class Panes:
 
     def for_rows(self, start_ns: int, spec: int) -> Pane:
         """The pane that rows of a step are to be counted in."""
-        self._sums.pop(_hour(start_ns, spec), None)
+        self.sums.pop(_hour(start_ns, spec), None)
         return self.get(self.place(start_ns, spec))
 
     def show(self, start_ns: int, spec: int, batch: PredictionBatch) -> None:
@@ -119,7 +120,7 @@ class Panes:
     def add_labels(self, start_ns: int, spec: int, rows: LabelledRows) -> None:
         """Count labelled rows of a step."""
         self.get(self.place(start_ns, spec)).add_labels(rows)
-        summed = self._sums.get(_hour(start_ns, spec))
+        summed = self.sums.get(_hour(start_ns, spec))
         if summed is not None:
             summed.add_labels(rows)
 
@@ -151,10 +152,10 @@ class Panes:
         return [(k, self._sum(k, parts) if parts != [k] else self.get(k)) for k, parts in sorted(hours.items())]
 
     def _sum(self, hour: PaneKey, steps: list[PaneKey]) -> Pane:
-        """The steps of an hour together: kept, told of labels, and made anew after further rows."""
-        if hour not in self._sums:
-            self._sums[hour] = self._merged(hour.spec, steps)
-        return self._sums[hour]
+        """The steps of an hour together."""
+        if hour not in self.sums:
+            self.sums[hour] = self._merged(hour.spec, steps)
+        return self.sums[hour]
 
     def _merged(self, spec: int, keys: list[PaneKey]) -> Pane:
         out = Pane.empty(self.specs[spec])
@@ -196,7 +197,7 @@ class Panes:
     def _drop(self, keys: list[PaneKey]) -> None:
         for key in keys:
             self.memory.pop(key, None)
-            self._sums.pop(_hour(key.start_ns, key.spec), None)
+            self.sums.pop(_hour(key.start_ns, key.spec), None)
         self.gone.update(keys)
 
     def saved(self) -> None:
@@ -227,7 +228,7 @@ class Panes:
 
     def forget_sums(self, before_ns: int) -> None:
         """Drop the sums of hours that begin before a time."""
-        self._sums = {key: pane for key, pane in self._sums.items() if key.start_ns >= before_ns}
+        self.sums = {key: pane for key, pane in self.sums.items() if key.start_ns >= before_ns}
 
 
 def _hour(start_ns: int, spec: int) -> PaneKey:
