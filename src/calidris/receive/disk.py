@@ -63,6 +63,14 @@ class Disk:
             os.close(fd)
 
 
+def _make_directory(path: Path) -> None:
+    """Create it and what is missing above it, each entry durable: else a power cut could take all that is in them."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for one in missing:
+        Disk().sync_directory(one.parent)
+
+
 def lock_directory(path: Path) -> int:
     """Create the directory if need be and keep every other process out until the returned descriptor is closed.
 
@@ -70,7 +78,7 @@ def lock_directory(path: Path) -> int:
         ConfigError: another process has it, or it cannot be written.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_directory(path)
         fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigError(
