@@ -182,9 +182,12 @@ class Feeder(threading.Thread):
             self.error = error
 
     def _an_hour_ago(self) -> None:
-        """Rows that come of age while the tests run: a row a second and more, from a minute more than an hour ago."""
+        """Rows that come of age while the tests run: a row a second and more, from a minute more than an hour ago.
+
+        And some two hours older: delays of labels are told of whole hours that are old enough.
+        """
         past, begin = Rows(seed=5), time.time() - 3660
-        for second in range(360):
+        for second in (-7200, *range(360)):
             rows = past.make(ROWS)
             rows["id"] = [f"past{name}" for name in rows["id"]]
             self._sender.predictions(rows, begin + second)
