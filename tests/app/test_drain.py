@@ -144,10 +144,10 @@ def test_what_is_not_applied_in_time_is_said_and_waits_in_the_journal(
     started = make(receiver=short)
     usual, gate = loop.apply, threading.Event()
 
-    def slow(engine: Any, item: Any) -> None:
+    def slow(*of: Any, **how: Any) -> None:
         gate.wait()
         time.sleep(0.05)
-        usual(engine, item)
+        usual(*of, **how)
 
     monkeypatch.setattr(loop, "apply", slow)
     for seed in range(40):

@@ -92,7 +92,7 @@ class Health:
         return {
             semconv.METRIC_CALIDRIS_QUEUE_SIZE.name: float(self.admission.used_bytes),
             semconv.METRIC_CALIDRIS_QUEUE_LIMIT.name: float(self.admission.max_bytes),
-            semconv.METRIC_CALIDRIS_QUEUE_ITEMS.name: float(len(self.loop.inbox)),
+            semconv.METRIC_CALIDRIS_QUEUE_ITEMS.name: float(self.loop.waiting),
             semconv.METRIC_CALIDRIS_LAG_RECORDS.name: float(records),
             semconv.METRIC_CALIDRIS_LAG_TIME.name: seconds,
         }

@@ -94,6 +94,7 @@ class EngineLoop:
         self.saving, self.publishing = Timing(), Timing()
         self.healthy = True
         self._applying_ns = 0  # arrival of the record that is being applied
+        self._taken = 0
         self._time = BelievedTime(clock_ns)
         self._saving = True  # false while checkpoints fail: then only the interval tries again
         self._on_failure = on_failure
@@ -143,6 +144,7 @@ class EngineLoop:
     def turn(self, timeout_s: float) -> None:
         """One round: apply, and seal, publish and checkpoint where they are due."""
         items = self.inbox.take(_BATCH, timeout_s=timeout_s)
+        self._note(items)
         if items and sum(item.rows for item in items) < MOST_ROWS:
             self._stopping.wait(_GATHER_S)
             items += self.inbox.take(_BATCH - len(items), timeout_s=0)
@@ -154,7 +156,7 @@ class EngineLoop:
             self.save()
 
     def _apply(self, items: list[Received]) -> bool:
-        self._applying_ns = items[0].arrival_ns if items else 0
+        self._note(items)
         for item in items:
             apply(self.engine, item, together=True)
         self.engine.settle()
@@ -162,8 +164,17 @@ class EngineLoop:
             if self._time.jumped and item.decoded is not None:
                 self._ask_events(item.decoded, item.arrival_ns)
             item.release()
-        self._applying_ns = 0
+        self._note([])
         return bool(items)
+
+    def _note(self, taken: list[Received]) -> None:
+        """For ``lag`` and ``waiting``: what was taken out of the inbox is not yet applied."""
+        self._applying_ns, self._taken = taken[0].arrival_ns if taken else 0, len(taken)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are durable and decoded and not yet applied. From any thread."""
+        return len(self.inbox) + self._taken
 
     def _ask_events(self, decoded: Decoded, arrival_ns: int) -> None:
         """Let rows say what time it is; those that carry none, or one that was moved to the arrival, only say what we said."""
