@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from benchmarks import receiver
@@ -50,14 +51,23 @@ def drive(server: Served, rate: float, seconds: float) -> tuple[list[dict[str, A
     """Send from several processes; what they tell, and what the receiver used, once a second."""
     each = ["--rows", str(ROWS), "--per-second", str(rate / ROWS / SENDERS), "--seconds", str(seconds)]
     command = [sys.executable, "-m", "benchmarks.load.sender", str(server.port), *each]
-    senders = [
-        subprocess.Popen([*command, "--number", str(n)], stdout=subprocess.PIPE, text=True) for n in range(SENDERS)
-    ]
-    usage = [server.usage()]
-    while any(sender.poll() is None for sender in senders) and server.process.poll() is None:
-        time.sleep(1.0)
-        usage.append(server.usage())
-    return [json.loads(sender.communicate()[0]) for sender in senders], usage
+    with ExitStack() as open_files:
+        # Files, not pipes: nobody reads while the load runs, and a pipe holds but 64 KiB.
+        outputs = [open_files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(SENDERS)]
+        senders = [subprocess.Popen([*command, "--number", str(n)], stdout=out) for n, out in enumerate(outputs)]
+        usage = [server.usage()]
+        while any(sender.poll() is None for sender in senders) and server.process.poll() is None:
+            time.sleep(1.0)
+            usage.append(server.usage())
+        return [told_by(sender, output) for sender, output in zip(senders, outputs)], usage
+
+
+def told_by(sender: subprocess.Popen[bytes], output: IO[str]) -> dict[str, Any]:
+    """What a sender printed, once it has ended."""
+    sender.wait(60)
+    output.seek(0)
+    told: dict[str, Any] = json.load(output)
+    return told
 
 
 def slope(usage: list[Usage]) -> tuple[float, float]:

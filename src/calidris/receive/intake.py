@@ -13,13 +13,14 @@ The answer goes out when both are done, so that it is true of both: durable, and
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
+
+import xxhash
 
 from calidris.batch import DEFAULT_TENANT
 from calidris.config import RatesConfig
@@ -34,8 +35,6 @@ from calidris.wire.size import LEAST_LARGE_BYTES, MAX_PARTS, has_too_many_parts
 
 if TYPE_CHECKING:
     from calidris.wire import Decoded
-
-_DIGEST_BYTES = 16
 
 _logger = logging.getLogger(__name__)
 
@@ -207,12 +206,12 @@ def received_again(record: Record, decode: Decode) -> Received:
 
 
 def digest_of(raw: bytes) -> bytes:
-    """16 bytes that tell a retry from another request.
+    """16 bytes that tell a retry from another request: 128-bit XXH3.
 
-    SHA-256, cut: processors have instructions for it, which makes it three times faster than BLAKE2b (0.28 against
-    0.79 ms for 500 kB; one gRPC call of that size costs 0.8 ms).
+    It guards against chance, not against a sender who looks for collisions: such a one loses requests of its own, no others,
+    because the engine keeps tenants apart. 7 µs for 500 kB, where SHA-256 takes 260: one in twenty of a packed request's time.
     """
-    return hashlib.sha256(raw).digest()[:_DIGEST_BYTES]
+    return xxhash.xxh3_128_digest(raw)
 
 
 def _decode_or_error(decode: Decode, raw: bytes, tenant: str, arrival_ns: int) -> Decoded | Exception:
