@@ -164,8 +164,9 @@ def received(seq: int, raw: bytes) -> tuple[Received, Decoded]:
 def requests(kind: str, names: int) -> Iterator[bytes]:
     """The first ones are small: they are applied twice."""
     each, first = NAMES * 10 if kind.startswith("features") else SPANS, 0
+    small = LEVELS if kind in ("levels", "slices") else NAMES
     while first < names:
-        size = min(each, names - first) if first >= SOON * LEVELS else LEVELS
+        size = min(each, names - first) if first >= SOON * small else small
         yield KINDS[kind](range(first, first + size))
         first += size
 

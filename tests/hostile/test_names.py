@@ -50,8 +50,8 @@ def test_features_in_wide_maps(tmp_path: Path) -> None:
 
 
 def test_features_one_a_row(tmp_path: Path) -> None:
-    told = flood("features_one_by_one", 15_000, tmp_path)
-    assert told["sent"]["spans"] == 15_000 == told["sent"]["rows"] + told["rejected"]["too_many_schemas"]
+    told = flood("features_one_by_one", 12_000, tmp_path)
+    assert told["sent"]["spans"] == 12_000 == told["sent"]["rows"] + told["rejected"]["too_many_schemas"]
     assert told["values"]["features"] + told["counters"][LIMITS]["features"] == told["sent"]["rows"]
 
 
