@@ -10,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from calidris.cli.common import shown
 from examples.demo.traffic import Traffic
 from examples.demo.watch import Json, Told
 
@@ -39,7 +40,13 @@ def _models(told: Told, traffic: Traffic | None) -> RenderableType:
         colour = "green" if m["status"] == "ok" else "yellow"
         state = f"[{colour}]{m['status']}[/]"
         table.add_row(
-            m["name"], m["version"], state, sent, f"{m['rows']:,}", f"{m['labels']:,}", m["baseline"] or "none"
+            shown(m["name"]),
+            shown(m["version"]),
+            state,
+            sent,
+            f"{m['rows']:,}",
+            f"{m['labels']:,}",
+            shown(m["baseline"] or "none"),
         )
     return Panel(table, title="models", title_align="left", border_style="blue")
 
@@ -52,7 +59,9 @@ def _features(told: Told) -> RenderableType:
     table.add_column("evidence of a change", no_wrap=True)
     for e in told.evidence()[:_FEATURES_SHOWN]:
         psi = told.reading("ml.drift.score", e["window"], ml_feature_name=e["feature"], ml_drift_measure="psi_debiased")
-        table.add_row(e["feature"], f"{psi['value']:+.3f}" if psi else "–", f"{e['n']:,}", _bar(float(e["value"])))
+        table.add_row(
+            shown(e["feature"]), f"{psi['value']:+.3f}" if psi else "–", f"{e['n']:,}", _bar(float(e["value"]))
+        )
     return Panel(
         table,
         title="drift: newest 2 s window against the baseline",
@@ -107,7 +116,8 @@ def alarm_text(alarm: Json) -> Text:
     """One alarm in two lines: what, since when, how sure, where to look."""
     since = datetime.fromtimestamp(alarm["since_ns"] / 1e9, tz=UTC)
     names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
-    text = Text(f"#{alarm['id']} {alarm['kind']} of {alarm['name']}:{alarm['version']}: {names}", style="bold red")
+    who = shown(f"{alarm['name']}:{alarm['version']}: {names}", 300)
+    text = Text.assemble(f"#{alarm['id']} {alarm['kind']} of ", who, style="bold red")
     text.append(
         f"\n   since {since:%H:%M:%S} UTC: {alarm['windows']} window{'s' * (alarm['windows'] != 1)} of {alarm['window']}, "
         f"n = {alarm['n']:,}; false-alarm budget {alarm['budget']}",
@@ -124,6 +134,6 @@ def one_line(told: Told, phase: str, traffic: Traffic | None) -> str:
     top = next(iter(told.evidence()), None)
     most = f"most evidence: {top['feature']} {_share(float(top['value']))}" if top else "no window scored yet"
     brier = told.reading("ml.calibration.score", _LIVE_WINDOW, ml_calibration_measure="brier")
-    shown = f"Brier {brier['value']:.4f} (n = {brier['n']})" if brier else "Brier: too few labels yet"
+    figure = f"Brier {brier['value']:.4f} (n = {brier['n']})" if brier else "Brier: too few labels yet"
     sent = traffic.sent if traffic else 0
-    return f"{phase:<38} sent {sent:>6,}  rows {m['rows']:>6,}  labels {m['labels']:>6,}  {m['status']:<8} {most}; {shown}; alarms {len(told.alarms)}"
+    return f"{phase:<38} sent {sent:>6,}  rows {m['rows']:>6,}  labels {m['labels']:>6,}  {m['status']:<8} {most}; {figure}; alarms {len(told.alarms)}"
