@@ -232,7 +232,7 @@ class LimitsConfig(Config):
     pending_labels: int = Field(default=1_000_000, ge=1000)
     early_labels: int = Field(default=200_000, ge=1000)
     label_horizon: Seconds = "30d"  # type: ignore[assignment]
-    pane_bytes: Bytes = 64 * _MIB
+    pane_bytes: Bytes = 32 * _MIB
 
 
 class CalidrisConfig(Config):
