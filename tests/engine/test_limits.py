@@ -77,6 +77,7 @@ def conserved(engine: Engine) -> None:
         )
     )
     assert not total(semconv.METRIC_CALIDRIS_ENGINE_FAILURES)
+    assert not any(model.left_out for model in engine.models.values()), "a checkpoint would lose it"
 
 
 def test_each_tenant_has_its_own_models_and_configured_ones_always_have_room() -> None:
@@ -256,6 +257,21 @@ def test_labels_that_wait_are_bounded_by_tenant_and_the_largest_heap_gives_way()
     assert unmatched == {"too_many_early": 300, "too_many_models": 600}
     fed(engine, [journal.request(early("theirs", 500, tenant="other"))])
     assert told(engine, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED) == unmatched
+
+
+def test_labels_of_other_classes_are_counted_when_they_came_early_too(restart: Restart) -> None:
+    config = CalidrisConfig.model_validate({"models": [{"name": "kinds", "task": "multiclass"}]})
+    engine, journal = engine_of(config), Journal()
+    ids = [f"id {i}" for i in range(20)]
+    kinds = CodedColumn.of([f"kind {i}" for i in range(20)])
+    fed(engine, [journal.request(LabelBatch("default", "kinds", ids, kinds, np.full(20, START)))])
+    batch = PredictionBatch(
+        ModelKey("default", "kinds", "1"), np.full(20, START), {}, task="multiclass", ids=ids, decision=kinds
+    )
+    fed(engine, [journal.request(batch)])
+    assert told(engine, semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW)["classes"] == 20
+    conserved(engine)
+    assert digest(restart(engine)) == digest(engine)
 
 
 def test_predictions_beyond_the_cap_on_waiting_ones_are_counted() -> None:

@@ -218,10 +218,10 @@ class Engine:
         model.seen_ns = self.sealed_ns
         late, ids = model.add(batch, self.sealed_ns, sizes)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
-        self._note_left_out(model)
         early = self.early.get(batch.model[:2])
         if early:
             self._join_early(model, ids, early)
+        self._note_left_out(model)
 
     def _note_left_out(self, model: WatchedModel) -> None:
         for cap, n in model.left_out.items():
