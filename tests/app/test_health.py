@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -186,6 +189,24 @@ def test_counters_of_the_engine_go_on_and_those_of_the_process_begin_anew(make: 
     starts = {p.metric.name: p.start_ns for p in again.server.points()}
     assert starts["calidris.engine.rows"] == starts["ml.received.rows"] == again.server.snapshot().began_ns
     assert starts["calidris.receiver.spans.received"] == again.server.started_ns > started.server.started_ns
+
+
+def test_a_state_from_before_the_laws_keeps_them(make: Make, tmp_path: Path) -> None:
+    """An upgrade must not leave the sums apart for ever."""
+    started = make()
+    mixed_traffic(Sender(started))
+    settled(started)
+    started.server.stop()
+    with sqlite3.connect(tmp_path / "data" / "state.sqlite") as db:
+        (saved,) = db.execute("SELECT value FROM meta WHERE key = 'counters'").fetchone()
+        old = json.loads(saved)
+        for name in ("engine.rows", "engine.labels", "receiver.rows.duplicate", "labels.duplicate"):
+            del old[f"calidris.{name}"]
+        db.execute("UPDATE meta SET value = ? WHERE key = 'counters'", (json.dumps(old).encode(),))
+    db.close()
+    again = make()
+    again.export(packed(rows(9, seed=91)))
+    conserved(settled(again), replayed=True)
 
 
 def test_while_the_journal_is_read_back_no_counter_steps_back(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.detect import Slot
+from calidris.engine.conservation import balance
 from calidris.engine.core import Engine
 from calidris.engine.learning import learned_note
 from calidris.engine.model import WatchedModel
@@ -169,6 +170,7 @@ class Checkpoint:
                 rows = self.store.db.execute("SELECT id, tenant, name, version, state FROM models ORDER BY id")
                 for number, tenant, name, version, state in rows.fetchall():
                     self._restore_model(engine, int(number), ModelKey(tenant, name, version), json.loads(state))
+                balance(engine)
 
     def _restore_engine(self, engine: Engine) -> None:
         def plain(key: str) -> Any:

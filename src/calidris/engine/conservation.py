@@ -38,5 +38,16 @@ def settled(engine: Engine, batch: Batch) -> int:
     return joined + waiting + _total(engine.counters, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED)
 
 
+def balance(engine: Engine) -> None:
+    """Open the books of a state that was saved before there were any: what has an outcome was read."""
+    overflow, unmatched = semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED
+    rows = sum(model.rows for model in engine.models.values()) + _total(engine.counters, overflow)
+    labels = sum(model.labels for model in engine.models.values()) + _total(engine.counters, unmatched)
+    labels += sum(map(len, engine.early.values()))
+    for metric, n in ((semconv.METRIC_CALIDRIS_ENGINE_ROWS, rows), (semconv.METRIC_CALIDRIS_ENGINE_LABELS, labels)):
+        if n and metric.name not in engine.counters:
+            engine.counters[metric.name][""] = n
+
+
 def _total(counters: Mapping[str, Mapping[str, int]], metric: semconv.Metric) -> int:
     return sum(counters.get(metric.name, {}).values())
