@@ -33,9 +33,16 @@ def standing() -> list[Panel]:
             (semconv.METRIC_CALIDRIS_LAG_TIME, "lag"),
         ),
         _values(
-            _about(Receiver.AGES, "Age of figures and checkpoint", "Rising without end means that they fail.", "s", 6),
+            _about(
+                Receiver.AGES,
+                "Age of figures and checkpoint",
+                "Rising without end means that they fail; and the clock against the time that windows close by.",
+                "s",
+                6,
+            ),
             (semconv.METRIC_CALIDRIS_SNAPSHOT_AGE, "figures"),
             (semconv.METRIC_CALIDRIS_CHECKPOINT_AGE, "checkpoint"),
+            (semconv.METRIC_CALIDRIS_CLOCK_OFFSET, "clock ahead"),
         ),
     ]
 
@@ -82,11 +89,14 @@ def balance() -> list[Panel]:
             (semconv.METRIC_CALIDRIS_LABELS_DUPLICATE, "repeated"),
         ),
         _rates(
-            _about(Receiver.CAPS, "Caps", "Values that a cap left without a name, and versions forgotten.", "cps", 8),
+            _about(
+                Receiver.CAPS, "Caps", "Values that a cap left without a name; versions and days forgotten.", "cps", 8
+            ),
             (semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW, "values"),
             (semconv.METRIC_CALIDRIS_MODELS_RETIRED, "versions forgotten"),
             (semconv.METRIC_CALIDRIS_ROWS_RETIRED, "their rows"),
             (semconv.METRIC_CALIDRIS_LABELS_RETIRED, "their labels"),
+            (semconv.METRIC_CALIDRIS_PANES_DELETED, "old days deleted"),
         ),
     ]
 
