@@ -97,19 +97,27 @@ class Reborn(Running):
     def spawn(self, log: TextIO) -> Any:
         return self.nest.hatch(self.config, log, **self.limits)
 
-    def look(self) -> None:
-        """Take the address from what it has said so far."""
-        for line in list(self.lines):
-            if hit := re.search(LISTENING, line):
-                self.grpc = hit[1]
+    def look(self) -> bool:
+        """Take the address from what it has said so far, if it has."""
+        found = [hit[1] for line in list(self.lines) if (hit := re.search(LISTENING, line))]
+        if found:
+            self.grpc = found[0]
+        return bool(found)
+
+    def _listening(self) -> float:
+        """When it took requests, by the steady clock."""
+        deadline = time.monotonic() + START_S
+        while not self.look():
+            assert self.process and self.process.poll() is None and time.monotonic() < deadline, self.log[-3000:]
+            time.sleep(0.005)
+        return time.monotonic()
 
     def live(self, moment: Moment) -> None:
         """Start, and kill at that moment; senders learn the address as soon as it takes requests."""
         self.begin()
         deadline = time.monotonic() + moment.seconds
         if moment.at_work:
-            self.grpc = self.said(LISTENING)
-            deadline = time.monotonic() + moment.seconds
+            deadline = self._listening() + moment.seconds
         while (left := deadline - time.monotonic()) > 0:
             self.look()
             time.sleep(min(0.005, left))

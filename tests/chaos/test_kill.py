@@ -35,7 +35,7 @@ def moments(seed: int) -> Iterator[Moment]:
     """One in five falls anywhere into the start, the others into the work."""
     drawn = random.Random(seed)
     for _ in range(KILLS):
-        yield Moment(drawn.uniform(0.01, 0.25), at_work=drawn.random() < 0.8)
+        yield Moment(drawn.uniform(0.01, 0.2), at_work=drawn.random() < 0.8)
 
 
 def test_what_was_acknowledged_is_counted(make_receiver: Make, baseline: None) -> None:

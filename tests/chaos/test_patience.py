@@ -131,4 +131,4 @@ def test_it_stood_still_for_half_a_minute(still: tuple[Reborn, Load, float]) -> 
     until(lambda: sum(window["end_ns"] > resumed_ns for window in history(receiver)) >= 2)
     told = conserved(receiver, senders.finish())
     assert told["alarms"] == [] and receiver.get("/v1/alarms") == []
-    assert all(window["rows"] >= 20 for window in history(receiver)), "a silent window was scored"
+    assert all(window["rows"] for window in history(receiver)), "a silent window was closed as if it told something"

@@ -13,7 +13,6 @@ from pathlib import Path
 from running import Running
 from senders import Load
 
-from calidris.config import load
 from calidris.receive.segment import (
     FILE_HEAD_BYTES,
     RECORD_HEAD_BYTES,
@@ -47,7 +46,7 @@ class End:
 
 def end_of(receiver: Running, senders: Load) -> End | None:
     """The newest segment, if there is any."""
-    storage = load(receiver.config).storage.path
+    storage = receiver.folder / "data"
     segments = sorted((storage / "journal").glob("*.journal"))
     if not segments:
         return None
