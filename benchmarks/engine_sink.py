@@ -27,7 +27,8 @@ def make_sink() -> object:
     def sink(items: list[Received]) -> None:
         nonlocal due
         for item in items:
-            engine.apply(item)
+            engine.gather(item)
+        engine.settle()
         if time.monotonic() >= due:
             engine.seal(time.time_ns() // _STEP_NS * _STEP_NS)
             snapshot(engine, time.time_ns())
