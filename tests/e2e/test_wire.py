@@ -123,7 +123,7 @@ def test_a_provisional_baseline_is_learned_and_never_alarms(make_receiver: Any) 
         send(seed, scale=100.0)
         time.sleep(0.2)
     until(lambda: any(point["rows"] for point in receiver.model("new")["history"][-2:]))
-    assert receiver.model("new")["rows"] == 22 * 300
+    until(lambda: receiver.model("new")["rows"] == 22 * 300)
     assert receiver.get("/v1/alarms") == []
     assert receiver.total("ml_detection_alarm", ml_model_name="new") == 0
 
