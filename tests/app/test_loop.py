@@ -24,12 +24,12 @@ def packed(n: int, seed: int, name: str = "credit") -> bytes:
 
 def poison(engine: Engine) -> None:
     """Make the engine fail on the model ``poison``, as a defect of ours would."""
-    usual = engine.find_baseline
+    usual = engine.fleet.find_baseline
 
     def fail(key: Any, config: Any) -> Any:
         return 1 // 0 if key.name == "poison" else usual(key, config)
 
-    engine.find_baseline = fail
+    engine.fleet.find_baseline = fail
 
 
 def test_a_record_that_cannot_be_applied_is_counted_and_left_behind(make: Make) -> None:

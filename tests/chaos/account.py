@@ -117,7 +117,7 @@ def restored(receiver: Running) -> tuple[str, Engine]:
 def replayed(receiver: Running) -> tuple[str, Engine]:
     """What one pass over a stopped receiver's whole journal makes of an empty engine."""
     config = load(receiver.config)
-    engine = Engine(config, restored(receiver)[1].find_baseline)
+    engine = Engine(config, restored(receiver)[1].fleet.find_baseline)
     journal = Journal(config.storage.path / "journal", keep_truncated=True)
     try:
         for record in journal.replay(0):

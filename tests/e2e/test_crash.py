@@ -141,7 +141,7 @@ def replayed(receiver: Running) -> Engine:
     config = load(receiver.config)
     storage = Storage(config, on_failure=lambda error: None)  # for its baseline look-up only
     storage.close()
-    engine = Engine(config, storage.engine.find_baseline)
+    engine = Engine(config, storage.engine.fleet.find_baseline)
     journal = Journal(config.storage.path / "journal", keep_truncated=True)
     kinds = set()
     for record in journal.replay(0):

@@ -117,7 +117,7 @@ def restart(tmp_path: Path) -> Iterator[Callable[[Engine], Engine]]:
         path = tmp_path / str(next(runs))
         opened(path).save(engine)
         checkpoint = opened(path)
-        back = Engine(engine.config, engine.find_baseline, checkpoint)
+        back = Engine(engine.config, engine.fleet.find_baseline, checkpoint)
         checkpoint.restore(back)
         return back
 

@@ -175,7 +175,8 @@ def test_a_replay_and_restarts_anywhere_decide_alike(tmp_path: Path, saves: tupl
 def test_an_alarm_keeps_its_version(make_engine: Callable[..., Engine]) -> None:
     engine = make_engine(configuration(), baseline())
     engine = Engine(
-        engine.config.model_copy(update={"limits": limited(versions=1, silent_after="1h").limits}), engine.find_baseline
+        engine.config.model_copy(update={"limits": limited(versions=1, silent_after="1h").limits}),
+        engine.fleet.find_baseline,
     )
     journal = Journal()
     for w in range(30):

@@ -80,7 +80,7 @@ class Checkpoint:
             self._save_engine(engine)
             numbers = {key: self._save_model(key, model, engine.watchers[key]) for key, model in engine.models.items()}
         self.numbers = numbers
-        engine.retired.clear()
+        engine.fleet.retired.clear()
         # Only now: a transaction that failed has written none of it.
         mark_saved(engine.repeats)
         for key, model in engine.models.items():
@@ -90,11 +90,11 @@ class Checkpoint:
 
     def _serve(self, engine: Engine) -> None:
         """Be where the engine's closed panes are, if nobody is: what is forgotten after a save must be found again."""
-        engine.closed.source = engine.closed.source or self
+        engine.fleet.closed.source = engine.fleet.closed.source or self
 
     def _forget(self, engine: Engine) -> None:
         """Drop what the store has of retired versions, which may be watched anew by now."""
-        for number in (self.numbers[key] for key in engine.retired if key in self.numbers):
+        for number in (self.numbers[key] for key in engine.fleet.retired if key in self.numbers):
             self.store.drop_model(number)
 
     def _save_engine(self, engine: Engine) -> None:
@@ -190,13 +190,13 @@ class Checkpoint:
     def _restore_model(self, engine: Engine, number: int, key: ModelKey, state: dict[str, Any]) -> None:
         self.numbers[key] = number
         specs = [Spec.from_json(s) for s in state["specs"]]
-        config = engine.model_config(key, state["task"])
-        baseline, note = engine.find_baseline(key, config)
+        config = engine.fleet.settings(key, state["task"])
+        baseline, note = engine.fleet.find_baseline(key, config)
         provisional = self.store.blob(number, "provisional")
         if baseline is None and provisional is not None:
             baseline = Baseline.from_bytes(provisional)
             note = learned_note(baseline)
-        model = engine.watch(key, config, baseline, note)
+        model = engine.fleet.watch(key, config, baseline, note, engine.sealed_ns)
         watcher = engine.watchers[key]
         # Where another baseline was given since, rows are counted under its spec from here on.
         model.specs[:] = specs if not model.specs or model.specs[-1:] == specs[-1:] else specs + model.specs

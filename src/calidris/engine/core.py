@@ -16,43 +16,34 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
 import xxhash
 
 from calidris import semconv
-from calidris.baseline import Baseline
-from calidris.batch import CodedColumn, LabelBatch, ModelKey, PredictionBatch
-from calidris.config import CalidrisConfig, ModelConfig
-from calidris.config.models import label_text
+from calidris.batch import LabelBatch, ModelKey, PredictionBatch
+from calidris.config import CalidrisConfig
 from calidris.detect import Slot
 from calidris.engine.budgets import check_budgets
 from calidris.engine.conservation import settled
+from calidris.engine.fleet import FindBaseline, Fleet
 from calidris.engine.gathering import Gathered, form_of
 from calidris.engine.inbox import Received
-from calidris.engine.joining import outcome_column
+from calidris.engine.labelling import Labelling
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import WatchedModel
 from calidris.engine.once import Repeated, once
 from calidris.engine.orders import CLEAR, RECOVERY, Order
-from calidris.engine.panes import ClosedPanes, LiveOnly
+from calidris.engine.panes import ClosedPanes
 from calidris.engine.repeats import MAX_REQUESTS, RepeatMemory
-from calidris.engine.roster import NoRoom, Roster
+from calidris.engine.roster import NoRoom
 from calidris.engine.snapshot import Alarm
 from calidris.engine.watch import Watcher
-from calidris.labels import NO_ID, EarlyLabels, hash_ids
-from calidris.labels.early import EarlyLabel, even_level
-from calidris.labels.keys import Hashes
 from calidris.wire import Decoded
 
-FindBaseline = Callable[[ModelKey, ModelConfig], tuple[Baseline | None, str]]
-"""The baseline of a model version, and one sentence where it is not the one that was asked for."""
-
-_LEARNED = (semconv.ML_MODEL_TASK_BINARY, semconv.ML_MODEL_TASK_MULTICLASS, semconv.ML_MODEL_TASK_REGRESSION)
 _logger = logging.getLogger(__name__)
 
 
@@ -70,19 +61,16 @@ class Engine:
 
     def __init__(self, config: CalidrisConfig, find_baseline: FindBaseline, closed: ClosedPanes | None = None) -> None:
         self.config = config
-        self.find_baseline = find_baseline
-        self.models: dict[ModelKey, WatchedModel] = {}
-        self.watchers: dict[ModelKey, Watcher] = {}
-        self.early: dict[tuple[str, str], EarlyLabels] = {}
+        self.fleet = Fleet(config, find_baseline, closed)
+        self.models, self.watchers, self.roster = self.fleet.models, self.fleet.watchers, self.fleet.roster
+        self.labelling = Labelling(self.models, self.roster, config.limits, self._unmatched)
+        self.early = self.labelling.early
         horizon_ns = round(config.receiver.dedup_horizon * 1e9)
         self.requests = RepeatMemory(horizon_ns, MAX_REQUESTS)
         self.spans = RepeatMemory(horizon_ns, config.receiver.dedup_spans)
         self.repeats = {"seen": self.requests, "spans": self.spans}  # by their tables in the store
         self.alarms: list[Alarm] = []
         self.latched: set[int] = set()
-        self.roster = Roster(config.limits, frozenset((m.tenant, m.name) for m in config.models))
-        self.retired: dict[ModelKey, None] = {}  # versions that the store still has and the engine no longer
-        self.closed = LiveOnly(closed, self.retired)
         self.orders: list[Order] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
@@ -218,9 +206,7 @@ class Engine:
         model.seen_ns = self.sealed_ns
         late, ids = model.add(batch, self.sealed_ns, sizes)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
-        early = self.early.get(batch.model[:2])
-        if early:
-            self._join_early(model, ids, early)
+        self.labelling.join_early(model, ids)
         self._note_left_out(model)
 
     def _note_left_out(self, model: WatchedModel) -> None:
@@ -233,117 +219,30 @@ class Engine:
         found = self.models.get(batch.model)
         if found is not None:
             return found
+        moment = (self.sealed_ns, len(self.orders))
         try:
-            going = self.roster.make_room(batch.model, (self.sealed_ns, len(self.orders)), self._silence())
+            gone = self.fleet.make_room(batch.model, self.sealed_ns, moment, cache(self._alarmed))
         except NoRoom as full:
             self._count(semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, len(batch), full.cap)
             return None
-        for key in going:
-            self._retire(key)
-        config = self.model_config(batch.model, batch.task)
-        return self.watch(batch.model, config, *self.find_baseline(batch.model, config))
+        for model in gone:
+            self._note_retired(model)
+        return self.fleet.enter(batch.model, batch.task, self.sealed_ns)
 
-    def _silence(self) -> Callable[[ModelKey], int | None]:
-        """Sealed time since a version's last row; None where an alarm of it is latched."""
-        alarmed = cache(lambda: {a.model for a in self.alarms if a.id in self.latched})  # only if somebody asks
-        return lambda key: None if key in alarmed() else self.sealed_ns - self.models[key].seen_ns
+    def _alarmed(self) -> frozenset[ModelKey]:
+        return frozenset(a.model for a in self.alarms if a.id in self.latched)
 
-    def _retire(self, key: ModelKey) -> None:
-        """Forget a silent version; what it has counted goes on counting as retired, and its alarms stay."""
-        model = self.models.pop(key)
-        del self.watchers[key]
-        self.roster.remove(key)
-        self.retired[key] = None
+    def _note_retired(self, model: WatchedModel) -> None:
+        """What a version has counted goes on counting as retired; its alarms stay."""
         self._count(semconv.METRIC_CALIDRIS_MODELS_RETIRED, 1)
         self._count(semconv.METRIC_CALIDRIS_ROWS_RETIRED, model.rows)
         self._count(semconv.METRIC_CALIDRIS_LABELS_RETIRED, model.labels)
         self._count(semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW, model.pending.unlabelled, "pending_retired")
-        _logger.info("model %r: silent for long, forgotten for a new one's sake", str(key))
-
-    def model_config(self, key: ModelKey, task: str | None) -> ModelConfig:
-        """A model's settings; the task of a model that nobody configured is the one that its first rows state."""
-        config = self.config.model(key.name, key.tenant)
-        configured = key[:2] in self.roster.configured
-        return config if configured or task not in _LEARNED else config.model_copy(update={"task": task})
-
-    def watch(self, key: ModelKey, config: ModelConfig, baseline: Baseline | None, note: str) -> WatchedModel:
-        """Begin to watch a model version."""
-        model = WatchedModel(key, config, self.config.limits, baseline, self.closed)
-        model.baseline_note = note
-        model.seen_ns = self.sealed_ns
-        others = self.roster.versions(key[:2])
-        self.models[key] = model
-        self.watchers[key] = watcher = Watcher(config, baseline, key.version)
-        if others:
-            watcher.take_over(self.watchers[others[-1]])
-        self.roster.add(key)
-        return model
-
-    def _join_early(self, model: WatchedModel, ids: Hashes, early: EarlyLabels) -> None:
-        taken = early.take(ids)
-        if taken:
-            places, labels = zip(*taken)
-            match = model.pending.match(ids[list(places)])
-            assert match.found.all(), "the rows were added just now"
-            times = np.array([label.label_time_ns for label in labels], dtype=np.int64)
-            outcomes = outcome_column([label.outcome for label in labels], model.config.task)
-            self._unmatched("not_a_number", model.add_labels(match.rows, outcomes, times))
 
     def _add_labels(self, batch: LabelBatch, arrival_ns: int) -> None:
-        owner = (batch.tenant, batch.model_name)
-        ids = hash_ids(batch.ids)
-        valid, named = batch.label.valid, ids != NO_ID
-        self._unmatched("missing_label", int(np.count_nonzero(~valid)))
-        self._unmatched("missing_id", int(np.count_nonzero(valid & ~named)))
-        usable = np.flatnonzero(valid & named)
-        left = usable[np.sort(np.unique(ids[usable], return_index=True)[1])]  # the first label of each id
-        repeated = len(usable) - len(left)
-        for key in self.roster.versions(owner)[::-1]:  # the newest version first
-            match = self.models[key].pending.match(ids[left])
-            hit = left[match.found]
-            if len(hit):
-                unusable = self.models[key].add_labels(match.rows, batch.label.take(hit), batch.label_time_ns[hit])
-                self._unmatched("not_a_number", unusable)
-                self._note_left_out(self.models[key])
-            repeated += int(np.count_nonzero(match.repeated))
-            left = left[~(match.found | match.repeated)]
-        self._unmatched("repeated", repeated)
-        if len(left):
-            self._keep_early(owner, batch, ids[left], left.astype(np.int64), arrival_ns)
-
-    def _keep_early(
-        self,
-        owner: tuple[str, str],
-        batch: LabelBatch,
-        ids: Hashes,
-        rows: np.ndarray[tuple[int], np.dtype[np.int64]],
-        arrival_ns: int,
-    ) -> None:
-        if owner not in self.early and not self._may_wait(owner):
-            self._unmatched("too_many_models", len(rows))
-            return
-        times = batch.label_time_ns[rows].tolist()
-        labels = [EarlyLabel(text, time, arrival_ns) for text, time in zip(_texts(batch, rows.tolist()), times)]
-        early = self.early.setdefault(owner, EarlyLabels())
-        self._unmatched("repeated", early.add(ids, labels))
-        self._unmatched("too_many_early", early.shrink())
-        self._share_room([e for (tenant, _), e in self.early.items() if tenant == owner[0]])
-
-    def _share_room(self, mine: list[EarlyLabels]) -> None:
-        """Keep a tenant's waiting labels under their cap. Who has most gives way: a flood for one model costs others nothing."""
-        level = even_level(list(map(len, mine)), self.config.limits.early_labels)
-        for early in mine:
-            self._unmatched("too_many_early", early.shrink(len(early) - level))
-
-    def _may_wait(self, owner: tuple[str, str]) -> bool:
-        """Whether labels of one more model may wait: those of a watched one always, of as many others as may be watched."""
-        if not self._is_stranger(owner):
-            return True
-        strangers = sum(o[0] == owner[0] and self._is_stranger(o) for o in self.early)
-        return strangers < self.config.limits.models
-
-    def _is_stranger(self, owner: tuple[str, str]) -> bool:
-        return not self.roster.versions(owner) and owner not in self.roster.configured
+        self.labelling.add(batch, arrival_ns)
+        for key in self.roster.versions((batch.tenant, batch.model_name)):
+            self._note_left_out(self.models[key])
 
     def seal(self, until_ns: int) -> None:
         """Close every window that ends by ``until_ns`` and feed each to its detector, once and in order."""
@@ -357,9 +256,7 @@ class Engine:
             self.models[key].pending.expire(until_ns - round(self.config.limits.label_horizon * 1e9))
             with self._surviving(f"seal of {key}"):
                 self._seal_model(self.models[key], self.watchers[key], after_ns)
-        for early in self.early.values():
-            self._unmatched("no_prediction", early.expire(until_ns))
-        self.early = {owner: early for owner, early in self.early.items() if early}
+        self.labelling.expire(until_ns)
 
     def _seal_model(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
         canary = model.config.canary
@@ -403,10 +300,3 @@ class Engine:
             self.latched.discard(alarm.id)
             self.watchers[alarm.model].clear(alarm)
             self.models[alarm.model].touch()
-
-
-def _texts(batch: LabelBatch, rows: list[int]) -> list[str]:
-    label = batch.label
-    if isinstance(label, CodedColumn):
-        return [label.levels[label.codes[row]] for row in rows]
-    return [label_text(value) for value in label.values[rows].tolist()]
