@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -82,6 +82,7 @@ class Sender(threading.Thread):
         self._open: list[Request] = []
         self._channel: grpc.Channel | None = None
         self._address = ""
+        self.abandoned = False
 
     def run(self) -> None:
         try:
@@ -91,7 +92,7 @@ class Sender(threading.Thread):
                     self._new()
                 else:
                     self._step(self._random.choice(self._open))
-            while self._open:
+            while self._open and not self.abandoned:
                 self._step(self._random.choice(self._open))
         finally:
             if self._channel:
@@ -204,8 +205,7 @@ def load(
         yield started
     finally:
         for sender in started.senders:
-            with suppress(AttributeError):
-                sender._open.clear()
+            sender.abandoned = True  # after a failure nobody waits until all has arrived
         ending.set()
         for sender in started.senders:
             sender.join(JOIN_S)

@@ -17,9 +17,13 @@ from senders import Rebatching, load
 from torn import tear
 from watched import WATCHED, write_baseline
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("still")]  # which stands still meanwhile
-
 KILLS = int(os.environ.get("CALIDRIS_CHAOS", "50"))
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(240 + 3 * KILLS),
+    pytest.mark.usefixtures("still"),  # which stands still meanwhile
+]
+
 Make = Callable[..., Reborn]
 BUSY = WATCHED.replace("checkpoint_interval: 1s", "checkpoint_interval: 50ms").replace("256KiB", "16KiB")
 KEPT = BUSY.replace("journal: {", "journal: {keep: true, ").replace("16KiB", "128KiB")
