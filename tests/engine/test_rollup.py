@@ -32,7 +32,7 @@ MODEL = {"name": "credit", "windows": ["30m", "6h"], "detect": {"windows": ["30m
 
 def configuration(pane_bytes: int = 1, days: str = "9d", windows: tuple[str, ...] = ("30m", "6h")) -> CalidrisConfig:
     retention = {"steps": "1h", "hours": "1d", "days": days}
-    limits = {"pane_bytes": pane_bytes, "label_horizon": "4d"}
+    limits = {"pane_bytes": pane_bytes, "label_horizon": "4d", "pending_labels": 1000}
     model = MODEL | {"windows": windows}
     return CalidrisConfig.model_validate({"storage": {"retention": retention}, "limits": limits, "models": [model]})
 
@@ -121,6 +121,19 @@ def test_saves_and_crashes_anywhere_change_nothing(receiver: Callable[..., Recei
     broken.feed(records, saves, crashes)
     assert digest(broken.engine) == digest(straight.engine)
     assert snapshot(broken.engine, 0).models[0].readings == snapshot(straight.engine, 0).models[0].readings
+
+
+@pytest.mark.parametrize("crash", [130, 275, 399])
+def test_labelled_predictions_are_let_go_alike(receiver: Callable[..., Receiver], crash: int) -> None:
+    """A day after their labels they wait no longer; a crash, before or after a checkpoint that saw it, changes nothing."""
+    records = story(100, {step: [(0, 2)] for step in range(2, 200)}).records
+    straight, broken = receiver(), receiver()
+    straight.feed(records)
+    broken.feed(records, frozenset(range(0, crash, 60)), (crash,))
+    assert digest(broken.engine) == digest(straight.engine)
+    model = straight.engine.models[KEY]
+    assert (model.rows, model.labels) == (600, 594)
+    assert len(model.pending) < 400 and model.pending.unlabelled == 6 and model.pending.evicted == 0
 
 
 def test_every_row_and_label_is_in_one_pane_whose_time_it_has(receiver: Callable[..., Receiver]) -> None:

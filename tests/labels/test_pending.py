@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calidris.labels import EarlyLabels, PendingPredictions, hash_ids, pending_dtype
+from calidris.labels import Chunk, EarlyLabels, PendingPredictions, hash_ids, pending_dtype
 from calidris.labels.early import EarlyLabel
 
 
@@ -46,6 +46,43 @@ def test_the_oldest_go_first_and_are_counted() -> None:
     assert len(store) <= 100_000 and store.evicted > 0
     assert not store.match(hash_ids(["0-1"])).found.any()
     assert store.match(hash_ids(["4-1"])).found.all()
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=8, max_size=8), min_size=1, max_size=40), st.integers(0, 40))
+def test_labelled_rows_make_room_and_those_that_wait_stay(blocks: list[list[bool]], before: int) -> None:
+    """Blocks of eight rows, some labelled; a checkpoint in between changes nothing."""
+    store = PendingPredictions(pending_dtype(0), max_rows=64)  # eight blocks of eight
+    open_ids = []
+    for n, labelled in enumerate(blocks[:7]):
+        ids = [f"{n}-{i}" for i in range(8)]
+        store.add(waiting(ids, time_ns=n))
+        store.match(hash_ids([i for i, used in zip(ids, labelled) if used]))
+        open_ids += [i for i, used in zip(ids, labelled) if not used]
+    rows = len(store)
+    store.thin(before)
+    assert store.unlabelled == len(open_ids) and len(store) <= rows
+    again = PendingPredictions(pending_dtype(0), max_rows=64)
+    again.restore(
+        [Chunk(c.number, c.rows, c.used.copy()) for c in sorted(store.chunks, key=lambda c: c.number)], len(store.full)
+    )
+    assert [c.rows.tobytes() for c in again.full] == [c.rows.tobytes() for c in store.full]
+    for one in (store, again):
+        one.add(waiting([f"new-{i}" for i in range(8)], time_ns=99))
+        assert one.match(hash_ids([*open_ids, "new-0"])).found.all()
+    assert [r.tobytes() for r, _ in store.blocks()] == [r.tobytes() for r, _ in again.blocks()]
+
+
+def test_a_store_whose_labels_all_come_stays_small() -> None:
+    store = PendingPredictions(pending_dtype(0), max_rows=10_000)
+    for n in range(100):
+        ids = [f"{n}-{i}" for i in range(1250)]
+        store.add(waiting(ids, time_ns=n))
+        store.match(hash_ids(ids[:-5]))
+        store.thin(n)
+    assert store.evicted == 0 and store.unlabelled == 500
+    assert len(store) < 2 * 1250 and len(store.full) <= 3
+    assert not store.match(hash_ids(["5-0"])).repeated.any(), "told from one without a prediction for a day"
+    assert store.match(hash_ids(["5-1249"])).found.all()
 
 
 def test_early_labels_are_bounded_and_expire() -> None:

@@ -209,7 +209,7 @@ class Checkpoint:
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)
         model.load(engine.sealed_ns)
-        self._restore_pending(number, model, state["slices"])
+        self._restore_pending(number, model, state["slices"], state.get("waiting_blocks"))
 
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:
         saved = self.store.blobs(number, "watch")
@@ -221,7 +221,7 @@ class Checkpoint:
             except IncompatibleState as error:
                 _logger.warning("model %s: the evidence of %s begins anew: %s", key, name, error)
 
-    def _restore_pending(self, number: int, model: WatchedModel, slices: int) -> None:
+    def _restore_pending(self, number: int, model: WatchedModel, slices: int, blocks: int | None) -> None:
         query = "SELECT chunk, rows, marks FROM pending WHERE model=? ORDER BY chunk"
         chunks = []
         for chunk, rows, marks in self.store.db.execute(query, (number,)):
@@ -229,7 +229,7 @@ class Checkpoint:
             used = np.unpackbits(np.frombuffer(marks, dtype=np.uint8), count=len(array)).astype(bool)
             changed = array.dtype != pending_dtype(slices)
             chunks.append(Chunk(int(chunk), array, used, unsaved_rows=changed, unsaved_marks=changed))
-        model.pending.restore(chunks)
+        model.pending.restore(chunks, blocks)
 
 
 def _with_slices(rows: np.typing.NDArray[np.void], dtype: np.dtype[np.void]) -> np.typing.NDArray[np.void]:

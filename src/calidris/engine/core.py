@@ -253,12 +253,12 @@ class Engine:
             for model in self.models.values():
                 model.seen_ns, model.unsaved = until_ns, True
         for key in sorted(self.models):
-            self.models[key].pending.expire(until_ns - round(self.config.limits.label_horizon * 1e9))
             with self._surviving(f"seal of {key}"):
                 self._seal_model(self.models[key], self.watchers[key], after_ns)
         self.labelling.expire(until_ns)
 
     def _seal_model(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
+        model.unsaved |= model.pending.forget(self.sealed_ns, round(self.config.limits.label_horizon * 1e9))
         canary = model.config.canary
         other = None if canary is None else self.models.get(model.key._replace(version=canary.against))
         sealed = watcher.seal(model, after_ns, self.sealed_ns, len(self.alarms) + 1, other)

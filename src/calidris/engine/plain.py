@@ -25,6 +25,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         "baseline": model.baseline.id if model.baseline else None,
         "slo": [[*name, n] for name, n in sorted(model.slo_events.items())],
         "waiting": [model.pending.evicted, model.pending.expired],
+        "waiting_blocks": len(model.pending.full),
         "limits": [limit.to_json() for limit in watcher.limits],
         "history": [dataclasses.astuple(point) for point in watcher.history],
         "days": model.days.to_json(),

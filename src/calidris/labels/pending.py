@@ -25,6 +25,9 @@ FULL_ROWS = 65_536
 BLOCKS = 8
 """A full store holds at least so many blocks: one of them goes at a time."""
 
+THINNED_NS = 86_400_000_000_000
+"""Labelled rows are remembered for a day at least, to tell a label that comes again from one without a prediction."""
+
 Rows = npt.NDArray[np.void]
 Marks = npt.NDArray[np.bool_]
 
@@ -160,6 +163,13 @@ class PendingPredictions:
             while len(self.runs) > 1 and 2 * len(self.runs[-1].rows) >= len(self.runs[-2].rows):
                 self._merge_runs(2)
 
+    def forget(self, sealed_ns: int, horizon_ns: int) -> bool:
+        """What time brings at a seal: rows that waited for ``horizon_ns`` go, labelled ones earlier; whether any did."""
+        before = len(self)
+        self.expire(sealed_ns - horizon_ns)
+        self.thin(sealed_ns - THINNED_NS)
+        return len(self) != before
+
     def expire(self, before_ns: int) -> None:
         """Forget blocks whose newest prediction is older than ``before_ns``, oldest block first."""
         while self.full and _newest_ns(self.full[0].rows) < before_ns:
@@ -170,10 +180,30 @@ class PendingPredictions:
             self.runs.clear()
             self._open_rows = 0
 
-    def restore(self, chunks: Iterable[Chunk]) -> None:
-        """Take over chunks that a checkpoint kept, oldest first."""
+    def thin(self, before_ns: int) -> None:
+        """Forget the labelled rows of full blocks that end before ``before_ns``, where they are half of a block or more.
+
+        Without it a model all of whose labels come would hold as many rows as one whose labels never do. Blocks that get small
+        are joined, so that there are never many. Called at seals, so that it depends on the journal alone.
+        """
+        kept: list[Chunk] = []
+        for chunk in self.full:
+            if 2 * int(np.count_nonzero(chunk.used)) >= len(chunk.rows) and _newest_ns(chunk.rows) < before_ns:
+                chunk = Chunk(chunk.number, chunk.rows[~chunk.used], chunk.used[~chunk.used])
+            if kept and 2 * (len(kept[-1].rows) + len(chunk.rows)) <= self.block_rows:
+                chunk = self._joined([kept.pop(), chunk], chunk.number)
+            if len(chunk.rows):
+                kept.append(chunk)
+        self.full = kept
+
+    def restore(self, chunks: Iterable[Chunk], full: int | None = None) -> None:
+        """Take over chunks that a checkpoint kept, oldest first, and how many of them are full blocks.
+
+        Checkpoints from before blocks were thinned do not tell: theirs are as long as a block.
+        """
         kept = list(chunks)
-        size = max((i + 1 for i, c in enumerate(kept) if len(c.rows) >= self.block_rows), default=0)
+        longest = max((i + 1 for i, c in enumerate(kept) if len(c.rows) >= self.block_rows), default=0)
+        size = longest if full is None else full
         self.full, self.runs = kept[:size], kept[size:]
         self._open_rows = sum(len(run.rows) for run in self.runs)
         self.next_number = max((c.number for c in kept), default=0) + 1
@@ -194,13 +224,15 @@ class PendingPredictions:
         if last > 1:
             self.runs[-last:] = [self._joined(self.runs[-last:])]
 
-    def _joined(self, runs: list[Chunk]) -> Chunk:
-        return self._sorted(np.concatenate([r.rows for r in runs]), np.concatenate([r.used for r in runs]))
+    def _joined(self, runs: list[Chunk], number: int | None = None) -> Chunk:
+        return self._sorted(np.concatenate([r.rows for r in runs]), np.concatenate([r.used for r in runs]), number)
 
-    def _sorted(self, rows: Rows, used: Marks) -> Chunk:
+    def _sorted(self, rows: Rows, used: Marks, number: int | None = None) -> Chunk:
+        """One chunk; the next number is the newest of all, so blocks that stay where they are among others keep theirs."""
         order = np.argsort(rows["id"], kind="stable")  # stable: of equal ids the newest stays last
-        self.next_number += 1
-        return Chunk(self.next_number - 1, rows[order], used[order])
+        if number is None:
+            number, self.next_number = self.next_number, self.next_number + 1
+        return Chunk(number, rows[order], used[order])
 
 
 def _newest_ns(rows: Rows) -> int:
