@@ -2,25 +2,13 @@
 
 from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig, ThresholdConfig
 from calidris.config.doors import MutualTlsConfig, TlsConfig
+from calidris.config.export import ExportConfig, OtlpConfig, PrometheusConfig
 from calidris.config.load import load
 from calidris.config.logs import LogConfig
 from calidris.config.models import LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective
-from calidris.config.root import (
-    ApiConfig,
-    CalidrisConfig,
-    ExportConfig,
-    GrpcConfig,
-    HttpConfig,
-    JournalConfig,
-    LimitsConfig,
-    OtlpConfig,
-    PrometheusConfig,
-    RateConfig,
-    RatesConfig,
-    ReceiverConfig,
-    RetentionConfig,
-    StorageConfig,
-)
+from calidris.config.receiver import GrpcConfig, HttpConfig, RateConfig, RatesConfig, ReceiverConfig
+from calidris.config.root import ApiConfig, CalidrisConfig, LimitsConfig
+from calidris.config.storage import JournalConfig, RetentionConfig, StorageConfig
 
 __all__ = [
     "ApiConfig",

@@ -13,7 +13,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from calidris.config.doors import under
-from calidris.config.root import CalidrisConfig, ReceiverConfig
+from calidris.config.receiver import ReceiverConfig
+from calidris.config.root import CalidrisConfig
 from calidris.errors import ConfigError
 
 

@@ -2,203 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
-from calidris.config.doors import Exposed, MutualTlsConfig, TlsConfig
+from calidris.config.doors import Exposed, TlsConfig
+from calidris.config.export import ExportConfig
 from calidris.config.logs import LogConfig
 from calidris.config.models import ModelConfig, duplicated
+from calidris.config.receiver import ReceiverConfig
+from calidris.config.storage import StorageConfig
 from calidris.config.units import Address, Bytes, Seconds
 
 _MIB = 2**20
-
-
-class GrpcConfig(Config):
-    """Where OTLP over gRPC is received. 4317 belongs to a Collector, so ours is 4327.
-
-    Attributes:
-        tls: certificate and key; in clear without.
-        exposed: "no TLS", "no login" or "no TLS, no login", where other machines may reach it like that.
-    """
-
-    endpoint: Address = "127.0.0.1:4327"
-    max_message_bytes: Bytes = 64 * _MIB
-    tls: MutualTlsConfig | None = None
-    exposed: Exposed | None = None
-
-
-class HttpConfig(Config):
-    """Where OTLP over HTTP is received, in protobuf and JSON. 4318 belongs to a Collector, so ours is 4328."""
-
-    endpoint: Address = "127.0.0.1:4328"
-    max_message_bytes: Bytes = 64 * _MIB
-    tls: MutualTlsConfig | None = None
-    exposed: Exposed | None = None
-
-
-class RateConfig(Config):
-    """Requests and rows a second; none means no limit."""
-
-    requests: float | None = Field(default=None, gt=0)
-    rows: float | None = Field(default=None, gt=0)
-
-
-class RatesConfig(Config):
-    """How fast telemetry is taken; beyond it senders are asked to try again. No limit by default: memory is bounded anyway.
-
-    Attributes:
-        tenant: of each tenant.
-        total: of all tenants together.
-        burst: how long twice the rate, after a silence as long, is still taken.
-    """
-
-    tenant: RateConfig = RateConfig()
-    total: RateConfig = RateConfig()
-    burst: Seconds = "5s"  # type: ignore[assignment]  # parsed as written
-
-    @property
-    def free(self) -> bool:
-        """Whether nothing is limited."""
-        return self.tenant == self.total == RateConfig()
-
-
-class ReceiverConfig(Config):
-    """What is received, and how much may wait in memory.
-
-    Attributes:
-        http: null does without OTLP/HTTP.
-        rates: requests and rows a second.
-        queue_bytes: requests admitted and not yet applied; beyond it senders are asked to try again. Where several tenants
-            send, each may fill three times of what is left free, so that there is always room for another one.
-        lateness: how long after its end a window stays open for rows that are on their way.
-        dedup_horizon: how long a request or a span that comes again is recognised, counted from when it last came.
-        dedup_spans: spans that are remembered for it, 10 bytes each; where more come within the horizon it is shorter, as
-            ``calidris.dedup.horizon`` tells. The default lasts for 10 000 spans a second.
-        tokens: file of bearer tokens; with it nobody sends, reads or decides without one. `calidris token` makes a line of it.
-        drain: how long, once it was asked to stop, requests under way are finished and applied; the rest waits in the journal.
-    """
-
-    grpc: GrpcConfig = GrpcConfig()
-    http: HttpConfig | None = HttpConfig()
-    rates: RatesConfig = RatesConfig()
-    queue_bytes: Bytes = 256 * _MIB
-    lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
-    dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
-    dedup_spans: int = Field(default=12_000_000, ge=1000)
-    drain: Seconds = "10s"  # type: ignore[assignment]
-    tokens: Path | None = None
-
-    @property
-    def largest_messages(self) -> dict[str, int]:
-        """The keys that bound a request, and their bytes."""
-        servers = {"grpc": self.grpc, "http": self.http}
-        return {f"receiver.{name}.max_message_bytes": of.max_message_bytes for name, of in servers.items() if of}
-
-
-class JournalConfig(Config):
-    """The write-ahead log of requests.
-
-    Attributes:
-        segment_bytes: size of one file.
-        max_bytes: beyond it senders are asked to try again until a checkpoint frees space.
-        keep: keep what a checkpoint made unnecessary, for replays.
-    """
-
-    segment_bytes: Bytes = 64 * _MIB
-    max_bytes: Bytes = 4096 * _MIB
-    keep: bool = False
-
-
-class RetentionConfig(Config):
-    """How long counts are kept, and how finely; what windows need is kept longer by itself.
-
-    Attributes:
-        steps: in panes of the model's shortest window.
-        hours: in panes of an hour.
-        days: in panes of a day; older ones are deleted and counted.
-    """
-
-    steps: Seconds = "2d"  # type: ignore[assignment]  # parsed as written
-    hours: Seconds = "35d"  # type: ignore[assignment]
-    days: Seconds = "1826d"  # type: ignore[assignment]
-
-    @model_validator(mode="after")
-    def _coarser_is_longer(self) -> Self:
-        if not self.steps <= self.hours <= self.days:
-            raise ValueError(
-                "steps become hours and hours days: keep hours no shorter than steps, days no shorter than hours"
-            )
-        return self
-
-
-class StorageConfig(Config):
-    """Where the state is kept.
-
-    Attributes:
-        path: a directory of ours alone; relative to the config file.
-        checkpoint_interval: longest time between checkpoints.
-        retention: how long counts are kept, and how finely.
-    """
-
-    path: Path = Path("calidris-data")
-    journal: JournalConfig = JournalConfig()
-    checkpoint_interval: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
-    retention: RetentionConfig = RetentionConfig()
-
-
-class PrometheusConfig(Config):
-    """Where Prometheus scrapes: figures of all tenants, in clear, for whoever reaches it."""
-
-    endpoint: Address = "127.0.0.1:9464"
-    exposed: Exposed | None = None
-
-
-class OtlpConfig(Config):
-    """Where metrics are pushed by OTLP over gRPC.
-
-    Attributes:
-        headers: of each push, such as a token of the target; lower case.
-    """
-
-    endpoint: str = Field(min_length=1)
-    interval: Seconds = "15s"  # type: ignore[assignment]  # parsed as written
-    headers: dict[str, str] = Field(default_factory=dict)
-    insecure: bool | None = None
-
-    @field_validator("headers")
-    @classmethod
-    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
-        """GRPC would refuse them at each push, and quote them in its error."""
-        for name, value in headers.items():
-            if not (re.fullmatch(r"[a-z0-9_.-]+", name) and value.isascii() and value.isprintable()):
-                raise ValueError(
-                    f"the header {name!r} cannot be sent: names are of a-z, 0-9, - and _; values are one line of ASCII"
-                )
-        return headers
-
-
-class ExportConfig(Config):
-    """How results leave.
-
-    Attributes:
-        series: ``minimal`` has headline figures only, ``standard`` one drift measure a feature, ``full`` every measure.
-        max_series_per_model: of one model version; beyond it the least important series are left out and counted.
-        max_series_per_tenant: of all model versions of a tenant; likewise.
-        max_series: of all tenants; likewise. The receiver's own health comes on top.
-    """
-
-    prometheus: PrometheusConfig | None = PrometheusConfig()
-    otlp: OtlpConfig | None = None
-    series: Literal["minimal", "standard", "full"] = "standard"
-    max_series_per_model: int = Field(default=2000, ge=10)
-    max_series_per_tenant: int = Field(default=100_000, ge=10)
-    max_series: int = Field(default=200_000, ge=10)
 
 
 class ApiConfig(Config):
