@@ -11,13 +11,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from calidris import semconv
-from calidris.access import Certificates
 from calidris.api import ApiServer, Sources
 from calidris.app.doors import Doors
 from calidris.app.ending import Ending
 from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.loop import EngineLoop
 from calidris.app.progress import reported
+from calidris.app.receivers import host, receivers, scheme
 from calidris.app.storage import Storage
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
@@ -25,8 +25,6 @@ from calidris.engine.inbox import Inbox
 from calidris.engine.snapshot import Snapshot
 from calidris.export import OtlpExporter, Points, PrometheusExporter, points
 from calidris.receive.admission import Admission, ReceiverCounters
-from calidris.receive.grpc import GrpcReceiver
-from calidris.receive.http import HttpReceiver
 from calidris.receive.intake import Intake
 from calidris.receive.rates import Rates
 from calidris.report import render
@@ -151,7 +149,7 @@ class Server:
             prometheus = PrometheusExporter(endpoint, self.points)
             self._at_end("prometheus", prometheus.stop)
             prometheus.start()
-            lines.append(f"prometheus listening on http://{_host(endpoint)}:{prometheus.port}/metrics")
+            lines.append(f"prometheus listening on http://{host(endpoint)}:{prometheus.port}/metrics")
         if self.config.export.otlp is not None:
             otlp = OtlpExporter(self.config.export.otlp, self.points)
             self._health.otlp = otlp
@@ -174,42 +172,19 @@ class Server:
         api = ApiServer(self.config.api.endpoint, sources, self.doors.api)
         self._at_end("api", api.stop)
         api.start()
-        return f"api listening on {_scheme(self.doors.api)}://{_host(self.config.api.endpoint)}:{api.port}"
+        return f"api listening on {scheme(self.doors.api)}://{host(self.config.api.endpoint)}:{api.port}"
 
     def _receive(self) -> list[str]:
         self._at_end("engine", self._stop_loop)
         self.loop.start()
         self._parts.callback(self._stop_receivers)
-        grpc = self.config.receiver.grpc
-        receiver = GrpcReceiver(
-            grpc.endpoint,
-            self.intake,
-            max_message_bytes=grpc.max_message_bytes,
-            tenant_of=self.doors.access.tenant_of,
-            certificates=self.doors.grpc,
-        )
-        self._receivers["grpc"] = receiver.stop
-        receiver.start()
-        lines = [f"otlp/grpc listening on {_host(grpc.endpoint)}:{receiver.port}", *self._receive_http()]
+        lines = []
+        for name, receiver, line in receivers(self.config, self.doors, self.intake, lambda: self.ready, self.about):
+            self._receivers[name] = receiver.stop
+            receiver.start()
+            lines.append(line.format(port=receiver.port))
         self._ready = True
         return lines
-
-    def _receive_http(self) -> list[str]:
-        http = self.config.receiver.http
-        if http is None:
-            return []
-        receiver = HttpReceiver(
-            http.endpoint,
-            self.intake,
-            max_message_bytes=http.max_message_bytes,
-            tenant_of=self.doors.access.tenant_of,
-            ssl_context=None if self.doors.http is None else self.doors.http.server_context(),
-            ready=lambda: self.ready,
-            about=self.about,
-        )
-        self._receivers["http"] = receiver.stop
-        receiver.start()
-        return [f"otlp/http listening on {_scheme(self.doors.http)}://{_host(http.endpoint)}:{receiver.port}"]
 
     @property
     def ready(self) -> bool:
@@ -291,11 +266,3 @@ class Server:
 def render_report(taken: Snapshot, key: ModelKey) -> str:
     """The HTML report of one model version."""
     return render(taken, key, title=f"{key.name} {key.version}", generated_ns=taken.taken_ns)
-
-
-def _host(endpoint: str) -> str:
-    return endpoint.rpartition(":")[0]
-
-
-def _scheme(certificates: Certificates | None) -> str:
-    return "http" if certificates is None else "https"
