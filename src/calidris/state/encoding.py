@@ -17,8 +17,8 @@ from calidris.state.fields import HIGH, LOW, MISSING, Field, Kind, search_edges
 MOST_EDGES = 40
 """A field with more edges is searched, not counted."""
 
-BLOCK_VALUES = 32_768
-"""Values handled at once, 256 KiB of doubles, so that the passes over the edges stay in cache."""
+BLOCK_VALUES = 65_536
+"""Values handled at once, 512 KiB of doubles, so that the passes over the edges stay in cache."""
 
 
 class CountedFields:
