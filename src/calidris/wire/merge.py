@@ -6,12 +6,12 @@ kinds under one name, embeddings of different dimensions among them, they stay a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Column, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Codes, Column, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.wire.build import Batch
 from calidris.wire.vectors import split
 
@@ -156,6 +156,9 @@ def strings(columns: list[CodedColumn]) -> CodedColumn:
     levels = columns[0].levels
     if all(column.levels == levels for column in columns):
         return CodedColumn(levels, np.concatenate([column.codes for column in columns]))
+    every = tuple(level for column in columns for level in column.levels)
+    if len(set(every)) == len(every):  # ids: none comes twice, so places only move
+        return CodedColumn(every, np.concatenate(list(_moved(columns))))
     index: dict[str, int] = {}
     codes = []
     for column in columns:
@@ -163,6 +166,14 @@ def strings(columns: list[CodedColumn]) -> CodedColumn:
         table = [index.setdefault(level, len(index)) for level in column.levels]
         codes.append(np.array([*table, -1], dtype=np.int32)[column.codes])
     return CodedColumn(tuple(index), np.concatenate(codes))
+
+
+def _moved(columns: list[CodedColumn]) -> Iterator[Codes]:
+    """Codes into all levels, one column's behind the other's."""
+    before = 0
+    for column in columns:
+        yield np.where(column.codes < 0, column.codes, column.codes + np.int32(before))
+        before += len(column.levels)
 
 
 def _any(columns: list[Column | MatrixColumn]) -> Column | MatrixColumn:

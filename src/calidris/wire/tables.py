@@ -98,10 +98,7 @@ def wide_table(identity: Identity, span: int, rows: int, attributes: Mapping[str
     per_span = {key: [value] for key, value in fields.items() if key in _PER_SPAN}
     columns = {key: _sized(key, value, rows) for key, value in fields.items() if key not in _PER_SPAN}
     sized = [
-        {
-            name: _sized(f"{key} {shown(name)}", value, rows, key == semconv.ML_FEATURES)
-            for name, value in entries.items()
-        }
+        {name: _sized(key, value, rows, name, vectors=key == semconv.ML_FEATURES) for name, value in entries.items()}
         for key, entries in maps.items()
     ]
     if not columns and not any(sized):
@@ -163,19 +160,24 @@ def _opened(key: str, value: Raw) -> Raw:
         raise fault.at(key) from None
 
 
-def _sized(path: str, value: Raw, rows: int, vectors: bool = False) -> Any:
+def _sized(key: str, value: Raw, rows: int, name: str | None = None, *, vectors: bool = False) -> Any:
     try:
         column = parse(value) if type(value) is str else value
         if vectors and is_nested(column):
             column = of_lists(column)
     except Rejected as fault:
-        raise fault.at(path) from None
+        raise fault.at(_path(key, name)) from None
     if isinstance(column, dict | bytes) or (isinstance(column, MatrixColumn) and not vectors):
-        raise Rejected(WRONG_TYPE, "a map or an embedding where a column belongs", path)
+        raise Rejected(WRONG_TYPE, "a map or an embedding where a column belongs", _path(key, name))
     length = len(column) if isinstance(column, _COLUMNS) else 1
     if length != rows or not isinstance(column, _COLUMNS):
-        raise Rejected(UNEQUAL_LENGTH, f"{length} rows, ml.prediction.count is {rows}", path)
+        raise Rejected(UNEQUAL_LENGTH, f"{length} rows, ml.prediction.count is {rows}", _path(key, name))
     return column
+
+
+def _path(key: str, name: str | None) -> str:
+    """Where a fault is: written only once there is one, because a request has a hundred columns."""
+    return key if name is None else f"{key} {shown(name)}"
 
 
 def listed(column: list[Any] | tuple[Any, ...] | np.ndarray[Any, np.dtype[Any]]) -> Sequence[Any]:
