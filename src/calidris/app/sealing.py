@@ -12,7 +12,10 @@ from collections.abc import Callable
 from typing import Final
 
 JUMP_NS: Final = 60 * 10**9
-"""The wire lets senders' clocks be wrong by as much; smaller steps and all drift are followed at once."""
+"""The wire lets senders' clocks be wrong by as much; smaller steps are followed at once."""
+
+DRIFT: Final = 0.5
+"""Drift is followed up to half a second a second: no clock that is being put right runs so fast, but one that stands does."""
 
 _logger = logging.getLogger(__name__)
 
@@ -45,13 +48,14 @@ class BelievedTime:
     def __init__(self, clock_ns: Callable[[], int], steady_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
         self._steady_ns = steady_ns
-        self._offset_ns = clock_ns() - steady_ns()
+        self._offset_ns = self._expected_ns = clock_ns() - steady_ns()
+        self._asked_ns = steady_ns()
         self.jumped = False
 
     def now_ns(self) -> int:
         """The time that windows close by, ns since the epoch."""
         wall_ns, steady_ns = self._clock_ns(), self._steady_ns()
-        jump_ns = wall_ns - steady_ns - self._offset_ns
+        jump_ns = self._beyond_drift_ns(wall_ns - steady_ns, steady_ns)
         jumped = abs(jump_ns) > JUMP_NS
         if jumped and not self.jumped:
             _logger.warning("engine: the clock jumped by %+.0f s: windows close as if it had not", jump_ns / 1e9)
@@ -62,6 +66,14 @@ class BelievedTime:
             self._offset_ns = wall_ns - steady_ns
         return steady_ns + self._offset_ns
 
+    def _beyond_drift_ns(self, offset_ns: int, steady_ns: int) -> int:
+        """How far the wall clock is from where drift can have taken it."""
+        if not self.jumped:
+            most_ns = round((steady_ns - self._asked_ns) * DRIFT)
+            self._expected_ns += min(max(offset_ns - self._expected_ns, -most_ns), most_ns)
+        self._asked_ns = steady_ns
+        return offset_ns - self._expected_ns
+
     @property
     def offset_s(self) -> float:
         """Seconds that the wall clock is ahead of what is believed; 0 while it is believed. From any thread."""
@@ -71,4 +83,4 @@ class BelievedTime:
         """Hear of an event that arrived just now; it may speak for the wall clock."""
         wall_ns, steady_ns = self._clock_ns(), self._steady_ns()
         if abs(event_ns - wall_ns) < abs(event_ns - steady_ns - self._offset_ns):
-            self._offset_ns = wall_ns - steady_ns
+            self._offset_ns = self._expected_ns = wall_ns - steady_ns
