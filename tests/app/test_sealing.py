@@ -64,3 +64,9 @@ def test_a_leap_that_is_put_right_was_none(clocks: Clocks) -> None:
     clocks.wall -= 30 * DAY
     assert clocks.pass_(5) == clocks.wall == START + 10 * SECOND
     assert not clocks.believed.jumped
+
+
+def test_a_leap_during_a_long_stop_is_no_drift(clocks: Clocks) -> None:
+    """A process that was stopped, or watched nothing, did not look at the clock for a day."""
+    assert clocks.pass_(86_400, wall=86_400 + 3600) == START + 86_400 * SECOND
+    assert clocks.believed.jumped

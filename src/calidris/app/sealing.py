@@ -69,7 +69,8 @@ class BelievedTime:
     def _beyond_drift_ns(self, offset_ns: int, steady_ns: int) -> int:
         """How far the wall clock is from where drift can have taken it."""
         if not self.jumped:
-            most_ns = round((steady_ns - self._asked_ns) * DRIFT)
+            # No more than a jump at a time: after a long stop of this process a leap would pass for drift.
+            most_ns = min(round((steady_ns - self._asked_ns) * DRIFT), JUMP_NS)
             self._expected_ns += min(max(offset_ns - self._expected_ns, -most_ns), most_ns)
         self._asked_ns = steady_ns
         return offset_ns - self._expected_ns

@@ -178,8 +178,9 @@ class Intake:
             release()
             raise
         decoded = None if isinstance(outcome, Exception) else outcome
-        self._rates.charge(tenant, decoded.rows + decoded.labels if decoded else 0)
+        # First of all: the record has its number, and without it no later one would ever be applied.
         self._inbox.put(Received(seq, arrival_ns, tenant, digest, len(raw), decoded, None, release))
+        self._rates.charge(tenant, decoded.rows + decoded.labels if decoded else 0)
         return outcome
 
     def _acknowledge(self, decoded: Decoded, reason: str) -> Answer:

@@ -77,7 +77,9 @@ def _parse_or_fault(text: str) -> Any:
     try:
         return parse(text)
     except Rejected as fault:
-        return fault
+        # A traceback holds its frames and they hold the text: a hundred thousand of them keep the garbage collector busy.
+        fault.__context__ = None
+        return fault.with_traceback(None)
 
 
 def _parse_leniently(text: str) -> Any:
