@@ -299,6 +299,16 @@ CASES = {
         fires=("1h20m", "1h40m"),
         quiet=("30m", "1h10m", "2h"),
     ),
+    "a rate or a share that is set too low refuses too": Case(
+        'alertname="CalidrisRefusing",severity="ticket",instance="a:1"',
+        {
+            'calidris_receiver_requests_total{calidris_reason="ok",instance="a:1"}': "0+50x240",
+            'calidris_receiver_requests_total{calidris_reason="rate_rows",instance="a:1"}': "0x60 0+5x20 100x160",
+            'calidris_receiver_requests_total{calidris_reason="throttled_tenant",instance="a:1"}': "0x80 0+5x20 100x140",
+        },
+        fires=("1h20m", "1h40m"),
+        quiet=("30m", "1h10m", "2h"),
+    ),
     "bad requests are no refusals": Case(
         'alertname="CalidrisRefusing"',
         {'calidris_receiver_requests_total{calidris_reason="malformed",instance="a:1"}': "0+50x240"},

@@ -15,6 +15,9 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from calidris.errors import RetryableError
+from calidris.grafana.pressure import WAIT
+from calidris.receive.admission import refusal_of
 from calidris.receive.disk import Disk
 from calidris.receive.grpc import TRACES
 
@@ -103,3 +106,9 @@ def test_oversize_is_refused_without_retry_info(make_bench: MakeBench, compressi
     assert not {"google.rpc.retryinfo-bin", "grpc-status-details-bin"} & dict(caught.value.trailing_metadata()).keys()
     assert bench.counts("begun") == {"traces": 1} and bench.counts() == {}
     assert bench.export(bench.request("predict")) == b""
+
+
+def test_the_alert_on_refusals_hears_of_every_kind_of_them() -> None:
+    """Dashboards know names only, so they cannot ask the table themselves."""
+    kinds = [RetryableError, *RetryableError.__subclasses__()]
+    assert {refusal_of(kind("full", 1.0)).reason for kind in kinds} == set(WAIT)

@@ -15,6 +15,9 @@ FIGURES_S = 300
 CHECKPOINT_S = 600
 """Beside three intervals of the configuration."""
 
+WAIT = ("rate_requests", "rate_rows", "throttled", "throttled_tenant")
+"""The reasons of answers that ask a sender to try again; a test holds them to the receiver's own table."""
+
 _WHERE = "{{ $labels.instance }}"
 _PERCENT = "{{ $value | humanizePercentage }}"
 _DURATION = "{{ $value | humanizeDuration }}"
@@ -68,7 +71,7 @@ def _journal() -> Alert:
 
 
 def _refusing() -> Alert:
-    throttled = promql.equals(promql.REASON, "throttled")
+    throttled = promql.among(promql.REASON, WAIT)
     refused = promql.increase(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS, "5m", throttled)
     # 0 where it never refused: a series of its own begins with the first refusal.
     answered = promql.increase(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS, "5m")
