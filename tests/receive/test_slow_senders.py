@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from halves import half
 from running import until
 
-from calidris.receive.reading import READERS
+from calidris.receive.grpc import TRACES
+from calidris.receive.reading import MESSAGES, READERS
 
 MakeBench = Callable[..., Any]
 
@@ -61,3 +65,17 @@ def test_a_call_without_a_message_or_with_an_empty_one(make_bench: MakeBench, me
         return
     with pytest.raises(Exception, match="no message"):
         calls(iter(()), timeout=5)
+
+
+def test_messages_that_wait_for_a_place_are_bounded(make_bench: MakeBench) -> None:
+    """More than fit into memory come at once while nobody is answered: some wait, the others are told to try again."""
+    bench = make_bench(max_message_bytes=50_000, threads=1)
+    going = threading.Event()
+    bench.wire.before = going.wait
+    raw = bench.request("predict" + "x" * 45_000)
+    export = bench.channel.unary_unary(f"/{TRACES}/Export")
+    calls = [export.future(raw, timeout=20) for _ in range(MESSAGES + 8)]
+    until(lambda: bench.counts().get("throttled") == 8)
+    going.set()
+    assert Counter(call.code() for call in calls) == {grpc.StatusCode.OK: MESSAGES, grpc.StatusCode.UNAVAILABLE: 8}
+    assert bench.export(raw) == b"", "what was held is free again"

@@ -14,9 +14,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from calidris.access import Certificates, Pem, TenantOf, joined
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
-from calidris.receive.admission import refusal_of
+from calidris.receive.admission import Admission, refusal_of
 from calidris.receive.intake import Answer, Intake
-from calidris.receive.reading import READ_S, READERS, Reading
+from calidris.receive.reading import MESSAGES, READ_S, READERS, Reading
 
 TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
 _EXPORTS = {
@@ -47,7 +47,8 @@ class GrpcReceiver:
         intake: what takes the requests in.
         max_message_bytes: larger requests are refused by the transport, with RESOURCE_EXHAUSTED and no RetryInfo.
         threads: requests handled at the same time. Each waits for the disk most of its life, so there are more of them
-            than processors; together with ``max_message_bytes`` they bound the memory in front of the admission.
+            than processors. Messages that were read and wait for one of them are bounded together, at ``MESSAGES`` times
+            ``max_message_bytes``; beyond that senders are asked to try again.
         tenant_of: who sends, by the metadata ``authorization``. Asked before the request's body is read, so that nobody
             unknown takes memory. The health check needs no token.
         certificates: for TLS; None speaks in clear.
@@ -75,7 +76,9 @@ class GrpcReceiver:
         self._endpoint = endpoint
         self._intake = intake
         self._pool = ThreadPoolExecutor(max(threads, READERS), thread_name_prefix="calidris-grpc")
-        self._reading = Reading(threads, partial(intake.counters.add, "requests", "too_slow"), read_s)
+        memory = Admission(MESSAGES * max_message_bytes)
+        too_slow = partial(intake.counters.add, "requests", "too_slow")
+        self._reading = Reading(threads, memory, self._refuse, too_slow, read_s)
         self._health = health.HealthServicer()
         self._server = grpc.server(self._pool, options=_options(max_message_bytes))
         self._server.add_generic_rpc_handlers(

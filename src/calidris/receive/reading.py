@@ -12,15 +12,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import grpc
+
+from calidris.errors import RetryableError
+from calidris.receive.admission import Admission
 
 READ_S: Final = 10.0
 """As long as an exporter waits for its answer by default."""
 READERS: Final = 256
 """Calls that are read or handled at the same time. A thread that waits for bytes costs next to nothing."""
 
+MESSAGES: Final = 4
+"""How many messages of the largest size may be in memory, read and not yet answered, as many small ones as they come to."""
+
+Refuse = Callable[[Exception, grpc.ServicerContext], NoReturn]
 Handle = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
@@ -39,12 +46,18 @@ class Reading:
 
     Args:
         at_work: handlers that run at the same time.
+        memory: bounds the messages that were read, those that wait for a place too.
+        refuse: answers a call for whose message there is no memory.
         on_late: called for each call that was cut off.
         limit_s: how long a message may take.
     """
 
-    def __init__(self, at_work: int, on_late: Callable[[], None], limit_s: float = READ_S) -> None:
+    def __init__(
+        self, at_work: int, memory: Admission, refuse: Refuse, on_late: Callable[[], None], limit_s: float = READ_S
+    ) -> None:
         self._places = threading.BoundedSemaphore(at_work)
+        self._memory = memory
+        self._refuse = refuse
         self._on_late = on_late
         self._limit_s = limit_s
         self._lock = threading.Lock()
@@ -77,12 +90,22 @@ class Reading:
             raw = self._read(messages, context)
             if raw is None:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call has no message")
-            with self._places:
-                return handle(raw, context)
+            return self._work(handle, raw, context)
         finally:
             with self._ended:
                 self._running -= 1
                 self._ended.notify_all()
+
+    def _work(self, handle: Handle, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            self._memory.reserve(len(raw))
+        except RetryableError as full:
+            self._refuse(full, context)
+        try:
+            with self._places:
+                return handle(raw, context)
+        finally:
+            self._memory.release(len(raw))
 
     def _read(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes | None:
         call = _Open(context, time.monotonic() + self._limit_s)
