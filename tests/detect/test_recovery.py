@@ -2,22 +2,19 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
 
 from calidris.detect import (
     Change,
     Detector,
     Loss,
     Recovery,
-    calibration_recovery,
     drift_recovery,
     freeze,
     group_bets,
     loss_bets,
 )
-from calidris.detect.feeds import calibration_counts
 from calidris.errors import CorruptState, IncompatibleState
-from calidris.state import CountsState, ScoresState, Spec
+from calidris.state import CountsState
 
 UNIT = 2**30
 WRONG = Loss.zero_one("accuracy")
@@ -62,21 +59,6 @@ def test_a_group_gap_that_closed_is_said_so():
 
     assert not any(recovery.score(window(0.45, 0.3)) for _ in range(60))
     assert any(recovery.score(window(0.3, 0.3)) for _ in range(30))
-
-
-def test_calibration_that_came_back_is_said_so():
-    def window(rng, shift=0.0):
-        score = rng.beta(2, 5, 200)
-        state = ScoresState(Spec())
-        state.update(score, (rng.random(200) < expit(shift + logit(score))).astype(np.int64), np.zeros(200))
-        return calibration_counts(state)
-
-    rng, recovery = (
-        np.random.default_rng(3),
-        Recovery(calibration_recovery(Spec(), "outcomes more frequent", tolerance=0.2)),
-    )
-    assert not any(recovery.score(window(rng, shift=0.5)) for _ in range(60))
-    assert any(recovery.score(window(rng)) for _ in range(60))
 
 
 @pytest.mark.parametrize(

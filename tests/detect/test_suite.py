@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calidris.detect import SHARES, Alert, Budget, Loss, Slot, Suite, ThresholdRule, loss_bets
+from calidris.detect import SHARES, Alert, Budget, Slot, ThresholdRule
 
 YEAR = 365 * 86400.0
 SLOTS = (
@@ -40,36 +40,9 @@ def test_the_drift_of_the_sum_stays_within_the_budget():
     assert (1.0 - head_start) / per_second >= YEAR
 
 
-def test_a_kind_that_appears_or_goes_moves_no_other_threshold():
-    budget = Budget(YEAR, SLOTS)
-    suite = Suite(budget)
-    game = loss_bets([Loss.zero_one("errors")], errors(5000, 25))
-    before = suite.fill(SLOTS[3], game).threshold
-    suite.fill(SLOTS[4], game)
-    assert suite.detectors[SLOTS[3]].threshold == before == budget.threshold(SLOTS[3])
-    assert suite.score(SLOTS[5], errors(500, 3)) is None
-
-
 def test_slots_of_a_kind_share_what_the_kind_has():
     budget = Budget(YEAR, SLOTS)
     assert sum(budget.share(s) for s in SLOTS if s.kind is Alert.DRIFT) == pytest.approx(SHARES[Alert.DRIFT])
-
-
-def test_alarms_latch_by_slot_and_survive_a_restart():
-    budget = Budget(YEAR, SLOTS)
-    suite, game = Suite(budget), loss_bets([Loss.zero_one("errors")], errors(5000, 25))
-    for slot in SLOTS[3:5]:
-        suite.fill(slot, game)
-    for _ in range(5):
-        suite.score(SLOTS[3], errors(500, 60))
-        suite.score(SLOTS[4], errors(500, 2))
-    assert suite.alarms == (SLOTS[3],)
-    other = Suite(budget)
-    for slot, data in suite.to_bytes().items():
-        other.restore(slot, game, data)
-    assert other.alarms == suite.alarms
-    assert other.score(SLOTS[4], errors(500, 5)) == suite.score(SLOTS[4], errors(500, 5))
-    assert other.to_bytes() == suite.to_bytes()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """When to speak: evidence that accumulates over windows, with a false-alarm budget. No I/O, no clock, no threads."""
 
 from calidris.detect.bets import Bets
-from calidris.detect.budget import thresholds
-from calidris.detect.calibration import calibration_bets, calibration_recovery
+from calidris.detect.calibration import calibration_bets
 from calidris.detect.drift_recovery import drift_recovery
 from calidris.detect.edetector import Detector
 from calidris.detect.freezing import SLOWER, freeze
@@ -17,7 +16,7 @@ from calidris.detect.references import References
 from calidris.detect.reliability_bets import reliability_bets
 from calidris.detect.rules import ThresholdRule
 from calidris.detect.seasonal import SeasonalBets
-from calidris.detect.suite import SHARES, Alert, Budget, Slot, Suite
+from calidris.detect.suite import SHARES, Alert, Budget, Slot
 from calidris.detect.verdict import Change, Verdict
 from calidris.detect.versions import version_bets, version_counts
 from calidris.detect.window_scores import window_score_bets
@@ -40,17 +39,14 @@ __all__ = [
     "References",
     "SeasonalBets",
     "Slot",
-    "Suite",
     "ThresholdRule",
     "Verdict",
     "calibration_bets",
-    "calibration_recovery",
     "drift_recovery",
     "freeze",
     "group_bets",
     "loss_bets",
     "reliability_bets",
-    "thresholds",
     "version_bets",
     "version_counts",
     "window_score_bets",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.chords import table, table_back
+from calidris.detect.chords import table
 from calidris.detect.feeds import bin_ends
 from calidris.detect.handicap import handicap
 from calidris.detect.layout import Layout, identity
@@ -99,23 +99,6 @@ def calibration_bets(
     name = identity("calibration", _RULES, spec.hash, raw, tolerance, minimum_rows)
     made = _linear(spec, bets, tables, Spread.of(layout_of(spec), windows, minimum_rows), name)
     return replace(made, handicap=handicap(made, windows, minimum_rows))
-
-
-def calibration_recovery(
-    spec: Spec, direction: str, windows: Ints | None = None, *, tolerance: float = 0.1, minimum_rows: int = MINIMUM_ROWS
-) -> LinearBets:
-    """Bets that the scores mean again what they say, for ``Recovery`` after an alarm named ``direction``.
-
-    Guarantee: as above, with the roles swapped: E[e | scores, past] <= 1 in every window where each row's outcome probability
-    lies beyond the tolerance in that direction: above ``σ(logit p + ε)`` for "outcomes more frequent"; towards one half from
-    both sides for "overconfident". Without a tolerance there is nothing to come back behind, and nothing is ever recovered.
-    """
-    low, high = bin_ends(spec)
-    bets = tuple(Alternative(inside * tolerance, 1.0, "recovered") for inside in BACK)
-    tables = [table_back(low, high, bet.shift, SIGNS[direction], tolerance) for bet in bets]
-    raw = None if windows is None else windows.astype("<i8").tobytes()
-    name = identity("calibration back", _RULES, spec.hash, raw, tolerance, minimum_rows, direction)
-    return _linear(spec, bets, tables, Spread.of(layout_of(spec), windows, minimum_rows), name)
 
 
 def _linear(

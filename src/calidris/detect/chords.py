@@ -27,32 +27,20 @@ class Chords(NamedTuple):
 
 def table(low: Floats, high: Floats, shift: float, slope: float, tolerance: float) -> Floats:
     """Coefficients of "the truth is σ(shift + slope·logit p)" against every truth within the tolerance: [4·bins]."""
-    up = _chords(low, high, shift, slope, tolerance, back=False)
-    down = _chords(1.0 - high, 1.0 - low, -shift, slope, tolerance, back=False).mirrored()
+    up = _chords(low, high, shift, slope, tolerance)
+    down = _chords(1.0 - high, 1.0 - low, -shift, slope, tolerance).mirrored()
     return _coefficients(low, high, up) + _coefficients(low, high, down)
 
 
-def table_back(low: Floats, high: Floats, inside: float, sign: tuple[int, int], tolerance: float) -> Floats:
-    """Coefficients of "the truth is only ``inside`` logits off" against every truth beyond the tolerance: [4·bins].
-
-    ``sign`` is the side of the tolerance that the truth lies on, below one half and above it.
-    """
-    up = _chords(low, high, inside, 1.0, tolerance, back=True)
-    down = _chords(1.0 - high, 1.0 - low, inside, 1.0, tolerance, back=True).mirrored()
-    side = np.where(high <= 0.5, sign[0], np.where(low >= 0.5, sign[1], sign[0] if sign[0] == sign[1] else 0))
-    up, down = up._replace(active=up.active & (side > 0)), down._replace(active=down.active & (side < 0))
-    return _coefficients(low, high, up) + _coefficients(low, high, down)
-
-
-def _chords(low: Floats, high: Floats, shift: float, slope: float, tolerance: float, *, back: bool) -> Chords:
-    """Chords of the bets above ``u = σ(logit p + ε)``; with ``back``, of those below it, against truths above it."""
+def _chords(low: Floats, high: Floats, shift: float, slope: float, tolerance: float) -> Chords:
+    """Chords of the bets above ``u = σ(logit p + ε)``."""
     inner = (low > 0.0) & (high < 1.0) & (high > low)
     a, b = np.where(inner, low, 0.25), np.where(inner, high, 0.75)
     q_a, q_b = (special.expit(shift + slope * special.logit(p)) for p in (a, b))
     u_a, u_b = (special.expit(special.logit(p) + tolerance) for p in (a, b))
-    beyond = (q_a < u_a) & (q_b < u_b) if back else (q_a > u_a) & (q_b > u_b)
+    beyond = (q_a > u_a) & (q_b > u_b)
     one_a, one_b, zero_a, zero_b = q_a / u_a, q_b / u_b, (1 - q_a) / (1 - u_a), (1 - q_b) / (1 - u_b)
-    gap = np.zeros_like(a) if back else _gap(a, b, u_a, u_b, tolerance)
+    gap = _gap(a, b, u_a, u_b, tolerance)
     d_a, d_b = one_a - zero_a, one_b - zero_b
     largest = _largest(
         zero_a + (u_a + gap) * d_a,

@@ -1,4 +1,4 @@
-"""All detectors of one model under one false-alarm budget, with fixed shares for each kind of alarm."""
+"""One false-alarm budget for all detectors of a model, with fixed shares for each kind of alarm."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from calidris.batch import Ints
 from calidris.config.budget import CURE
-from calidris.detect.edetector import Detector
-from calidris.detect.game import Game
-from calidris.detect.verdict import Verdict
-from calidris.detect.windows import MINIMUM_ROWS
 
 
 class Alert(StrEnum):
@@ -63,8 +58,14 @@ class Budget:
       whenever their windows are scored. Proof: slot i is scored at most t/w_i times in t and alarms in them with chance at
       most (t/w_i)/A_i <= v_i·t/B; the shares add up to at most 1. Hence the mean time to the first one is at least B/2;
     * that mean time is at least B if moreover each window's e keeps its mean given all that was known to *every* detector
-      when the window's rows came. That holds for windows that are scored when they close (the proof is in ``budget``). For
-      labels, which are scored at a fixed age, it takes that labels do not depend on later rows.
+      when the window's rows came. That holds for windows that are scored when they close. For labels, which are scored at a
+      fixed age, it takes that labels do not depend on later rows.
+
+      Proof: let ``S = Σ v_i·R_i/N_i`` with ``N_i = B'/w_i`` and ``B' = B + w_max``, so that A_i = N_i/v_i. When any detector
+      fires, R_i >= A_i, so S >= 1. Each R_i grows in the mean by at most 1 a window, so S by at most
+      ``Σ v_i/(N_i·w_i) <= 1/B'`` a second. An alarm may fall inside another detector's window, of which the 1 has joined R_i
+      already: ``1 <= E[S] <= E[τ]/B' + Σ v_i·w_i/B'``. As ``Σ v_i·w_i <= w_max``, E[τ] >= B. (Inside a window R_i is read as
+      its value after the rows so far, which for log e-values that are sums over rows is a supermartingale too.)
 
     A slot that is not filled (no labels, no groups) leaves its share unused: nothing is renormalised, so that a kind that
     appears or goes never moves the threshold of another.
@@ -113,48 +114,3 @@ class Budget:
                 "allow fewer false alarms or take shorter windows"
             )
         return limit
-
-
-class Suite:
-    """The detectors of one model version, each in its slot.
-
-    >>> budget = Budget(86400.0, [Slot(Alert.DRIFT, 60.0)])
-    >>> Suite(budget).alarms
-    ()
-    """
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.detectors: dict[Slot, Detector] = {}
-
-    def fill(self, slot: Slot, game: Game, minimum_rows: int = MINIMUM_ROWS) -> Detector:
-        """Begin to watch: a fresh detector at the slot's threshold."""
-        detector = Detector(game, self.budget.threshold(slot), minimum_rows)
-        self.detectors[slot] = detector
-        return detector
-
-    def score(self, slot: Slot, counts: Ints, start_ns: int = 0) -> Verdict | None:
-        """Take one closed window; None where the slot is not filled."""
-        detector = self.detectors.get(slot)
-        return detector.score(counts, start_ns=start_ns) if detector is not None else None
-
-    @property
-    def alarms(self) -> tuple[Slot, ...]:
-        """Slots whose alarm stands."""
-        return tuple(slot for slot, detector in self.detectors.items() if detector.alarm)
-
-    def to_bytes(self) -> dict[Slot, bytes]:
-        """Exact bytes of every detector."""
-        return {slot: detector.to_bytes() for slot, detector in self.detectors.items()}
-
-    def restore(self, slot: Slot, game: Game, data: bytes) -> Detector:
-        """Go on as the detector that wrote ``data``.
-
-        Raises:
-            CorruptState: not the bytes of a detector.
-            IncompatibleState: of other bets.
-        """
-        detector = Detector.from_bytes(game, data)
-        detector.threshold = self.budget.threshold(slot)
-        self.detectors[slot] = detector
-        return detector
