@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from calidris import semconv
-from calidris.metrics import Status, reading
-from calidris.metrics.trend import Point, points_of, slope, trend_readings
+from calidris.metrics import Status
+from calidris.metrics.trend import Point, slope, trend_readings
 
 DAY = 86_400.0
 
@@ -71,12 +70,3 @@ def test_trend_readings_say_how_far_they_reach() -> None:
     short = trend_readings(points[-6:], "accuracy", 14 * DAY)
     assert [r.status for r in short] == [Status.OK, Status.PARTIAL]
     assert {r.status for r in trend_readings([], "accuracy", 0.0)} == {Status.TOO_FEW}
-
-
-def test_points_come_from_readings_with_an_interval() -> None:
-    metric = semconv.METRIC_ML_PERFORMANCE_SCORE
-    good = reading(metric, 0.9, 50, window="1d", lower=0.8, upper=0.95)
-    few = reading(metric, 0.9, 5, window="1d", status=Status.TOO_FEW)
-    ((time, value, error),) = points_of([(1.0, good), (2.0, few), (3.0, reading(metric, 0.9, 5, window="1d"))])
-    assert (time, value) == (1.0, 0.9)
-    assert error == pytest.approx(0.15 / 3.919928)

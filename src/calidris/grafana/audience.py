@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calidris.config import CalidrisConfig, ModelConfig
-from calidris.config.units import window_name
 from calidris.grafana import promql
 
 
@@ -68,12 +67,3 @@ def _group(labels: dict[str, str], models: list[ModelConfig]) -> Audience:
 
 def _windows(models: list[ModelConfig]) -> tuple[float, ...]:
     return tuple(sorted({window for model in models for window in model.all_windows_s}))
-
-
-def names_of(windows_s: tuple[float, ...]) -> tuple[str, ...]:
-    """Values of ``ml.window``.
-
-    >>> names_of((300.0, 3600.0))
-    ('5m', '1h')
-    """
-    return tuple(window_name(seconds) for seconds in windows_s)

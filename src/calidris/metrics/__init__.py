@@ -30,7 +30,7 @@ from calidris.metrics.quality import quality_readings, rows_reading
 from calidris.metrics.regression import Errors, regression_readings
 from calidris.metrics.resampling import drift_p_values
 from calidris.metrics.schema import constant_readings, schema_change, schema_readings
-from calidris.metrics.trend import points_of, trend_readings
+from calidris.metrics.trend import trend_readings
 from calidris.metrics.trust import Trust, estimate_readings, residual_reading, trust
 
 __all__ = [
@@ -70,7 +70,6 @@ __all__ = [
     "murphy",
     "performance_of_bins",
     "performance_readings",
-    "points_of",
     "quality_readings",
     "reading",
     "regression_readings",

@@ -73,12 +73,6 @@ def _inflation(scaled: np.typing.NDArray[np.float64], degrees: int) -> float:
     return scatter * (1 + likeness) / (1 - likeness)
 
 
-def points_of(readings: Sequence[tuple[float, Reading]]) -> list[Point]:
-    """Points of readings that have a value and an interval, each with its time in seconds."""
-    known = ((t, r) for t, r in readings if r.value is not None and r.lower is not None and r.upper is not None)
-    return [Point(t, r.value or 0.0, ((r.upper or 0.0) - (r.lower or 0.0)) / (2 * 1.959963984540054)) for t, r in known]
-
-
 def trend_readings(
     points: Sequence[Point],
     measure: str,
