@@ -8,9 +8,9 @@ from benchmarks.payloads import batch
 
 from calidris.baseline import BaselineColumns, build
 from calidris.config import CalidrisConfig, ModelConfig
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
-from calidris.engine.readings import snapshot
 from calidris.state import Spec
 
 SNAPSHOT_S = 0.5

@@ -26,8 +26,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from sklearn.linear_model import LogisticRegression
 
 import calidris
+from calidris.instrument.libraries.sklearn import SklearnInstrumentor
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sklearn import SklearnInstrumentor
 
 REPEATS = 15
 CALLS = 2000

@@ -23,11 +23,11 @@ import numpy as np
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, Column, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.save import Checkpoint
+from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
-from calidris.engine.readings import snapshot
-from calidris.engine.store import Store
 from calidris.state import Spec
 from calidris.wire import Decoded
 

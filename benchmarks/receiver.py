@@ -30,11 +30,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from calidris.app.tuning import tune
 from calidris.engine.inbox import Inbox, Received
+from calidris.journal.journal import Journal
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import TRACES, GrpcReceiver
-from calidris.receive.http import HttpReceiver
+from calidris.receive.http.server import HttpReceiver
 from calidris.receive.intake import Intake
-from calidris.receive.journal import Journal
 from calidris.wire import Decoded, decode, holds_model_telemetry
 
 IN_FLIGHT = 8

@@ -14,10 +14,10 @@ from benchmarks.metrics import cpu_s
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
-from calidris.engine.pane import merge_panes
-from calidris.engine.readings import snapshot
+from calidris.engine.panes.pane import merge_panes
 from calidris.state import Spec
 from calidris.wire import Decoded
 

@@ -11,13 +11,13 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import CodedColumn, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, LimitsConfig
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
-from calidris.engine.readings import snapshot
 from calidris.errors import PermanentError
 from calidris.export import points
+from calidris.receive.http.otlp_json import traces_to_protobuf
 from calidris.receive.intake import digest_of
-from calidris.receive.otlp_json import traces_to_protobuf
 from calidris.wire import CURES, Decoded, decode, holds_model_telemetry
 
 NOW_NS = 1_800_000_000_000_000_000

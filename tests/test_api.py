@@ -20,7 +20,7 @@ from tests.engine.test_figures import base_of, draw, fed
 from calidris.api import ApiServer, Sources
 from calidris.api.shape import status_json
 from calidris.batch import CodedColumn, ModelKey, PredictionBatch
-from calidris.engine.orders import Order
+from calidris.engine.commands import Order
 from calidris.engine.snapshot import Snapshot
 from calidris.errors import ConfigError, RetryableError
 

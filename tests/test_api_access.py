@@ -16,7 +16,7 @@ from tests.tokens import Tokens
 
 from calidris.access import ALL, Access
 from calidris.api import ApiServer, Sources
-from calidris.engine.orders import Order
+from calidris.engine.commands import Order
 from calidris.engine.snapshot import Snapshot
 
 

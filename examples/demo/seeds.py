@@ -19,9 +19,9 @@ from calidris.api import alarms_json
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, load
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
-from calidris.engine.readings import snapshot
 from calidris.state import Spec
 from calidris.wire import decode, encode_labels, encode_predictions
 from examples.demo.data import FEATURES, Sampler, baseline_table, train_model

@@ -20,7 +20,7 @@ from tests.tokens import Tokens
 from calidris import semconv
 from calidris.access import ALL
 from calidris.app import Server
-from calidris.app.doors import check_exposure, is_loopback
+from calidris.app.listeners import check_exposure, is_loopback
 from calidris.config import ApiConfig, CalidrisConfig, GrpcConfig, HttpConfig, PrometheusConfig, load
 from calidris.errors import ConfigError
 from calidris.instrument import environment

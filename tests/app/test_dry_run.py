@@ -12,9 +12,9 @@ from tests.engine.test_figures import KEY, MINUTE, base_of, draw
 from calidris.app.dry_run import count_series, memory
 from calidris.batch import NumberColumn
 from calidris.config import CalidrisConfig, ModelConfig
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
-from calidris.engine.figures.days import DayPoint, Days
-from calidris.engine.readings import snapshot
+from calidris.engine.panes.days import DayPoint, Days
 from calidris.export import PrometheusExporter, points
 from calidris.state import pane_bytes
 

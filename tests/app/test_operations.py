@@ -18,7 +18,7 @@ from calidris import semconv
 from calidris.app import Server
 from calidris.app.logs import BURST
 from calidris.config import CalidrisConfig
-from calidris.grafana.files import alert_groups
+from calidris.grafana.render import alert_groups
 from calidris.wire import encode_predictions
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calidris.app.sealing import JUMP_NS, BelievedTime
+from calidris.app.clock import JUMP_NS, BelievedTime
 
 SECOND, DAY = 10**9, 86_400 * 10**9
 START = 1_800_000_000 * SECOND

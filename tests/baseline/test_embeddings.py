@@ -12,7 +12,7 @@ import pytest
 from tests.cli.shell import run
 
 from calidris.baseline import read
-from calidris.baseline.table import TableColumns, read_rows
+from calidris.baseline.row_files import TableColumns, read_rows
 from calidris.batch import MatrixColumn, ModelKey
 from calidris.errors import ConfigError
 

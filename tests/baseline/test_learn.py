@@ -19,7 +19,7 @@ from tests.engine.conftest import baseline
 
 from calidris.baseline import Baseline, read, write
 from calidris.baseline.learn import MIN_CELL_ROWS, learn_edges
-from calidris.baseline.table import TableColumns, read_rows
+from calidris.baseline.row_files import TableColumns, read_rows
 from calidris.batch import CodedColumn, ModelKey, NumberColumn
 from calidris.errors import ConfigError, CorruptState
 from calidris.state import Field, Kind, Role

@@ -11,7 +11,7 @@ from account import LOST, accounted, total
 from hatched import Reborn
 from running import CONFIG, rows, until
 
-from calidris.receive.segment import RECORD_HEAD_BYTES, Kind, Record, read_segment
+from calidris.journal.segment_format import RECORD_HEAD_BYTES, Kind, Record, read_segment
 from calidris.wire import encode_predictions
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ from pathlib import Path
 from running import Running
 from senders import Load
 
-from calidris.receive.segment import (
+from calidris.journal.segment_format import (
     FILE_HEAD_BYTES,
     RECORD_HEAD_BYTES,
     Kind,

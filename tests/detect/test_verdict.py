@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calidris.detect.verdict import named
+from calidris.detect.evidence.verdict import named
 
 
 def by_definition(evidence, weight, alpha):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calidris.detect import SLOWER, DesignLearner, Detector, Loss, freeze, loss_bets, window_score_bets
-from calidris.detect.window_scores import QUANTILES, needed
+from calidris.detect.bets.window_scores import QUANTILES, needed
 from calidris.state import CountsState, Role
 
 

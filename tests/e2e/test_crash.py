@@ -16,11 +16,11 @@ from running import CONFIG, Running, labels, rows, until
 from calidris.app.storage import Storage
 from calidris.baseline import BaselineColumns, build, write
 from calidris.config import load
+from calidris.engine.checkpoint.digest import digest
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
+from calidris.journal.journal import Journal
+from calidris.journal.segment_format import Kind
 from calidris.receive.intake import received_again
-from calidris.receive.journal import Journal
-from calidris.receive.segment import Kind
 from calidris.state import Spec
 from calidris.wire import decode, encode_labels, encode_predictions
 

@@ -14,10 +14,10 @@ import pytest
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.checkpoint.save import Checkpoint
+from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
-from calidris.engine.store import Store
 from calidris.state import Spec
 from calidris.wire import Decoded
 

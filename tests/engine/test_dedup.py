@@ -22,13 +22,13 @@ from tests.wire.conftest import Wire
 from calidris import semconv
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.checkpoint.digest import digest
+from calidris.engine.checkpoint.save import Checkpoint
+from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
+from calidris.engine.dedup.memory import GENERATIONS, RepeatMemory
+from calidris.engine.dedup.spans import once
 from calidris.engine.inbox import Received
-from calidris.engine.once import once
-from calidris.engine.repeats import GENERATIONS, RepeatMemory
-from calidris.engine.store import Store
 from calidris.receive.intake import digest_of
 from calidris.wire import Decoded, decode
 

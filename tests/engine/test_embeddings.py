@@ -12,9 +12,9 @@ from tests.engine.conftest import SECOND, START, Journal, MakeEngine, rows
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import MatrixColumn, PredictionBatch
 from calidris.detect import freeze
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.digest import digest
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
-from calidris.engine.readings import snapshot
 from calidris.metrics import drift_table
 from calidris.state import CountsState, Role, Spec, fitting_rows
 from calidris.wire import Form, decode, encode_predictions

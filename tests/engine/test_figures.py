@@ -13,8 +13,8 @@ from calidris import semconv
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, Column, Floats, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
-from calidris.engine.readings import snapshot
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics.base import Reading, Status
 from calidris.state import Spec

@@ -13,9 +13,9 @@ from tests.engine.testdata.make import configuration, told
 
 from calidris.app.storage import Storage
 from calidris.baseline import read
-from calidris.engine.digest import digest
-from calidris.engine.store import FORMAT
-from calidris.receive.journal import Journal
+from calidris.engine.checkpoint.digest import digest
+from calidris.engine.checkpoint.store import FORMAT
+from calidris.journal.journal import Journal
 
 DATA = Path(__file__).parent / "testdata"
 OF_MEMORY = {"ml.label.delay"}

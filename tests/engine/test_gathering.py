@@ -16,8 +16,8 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.engine import core, gathering
+from calidris.engine.checkpoint.digest import digest
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
 
 Restart = Callable[[Engine], Engine]

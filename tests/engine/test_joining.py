@@ -14,7 +14,7 @@ from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.core import Engine
 from calidris.engine.model import WatchedModel
 from calidris.state import Spec
-from calidris.state.labelled import LabelStates
+from calidris.state.blocks.labelled import LabelStates
 
 N = 400
 

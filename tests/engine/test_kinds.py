@@ -12,10 +12,10 @@ from tests.engine.conftest import KEY, SECOND, START, Journal
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.digest import digest
+from calidris.engine.commands import RECOVERY, Order
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
-from calidris.engine.orders import RECOVERY, Order
-from calidris.engine.readings import snapshot
 from calidris.engine.snapshot import Alarm
 from calidris.metrics.base import Status
 from calidris.state import Role, Spec

@@ -15,8 +15,8 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Floats
 from calidris.engine.core import Engine
-from calidris.engine.figures.days import DayPoint, Days
-from calidris.engine.figures.trend import note_day, trend_figures
+from calidris.engine.panes.days import DayPoint, Days
+from calidris.engine.readings.trend import note_day, trend_figures
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics.base import Status
 

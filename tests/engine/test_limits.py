@@ -13,13 +13,13 @@ from tests.engine.conftest import SECOND, START, Journal, baseline, configuratio
 from calidris import semconv
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.digest import digest
+from calidris.engine.checkpoint.save import Checkpoint
+from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
 from calidris.engine.learning import MAX_BYTES, Reservoir
-from calidris.engine.readings import snapshot
-from calidris.engine.store import Store
 
 Restart = Callable[[Engine], Engine]
 HOUR = 3600 * SECOND

@@ -16,13 +16,13 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import PredictionBatch
 from calidris.config import CalidrisConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.digest import digest
+from calidris.engine.checkpoint.save import Checkpoint
+from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
-from calidris.engine.pane import DAY_NS, HOUR_NS, Level
-from calidris.engine.readings import snapshot
-from calidris.engine.store import Store
+from calidris.engine.panes.pane import DAY_NS, HOUR_NS, Level
 
 START = 1_800_000_000 * SECOND // DAY_NS * DAY_NS
 STEP = HOUR_NS // 2

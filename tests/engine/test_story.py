@@ -14,12 +14,12 @@ from tests.engine.conftest import KEY, SECOND, START, Journal, MakeEngine, basel
 from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.digest import digest
+from calidris.engine.commands import Order
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
+from calidris.engine.detectors.slot_bytes import slot_bytes
 from calidris.engine.inbox import Received
-from calidris.engine.orders import Order
-from calidris.engine.readings import snapshot
-from calidris.engine.slotform import slot_bytes
 from calidris.metrics.base import Status
 from calidris.state import CountsState, ScoresState
 

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 from calidris.config import CalidrisConfig, load
 from calidris.grafana import texts
-from calidris.grafana.files import alert_groups
+from calidris.grafana.render import alert_groups
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

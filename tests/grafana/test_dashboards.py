@@ -14,7 +14,7 @@ import pytest
 from calidris import semconv
 from calidris.config import CalidrisConfig
 from calidris.grafana import texts
-from calidris.grafana.files import alert_groups
+from calidris.grafana.render import alert_groups
 
 Board = dict[str, Any]
 UNITS = {"none", "short", "percentunit", "s", "bytes", "cps", "reqps", "Bps"}

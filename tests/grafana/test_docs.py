@@ -8,8 +8,8 @@ from pathlib import Path
 from calidris.cli.commands import app
 from calidris.config import CalidrisConfig
 from calidris.grafana import texts
-from calidris.grafana.files import alert_groups
-from calidris.grafana.places import RUNBOOK
+from calidris.grafana.panel_ids import RUNBOOK
+from calidris.grafana.render import alert_groups
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = (ROOT / RUNBOOK).read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from calidris.config import CalidrisConfig
 from calidris.grafana import texts
-from calidris.grafana.files import alert_groups
+from calidris.grafana.render import alert_groups
 
 Tree = dict[str, Any]
 Check = Callable[[Any], bool]

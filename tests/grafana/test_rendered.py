@@ -10,7 +10,7 @@ import pytest
 from calidris.config import CalidrisConfig
 from calidris.errors import ConfigError
 from calidris.grafana import render, texts
-from calidris.grafana.files import alert_groups
+from calidris.grafana.render import alert_groups
 
 HERE = Path(__file__).resolve().parent
 CHECKED_IN = HERE.parent.parent / "grafana"

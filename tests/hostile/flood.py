@@ -22,11 +22,11 @@ from calidris import semconv
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.checkpoint.digest import digest
+from calidris.engine.checkpoint.save import Checkpoint
+from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
 from calidris.engine.inbox import Received
-from calidris.engine.store import Store
 from calidris.receive.intake import digest_of
 from calidris.state import Spec
 from calidris.wire import Decoded, decode

@@ -28,9 +28,9 @@ from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.cli import alarms
 from calidris.cli.status import status
 from calidris.config import CalidrisConfig, ExportConfig
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
-from calidris.engine.readings import snapshot
 from calidris.engine.snapshot import Snapshot
 from calidris.export import PrometheusExporter, points
 from calidris.export.otlp import metrics_data

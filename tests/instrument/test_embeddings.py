@@ -13,8 +13,9 @@ import pytest
 import calidris
 from calidris import Model, semconv
 from calidris.batch import PredictionBatch
-from calidris.instrument import buffer, emission, vectors
+from calidris.instrument import embeddings
 from calidris.instrument.runtime import runtime
+from calidris.instrument.sending import buffer, encoder
 from calidris.wire import decode, limits
 
 
@@ -132,7 +133,7 @@ BAD = {
     "bytes": b"12345678",
     "strings": ["a"],
     "nothing in it": [],
-    "too long": [0.0] * (vectors.MAX_DIMENSION + 1),
+    "too long": [0.0] * (embeddings.MAX_DIMENSION + 1),
     "a number": 3.0,
     "a scalar array": np.array(3.0),
     "two vectors": np.zeros((2, 3)),
@@ -190,7 +191,7 @@ def test_spans_stay_within_their_size(receiver: Any, rows: int) -> None:
             pass
     assert calidris.flush()
     sizes = [span["span"].ByteSize() for span in receiver.spans()]
-    assert max(sizes) <= emission.MAX_SPAN_BYTES
+    assert max(sizes) <= encoder.MAX_SPAN_BYTES
     assert len(sizes) == 2 * -(-rows // 64)  # none was packed twice
     found = rows_of(receiver)
     assert len(found) == 2 * rows
@@ -215,4 +216,4 @@ def test_waiting_vectors_are_bounded_by_their_bytes(receiver: Any, monkeypatch: 
 
 
 def test_guest_and_receiver_agree_on_the_longest_vector() -> None:
-    assert vectors.MAX_DIMENSION == limits.MAX_DIMENSION
+    assert embeddings.MAX_DIMENSION == limits.MAX_DIMENSION

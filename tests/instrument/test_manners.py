@@ -15,9 +15,9 @@ from opentelemetry.test.globals_test import reset_metrics_globals, reset_trace_g
 
 import calidris
 from calidris import Model, semconv
-from calidris.instrument import _patch
-from calidris.instrument._patch import PatchTable, internal_errors, shielded
 from calidris.instrument.items import Series
+from calidris.instrument.libraries import _patch
+from calidris.instrument.libraries._patch import PatchTable, internal_errors, shielded
 from calidris.instrument.runtime import runtime
 from calidris.instrument.settings import GuestSettings
 

@@ -35,8 +35,8 @@ from sklearn.utils import all_estimators
 
 import calidris
 from calidris import semconv
+from calidris.instrument.libraries.sklearn import NOT_PREDICTING, PREDICTING, SklearnInstrumentor
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sklearn import NOT_PREDICTING, PREDICTING, SklearnInstrumentor
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(60, 3))

@@ -15,10 +15,23 @@ from sklearn import metrics as sk
 from tests.metrics.scored import Rows, bins_of, drawn, shapes
 
 from calidris import semconv
-from calidris.metrics import Status, multiclass
-from calidris.metrics.confusion import Confusion, balanced_accuracy, mcc, prevalence, specificity
-from calidris.metrics.discrimination import average_precision, average_precision_bounds, gini, ks_separation, roc_auc
-from calidris.metrics.performance import MEASURES, confusion, performance_of_bins, performance_readings, slice_labels
+from calidris.metrics import Status
+from calidris.metrics.performance import multiclass
+from calidris.metrics.performance.confusion import Confusion, balanced_accuracy, mcc, prevalence, specificity
+from calidris.metrics.performance.discrimination import (
+    average_precision,
+    average_precision_bounds,
+    gini,
+    ks_separation,
+    roc_auc,
+)
+from calidris.metrics.performance.measures import (
+    MEASURES,
+    confusion,
+    performance_of_bins,
+    performance_readings,
+    slice_labels,
+)
 from calidris.state import ScoresState, Slice, Spec
 
 SPEC = Spec()

@@ -16,10 +16,7 @@ from tests.metrics.scored import Rows, bins_of, shapes
 
 from calidris import semconv
 from calidris.metrics import Status
-from calidris.metrics.estimate import average_confidence, bin_means, cbpe, difference_of_confidence
-from calidris.metrics.isotonic import calibration_map, pool_adjacent
-from calidris.metrics.label_shift import bbse
-from calidris.metrics.trust import (
+from calidris.metrics.estimate.assumptions import (
     Trust,
     estimate_readings,
     map_p_value,
@@ -28,6 +25,9 @@ from calidris.metrics.trust import (
     residual_reading,
     trust,
 )
+from calidris.metrics.estimate.estimates import average_confidence, bin_means, cbpe, difference_of_confidence
+from calidris.metrics.estimate.isotonic import calibration_map, pool_adjacent
+from calidris.metrics.estimate.label_shift import bbse
 from calidris.state import ScoresState, Spec
 
 SPEC = Spec(threshold=0.4)

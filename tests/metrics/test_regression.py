@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from calidris import semconv
 from calidris.metrics import Status
-from calidris.metrics.forecast import (
+from calidris.metrics.performance.forecasts import (
     crps_rows,
     interval_coverage,
     pinball,
@@ -21,8 +21,8 @@ from calidris.metrics.forecast import (
     pit_test,
     quantile_coverage,
 )
-from calidris.metrics.ranking import QuerySums, ndcg, reciprocal_rank
-from calidris.metrics.regression import MEASURES, Errors, mape, r_squared, regression_readings, rmse
+from calidris.metrics.performance.ranking import QuerySums, ndcg, reciprocal_rank
+from calidris.metrics.performance.regression import MEASURES, Errors, mape, r_squared, regression_readings, rmse
 from calidris.state import Field, Kind, ResidualsState, Role, Spec
 
 Floats = NDArray[np.float64]

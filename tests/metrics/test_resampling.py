@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from calidris.metrics.distances import MEASURES
-from calidris.metrics.drift import drift_table
-from calidris.metrics.resampling import drift_p_values
+from calidris.metrics.drift.measures import MEASURES
+from calidris.metrics.drift.readings import drift_table
+from calidris.metrics.drift.resampling import drift_p_values
 from calidris.state import CountsState, Field, Kind, Role, Spec
 
 

@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
 
 from calidris.engine.inbox import Inbox, Received
 from calidris.errors import MalformedRequest
+from calidris.journal.disk import Disk
+from calidris.journal.journal import Journal
 from calidris.receive.admission import Admission, ReceiverCounters
-from calidris.receive.disk import Disk
 from calidris.receive.grpc import TRACES, GrpcReceiver
-from calidris.receive.http import HttpReceiver
+from calidris.receive.http.server import HttpReceiver
 from calidris.receive.intake import Intake
-from calidris.receive.journal import Journal
 from calidris.receive.rates import Rates
 from calidris.wire import Decoded
 

@@ -24,7 +24,7 @@ from calidris.access import ALL, Access, Watched, hash_of, read_tokens
 from calidris.errors import ConfigError, Forbidden, Unauthenticated
 from calidris.receive.admission import refusal_of
 from calidris.receive.grpc import TRACES
-from calidris.receive.http import HttpReceiver
+from calidris.receive.http.server import HttpReceiver
 
 MakeBench = Callable[..., Any]
 PATH = f"/{TRACES}/Export"

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from calidris.errors import ConfigError, MalformedRequest
-from calidris.receive.disk import Disk
+from calidris.journal.disk import Disk
 from calidris.receive.grpc import TRACES, GrpcReceiver
 from calidris.receive.intake import digest_of, received_again
 

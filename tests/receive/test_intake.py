@@ -11,9 +11,9 @@ import pytest
 from calidris import wire
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.engine.inbox import Inbox
+from calidris.journal.journal import Journal
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.intake import Intake, received_again
-from calidris.receive.journal import Journal
 
 
 def batch(rows: int) -> PredictionBatch:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from calidris.errors import ConfigError, RetryableError
-from calidris.receive.committer import Ticket
-from calidris.receive.disk import Disk
-from calidris.receive.journal import Journal
-from calidris.receive.segment import Kind, Record, seal_payload
+from calidris.journal.disk import Disk
+from calidris.journal.group_commit import Ticket
+from calidris.journal.journal import Journal
+from calidris.journal.segment_format import Kind, Record, seal_payload
 
 KIB = 1024
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from calidris.errors import ConfigError
-from calidris.receive.journal import Journal
-from calidris.receive.segment import FILE_HEAD_BYTES, RECORD_HEAD_BYTES, Kind, seal_payload
+from calidris.journal.journal import Journal
+from calidris.journal.segment_format import FILE_HEAD_BYTES, RECORD_HEAD_BYTES, Kind, seal_payload
 
 PAYLOADS = (b"first request", b"", b"third, a little longer than the others", seal_payload(99))
 

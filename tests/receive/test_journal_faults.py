@@ -17,11 +17,11 @@ import pytest
 
 import calidris
 from calidris.errors import RetryableError
-from calidris.receive.committer import Ticket
-from calidris.receive.disk import Buffer, Disk
-from calidris.receive.journal import Journal
-from calidris.receive.segment import Kind
-from calidris.receive.space import RESERVE_BYTES
+from calidris.journal.disk import Buffer, Disk
+from calidris.journal.group_commit import Ticket
+from calidris.journal.journal import Journal
+from calidris.journal.reserve import RESERVE_BYTES
+from calidris.journal.segment_format import Kind
 
 KIB = 1024
 
@@ -237,7 +237,7 @@ def fill(journal: Journal) -> list[int]:
 WRITER = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
-from calidris.receive.journal import Journal
+from calidris.journal.journal import Journal
 
 journal = Journal(sys.argv[1], segment_bytes=200_000)
 

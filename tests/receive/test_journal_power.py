@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from calidris.receive.disk import Buffer, Disk, lock_directory
-from calidris.receive.journal import Journal
-from calidris.receive.segment import Kind
+from calidris.journal.disk import Buffer, Disk, lock_directory
+from calidris.journal.journal import Journal
+from calidris.journal.segment_format import Kind
 
 
 class PowerCut(Exception):

@@ -20,9 +20,9 @@ from calidris.batch import ModelKey, NumberColumn, PredictionBatch
 from calidris.config import RatesConfig
 from calidris.engine.inbox import Inbox
 from calidris.errors import RetryableError
+from calidris.journal.journal import Journal
 from calidris.receive.admission import Admission, ReceiverCounters, refusal_of
 from calidris.receive.intake import Intake
-from calidris.receive.journal import Journal
 from calidris.receive.rates import Rates
 
 MakeBench = Callable[..., Any]

@@ -14,7 +14,7 @@ from halves import half
 from running import until
 
 from calidris.receive.grpc import TRACES
-from calidris.receive.reading import MESSAGES, READERS
+from calidris.receive.slow_requests import MESSAGES, READERS
 
 MakeBench = Callable[..., Any]
 

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from calidris.errors import RetryableError
-from calidris.grafana.pressure import WAIT
+from calidris.grafana.alerts.backpressure_alerts import WAIT
+from calidris.journal.disk import Disk
 from calidris.receive.admission import refusal_of
-from calidris.receive.disk import Disk
 from calidris.receive.grpc import TRACES
 
 Bench = Any

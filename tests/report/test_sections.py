@@ -11,8 +11,8 @@ from tests.engine.test_figures import BEGIN, KEY, Raw, base_of, draw, fed
 from tests.report.test_render import Page
 
 from calidris.batch import CodedColumn, NumberColumn, PredictionBatch
-from calidris.engine.figures.days import DayPoint, Days
-from calidris.engine.figures.trend import trend_figures
+from calidris.engine.panes.days import DayPoint, Days
+from calidris.engine.readings.trend import trend_figures
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
 from calidris.report import render, words
 

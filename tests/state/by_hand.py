@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calidris.state import GroupsState, LossesState, MomentsState, ResidualsState, ScoresState, Spec
+from calidris.state.blocks.moments import scales
+from calidris.state.blocks.residuals import residual_scales
+from calidris.state.blocks.table import DELAY_EDGES_S
 from calidris.state.fixed import LIMIT, Scale
-from calidris.state.moments import scales
-from calidris.state.residuals import residual_scales
-from calidris.state.table import DELAY_EDGES_S
 
 Counts = NDArray[np.int64]
 

@@ -31,7 +31,7 @@ from calidris.state import (
     row_losses,
 )
 from calidris.state import Kind as FieldKind
-from calidris.state.scores import N
+from calidris.state.blocks.scores import N
 
 SPEC = Spec(
     fields=(

@@ -13,8 +13,8 @@ from sklearn.cluster import KMeans
 
 from calidris.batch import MatrixColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.state import Codebook, CountsState, Role, Spec, fitting_rows, learn_codebook
-from calidris.state.centroids import fit
-from calidris.state.fields import HIGH, MISSING, OTHER
+from calidris.state.coding.centroids import fit
+from calidris.state.coding.fields import HIGH, MISSING, OTHER
 
 
 def book_of(points: np.ndarray, edges: tuple[float, ...] = (0.0, 1.0, 2.0)) -> Codebook:

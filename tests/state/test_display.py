@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from calidris.baseline.learn import learn_edges
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.errors import CorruptState
-from calidris.state import DisplayState, Field, Kind, Role, Spec, frame
-from calidris.state.display import FIELD, PAGES
-from calidris.state.log_linear import CELLS, SIDE, ZERO, bounds, number_cells
+from calidris.state import DisplayState, Field, Kind, Role, Spec, state_bytes
+from calidris.state.blocks.display import FIELD, PAGES
+from calidris.state.blocks.log_linear import CELLS, SIDE, ZERO, bounds, number_cells
 
 SPEC = Spec(fields=(Field("x", Role.FEATURE, Kind.PRESENCE),))
 X = 2
@@ -148,4 +148,4 @@ def test_fields_that_are_not_shown_are_refused() -> None:
 def test_bytes_whose_cells_are_out_of_order_are_refused(numbers: list[int]) -> None:
     raw = np.array(numbers, dtype="<i8").tobytes()
     with pytest.raises(CorruptState):
-        DisplayState.from_bytes(SPEC, frame.pack(DisplayState.KIND, DisplayState.VERSION, SPEC.hash, raw))
+        DisplayState.from_bytes(SPEC, state_bytes.pack(DisplayState.KIND, DisplayState.VERSION, SPEC.hash, raw))

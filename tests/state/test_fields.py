@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.state import Field, Kind, Role, Spec
-from calidris.state.encoding import BLOCK_VALUES, MOST_EDGES
+from calidris.state.coding.encoding import BLOCK_VALUES, MOST_EDGES
 from calidris.state.spec import column_of
 
 AGE = Field("age", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 30.0, 60.0))

@@ -7,7 +7,7 @@ import pytest
 
 from calidris.errors import CorruptState, IncompatibleState
 from calidris.state import Field, Kind, Loss, Role, Slice, Spec
-from calidris.state.labelled import ClassRows, LabelStates, LabelTables, NumberRows
+from calidris.state.blocks.labelled import ClassRows, LabelStates, LabelTables, NumberRows
 
 BINARY = Spec(slices=(Slice("sex", ("f",)),), losses=(Loss("error"), Loss("brier")))
 VALUE = Field("ml.prediction.value", Role.VALUE, Kind.NUMERIC, edges=(0.0, 1.0, 2.0))

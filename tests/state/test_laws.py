@@ -18,7 +18,7 @@ from tests.state.kinds import KINDS, OTHER, SPEC, Kind
 
 from calidris.errors import CorruptState, IncompatibleState
 from calidris.state import CountsState
-from calidris.state.scores import P
+from calidris.state.blocks.scores import P
 
 # Edges themselves, values a hair beside them, and anything.
 numbers_near_edges = st.sampled_from(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.errors import CorruptState
-from calidris.state import Field, Kind, LevelsState, Role, Spec, frame
-from calidris.state.levels import CAPACITY, MAX_CHARACTERS
+from calidris.state import Field, Kind, LevelsState, Role, Spec, state_bytes
+from calidris.state.blocks.unseen_levels import CAPACITY, MAX_CHARACTERS
 
 SPEC = Spec(fields=(Field("c", Role.FEATURE, Kind.CATEGORICAL, levels=("known",)),))
 ERROR, C = 0, 2
@@ -121,10 +121,10 @@ def test_no_rows_all_missing_and_all_known() -> None:
 )
 def test_bytes_that_no_rows_make_are_refused(raw: bytes) -> None:
     with pytest.raises(CorruptState):
-        LevelsState.from_bytes(SPEC, frame.pack(LevelsState.KIND, LevelsState.VERSION, SPEC.hash, raw))
+        LevelsState.from_bytes(SPEC, state_bytes.pack(LevelsState.KIND, LevelsState.VERSION, SPEC.hash, raw))
     too_long = b" " * LevelsState.most_bytes(SPEC) + b"[0,[[0,0,[]],[0,0,[]]]]"
     with pytest.raises(CorruptState, match="most"):
-        LevelsState.from_bytes(SPEC, frame.pack(LevelsState.KIND, LevelsState.VERSION, SPEC.hash, too_long))
+        LevelsState.from_bytes(SPEC, state_bytes.pack(LevelsState.KIND, LevelsState.VERSION, SPEC.hash, too_long))
 
 
 def test_presence_fields_have_no_levels() -> None:

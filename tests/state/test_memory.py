@@ -19,7 +19,7 @@ from calidris.state import (
     Spec,
     pane_bytes,
 )
-from calidris.state.display import shown
+from calidris.state.blocks.display import shown
 
 
 def wide() -> Spec:

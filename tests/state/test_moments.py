@@ -12,8 +12,8 @@ from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error,
 from calidris.baseline.learn import learn_edges
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.state import Field, Kind, Loss, MomentsState, ResidualsState, Role, Slice, Spec
+from calidris.state.blocks.residuals import ABSOLUTE, ERROR, PREDICTION, RELATIVE, SQUARED, TRUTH, residual_scales
 from calidris.state.fixed import LIMIT, Moments, Scale
-from calidris.state.residuals import ABSOLUTE, ERROR, PREDICTION, RELATIVE, SQUARED, TRUTH, residual_scales
 
 
 def batch(values: Column | None, n: int) -> PredictionBatch:

@@ -7,7 +7,7 @@ import pytest
 
 from calidris.batch import CodedColumn
 from calidris.state import Slice, Spec
-from calidris.state.slices import SliceAxis
+from calidris.state.coding.slices import SliceAxis
 
 SEX, COUNTRY, AGE = Slice("sex", ("f",)), Slice("country", ("NL", "BE")), Slice("age", ("old", "young"))
 

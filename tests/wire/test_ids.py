@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from calidris.batch import ModelKey, NumberColumn, PredictionBatch
 from calidris.wire import decode, encode_predictions
-from calidris.wire.ids import span_hashes
+from calidris.wire.span_ids import span_hashes
 
 trace_ids = st.binary(min_size=16, max_size=16) | st.sampled_from([b"", bytes(16), bytes(15) + b"\x01", b"1" * 15])
 span_ids = st.binary(min_size=8, max_size=8) | st.sampled_from([b"", bytes(8), bytes(7) + b"\x01", b"1" * 9])

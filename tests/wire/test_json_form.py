@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.errors import MalformedRequest
 from calidris.receive.admission import RequestTooLarge
-from calidris.receive.otlp_json import MAX_VALUES, traces_to_protobuf
+from calidris.receive.http.otlp_json import MAX_VALUES, traces_to_protobuf
 from calidris.wire import FORMS, decode, encode_predictions
 
 NOW_NS = 1_800_000_000_000_000_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calidris.wire.jsontext import parse, parse_each
+from calidris.wire.columns.json_text import parse, parse_each
 from calidris.wire.rejections import Rejected
 
 fragments = st.lists(

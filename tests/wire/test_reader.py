@@ -17,12 +17,14 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from calidris.errors import MalformedRequest
-from calidris.wire import Decoded, blocks, decode, decoder, reader
-from calidris.wire.keys import MODEL_KEYS, is_ours
-from calidris.wire.messages import LAYOUT, Request
-from calidris.wire.reader import Spans
+from calidris.wire import Decoded, decode, decoder
+from calidris.wire.otlp import blocks
+from calidris.wire.otlp import spans as reader
+from calidris.wire.otlp.gate import MODEL_KEYS, is_ours
+from calidris.wire.otlp.messages import LAYOUT, Request
+from calidris.wire.otlp.spans import Spans
+from calidris.wire.otlp.values import read_value
 from calidris.wire.rejections import Ledger, Rejected
-from calidris.wire.values import read_value
 
 NOW_NS = 1_800_000_000_000_000_000
 

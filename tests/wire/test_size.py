@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from calidris.errors import MalformedRequest
-from calidris.wire.size import MAX_PARTS, count_parts, has_too_many_parts
+from calidris.wire.otlp.size import MAX_PARTS, count_parts, has_too_many_parts
 
 SIZE = 4 << 20
 

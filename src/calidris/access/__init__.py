@@ -1,7 +1,7 @@
 """Who may send, read and decide: bearer tokens and certificates from files, re-read when they change."""
 
+from calidris.access.authorization import Access, Caller, TenantOf, joined
 from calidris.access.certificates import Certificates, Pem
-from calidris.access.door import Access, Caller, TenantOf, joined
 from calidris.access.tokens import ALL, Action, Token, hash_of, new_token, read_tokens
 from calidris.access.watched import Watched, warn_of_readers
 

@@ -21,7 +21,7 @@ from calidris.access import Access, Action, Caller, joined
 from calidris.api.scope import scoped
 from calidris.api.shape import alarms_json, readings_json, status_json
 from calidris.batch import ModelKey
-from calidris.engine.orders import BadOrder, Order
+from calidris.engine.commands import BadOrder, Order
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
 from calidris.errors import Forbidden, RetryableError, Unauthenticated
 

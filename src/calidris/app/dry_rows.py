@@ -7,9 +7,9 @@ import numpy as np
 from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import CodedColumn, Column, Floats, ModelKey, NumberColumn, PredictionBatch
-from calidris.metrics.decided import threshold_decides
+from calidris.metrics.performance.decisions import threshold_decides
 from calidris.state import Field, Kind, Role, Spec
-from calidris.state.scores import N
+from calidris.state.blocks.scores import N
 
 
 def rows_like(baseline: Baseline, key: ModelKey, time_ns: int, n: int, seed: int) -> PredictionBatch:

@@ -12,18 +12,18 @@ from calidris.baseline import Baseline
 from calidris.baseline.learn import MAX_LEVELS
 from calidris.batch import LabelBatch, ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
+from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
-from calidris.engine.figures.days import DAY_NS, DayPoint, Days
-from calidris.engine.figures.late import YOUNGEST_S
 from calidris.engine.inbox import Received
 from calidris.engine.learning import MAX_BYTES
 from calidris.engine.model import HOT_NS, KEPT_NS
-from calidris.engine.pane import MOST_NAMES
-from calidris.engine.readings import snapshot
+from calidris.engine.panes.days import DAY_NS, DayPoint, Days
+from calidris.engine.panes.pane import MOST_NAMES
+from calidris.engine.readings.late_labels import YOUNGEST_S
 from calidris.export import points
 from calidris.labels import pending_dtype
 from calidris.state import Field, Kind, Role, Spec, pane_bytes
-from calidris.state.levels import NAME_BYTES, levels_bytes
+from calidris.state.blocks.unseen_levels import NAME_BYTES, levels_bytes
 from calidris.wire import Decoded
 
 VERSION = "1"

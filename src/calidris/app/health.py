@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
 from calidris import semconv
-from calidris.app.doors import Doors
+from calidris.app.listeners import Doors
 from calidris.app.loop import EngineLoop
 from calidris.app.process import process_health
 from calidris.app.storage import Storage

@@ -9,19 +9,19 @@ from collections import Counter
 from collections.abc import Callable
 
 from calidris import semconv
-from calidris.app.sealing import BelievedTime
+from calidris.app.clock import BelievedTime
 from calidris.batch import PredictionBatch
 from calidris.config import CalidrisConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.core import Engine
 from calidris.engine.gathering import MOST_ROWS
 from calidris.engine.inbox import Inbox, Received
-from calidris.engine.readings import snapshot
 from calidris.engine.snapshot import Snapshot
 from calidris.errors import RetryableError
+from calidris.journal.journal import Journal
+from calidris.journal.timing import Timing
 from calidris.receive.intake import Intake
-from calidris.receive.journal import Journal
-from calidris.receive.timing import Timing
 from calidris.wire import Decoded
 
 _IDLE_S = 0.05

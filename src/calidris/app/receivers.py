@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from calidris.app.doors import Doors
+from calidris.app.listeners import Doors
 from calidris.config import CalidrisConfig
 from calidris.receive.grpc import GrpcReceiver
-from calidris.receive.http import HttpReceiver
+from calidris.receive.http.server import HttpReceiver
 from calidris.receive.intake import Intake
 
 

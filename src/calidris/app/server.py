@@ -12,9 +12,9 @@ from typing import Any
 
 from calidris import semconv
 from calidris.api import ApiServer, Sources
-from calidris.app.doors import Doors
 from calidris.app.ending import Ending
 from calidris.app.health import Figures, Health, calidris_version
+from calidris.app.listeners import Doors
 from calidris.app.loop import EngineLoop
 from calidris.app.progress import reported
 from calidris.app.receivers import host, receivers, scheme

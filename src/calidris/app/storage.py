@@ -20,13 +20,13 @@ from calidris.app.baselines import find_baseline
 from calidris.app.loop import apply
 from calidris.app.progress import Progress
 from calidris.config import CalidrisConfig
-from calidris.engine.checkpoint import Checkpoint
+from calidris.engine.checkpoint.save import Checkpoint
+from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.store import Store
 from calidris.errors import ConfigError, CorruptState, IncompatibleState
-from calidris.receive.disk import lock_directory
+from calidris.journal.disk import lock_directory
+from calidris.journal.journal import Journal
 from calidris.receive.intake import received_again
-from calidris.receive.journal import Journal
 from calidris.wire import decode
 
 _UNREADABLE = (sqlite3.DatabaseError, CorruptState, IncompatibleState, ValueError, LookupError, TypeError)

@@ -30,8 +30,8 @@ from calidris.state import (
     fitting_rows,
     learn_codebook,
 )
-from calidris.state.classes import same_class, with_top_label
-from calidris.state.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
+from calidris.state.blocks.classes import same_class, with_top_label
+from calidris.state.blocks.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
 
 
 @dataclass(frozen=True, slots=True)

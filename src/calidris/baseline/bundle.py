@@ -31,7 +31,7 @@ import numpy as np
 from calidris.batch import Ints
 from calidris.errors import CalidrisError, CorruptState
 from calidris.state import CountsState, MomentsState, ScoresState, SparseTable, Spec
-from calidris.state.labelled import LabelStates, LabelTables
+from calidris.state.blocks.labelled import LabelStates, LabelTables
 
 FORMAT = 2
 MIN_WINDOWS = 30

@@ -15,9 +15,9 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, NumberColumn, PredictionBatch
 from calidris.state import Codebook, Field, Kind, Loss, Role, Slice, Spec
+from calidris.state.blocks.groups import MAX_CLASSES, class_text
 from calidris.state.bounded import OF_TASK
-from calidris.state.fields import as_coded
-from calidris.state.groups import MAX_CLASSES, class_text
+from calidris.state.coding.fields import as_coded
 
 BINS = 10
 DISCRETE_LEVELS = 20

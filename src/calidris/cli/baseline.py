@@ -13,13 +13,13 @@ from rich.table import Table
 from calidris.baseline import Baseline, BaselineColumns, read, write
 from calidris.baseline import build as build_baseline
 from calidris.baseline.bundle import MIN_WINDOWS
-from calidris.baseline.table import TableColumns, read_rows
+from calidris.baseline.row_files import TableColumns, read_rows
 from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
 from calidris.errors import ConfigError
 from calidris.state import Kind, Spec
-from calidris.state.fields import SPECIALS
+from calidris.state.coding.fields import SPECIALS
 
 ENOUGH_ROWS = 2000
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from calidris import semconv
 from calidris.config import CalidrisConfig
 from calidris.config.units import window_name
-from calidris.engine.repeats import SPAN_BYTES
+from calidris.engine.dedup.memory import SPAN_BYTES
 from calidris.labels.early import LABEL_BYTES
 
 _ROWS = "{n:,} rows of model versions beyond %s were not counted"

@@ -10,15 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from calidris.app.baselines import check_baselines, versions
-from calidris.app.doors import check_exposure
 from calidris.app.dry_run import count_series, memory, stranger_memory
+from calidris.app.listeners import check_exposure
 from calidris.baseline import Baseline, read
 from calidris.cli.caps import caps, mebibytes
 from calidris.cli.common import placed
 from calidris.config import CalidrisConfig, ModelConfig, load
 from calidris.config.units import window_name
 from calidris.detect import Alert, Budget
-from calidris.engine.budgets import budget_of
+from calidris.engine.detectors.budgets import budget_of
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role

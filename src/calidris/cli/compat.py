@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calidris.baseline.table import TableColumns, read_rows
+from calidris.baseline.row_files import TableColumns, read_rows
 from calidris.batch import DEFAULT_TENANT, Column, ModelKey
 from calidris.compat import Beside, ColumnVerdict, Finding, TableVerdict, beside, kind_of, verdicts
 from calidris.compat.evidently import DRIFTED_SHARE, VERSION

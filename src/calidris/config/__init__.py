@@ -1,8 +1,8 @@
 """calidris.yaml: one frozen ``XConfig`` a sub-system, validated when it is read, unknown keys refused."""
 
 from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig, ThresholdConfig
-from calidris.config.doors import MutualTlsConfig, TlsConfig
 from calidris.config.export import ExportConfig, OtlpConfig, PrometheusConfig
+from calidris.config.listeners import MutualTlsConfig, TlsConfig
 from calidris.config.load import load
 from calidris.config.logs import LogConfig
 from calidris.config.models import LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from calidris.config.base import Config
-from calidris.config.doors import Exposed, MutualTlsConfig
+from calidris.config.listeners import Exposed, MutualTlsConfig
 from calidris.config.units import Address, Bytes, Seconds
 
 _MIB = 2**20

@@ -9,8 +9,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
-from calidris.config.doors import Exposed, TlsConfig
 from calidris.config.export import ExportConfig
+from calidris.config.listeners import Exposed, TlsConfig
 from calidris.config.logs import LogConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.receiver import ReceiverConfig

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.losses import Loss
+from calidris.detect.bets.loss import Loss
 from calidris.state import CountsState, Role, ScoresState, Spec
-from calidris.state.scores import DELAY_EDGES_S, N, P
+from calidris.state.blocks.scores import DELAY_EDGES_S, N, P
 
 ALL_DELAYS = len(DELAY_EDGES_S)
 _UNIT = 1 << 30

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
+from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
 from calidris.detect.game import Game
-from calidris.detect.windows import MINIMUM_ROWS, merge_small
 
 FEWEST = 30
 """Fewer baseline windows than these show no runs."""

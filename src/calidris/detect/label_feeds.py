@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from calidris.batch import Ints
+from calidris.detect.bets.loss import Loss
 from calidris.detect.feeds import level_names
-from calidris.detect.losses import Loss
 from calidris.state import GroupsState, LossesState, Spec
 from calidris.state import Loss as CountedLoss
-from calidris.state.losses import LOSS_BINS
+from calidris.state.blocks.losses import LOSS_BINS
 
 NAMES = {"error": "accuracy", "brier": "brier", "absolute_error": "absolute error"}
 """Counted losses that are watched, and what an alarm calls them. Squared errors are left out: a few rows carry them."""

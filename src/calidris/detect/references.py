@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect import frame
+from calidris.detect.evidence import detector_bytes
 from calidris.errors import CorruptState
 from calidris.state import CountsState, Spec
 
@@ -168,7 +168,7 @@ class References:
         fixed = _FIXED.pack(self.window_s, self.half_life_s, self.version)
         head = np.concatenate([[self._last], self._weeks, self._fresh_week])
         parts = [head, self._profile.ravel(), self._fresh.ravel(), self._decayed]
-        return frame.pack(
+        return detector_bytes.pack(
             _MAGIC, bytes.fromhex(self.spec.hash), fixed + b"".join(p.astype("<i8").tobytes() for p in parts)
         )
 
@@ -180,7 +180,7 @@ class References:
             CorruptState: not such bytes.
             IncompatibleState: of another spec.
         """
-        body = frame.unpack(_MAGIC, bytes.fromhex(spec.hash), data)
+        body = detector_bytes.unpack(_MAGIC, bytes.fromhex(spec.hash), data)
         sizes = (1, HOURS, HOURS, HOURS * spec.cells, HOURS * spec.cells, spec.cells)
         if len(body) != _FIXED.size + 8 * sum(sizes):
             raise CorruptState(f"references of {spec.cells} cells are not {len(body)} bytes")

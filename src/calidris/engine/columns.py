@@ -10,9 +10,9 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Column, Ints, LabelBatch, Mask, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.labels import hash_text
-from calidris.labels.keys import Hashes
-from calidris.state.fields import as_coded
-from calidris.state.groups import class_text
+from calidris.labels.hashes import Hashes
+from calidris.state.blocks.groups import class_text
+from calidris.state.coding.fields import as_coded
 
 B = TypeVar("B", bound=PredictionBatch | LabelBatch)
 

@@ -27,21 +27,21 @@ from calidris import semconv
 from calidris.batch import LabelBatch, ModelKey, PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.detect import Slot
-from calidris.engine.budgets import check_budgets
+from calidris.engine.commands import CLEAR, RECOVERY, Order
 from calidris.engine.conservation import settled
+from calidris.engine.dedup.memory import MAX_REQUESTS, RepeatMemory
+from calidris.engine.dedup.spans import Repeated, once
+from calidris.engine.detectors.budgets import check_budgets
+from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.fleet import FindBaseline, Fleet
 from calidris.engine.gathering import Gathered, form_of
 from calidris.engine.inbox import Received
 from calidris.engine.labelling import Labelling
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import WatchedModel
-from calidris.engine.once import Repeated, once
-from calidris.engine.orders import CLEAR, RECOVERY, Order
-from calidris.engine.panes import ClosedPanes
-from calidris.engine.repeats import MAX_REQUESTS, RepeatMemory
-from calidris.engine.roster import NoRoom
+from calidris.engine.panes.panes import ClosedPanes
+from calidris.engine.registry import NoRoom
 from calidris.engine.snapshot import Alarm
-from calidris.engine.watch import Watcher
 from calidris.wire import Decoded
 
 _logger = logging.getLogger(__name__)

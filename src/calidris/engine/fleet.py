@@ -9,10 +9,10 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
+from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
-from calidris.engine.panes import ClosedPanes, LiveOnly
-from calidris.engine.roster import Roster
-from calidris.engine.watch import Watcher
+from calidris.engine.panes.panes import ClosedPanes, LiveOnly
+from calidris.engine.registry import Roster
 
 FindBaseline = Callable[[ModelKey, ModelConfig], tuple[Baseline | None, str]]
 """The baseline of a model version, and one sentence where it is not the one that was asked for."""

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from calidris.batch import PredictionBatch
-from calidris.wire.merge import merge
+from calidris.wire.columns.merge import merge
 
 MOST_ROWS = 4096
 """More would not fit the processor's cache while they are counted."""

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calidris.engine.orders import Order
+from calidris.engine.commands import Order
 
 if TYPE_CHECKING:
     from calidris.wire import Decoded

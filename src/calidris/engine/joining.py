@@ -11,8 +11,8 @@ from calidris.engine.columns import class_hashes
 from calidris.labels import NO_ID, hash_ids, hash_text
 from calidris.labels.pending import Rows
 from calidris.state import Spec, class_codes, class_names
-from calidris.state.groups import class_text
-from calidris.state.labelled import ClassRows, LabelledRows, NumberRows
+from calidris.state.blocks.groups import class_text
+from calidris.state.blocks.labelled import ClassRows, LabelledRows, NumberRows
 
 
 def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtype[np.void]) -> Rows:

@@ -11,10 +11,10 @@ from calidris.config import LimitsConfig
 from calidris.config.models import label_text
 from calidris.engine.joining import outcome_column
 from calidris.engine.model import WatchedModel
-from calidris.engine.roster import Roster
+from calidris.engine.registry import Roster
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel, even_level
-from calidris.labels.keys import Hashes
+from calidris.labels.hashes import Hashes
 
 Owner = tuple[str, str]
 """Tenant and name of a model: a label names no version."""

@@ -13,16 +13,16 @@ from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
 from calidris.engine.columns import part_of
-from calidris.engine.figures.days import Days
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
-from calidris.engine.panes import ClosedPanes, Found, Panes
+from calidris.engine.panes.days import Days
+from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.labels import PendingPredictions, pending_dtype
-from calidris.labels.keys import Hashes
+from calidris.labels.hashes import Hashes
 from calidris.labels.pending import Rows
 from calidris.state import Spec, class_names
-from calidris.state.classes import with_top_label
-from calidris.state.labelled import ClassRows
+from calidris.state.blocks.classes import with_top_label
+from calidris.state.blocks.labelled import ClassRows
 
 KEPT_NS = 3_600_000_000_000
 """Steps are kept this long beyond what windows need, for labels and late rows."""

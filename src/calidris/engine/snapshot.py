@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from calidris.batch import ModelKey
-from calidris.engine.figures.days import DayPoint
-from calidris.engine.orders import Order
-from calidris.engine.pane import Window
+from calidris.engine.commands import Order
+from calidris.engine.panes.days import DayPoint
+from calidris.engine.panes.pane import Window
 from calidris.metrics.base import Reading, Status
 from calidris.state import CountsState, MomentsState, ScoresState
 

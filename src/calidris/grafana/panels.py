@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from calidris.grafana.places import Drift, Overview, Receiver
-from calidris.grafana.sdk import (
+from calidris.grafana.foundation_sdk import (
     bargauge,
     cm,
     common,
@@ -24,6 +23,7 @@ from calidris.grafana.sdk import (
     table,
     timeseries,
 )
+from calidris.grafana.panel_ids import Drift, Overview, Receiver
 
 Panel: TypeAlias = timeseries.Panel | stat.Panel | table.Panel | bargauge.Panel | statetimeline.Panel
 _P = TypeVar("_P", timeseries.Panel, stat.Panel, table.Panel, bargauge.Panel, statetimeline.Panel)

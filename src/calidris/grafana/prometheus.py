@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calidris.grafana.alert import Alert, Recording
+from calidris.grafana.alerts.alert import Alert, Recording
 from calidris.grafana.text import yaml_text
 
 

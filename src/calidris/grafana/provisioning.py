@@ -11,9 +11,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from calidris.grafana.alert import Alert
-from calidris.grafana.places import DASHBOARDS_PATH, DATASOURCE_URL, FOLDER, FOLDER_UID, SCRAPE_INTERVAL
-from calidris.grafana.sdk import JSONEncoder, dm, expr, prometheus
+from calidris.grafana.alerts.alert import Alert
+from calidris.grafana.foundation_sdk import JSONEncoder, dm, expr, prometheus
+from calidris.grafana.panel_ids import DASHBOARDS_PATH, DATASOURCE_URL, FOLDER, FOLDER_UID, SCRAPE_INTERVAL
 from calidris.grafana.text import yaml_text
 
 INTERVAL = "1m"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+__all__ = ["SCOPE", "VERSION"]
+
 SCOPE: Final = "calidris.instrument"
 """Name of the instrumentation scope of everything the guest emits."""
 

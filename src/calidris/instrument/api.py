@@ -12,9 +12,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from calidris import semconv
 from calidris.instrument import batches
-from calidris.instrument._patch import caught, shielded
 from calidris.instrument.ids import last_prediction_ids
 from calidris.instrument.items import Series
+from calidris.instrument.libraries._patch import caught, shielded
 from calidris.instrument.prediction import Prediction
 from calidris.instrument.privacy import Policy
 from calidris.instrument.runtime import configure, flush, runtime, shutdown

@@ -14,11 +14,11 @@ from typing import Any
 from opentelemetry.trace import get_current_span
 
 from calidris.instrument import batches, markers
-from calidris.instrument._patch import caught, inside
+from calidris.instrument.embeddings import Captured, capture
 from calidris.instrument.ids import last_call, place_of
 from calidris.instrument.items import FLAT, Series
+from calidris.instrument.libraries._patch import caught, inside
 from calidris.instrument.runtime import runtime
-from calidris.instrument.vectors import Captured, capture
 
 
 class Prediction:

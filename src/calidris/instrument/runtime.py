@@ -16,11 +16,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 from calidris.instrument import ids
-from calidris.instrument._patch import caught, shielded
-from calidris.instrument.buffer import RowBuffer, Shipper
 from calidris.instrument.environment import OTEL_EXPORTER_CALIDRIS_ENDPOINT
 from calidris.instrument.items import Item, Row, Series
+from calidris.instrument.libraries._patch import caught, shielded
 from calidris.instrument.privacy import Policy
+from calidris.instrument.sending.buffer import RowBuffer, Shipper
 from calidris.instrument.settings import GuestSettings
 
 _log = logging.getLogger("calidris")
@@ -156,7 +156,7 @@ class Runtime:
 
     def _connect(self) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.
-        shipper = importlib.import_module("calidris.instrument.shipper")
+        shipper = importlib.import_module("calidris.instrument.sending.shipper")
         return cast(Shipper, shipper.connect(self.settings, self.note, self.drop))
 
 

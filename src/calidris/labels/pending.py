@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from calidris.labels.keys import Hashes
+from calidris.labels.hashes import Hashes
 
 FULL_ROWS = 65_536
 BLOCKS = 8

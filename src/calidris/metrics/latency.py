@@ -11,7 +11,7 @@ from calidris import semconv
 from calidris.metrics.base import Reading, Status, reading, share_reading
 from calidris.metrics.intervals import Z95
 from calidris.state import CountsState, Role, Spec
-from calidris.state.fields import HIGH, LOW, MISSING
+from calidris.state.coding.fields import HIGH, LOW, MISSING
 
 QUANTILES = ("0.5", "0.95", "0.99")
 """Quantiles that are given, as their attribute reads."""

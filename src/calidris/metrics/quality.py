@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from calidris import semconv
 from calidris.metrics.base import Reading, reading, share_reading
 from calidris.state import CountsState, Field, Kind, Role, Spec
-from calidris.state.fields import HIGH, LOW, MISSING, OTHER
+from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER
 
 KINDS: dict[str, tuple[frozenset[Kind], tuple[int, ...]]] = {
     "missing": (frozenset(Kind), (MISSING,)),

@@ -12,7 +12,7 @@ from calidris import semconv
 from calidris.batch import Ints
 from calidris.metrics.base import Reading, Status, reading, share_reading
 from calidris.state import CountsState, Field, Kind, Role, Spec
-from calidris.state.fields import MISSING
+from calidris.state.coding.fields import MISSING
 
 UNCHANGED_ROWS = 50
 """Rows with a value that a feature needs before it can be called constant."""

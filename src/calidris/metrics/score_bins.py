@@ -1,7 +1,7 @@
 """Labelled scores by bin: the groups that figures of calibration and performance are read from.
 
 Everywhere ``bins`` is float64[2, bins, stats] as ``ScoresState.bins`` gives it: outcome, score bin, and the sums of
-``calidris.state.scores.STATS``.
+``calidris.state.blocks.scores.STATS``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.state import Spec
-from calidris.state.scores import N, P
+from calidris.state.blocks.scores import N, P
 
 _TENTHS = np.arange(1, 10) / 10
 

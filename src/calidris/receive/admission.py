@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import Forbidden, MalformedRequest, PermanentError, RetryableError, Unauthenticated
-from calidris.receive.limits import MAX_RETRY_AFTER_S, RETRY_AFTER_S
+from calidris.journal.retry import MAX_RETRY_AFTER_S, RETRY_AFTER_S
 from calidris.receive.rates import RateOfRequests, RateOfRows
 
 _logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import Admission, refusal_of
 from calidris.receive.intake import Answer, Intake
-from calidris.receive.reading import MESSAGES, READ_S, READERS, Reading
+from calidris.receive.slow_requests import MESSAGES, READ_S, READERS, Reading
 
 TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
 _EXPORTS = {

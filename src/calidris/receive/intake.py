@@ -24,14 +24,14 @@ import xxhash
 
 from calidris.batch import DEFAULT_TENANT
 from calidris.config import RatesConfig
+from calidris.engine.commands import Order
 from calidris.engine.inbox import Inbox, Received
-from calidris.engine.orders import Order
 from calidris.errors import MalformedRequest
+from calidris.journal.journal import Journal
+from calidris.journal.segment_format import Kind, Record, seal_payload
 from calidris.receive.admission import Admission, ReceiverCounters, RequestTooLarge, UndecodableRequest
-from calidris.receive.journal import Journal
 from calidris.receive.rates import Rates
-from calidris.receive.segment import Kind, Record, seal_payload
-from calidris.wire.size import LEAST_LARGE_BYTES, MAX_PARTS, has_too_many_parts
+from calidris.wire.otlp.size import LEAST_LARGE_BYTES, MAX_PARTS, has_too_many_parts
 
 if TYPE_CHECKING:
     from calidris.wire import Decoded

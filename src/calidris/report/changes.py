@@ -10,9 +10,9 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Reading, Status
-from calidris.report import dots, parts, words
+from calidris.report import dots, scopes, words
 from calidris.report.tables import TOP_ROWS, Cell, Row, Table, cell
-from calidris.state.moments import scales
+from calidris.state.blocks.moments import scales
 
 NAMES = 6
 """Unseen levels that are named for each feature."""
@@ -36,8 +36,8 @@ class Trend:
 def trend(model: ModelSnapshot) -> Trend | None:
     """Slopes over 7 and 28 days, and the days themselves; None before there are any."""
     found: dict[str, dict[str, Reading]] = {}
-    for r in parts.of(model, semconv.METRIC_ML_PERFORMANCE_TREND):
-        found.setdefault(parts.measure(r), {})[r.window] = r
+    for r in scopes.of(model, semconv.METRIC_ML_PERFORMANCE_TREND):
+        found.setdefault(scopes.measure(r), {})[r.window] = r
     if not found:
         return None
     windows = sorted({w for row in found.values() for w in row}, key=words.window_order)
@@ -61,10 +61,10 @@ def _slope(measure: str, reading: Reading | None) -> Cell:
 
 
 def _days(model: ModelSnapshot, measure: str) -> tuple[str, Markup]:
-    metric = parts.CALIBRATION if measure == "brier" else parts.PERFORMANCE
+    metric = scopes.CALIBRATION if measure == "brier" else scopes.PERFORMANCE
     base = next(
-        (r.value for r in parts.of(model, metric, ML_LABEL_MATURITY=parts.FIXED_AGE)
-         if r.window == BASELINE_WINDOW and parts.measure(r) == measure and parts.is_whole(r)), None,
+        (r.value for r in scopes.of(model, metric, ML_LABEL_MATURITY=scopes.FIXED_AGE)
+         if r.window == BASELINE_WINDOW and scopes.measure(r) == measure and scopes.is_whole(r)), None,
     )  # fmt: skip
     points = [p for p in model.days if p.measure == measure]
     return words.measure(measure), dots.days(f"{words.measure(measure)} by day", points, base)
@@ -74,10 +74,10 @@ def schema(model: ModelSnapshot, window: str) -> tuple[str, ...]:
     """Columns that did not come, that nobody expected, or that stopped varying; one sentence each."""
     out = []
     for kind, said in _SCHEMA.items():
-        for r in parts.of(model, semconv.METRIC_ML_DATA_QUALITY_RATIO, ML_DATA_QUALITY_KIND=kind):
+        for r in scopes.of(model, semconv.METRIC_ML_DATA_QUALITY_RATIO, ML_DATA_QUALITY_KIND=kind):
             if r.window == window and r.value is not None:
                 amount = f"{r.n:,}" if kind == "constant" else words.share(r.value)
-                out.append(f"{parts.attribute(r, semconv.ML_FEATURE_NAME)} {said.format(amount)}")
+                out.append(f"{scopes.attribute(r, semconv.ML_FEATURE_NAME)} {said.format(amount)}")
     return tuple(out)
 
 

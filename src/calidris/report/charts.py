@@ -12,10 +12,10 @@ from markupsafe import Markup
 
 from calidris.batch import Ints
 from calidris.engine.snapshot import WindowPoint
-from calidris.metrics.calibration import ReliabilityBin
+from calidris.metrics.calibration.measures import ReliabilityBin
 from calidris.report import svg, words
 from calidris.state import Field, Kind
-from calidris.state.fields import SPECIALS
+from calidris.state.coding.fields import SPECIALS
 
 _EVIDENCE = (760, 190)
 _HISTOGRAM = (330, 215)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from calidris.engine.figures.days import DayPoint
+from calidris.engine.panes.days import DayPoint
 from calidris.metrics.intervals import Z95
 from calidris.report import svg, words
 

@@ -9,9 +9,9 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, Verdict
-from calidris.metrics.fairness import verdict
+from calidris.metrics.fairness.gaps import verdict
 from calidris.metrics.score_bins import Figure
-from calidris.report import dots, parts, words
+from calidris.report import dots, scopes, words
 from calidris.report.tables import Cell, Row, Table, cell
 
 VERDICTS = {
@@ -45,23 +45,25 @@ class Fairness:
 
 def fairness(model: ModelSnapshot) -> Fairness | None:
     """The newest window with most labelled rows; None where no attribute is watched."""
-    gaps = [r for r in parts.of(model, semconv.METRIC_ML_FAIRNESS_GAP) if r.window != BASELINE_WINDOW]
-    window = parts.labelled_window(model) or max((r.window for r in gaps), key=words.window_order, default=None)
+    gaps = [r for r in scopes.of(model, semconv.METRIC_ML_FAIRNESS_GAP) if r.window != BASELINE_WINDOW]
+    window = scopes.labelled_window(model) or max((r.window for r in gaps), key=words.window_order, default=None)
     mine = [r for r in gaps if r.window == window]
     if not mine:
         return None
-    attribute = parts.attribute(mine[0], semconv.ML_FAIRNESS_ATTRIBUTE) or ""
-    base = {parts.measure(r): r for r in parts.of(model, semconv.METRIC_ML_FAIRNESS_GAP) if r.window == BASELINE_WINDOW}
-    rows = tuple(_gap(r, base.get(parts.measure(r)), model.fairness_tolerance) for r in mine)
+    attribute = scopes.attribute(mine[0], semconv.ML_FAIRNESS_ATTRIBUTE) or ""
+    base = {
+        scopes.measure(r): r for r in scopes.of(model, semconv.METRIC_ML_FAIRNESS_GAP) if r.window == BASELINE_WINDOW
+    }
+    rows = tuple(_gap(r, base.get(scopes.measure(r)), model.fairness_tolerance) for r in mine)
     head = ("Question", "Largest difference", "Verdict", "Baseline")
     table = Table(f"Differences between groups, {window} window", head, rows)
-    rates = [r for r in parts.of(model, semconv.METRIC_ML_FAIRNESS_RATE) if r.window == window]
+    rates = [r for r in scopes.of(model, semconv.METRIC_ML_FAIRNESS_RATE) if r.window == window]
     tolerance = words.share(model.fairness_tolerance)
     return Fairness(attribute, tolerance, table, tuple(_drawings(rates)), _groups(rates, window or ""))
 
 
 def _gap(reading: Reading, base: Reading | None, tolerance: float) -> Row:
-    measure = parts.measure(reading)
+    measure = scopes.measure(reading)
     if reading.value is None:
         said = Cell(VERDICTS[Verdict.NO_VERDICT], known=False)
     elif measure.endswith("_ratio"):
@@ -76,9 +78,9 @@ def _drawings(rates: list[Reading]) -> list[tuple[str, Markup]]:
     out = []
     for measure in _DRAWN:
         shown = [
-            dots.Dot(parts.attribute(r, semconv.ML_FAIRNESS_GROUP) or "", r.value, r.lower, r.upper, r.n)
+            dots.Dot(scopes.attribute(r, semconv.ML_FAIRNESS_GROUP) or "", r.value, r.lower, r.upper, r.n)
             for r in rates
-            if parts.measure(r) == measure and r.value is not None and r.lower is not None and r.upper is not None
+            if scopes.measure(r) == measure and r.value is not None and r.lower is not None and r.upper is not None
         ]
         if shown:
             out.append((words.measure(measure), dots.forest(f"{words.measure(measure)} by group", shown)))
@@ -88,7 +90,7 @@ def _drawings(rates: list[Reading]) -> list[tuple[str, Markup]]:
 def _groups(rates: list[Reading], window: str) -> Table | None:
     found: dict[str, dict[str, Reading]] = {}
     for r in rates:
-        found.setdefault(parts.attribute(r, semconv.ML_FAIRNESS_GROUP) or "", {})[parts.measure(r)] = r
+        found.setdefault(scopes.attribute(r, semconv.ML_FAIRNESS_GROUP) or "", {})[scopes.measure(r)] = r
     measures = [m for m in dict.fromkeys(m for row in found.values() for m in row) if not m.endswith("_gap")]
     rows = tuple(Row(name, tuple(cell(row.get(m)) for m in measures)) for name, row in found.items())
     return (

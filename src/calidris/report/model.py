@@ -9,14 +9,14 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Status, drift_p_values, reliability
-from calidris.metrics.calibration import ReliabilityBin
-from calidris.metrics.histograms import blocks
+from calidris.metrics.calibration.measures import ReliabilityBin
+from calidris.metrics.drift.histograms import blocks
 from calidris.report import changes, charts, tables, tiles, words
 from calidris.report.changes import Trend
 from calidris.report.groups import Fairness, fairness
+from calidris.report.label_sections import Truth, truth
 from calidris.report.objectives import objectives
 from calidris.report.tables import Cell, Table
-from calidris.report.truth import Truth, truth
 from calidris.state import ScoresState
 
 HISTOGRAMS = 6

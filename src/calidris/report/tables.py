@@ -9,9 +9,10 @@ from types import MappingProxyType
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import Reading, Status, drift_table
-from calidris.metrics.distances import MEASURES as DRIFT_MEASURES
+from calidris.metrics.drift.measures import MEASURES as DRIFT_MEASURES
 from calidris.metrics.quality import KINDS
-from calidris.report import parts, words
+from calidris.report import scopes as parts
+from calidris.report import words
 from calidris.semconv import Metric
 
 TOP_ROWS = 25

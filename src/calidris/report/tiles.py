@@ -5,23 +5,23 @@ from __future__ import annotations
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading
-from calidris.report import parts, tables, words
+from calidris.report import scopes, tables, words
 from calidris.report.tables import Cell
 
 
 def of_model(model: ModelSnapshot, metric: semconv.Metric) -> list[Reading]:
     """Readings of a metric that are of the whole model, not of a feature, a class or a slice."""
-    return [r for r in model.readings if r.metric is metric and parts.is_whole(r)]
+    return [r for r in model.readings if r.metric is metric and scopes.is_whole(r)]
 
 
 def tiles(model: ModelSnapshot, windows: list[str]) -> tuple[tuple[str, Cell], ...]:
     """A few figures at the top, each of the longest window that has it, with the baseline's below."""
     evidence = _pick(model, semconv.METRIC_ML_DETECTION_EVIDENCE, {}, windows[:1])
     out = [("Evidence of a change", tables.cell(evidence))] if evidence else []
-    complete, headline = {semconv.ML_LABEL_MATURITY: parts.COMPLETE}, parts.headline(model)
+    complete, headline = {semconv.ML_LABEL_MATURITY: scopes.COMPLETE}, scopes.headline(model)
     wanted: tuple[tuple[str, semconv.Metric, dict[str, str]], ...] = (
-        ("Brier score", parts.CALIBRATION, {semconv.ML_CALIBRATION_MEASURE: "brier", **complete}),
-        (words.measure(headline), parts.PERFORMANCE, {semconv.ML_PERFORMANCE_MEASURE: headline, **complete}),
+        ("Brier score", scopes.CALIBRATION, {semconv.ML_CALIBRATION_MEASURE: "brier", **complete}),
+        (words.measure(headline), scopes.PERFORMANCE, {semconv.ML_PERFORMANCE_MEASURE: headline, **complete}),
         ("99 % of calls within", semconv.METRIC_ML_LATENCY_DURATION, {semconv.ML_LATENCY_QUANTILE: "0.99"}),
         ("Calls that failed", semconv.METRIC_ML_ERROR_RATIO, {}),
         ("Labels known", semconv.METRIC_ML_LABEL_COVERAGE, {}),

@@ -1,23 +1,23 @@
 """What is remembered: mergeable integer arrays under a ``Spec``. No I/O, no clock, no threads."""
 
 from calidris.state.base import ArrayState, State
+from calidris.state.blocks.counts import CountsState
+from calidris.state.blocks.display import DisplayState
+from calidris.state.blocks.groups import GroupsState, class_codes, class_names, decision_codes
+from calidris.state.blocks.losses import LossesState
+from calidris.state.blocks.memory import pane_bytes
+from calidris.state.blocks.moments import MomentsState
+from calidris.state.blocks.residuals import ResidualsState
+from calidris.state.blocks.scores import ScoresState
+from calidris.state.blocks.sparse import SparseTable
+from calidris.state.blocks.table import Entries, TableState
+from calidris.state.blocks.unseen_levels import LevelsState
 from calidris.state.bounded import Loss, row_losses
-from calidris.state.centroids import fitting_rows, learn_codebook
-from calidris.state.codebook import Codebook
-from calidris.state.counts import CountsState
-from calidris.state.display import DisplayState
-from calidris.state.fields import Field, Kind, Role
-from calidris.state.groups import GroupsState, class_codes, class_names, decision_codes
-from calidris.state.levels import LevelsState
-from calidris.state.losses import LossesState
-from calidris.state.memory import pane_bytes
-from calidris.state.moments import MomentsState
-from calidris.state.residuals import ResidualsState
-from calidris.state.scores import ScoresState
-from calidris.state.slices import Slice
-from calidris.state.sparse import SparseTable
+from calidris.state.coding.centroids import fitting_rows, learn_codebook
+from calidris.state.coding.codebook import Codebook
+from calidris.state.coding.fields import Field, Kind, Role
+from calidris.state.coding.slices import Slice
 from calidris.state.spec import Spec
-from calidris.state.table import Entries, TableState
 
 __all__ = [
     "ArrayState",

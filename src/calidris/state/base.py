@@ -17,7 +17,7 @@ import numpy as np
 
 from calidris.batch import Ints
 from calidris.errors import CorruptState, IncompatibleState
-from calidris.state import frame
+from calidris.state import state_bytes
 from calidris.state.spec import Spec
 
 
@@ -94,7 +94,7 @@ class ArrayState:
     def to_bytes(self) -> bytes:
         """Header and deflated little-endian int64; equal states give equal bytes."""
         raw = self.array.astype("<i8", copy=False).tobytes()
-        return frame.pack(self.KIND, self.VERSION, self.spec.hash, raw)
+        return state_bytes.pack(self.KIND, self.VERSION, self.spec.hash, raw)
 
     @classmethod
     def from_bytes(cls, spec: Spec, data: bytes) -> Self:
@@ -106,7 +106,7 @@ class ArrayState:
         """
         shape = cls.shape(spec)
         size = 8 * math.prod(shape)
-        body = frame.unpack(cls.__name__, cls.KIND, cls.VERSION, spec.hash, data, size)
+        body = state_bytes.unpack(cls.__name__, cls.KIND, cls.VERSION, spec.hash, data, size)
         if len(body) != size:
             raise CorruptState(f"{cls.__name__}: {len(body)} of {size} bytes")
         return cls(spec, np.frombuffer(body, dtype="<i8").astype(np.int64).reshape(shape))

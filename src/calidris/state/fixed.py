@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.state.fields import Field
+from calidris.state.coding.fields import Field
 
 HALF = 15
 LIMIT = 2.0 ** (2 * HALF)

@@ -18,10 +18,10 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, PredictionBatch
 from calidris.state.bounded import Loss
-from calidris.state.codebook import Codebook, embedded
-from calidris.state.encoding import CountedFields
-from calidris.state.fields import SPECIALS, Field, Kind, Role
-from calidris.state.slices import MAX_SLICE_ROWS, Slice, SliceAxis
+from calidris.state.coding.codebook import Codebook, embedded
+from calidris.state.coding.encoding import CountedFields
+from calidris.state.coding.fields import SPECIALS, Field, Kind, Role
+from calidris.state.coding.slices import MAX_SLICE_ROWS, Slice, SliceAxis
 
 DURATION_EDGES: tuple[float, ...] = tuple(float(f"{10 ** (e / 20):.6g}") for e in range(-100, 41))
 """10 µs to 100 s, twenty bins a decade: a quantile read from them is within 6 % of the exact one."""

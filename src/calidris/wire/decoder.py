@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calidris.batch import LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
-from calidris.wire.build import Batch, Origin, Refused, build
-from calidris.wire.convert import MixedKinds
-from calidris.wire.ids import NO_IDS, Hashes, span_hashes
+from calidris.wire.columns.batches import Batch, Origin, Refused, build
+from calidris.wire.columns.convert import MixedKinds
+from calidris.wire.columns.merge import agreeing, merge
+from calidris.wire.columns.sort import sort_spans
+from calidris.wire.columns.tables import Table
+from calidris.wire.columns.wide import joined
 from calidris.wire.limits import DEFAULT_LIMITS, WireLimits
-from calidris.wire.merge import agreeing, merge
-from calidris.wire.reader import read_spans
+from calidris.wire.otlp.spans import read_spans
 from calidris.wire.rejections import Ledger, Rejected
-from calidris.wire.sort import sort_spans
-from calidris.wire.tables import Table
-from calidris.wire.wide import joined
+from calidris.wire.span_ids import NO_IDS, Hashes, span_hashes
 
 
 @dataclass(frozen=True, slots=True)

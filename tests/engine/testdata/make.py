@@ -19,9 +19,9 @@ from calidris.app.storage import Storage
 from calidris.baseline import Baseline, BaselineColumns, build, write
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig
-from calidris.engine.readings import snapshot
+from calidris.engine.build_snapshot import snapshot
+from calidris.journal.segment_format import Kind, Record, seal_payload
 from calidris.receive.intake import received_again
-from calidris.receive.segment import Kind, Record, seal_payload
 from calidris.state import Spec
 from calidris.wire import decode, encode_labels, encode_predictions
 

@@ -1,0 +1,111 @@
+"""Who gets in at which address: tokens, certificates, and a refusal to stand open by accident."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from calidris.access import Access, Certificates
+from calidris.config import CalidrisConfig
+from calidris.config.listeners import MutualTlsConfig, TlsConfig
+from calidris.errors import ConfigError
+
+
+class Doors:
+    """What guards the addresses of a receiver.
+
+    Attributes:
+        access: the tokens.
+        grpc: certificates of ``receiver.grpc``, None without TLS; likewise ``http`` and ``api``.
+
+    Raises:
+        ConfigError: a file cannot be used, or an address would stand open.
+    """
+
+    def __init__(self, config: CalidrisConfig) -> None:
+        check_exposure(config)
+        receiver = config.receiver
+        self.access = Access(receiver.tokens)
+        self.grpc = _certificates("receiver.grpc.tls", receiver.grpc.tls)
+        self.http = _certificates("receiver.http.tls", receiver.http.tls if receiver.http else None)
+        self.api = _certificates("api.tls", config.api.tls)
+
+    @property
+    def failures(self) -> int:
+        """How often a file changed into something that cannot be used."""
+        certificates = [found for found in (self.grpc, self.http, self.api) if found is not None]
+        return self.access.failures + sum(found.failures for found in certificates)
+
+
+def _certificates(key: str, tls: TlsConfig | None) -> Certificates | None:
+    return None if tls is None else Certificates(key, tls)
+
+
+class _Door(NamedTuple):
+    """An address, what guards it, and what the settings say it may lack. ``cure`` names the settings that would guard it."""
+
+    key: str
+    endpoint: str
+    tls: bool
+    login: bool
+    exposed: str | None
+    cure: str
+
+
+def check_exposure(config: CalidrisConfig) -> None:
+    """Refuse addresses that other machines can reach without TLS and a login, unless the settings say so in words.
+
+    Raises:
+        ConfigError: names the key of the first such address, and the cures.
+    """
+    for door in _doors(config):
+        lacks = [what for what, there in (("no TLS", door.tls), ("no login", door.login)) if not there]
+        told = (door.exposed or "").split(", ")
+        if set(lacks) <= set(told) or is_loopback(door.endpoint):
+            continue
+        raise ConfigError(
+            f"{door.key}.endpoint: other machines can reach {door.endpoint}, with {' and '.join(lacks)}: "
+            f"{door.cure} set a loopback address such as 127.0.0.1, or, where something in front of it takes care of that, "
+            f'say so: {door.key}.exposed: "{", ".join(lacks)}"'
+        )
+
+
+def _doors(config: CalidrisConfig) -> Iterator[_Door]:
+    receiver, api, prometheus = config.receiver, config.api, config.export.prometheus
+    tokens = receiver.tokens is not None
+    for key, found in (("receiver.grpc", receiver.grpc), ("receiver.http", receiver.http)):
+        if found is not None:
+            mutual = isinstance(found.tls, MutualTlsConfig) and found.tls.client_ca is not None
+            cure = f"set {key}.tls and receiver.tokens, or"
+            yield _Door(key, found.endpoint, found.tls is not None, tokens or mutual, found.exposed, cure)
+    yield _Door("api", api.endpoint, api.tls is not None, tokens, api.exposed, "set api.tls and receiver.tokens, or")
+    if prometheus is not None:
+        yield _Door("export.prometheus", prometheus.endpoint, False, False, prometheus.exposed, "")
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether only this machine can reach an address. Names are resolved; what cannot be resolved counts as open.
+
+    >>> [is_loopback(e) for e in ("127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1")]
+    [True, True, True, True]
+    >>> [is_loopback(e) for e in ("0.0.0.0:1", "[::]:1", "[::ffff:0.0.0.0]:1", "192.168.0.1:1", "[fe80::1%lo]:1", "*:1")]
+    [False, False, False, False, False, False]
+    """
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        return _is_loopback(host)
+    except ValueError:
+        pass
+    try:
+        found = {str(address[4][0]) for address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return False
+    return bool(found) and all(_is_loopback(one) for one in found)
+
+
+def _is_loopback(host: str) -> bool:
+    address = ipaddress.ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -1,0 +1,93 @@
+"""Bets that a number moved: its location or its spread, tilted exponentially over the ordered bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from calidris.batch import Floats, Ints
+from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bounds import mean_radius
+from calidris.detect.evidence.design_effect import Windows
+from calidris.state import Kind
+
+THETAS: tuple[float, ...] = (-0.4, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.4)
+"""Tilts in standard deviations. Small ones are needed: under slack ρ the best bet on a shift μ is θ = μ - ρ."""
+
+BETS = 2 * len(THETAS)
+WORDS = (("mean down", "mean up"), ("spread narrower", "spread wider"))
+GROUPS = ("location", "spread")
+
+
+@dataclass(frozen=True, eq=False)
+class Tilts:
+    """T bets ``q = p·exp(θg)/norm`` with g a standardised rank (location) or its square (spread), 0 on special cells.
+
+    The log e-value of a window with counts c is ``c · log_ratio`` (before the design effect divides it). Its ratio r = q/p
+    is divided by ``1 + ρ·χ(q)``, an upper bound of the mean of r over the truth (``bounds.mean_radius``), hence
+    E[e | past] <= 1 wherever that bound holds.
+
+    Attributes:
+        field: row of the rectangle, int64[T].
+        log_ratio: ``log(q/p) - log(1 + ρχ)`` per cell, float64[T, K].
+        effect: design effect D, float64[T].
+        names: group and direction of each bet.
+    """
+
+    field: Ints
+    log_ratio: Floats
+    effect: Floats
+    names: tuple[tuple[str, str], ...]
+
+    def score(self, counts: Floats) -> Floats:
+        """Log e-values of counts float64[F, K], design effect not yet divided out: float64[T]."""
+        logs: Floats = np.einsum("tk,tk->t", self.log_ratio, counts[self.field])
+        return logs
+
+
+def make(watch: Watch, p: Floats, m: int, alpha: Floats, windows: Windows | None, tolerance: float) -> Tilts:
+    """The tilts of the numeric fields; p float64[F, K] the baseline's proportions of m rows, alpha float64[F] a bound."""
+    g, varies = directions(p, watch.ordered)
+    effect = windows.along(g) if windows else np.ones(g.shape[:2])
+    ratio = np.exp(np.array(THETAS)[:, None] * g[:, :, None, :])
+    ratio /= np.einsum("fk,fdjk->fdj", p, ratio)[..., None]
+    chi, skewness = _moments(p, ratio)
+    rho = mean_radius(skewness, m / effect[..., None], alpha[:, None, None], tolerance)
+    log_ratio = np.log(ratio) - np.log1p(rho * chi)[..., None]
+    keep = np.broadcast_to((varies & watch.of_kind(Kind.NUMERIC)[:, None])[..., None], chi.shape)
+    owner = _Owner(*(i.astype(np.int64) for i in np.nonzero(keep)))
+    names = tuple((GROUPS[d], WORDS[d][THETAS[j] > 0]) for d, j in zip(owner.direction, owner.theta))
+    return Tilts(owner.field, log_ratio[keep], effect[owner.field, owner.direction], names)
+
+
+class _Owner(NamedTuple):
+    field: Ints
+    direction: Ints
+    theta: Ints
+
+
+def directions(p: Floats, ordered: np.typing.NDArray[np.bool_]) -> tuple[Floats, np.typing.NDArray[np.bool_]]:
+    """Location and spread over the bins by mid-rank u, and whether they vary: float64[F, 2, K], bool[F, 2].
+
+    Both have mean 0 and variance 1 under p and are 0 on special cells.
+    """
+    inside = p * ordered
+    total = np.maximum(inside.sum(-1, keepdims=True), 1e-300)
+    u = (np.cumsum(inside, -1) - inside / 2) / total
+    location = (u - (inside * u).sum(-1, keepdims=True) / total) * ordered
+    square = location**2
+    spread = (square - (inside * square).sum(-1, keepdims=True) / total) * ordered
+    g = np.stack([location, spread], axis=1)
+    deviation = np.sqrt(np.einsum("fk,fdk->fd", p, g**2))
+    varies = deviation > 1e-6
+    return np.where(varies[..., None], g / np.where(varies, deviation, 1.0)[..., None], 0.0), varies
+
+
+def _moments(p: Floats, ratio: Floats) -> tuple[Floats, Floats]:
+    """Standard deviation χ and skewness under p of ratios float64[F, d, j, K] of mean 1."""
+    centred = ratio - 1.0
+    chi = np.sqrt(np.einsum("fk,fdjk->fdj", p, centred**2))
+    third = np.einsum("fk,fdjk->fdj", p, centred**3)
+    return chi, np.divide(third, chi**3, out=np.zeros_like(third), where=chi > 1e-12)

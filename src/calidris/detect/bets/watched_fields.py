@@ -1,0 +1,95 @@
+"""Which fields of a model a detector watches, and their histograms as one rectangle.
+
+Every field has its ordered cells first, padding up to the widest watched field, and the special cells in the last four
+columns, so that one array operation serves all of them::
+
+    | 0 … K-1 ordered | padding … | missing | other | low | high |
+
+A special cell that a kind of field can never fill (``low`` of a categorical one) is padding too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from calidris.batch import Ints, Mask
+from calidris.state import CountsState, Field, Kind, Role, Spec
+from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, SPECIALS
+
+_POSSIBLE: dict[Kind, tuple[int, ...]] = {
+    Kind.NUMERIC: (MISSING, OTHER, LOW, HIGH),
+    Kind.CATEGORICAL: (MISSING, OTHER),
+    Kind.PRESENCE: (MISSING,),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """The watched fields of a spec.
+
+    Attributes:
+        spec: the spec they belong to.
+        fields: the F watched fields, in the order of the spec.
+        index: int64[F, K], the cell of the spec behind each cell of the rectangle; padding points one past the last.
+    """
+
+    spec: Spec
+    fields: tuple[Field, ...]
+    index: Ints
+
+    @classmethod
+    def of(cls, spec: Spec, baseline: CountsState, roles: Collection[Role]) -> Watch:
+        """The fields of these roles of which the baseline has anything to compare with."""
+        rows = [i for i, f in enumerate(spec.fields) if f.role in roles and _known(f, baseline.field(i))]
+        fields = tuple(spec.fields[i] for i in rows)
+        widest = max((f.ordered for f in fields), default=0)
+        index = np.full((len(fields), widest + len(SPECIALS)), spec.cells, dtype=np.int64)
+        for row, (i, f) in enumerate(zip(rows, fields)):
+            start = int(spec.offsets[i])
+            index[row, : f.ordered] = start + np.arange(f.ordered)
+            for special in _POSSIBLE[f.kind]:
+                index[row, widest + special] = start + f.ordered + special
+        return cls(spec, fields, index)
+
+    @property
+    def real(self) -> Mask:
+        """Cells that a row can fall in, bool[F, K]: all but the padding."""
+        return self.index < self.spec.cells
+
+    @property
+    def ordered(self) -> Mask:
+        """Bins and levels, bool[F, K]."""
+        mask = self.real.copy()
+        mask[:, -len(SPECIALS) :] = False
+        return mask
+
+    def of_kind(self, kind: Kind) -> Mask:
+        """Fields of one kind, bool[F]."""
+        return np.array([f.kind is kind for f in self.fields], dtype=np.bool_)
+
+    def padded(self, counts: Ints) -> Ints:
+        """Counts int64[..., cells] of a model as rectangles int64[..., F, K], zero in the padding."""
+        zero = np.zeros((*counts.shape[:-1], 1), dtype=np.int64)
+        rectangle: Ints = np.concatenate([counts, zero], axis=-1)[..., self.index]
+        return rectangle
+
+    def rows(self, counts: Ints) -> int:
+        """Rows behind counts int64[cells]: every row is in exactly one cell of the first field."""
+        return rows_of(self.spec, counts)
+
+
+def rows_of(spec: Spec, counts: Ints) -> int:
+    """Rows behind counts int64[cells] of a spec: every row is in exactly one cell of its first field."""
+    return int(counts[: spec.offsets[1]].sum())
+
+
+def _known(f: Field, cells: Ints) -> bool:
+    """Whether the baseline holds values of a field.
+
+    A baseline of training rows has neither durations nor errors; watching those would call the first live call a change.
+    """
+    ordinary = cells[: f.ordered] if f.role is not Role.ERROR else cells[1:]
+    return bool(ordinary.any() or (f.role is not Role.ERROR and cells[f.ordered + OTHER :].any()))

@@ -1,0 +1,58 @@
+"""The engine's small parts as JSON, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from calidris.batch import ModelKey
+from calidris.engine.detectors.watcher import Watcher
+from calidris.engine.model import WatchedModel
+from calidris.engine.panes.days import Days
+from calidris.engine.panes.rollup import Marks
+from calidris.engine.snapshot import Alarm, NamedFeature
+
+_TOTALS = ("rows", "labels", "first_event_ns", "last_event_ns", "newest_sealed_ns")
+
+
+def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
+    """What is remembered of a model version, but for its panes, detectors and waiting predictions."""
+    return {
+        "task": model.config.task,
+        "slices": model.pending.dtype["slices"].shape[0],
+        "specs": [spec.to_json() for spec in model.specs],
+        "baseline": model.baseline.id if model.baseline else None,
+        "slo": [[*name, n] for name, n in sorted(model.slo_events.items())],
+        "waiting": [model.pending.evicted, model.pending.expired],
+        "waiting_blocks": len(model.pending.full),
+        "limits": [limit.to_json() for limit in watcher.limits],
+        "history": [dataclasses.astuple(point) for point in watcher.history],
+        "days": model.days.to_json(),
+        "seen_ns": model.seen_ns,
+        "marks": list(model.panes.marks),
+        **{name: getattr(model, name) for name in _TOTALS},
+    }
+
+
+def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
+    """Take over the totals of ``model_json``."""
+    for name in _TOTALS:
+        setattr(model, name, state[name])
+    model.seen_ns = state.get("seen_ns", model.newest_sealed_ns)  # older checkpoints do not tell
+    model.days = Days.from_json(state["days"])
+    model.panes.marks = Marks(*state.get("marks", ()))  # format 4 had none
+    model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
+    model.pending.evicted, model.pending.expired = state["waiting"]
+
+
+def alarm_json(alarm: Alarm) -> dict[str, Any]:
+    """Plain values of an alarm."""
+    return dataclasses.asdict(alarm) | {"model": list(alarm.model)}
+
+
+def alarm_from(data: dict[str, Any]) -> Alarm:
+    """The alarm that ``alarm_json`` described."""
+    features = tuple(NamedFeature(**f) for f in data["features"])
+    changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
+    return Alarm(**(data | changes))

@@ -1,0 +1,169 @@
+"""What each detector of a model is made of: what it is fed with, its bets, and what it has to learn first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calidris.baseline import Baseline
+from calidris.batch import Ints
+from calidris.config import ModelConfig
+from calidris.detect import (
+    SLOWER,
+    Alert,
+    Bets,
+    Change,
+    Game,
+    Layout,
+    References,
+    SeasonalBets,
+    Slot,
+    drift_recovery,
+    freeze,
+    loss_bets,
+    window_score_bets,
+)
+from calidris.detect.bets.loss import layout_of
+from calidris.detect.bets.seasonal import Which
+from calidris.detect.bets.window_scores import FEWEST, needed
+from calidris.detect.evidence.windows import merge_small
+from calidris.detect.feeds import ERRORS, error_counts
+from calidris.engine.panes.pane import Window
+from calidris.state import CountsState, Role
+
+WATCHED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
+
+MakeGame = Callable[[Ints | None], Game]
+MakeRecovery = Callable[[Game, Sequence[Change], Ints], Game | None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One detector.
+
+    Attributes:
+        slot: its place in the budget.
+        layout: what it is fed with.
+        counts: a sealed window's counts int64[cells] of that layout.
+        game: the bets, from windows that show the ordinary spread, int64[W, cells].
+        spread: the baseline's own windows; None where it has none.
+        learns: whether live windows must show the spread first where the baseline does not.
+        age_s: how old a window is when it is scored: 0 is when it closes.
+        back: bets on the return of what an alarm named, from the game, the names and the window that fired; None where
+            there are none.
+        pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``.
+        references: what a seasonal game is laid against, and learns from each window.
+    """
+
+    slot: Slot
+    layout: Layout
+    counts: Callable[[Window], Ints]
+    game: MakeGame
+    spread: Ints | None
+    learns: bool = True
+    age_s: float = 0.0
+    back: MakeRecovery | None = None
+    references: References | None = None
+    pair: Callable[[Window, Window], Ints] | None = None
+
+
+def recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:
+    """The recipe of a slot whose feed is known when a window closes; None where the baseline has nothing to compare with."""
+    if slot.kind is Alert.ERRORS:
+        return _errors(slot, config, baseline)
+    if slot.kind is Alert.LATENCY:
+        return _latency(slot, config, baseline)
+    return _drift(slot, config, baseline) if slot.reference == "frozen" else _seasonal(slot, config, baseline)
+
+
+def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
+    detect, spec, spread = config.detect, baseline.spec, baseline.windows_of(slot.window_s)
+
+    def game(windows: Ints | None) -> Game:
+        bets = freeze(
+            spec, baseline.counts, windows, delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance,
+            roles=WATCHED, minimum_rows=detect.minimum_rows,
+        )  # fmt: skip
+        if windows is None or not needed(bets) or len(merge_small(spec, windows, detect.minimum_rows)) < FEWEST:
+            return bets
+        return window_score_bets(
+            spec, baseline.counts, windows, delta=detect.delta, weights=detect.importance, roles=WATCHED,
+            minimum_rows=detect.minimum_rows,
+        )  # fmt: skip
+
+    return Recipe(slot, Layout.of(spec), _cells, game, spread, back=_drift_back(config, baseline.rows))
+
+
+def _drift_back(config: ModelConfig, rows: int) -> MakeRecovery:
+    def back(game: Game, changes: Sequence[Change], counts: Ints) -> Game | None:
+        if not isinstance(game, Bets):  # a distance has no way back
+            return None
+        return drift_recovery(game, rows, changes, counts, delta=config.detect.delta, tolerance=config.detect.tolerance)
+
+    return back
+
+
+def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:
+    """Needs the baseline's windows with their times; the frozen reference goes without."""
+    detect, spread = config.detect, baseline.windows_of(slot.window_s)
+    if spread is None:
+        return None
+    references = References(baseline.spec, slot.window_s)
+    which: Which = "hour_of_week" if slot.reference == "hour_of_week" else "decayed"
+
+    def game(windows: Ints | None) -> Game:
+        assert windows is not None, "they are the baseline's own"
+        return SeasonalBets(
+            baseline.spec, baseline.counts, windows, baseline.starts_of(slot.window_s), references, which,
+            delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance, roles=WATCHED,
+            minimum_rows=detect.minimum_rows,
+        )  # fmt: skip
+
+    return Recipe(slot, Layout.of(baseline.spec), _cells, game, spread, references=references)
+
+
+def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
+    layout, known = layout_of([ERRORS]), _served(baseline)
+    found = baseline.windows_of(slot.window_s) if known else None
+    spread = None if found is None else np.array([error_counts(CountsState(baseline.spec, w)) for w in found])
+
+    def game(windows: Ints | None) -> Game:
+        counts = error_counts(baseline.counts) if known else _sum(windows, layout)
+        return loss_bets(
+            [ERRORS], counts, windows, delta=config.detect.delta, tolerance=config.detect.tolerance,
+            minimum_rows=config.detect.minimum_rows,
+        )  # fmt: skip
+
+    return Recipe(slot, layout, lambda window: error_counts(window.counts), game, spread)
+
+
+def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
+    detect, spec, known = config.detect, baseline.spec, _served(baseline)
+
+    def game(windows: Ints | None) -> Game:
+        counts = baseline.counts if known else CountsState(spec, _sum(windows, Layout.of(spec)))
+        return freeze(
+            spec, counts, windows, delta=detect.delta, tolerance=detect.tolerance, roles={Role.DURATION},
+            minimum_rows=detect.minimum_rows, only=SLOWER,
+        )  # fmt: skip
+
+    spread = baseline.windows_of(slot.window_s) if known else None
+    return Recipe(slot, Layout.of(spec), _cells, game, spread, back=_drift_back(config, baseline.rows))
+
+
+def _served(baseline: Baseline) -> bool:
+    """Whether the baseline's rows are calls of a service: training rows have neither durations nor errors."""
+    i = baseline.spec.index(Role.DURATION)
+    return i is not None and bool(baseline.counts.field(i)[: baseline.spec.fields[i].ordered].any())
+
+
+def _sum(windows: Ints | None, layout: Layout) -> Ints:
+    """All rows of the windows that were learned live: they are the baseline."""
+    total: Ints = np.zeros(layout.cells, dtype=np.int64) if windows is None else windows.sum(axis=0)
+    return total
+
+
+def _cells(window: Window) -> Ints:
+    return window.counts.array

@@ -1,0 +1,148 @@
+"""One detector of a model at work: the learner that comes before it, the run of evidence, and the way back from an alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from calidris.batch import Ints
+from calidris.config import ModelConfig
+from calidris.detect import DesignLearner, Detector, Game, Recovery, Verdict
+from calidris.engine.detectors.recipes import Recipe
+
+QUIET = 0.2
+"""A run of evidence begins after the last window with less than this share of the budget's evidence."""
+CALM = 0.5
+"""Windows with less evidence than this are learned as ordinary by the seasonal references."""
+WANTED = 168
+"""Windows that show the ordinary spread: where windows are short, as many, evenly over the time of ``detect.learn``."""
+FEWEST = 30
+
+
+@dataclass(slots=True)
+class Run:
+    """Windows since the evidence was last near nothing.
+
+    Attributes:
+        since_ns: begin of the first one, also where it was too small to be scored by itself; 0 before any.
+        windows: how many were scored.
+        rows: rows in those.
+    """
+
+    since_ns: int = 0
+    windows: int = 0
+    rows: int = 0
+
+
+class SlotWatch:
+    """The detector in one slot of a model's budget, or the learner that comes before it.
+
+    A baseline without windows of its own says nothing about how much whole windows vary, so that is learned from live
+    windows first; until then nothing alarms.
+
+    Args:
+        recipe: what it is made of.
+        config: the user's settings.
+        threshold: evidence at which the detector alarms.
+    """
+
+    def __init__(self, recipe: Recipe, config: ModelConfig, threshold: float) -> None:
+        self.threshold = threshold
+        self.minimum_rows = config.detect.minimum_rows
+        self.run = Run()
+        self.last: Verdict | None = None
+        self.alarmed: Verdict | None = None
+        self.fired: Ints | None = None
+        self.recovery: Recovery | None = None
+        self.unsaved = True
+        self.live = b""  # windows that were learned live: a restart makes the same bets from them
+        self.wanted, self.stride = _learning(config.detect.learn, recipe.slot.window_s)
+        learns = recipe.spread is None and recipe.learns
+        self.learner = DesignLearner(recipe.layout, self.wanted, self.minimum_rows) if learns else None
+        self.detector = None if learns else self.detector_of(recipe.game(recipe.spread))
+        self.recipe = replace(
+            recipe, spread=None
+        )  # the bets are made: it is 24 MB where windows are short and features many
+
+    def detector_of(self, game: Game) -> Detector:
+        """A fresh detector at this slot's threshold."""
+        return Detector(game, self.threshold, self.minimum_rows)
+
+    def take(self, counts: Ints, start_ns: int) -> Verdict | None:
+        """Score one sealed window of counts int64[cells]; None while the spread is still being learned."""
+        self.unsaved = True
+        if self.detector is None:
+            self._learn(counts, start_ns)
+            return None
+        if self.recipe.layout.rows(counts) and not self.run.since_ns:
+            self.run.since_ns = start_ns
+        self.last = verdict = self.detector.score(counts, start_ns=start_ns)
+        if verdict.scored:
+            self.run.windows += 1
+            self.run.rows += verdict.rows
+            if verdict.evidence < QUIET and not verdict.fired:
+                self.run = Run()
+        if verdict.opened:
+            self._begin_recovery(verdict, counts)
+        if self.recipe.references is not None:
+            calm = not verdict.alarm and verdict.evidence < CALM
+            self.recipe.references.learn(start_ns, counts, calm)
+        return verdict
+
+    def recovers(self, counts: Ints, start_ns: int) -> bool:
+        """Look whether what a standing alarm named has come back; true once, in the window that shows it."""
+        if self.recovery is None or self.recovery.recovered:
+            return False
+        self.unsaved = True
+        return self.recovery.score(counts, start_ns)
+
+    def _begin_recovery(self, verdict: Verdict, counts: Ints) -> None:
+        self.alarmed, self.fired = verdict, counts.copy()
+        self.recovery = self.recovery_of(verdict, counts)
+
+    def recovery_of(self, verdict: Verdict, counts: Ints) -> Recovery | None:
+        """What watches for the end of an alarm, where its kind has a way back."""
+        if self.recipe.back is None or self.detector is None:
+            return None
+        game = self.recipe.back(self.detector.bets, verdict.changes, counts)
+        return None if game is None else Recovery(game, minimum_rows=self.minimum_rows)
+
+    def _learn(self, counts: Ints, start_ns: int) -> None:
+        assert self.learner is not None, "either learns or scores"
+        if start_ns // round(self.recipe.slot.window_s * 1e9) % self.stride:
+            return
+        self.learner.add(counts)
+        if self.learner.ready:
+            self.detector = self.detector_of(self.recipe.game(self.learner.windows))
+            self.live, self.learner = self.learner.to_bytes(), None
+
+    def take_over(self, other: SlotWatch, names: Collection[str]) -> None:
+        """Go on with the evidence that another detector of the same bets has on some things."""
+        if self.detector is not None and other.detector is not None:
+            self.detector.take_over(other.detector, names)
+            self.unsaved = True
+
+    def end_run(self) -> Run:
+        """The run that led to an alarm; a new one begins."""
+        ended, self.run = self.run, Run()
+        return ended
+
+    def clear(self) -> None:
+        """End a latched alarm; evidence starts from nothing."""
+        self.unsaved = True
+        self.run = Run()
+        self.alarmed = self.fired = self.recovery = None
+        if self.detector is not None:
+            self.detector.clear()
+
+
+def _learning(learn_s: float, window_s: float) -> tuple[int, int]:
+    """How many windows are learned, and every which one.
+
+    >>> _learning(7 * 86400.0, 3600.0), _learning(7 * 86400.0, 300.0), _learning(7 * 86400.0, 86400.0)
+    ((168, 1), (168, 12), (30, 1))
+    """
+    windows = learn_s / window_s
+    if windows < WANTED:
+        return max(int(windows), FEWEST), 1
+    return WANTED, max(round(windows / WANTED), 1)

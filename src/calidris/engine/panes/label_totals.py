@@ -1,0 +1,69 @@
+"""Labelled rows of some panes together, without slices: small, and made in one pass over the touched cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import numpy as np
+
+from calidris.batch import Floats, Ints
+from calidris.metrics.labels.maturity import Cohort
+from calidris.state import Spec
+from calidris.state.blocks.labelled import LabelStates, LabelTables
+from calidris.state.blocks.scores import SCALE
+
+
+@lru_cache(maxsize=64)
+def uncut(spec: Spec) -> Spec:
+    """The same spec without slices: its tables are the first row of the others'."""
+    return Spec(
+        task=spec.task, fields=spec.fields, positive=spec.positive, classes=spec.classes, threshold=spec.threshold,
+        losses=spec.losses, codebooks=spec.codebooks,
+    )  # fmt: skip
+
+
+def whole_labels(spec: Spec, parts: Iterable[LabelTables]) -> LabelStates:
+    """All labelled rows of some panes of a spec, as states of ``uncut(spec)``; O(touched cells)."""
+    return dense_labels(LabelStates.empty(uncut(spec)), parts)
+
+
+def dense_labels(out: LabelStates, parts: Iterable[LabelTables]) -> LabelStates:
+    """Add the rows of many panes at once, in place: each column of sums in one pass. Cells beyond the states are left out."""
+    found = list(parts)
+    for i, state in enumerate(out.all):
+        tables = [tables.tables[i] for tables in found]
+        ends = [int(np.searchsorted(table.cells, len(state.cells))) for table in tables]
+        if sum(ends):
+            cells = np.concatenate([table.cells[:end] for table, end in zip(tables, ends)])
+            sums = np.concatenate([table.sums[:end] for table, end in zip(tables, ends)])
+            for column, values in zip(state.cells.T, sums.T):
+                np.add.at(column, cells, values)  # one column at a time is ten times faster than rows
+    return out
+
+
+def added(spec: Spec, parts: Iterable[LabelStates]) -> LabelStates:
+    """Some states of ``uncut(spec)`` together."""
+    out = LabelStates.empty(uncut(spec))
+    for part in parts:
+        for mine, theirs in zip(out.all, part.all):
+            mine.cells[:] += theirs.cells
+    return out
+
+
+def scored_cohort(age_s: float, rows: int, labels: LabelStates) -> Cohort:
+    """Scored rows by outcome, delay and bin."""
+    return Cohort(age_s, rows, labels.scores.array[0] / SCALE)
+
+
+def counted_cohort(age_s: float, rows: int, labels: LabelStates) -> Cohort:
+    """Labelled rows of any task by delay only, all as if of one outcome and bin: enough to say how long labels take."""
+    counts: Floats = labels_by_delay(labels).astype(np.float64)
+    return Cohort(age_s, rows, np.stack([np.zeros(len(counts)), counts]).reshape(2, -1, 1, 1))
+
+
+def labels_by_delay(labels: LabelStates, row: int = 0) -> Ints:
+    """Labelled rows of one slice in each delay bucket, int64[delays]."""
+    counts: Ints = labels.groups.array[row].sum(axis=(1, 2))
+    counts += labels.residuals.array[row, :, :, 0].max(axis=1, initial=0)
+    return counts

@@ -1,0 +1,121 @@
+"""Performance and calibration of labelled rows, by task: of all rows, and of each slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from calidris import semconv
+from calidris.metrics.base import Reading, Status
+from calidris.metrics.calibration.measures import MINIMUM_LABELS, calibration_of_bins
+from calidris.metrics.performance import measures
+from calidris.metrics.performance.confusion import Performance, proportion
+from calidris.metrics.performance.decisions import binary_readings
+from calidris.metrics.performance.measures import score_reading, slice_labels
+from calidris.metrics.performance.multiclass import multiclass_readings
+from calidris.metrics.performance.regression import Errors, regression_readings
+from calidris.state import Spec, class_names
+from calidris.state.blocks.labelled import LabelStates
+
+COMPLETE = semconv.ML_LABEL_MATURITY_COMPLETE
+"""Figures are of all labels that have arrived so far."""
+
+HEADLINE = {
+    semconv.ML_MODEL_TASK_BINARY: "accuracy",
+    semconv.ML_MODEL_TASK_MULTICLASS: "accuracy",
+    semconv.ML_MODEL_TASK_REGRESSION: "mae",
+}
+"""The one measure of performance that speaks for a task."""
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def label_figures(
+    spec: Spec,
+    labels: LabelStates,
+    window: str,
+    maturity: str = COMPLETE,
+    *,
+    row: int = 0,
+    delay: int | None = None,
+    about: Mapping[str, str] = _NONE,
+) -> list[Reading]:
+    """Performance and calibration of one row of the slice axis.
+
+    Args:
+        spec: the spec of the states.
+        labels: the labelled rows.
+        window: length of the window, or ``BASELINE_WINDOW``.
+        maturity: one of ``semconv.ML_LABEL_MATURITY_*``.
+        row: which row of the slice axis; 0 is all labelled rows.
+        delay: labels up to this delay bucket only.
+        about: further attributes: the slice's name and level.
+    """
+    if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
+        errors = _errors(labels, row, delay)
+        return [] if errors is None else regression_readings(errors, window, maturity, labels=about)
+    bins = labels.scores.bins(row, delay)
+    out = calibration_of_bins(spec, bins, window, maturity, labels=about)
+    if spec.task == semconv.ML_MODEL_TASK_BINARY:
+        counts = labels.groups.confusion(row, delay)
+        return out + binary_readings(counts, bins, spec, window, maturity, labels=about)
+    return out + _several_classes(spec, labels, window, maturity, row, delay, about)
+
+
+def slice_figures(spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
+    """``label_figures`` of every slice and intersection; a slice without labelled rows has its headline figure only."""
+    counts = rows_by_slice(labels)
+    out: list[Reading] = []
+    for row, about in slice_labels(spec):
+        if counts[row]:
+            out += label_figures(spec, labels, window, row=row, about=about)
+        elif spec.task in HEADLINE:
+            nothing, few = Performance(0.0, 0), Status.TOO_FEW
+            out.append(score_reading(HEADLINE[spec.task], nothing, window, COMPLETE, status=few, labels=about))
+    return out
+
+
+def rows_by_slice(labels: LabelStates) -> list[int]:
+    """Labelled rows of each row of the slice axis."""
+    groups = labels.groups.array.sum(axis=(1, 2, 3))
+    residuals = labels.residuals.array
+    if not residuals.size:
+        return [int(n) for n in groups]
+    counts: list[int] = residuals[:, :, :, 0].max(axis=2).sum(axis=1).tolist()
+    return counts
+
+
+def _errors(labels: LabelStates, row: int, delay: int | None) -> Errors | None:
+    """None where no baseline has given the output a scale."""
+    return Errors.of(labels.residuals, row, delay) if labels.residuals.array.size else None
+
+
+def _several_classes(
+    spec: Spec, labels: LabelStates, window: str, maturity: str, row: int, delay: int | None, about: Mapping[str, str]
+) -> list[Reading]:
+    counts, classes = labels.groups.confusion(row, delay), class_names(spec)
+    told = [k for k in range(len(classes)) if k < len(classes) - 1 or counts[k].any() or counts[:, k].any()]
+    # Of a slice only the figures of all classes together: each class of each slice would be hundreds.
+    names = [classes[k] for k in told] if not about else []
+    out = multiclass_readings(counts, names, window, maturity, labels=about)
+    exact = _right_share(spec, labels, row, delay)
+    if exact is None or not counts[-1, -1]:
+        return out
+    # Two classes beyond the cap are both "other" and need not be one: the loss was counted by their names.
+    status = Status.TOO_FEW if exact.n < MINIMUM_LABELS else Status.OK
+    return [score_reading("accuracy", exact, window, maturity, status=status, labels=about), *out[1:]]
+
+
+def _right_share(spec: Spec, labels: LabelStates, row: int, delay: int | None) -> Performance | None:
+    names = [loss.name for loss in spec.losses]
+    if "error" not in names:
+        return None
+    found = labels.losses.bins(row, delay)
+    i = names.index("error")
+    n, wrong = int(found.n[i].sum()), float(found.total[i].sum())
+    return proportion(n - wrong, n)
+
+
+def standard_measures(spec: Spec) -> tuple[str, ...]:
+    """Measures of performance that are given by default."""
+    return tuple(m for m in measures.STANDARD if m in measures.OF_TASK.get(spec.task, ()))

@@ -1,0 +1,147 @@
+"""Labels that come late: figures at a fixed age, figures adjusted for labels still to come, and how long labels take.
+
+``complete`` is of the newest window, with whatever labels are in. The other two need rows of some age, and so are of an earlier
+window of the same length: ``fixed_age`` of the newest one that is as old as ``detect.label_age`` (the one that alarms
+are about), ``delay_adjusted`` of the newest one that is an hour old, the shortest delay that is told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calidris import semconv
+from calidris.config.units import window_name
+from calidris.engine.model import WatchedModel
+from calidris.engine.panes.label_totals import added, counted_cohort, scored_cohort, uncut, whole_labels
+from calidris.engine.panes.pane import Pane, PaneKey
+from calidris.engine.readings.labels import label_figures, standard_measures
+from calidris.metrics.base import Reading, Status
+from calidris.metrics.labels.maturity import Cohort, Reporting, delay_adjusted, reporting
+from calidris.metrics.labels.readings import adjusted_calibration, adjusted_performance, delay_readings
+from calidris.metrics.performance.decisions import RANKED, threshold_decides
+from calidris.state.blocks.labelled import LabelStates
+from calidris.state.blocks.table import DELAY_EDGES_S
+
+YOUNGEST_S = DELAY_EDGES_S[0]
+"""Rows younger than the shortest delay tell nothing about delays."""
+
+Panes = list[tuple[PaneKey, Pane]]
+
+
+@dataclass(frozen=True)
+class Aged:
+    """The newest window of a length whose rows are all of some age, and whether all of it was watched."""
+
+    panes: Panes
+    how: Status
+
+
+@dataclass(frozen=True)
+class Late:
+    """What the rows that windows need say about delays, once for all windows of a model.
+
+    Attributes:
+        model: whose panes they are.
+        newest_ns: end of the newest sealed step.
+        now_ns: until when the journal is sealed: what ages are reckoned from.
+        scored: scored rows of all panes, by how many delay buckets they are old enough for.
+        counted: likewise all labelled rows, by delay only.
+        known: the delay distribution of each class.
+    """
+
+    model: WatchedModel
+    newest_ns: int
+    now_ns: int
+    scored: tuple[Cohort, ...]
+    counted: tuple[Cohort, ...]
+    known: Reporting
+    _matured: dict[float, tuple[LabelStates, Status] | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: WatchedModel, newest_ns: int, now_ns: int) -> Late | None:
+        """What is known when the journal is sealed until ``now_ns``; None where no label ever came."""
+        if not model.labels:
+            return None
+        now_ns = max(now_ns, newest_ns)
+        parts = _by_age(model, _own(model, model.needed_since_ns(now_ns), newest_ns), now_ns)
+        scored = tuple(scored_cohort(*part) for part in parts)
+        return cls(model, newest_ns, now_ns, scored, tuple(counted_cohort(*p) for p in parts), reporting(scored))
+
+    def figures(self, window_s: float) -> Iterator[Reading]:
+        """Figures of the two earlier windows of a length."""
+        aged, young = self.matured(window_s), self.aged(window_s, YOUNGEST_S)
+        if aged is not None:
+            yield from _marked(self._fixed_age(aged[0], window_s), aged[1])
+        if young is not None and self.model.config.task != semconv.ML_MODEL_TASK_REGRESSION:
+            yield from _marked(self._adjusted(young, window_s), young.how)
+
+    def aged(self, window_s: float, age_s: float) -> Aged | None:
+        """The newest window whose rows are all of an age; None where its steps may be rolled up."""
+        length, step = round(window_s * 1e9), self.model.config.step_ns
+        end = min(self.newest_ns, (self.now_ns - round(age_s * 1e9)) // step * step)
+        begin = end - length
+        if begin < self.model.needed_since_ns(self.now_ns):
+            return None
+        full = begin >= self.model.first_event_ns // step * step
+        return Aged(_own(self.model, begin, end), Status.OK if full else Status.PARTIAL)
+
+    def matured(self, window_s: float) -> tuple[LabelStates, Status] | None:
+        """Labelled rows of the newest window whose labels are of age; None where its steps may be rolled up."""
+        if window_s not in self._matured:
+            aged = self.aged(window_s, self.model.config.detect.label_age)
+            labels = (pane.labels for _, pane in aged.panes) if aged else ()
+            self._matured[window_s] = None if aged is None else (whole_labels(self.model.spec, labels), aged.how)
+        return self._matured[window_s]
+
+    def delays(self) -> list[Reading]:
+        """How long labels take, of the rows that windows need; its window is the model's longest."""
+        return delay_readings(self.counted, window_name(max(self.model.config.all_windows_s)))
+
+    def _fixed_age(self, labels: LabelStates, window_s: float) -> list[Reading]:
+        age = semconv.ML_LABEL_MATURITY_FIXED_AGE
+        return label_figures(uncut(self.model.spec), labels, window_name(window_s), age, delay=age_bucket(self.model))
+
+    def _adjusted(self, young: Aged, window_s: float) -> list[Reading]:
+        spec, window = uncut(self.model.spec), window_name(window_s)
+        parts = _by_age(self.model, young.panes, self.now_ns)
+        found = [scored_cohort(*part) for part in parts]
+        adjusted = delay_adjusted(found, self.known) if found else None
+        measures, labels = standard_measures(spec), added(self.model.spec, (labels for _, _, labels in parts))
+        binary = spec.task == semconv.ML_MODEL_TASK_BINARY  # several classes have no table of two by two
+        if binary and not threshold_decides(labels.groups.confusion(), labels.scores.bins(), spec):
+            measures = tuple(m for m in measures if m in RANKED)  # weights are those of scores, not of decisions
+        return adjusted_calibration(adjusted, spec, window) + adjusted_performance(
+            adjusted, spec, window, measures=measures
+        )
+
+
+def age_bucket(model: WatchedModel) -> int:
+    """The last delay bucket whose labels count at the fixed age."""
+    return DELAY_EDGES_S.index(model.config.detect.label_age)
+
+
+def _own(model: WatchedModel, start_ns: int, end_ns: int) -> Panes:
+    """Panes that are counted as rows are counted now."""
+    return [(k, p) for k, p in model.panes_in(start_ns, end_ns) if model.specs[k.spec] == model.spec]
+
+
+def _by_age(model: WatchedModel, panes: Panes, now_ns: int) -> list[tuple[float, int, LabelStates]]:
+    """Age, rows and labels of the panes that are old enough for the same delay buckets, youngest first."""
+    step, by_complete = model.config.step_ns, dict[int, list[tuple[float, Pane]]]()
+    for key, pane in panes:
+        age_s = max(now_ns - key.start_ns - key.length_ns(step), 0) / 1e9  # of its youngest rows
+        complete = int(np.searchsorted(DELAY_EDGES_S, age_s, side="right"))
+        by_complete.setdefault(complete, []).append((age_s, pane))
+    return [_together(model, found) for _, found in sorted(by_complete.items())]
+
+
+def _together(model: WatchedModel, panes: list[tuple[float, Pane]]) -> tuple[float, int, LabelStates]:
+    labels = whole_labels(model.spec, (pane.labels for _, pane in panes))
+    return min(age for age, _ in panes), sum(pane.counts.count for _, pane in panes), labels
+
+
+def _marked(readings: list[Reading], how: Status) -> list[Reading]:
+    return readings if how is Status.OK else [r.marked(how) for r in readings]

@@ -1,0 +1,47 @@
+"""When a day's figures are taken, and how fast they move."""
+
+from __future__ import annotations
+
+from calidris.config.detection import LABEL_AGES_S
+from calidris.engine.model import WatchedModel
+from calidris.engine.panes.days import DAY_NS, Days
+from calidris.engine.panes.label_totals import whole_labels
+from calidris.metrics.base import Reading
+from calidris.metrics.trend import Point, trend_readings
+
+
+def day_age_s(model: WatchedModel, until_ns: int) -> float:
+    """The age at which a day's labels are counted: ``detect.label_age``, or less where memory does not hold panes so long."""
+    newest = model.newest_sealed_ns or until_ns
+    held_s = (newest - model.needed_since_ns(newest) - model.config.step_ns) / 1e9
+    return max((age for age in LABEL_AGES_S if age <= min(held_s, model.config.detect.label_age)), default=0.0)
+
+
+def note_day(days: Days, model: WatchedModel, after_ns: int, until_ns: int) -> None:
+    """Add the panes whose labels came of age in ``(after_ns, until_ns]`` to their day, and close days that are over.
+
+    To be called once a seal, after its windows, with the seal's own bounds. A function of the journal.
+    """
+    if not model.labels:
+        return
+    age_s, step = day_age_s(model, until_ns), model.config.step_ns
+    age, delay = round(age_s * 1e9), LABEL_AGES_S.index(age_s) if age_s else 0
+    panes = model.panes_in(after_ns - age - step + 1, until_ns - age - step + 1)
+    for day in sorted({key.start_ns // DAY_NS for key, _ in panes}):
+        days.close(model.spec, day)
+        own = [p.labels for k, p in panes if k.start_ns // DAY_NS == day and model.specs[k.spec] == model.spec]
+        days.add(model.spec, day, whole_labels(model.spec, own), delay)
+    days.close(model.spec, (until_ns - age) // DAY_NS)
+    model.unsaved = True
+
+
+def trend_figures(days: Days, now_ns: int) -> list[Reading]:
+    """``ml.performance.trend`` over 7 and 28 days of each headline figure that has a past day."""
+    measures = dict.fromkeys(p.measure for p in days.points)
+    return [
+        r
+        for measure in measures
+        for r in trend_readings(
+            [Point(p.time_s, p.value, p.error) for p in days.points if p.measure == measure], measure, now_ns / 1e9
+        )
+    ]

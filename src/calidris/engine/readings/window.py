@@ -1,0 +1,80 @@
+"""All figures of one window, and those of the baseline's own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from calidris import semconv
+from calidris.baseline import Baseline
+from calidris.config import ModelConfig
+from calidris.config.units import window_name
+from calidris.engine.panes.label_totals import labels_by_delay
+from calidris.engine.panes.pane import Window
+from calidris.engine.readings.estimate import estimate_figures
+from calidris.engine.readings.fairness import fairness_figures
+from calidris.engine.readings.labels import label_figures, slice_figures
+from calidris.engine.readings.late_labels import Late
+from calidris.engine.readings.traffic import traffic_figures
+from calidris.metrics.base import BASELINE_WINDOW, Reading
+from calidris.metrics.performance.measures import coverage_reading
+from calidris.state.blocks.table import DELAY_EDGES_S
+
+
+def window_figures(
+    config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
+) -> Iterator[Reading]:
+    """Every figure of a merged window: of its rows, of its labelled rows, and of what labels cannot say yet."""
+    yield from row_figures(config, baseline, merged, window_s)
+    yield from known_figures(config, merged, window_s)
+    yield from guessed_figures(baseline, merged, window_s, late)
+
+
+def row_figures(config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float) -> Iterator[Reading]:
+    """Figures of all rows, labelled or not: labels that come change none of them."""
+    yield from traffic_figures(config, merged, _same(baseline, merged), window_s)
+
+
+def known_figures(config: ModelConfig, merged: Window, window_s: float) -> Iterator[Reading]:
+    """Figures of the labels that are in: a function of those and of the settings."""
+    spec, window = merged.counts.spec, window_name(window_s)
+    yield coverage_reading(int(labels_by_delay(merged.labels).sum()), merged.counts.count, window)
+    yield from label_figures(spec, merged.labels, window)
+    yield from slice_figures(spec, merged.labels, window)
+    yield from fairness_figures(config, spec, merged.labels, window)
+
+
+def guessed_figures(
+    baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
+) -> Iterator[Reading]:
+    """Estimates without labels, and figures of earlier windows whose labels are of age.
+
+    Args:
+        baseline: the model's; one of another spec is left out.
+        merged: the window.
+        window_s: its length.
+        late: what is known of labels that come late; without it there are estimates only.
+    """
+    matured = None if late is None else late.matured(window_s)
+    known = matured[0] if matured else None
+    yield from estimate_figures(_same(baseline, merged), merged.counts, known, window_name(window_s))
+    if late is not None:
+        yield from late.figures(window_s)
+
+
+def _same(baseline: Baseline | None, merged: Window) -> Baseline | None:
+    """The baseline if its rows are counted as the window's are."""
+    return baseline if baseline is not None and baseline.spec.hash == merged.counts.spec.hash else None
+
+
+def baseline_figures(config: ModelConfig, baseline: Baseline | None) -> list[Reading]:
+    """The baseline's own performance and calibration: the lines that windows are compared with."""
+    if baseline is None or not baseline.labels.count:
+        return []
+    spec, labels = baseline.spec, baseline.labels
+    age, delay = semconv.ML_LABEL_MATURITY_FIXED_AGE, DELAY_EDGES_S.index(config.detect.label_age)
+    return [
+        *label_figures(spec, labels, BASELINE_WINDOW),
+        *label_figures(spec, labels, BASELINE_WINDOW, age, delay=delay),
+        *slice_figures(spec, labels, BASELINE_WINDOW),
+        *fairness_figures(config, spec, labels, BASELINE_WINDOW),
+    ]

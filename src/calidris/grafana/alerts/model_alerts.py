@@ -1,0 +1,157 @@
+"""What raises an alert. Severity follows one rule: only confirmed harm to users pages, everything else is a ticket.
+
+* A drift alarm has spent the model's false-alarm budget, so it is rarely chance, but changed data is not harm yet: ticket.
+  So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page.
+* Calibration that is worse than the baseline's by more than both intervals: ticket.
+* Performance that is worse than the baseline's by more than both intervals: confirmed harm, page.
+* A burning error budget: page or ticket, by how fast it burns (``objective_alerts.py``).
+* Monitoring that is blind (silent model, receiver down, series left out): ticket.
+
+Effect sizes of drift, calibration errors by bins and labels' coverage raise nothing: no threshold on them is right for
+every model, so they are panels and not alerts.
+"""
+
+from __future__ import annotations
+
+from calidris import semconv
+from calidris.config import CalidrisConfig
+from calidris.grafana import promql
+from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
+from calidris.grafana.alerts.audience import Audience, audiences
+from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
+from calidris.grafana.panel_ids import Drift, Overview, place
+from calidris.grafana.variables import slice_labels, whole
+
+SILENCE = "30m"
+_FEATURES = (
+    "{{ with printf `topk(3, max by (ml_feature_name) (ml_detection_evidence{ml_model_name=%q,ml_model_version=%q,"
+    'ml_window=%q,ml_feature_name!=""}))` $labels.ml_model_name $labels.ml_model_version $labels.ml_window | query }} '
+    "Most evidence:{{ range . }} {{ .Labels.ml_feature_name }}{{ end }}.{{ end }}"
+)
+"""The features behind an alarm. Grafana's own alerting runs no queries in texts and leaves this sentence out."""
+
+
+def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
+    """Alerts on models, for each audience."""
+    slices = whole(slice_labels(config))
+    return tuple(alert for audience in audiences(config) for alert in _of_audience(audience, slices))
+
+
+def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
+    worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
+    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience)]
+
+
+def _drift(audience: Audience) -> Alert:
+    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+    return Alert(
+        name="ModelDrift",
+        key=audience.key,
+        title=f"Model drift{audience.suffix}",
+        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
+        threshold=0,
+        pending="0s",
+        keep=KEEP,
+        severity=TICKET,
+        summary=f"{MODEL}: rows of the {{{{ $labels.ml_window }}}} windows no longer look like the baseline",
+        description=(
+            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
+            "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
+            f"budget.{_FEATURES} `calidris status` names the features and their direction, /v1/alarms of the read API says "
+            "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
+            "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
+        ),
+        runbook="drift",
+        place=place(Drift.EVIDENCE),
+        labels=audience.labels,
+    )
+
+
+def _loss(audience: Audience) -> Alert:
+    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+    return Alert(
+        name="ModelPerformanceAlarm",
+        key=audience.key,
+        title=f"Model performance alarm{audience.suffix}",
+        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
+        threshold=0,
+        pending="0s",
+        keep=KEEP,
+        severity=PAGE,
+        summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
+        description=(
+            f"True outcomes of {MODEL} say that its losses have grown: the evidence has used up the false-alarm budget. "
+            "/v1/alarms of the read API says since when, which loss, and gives example traces. Roll back if it began with a "
+            "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
+            "stays latched until `calidris alarms clear` ends it."
+        ),
+        runbook="performance-alarm",
+        place=place(Overview.PERFORMANCE),
+        labels=audience.labels,
+    )
+
+
+def _other(audience: Audience) -> Alert:
+    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+    return Alert(
+        name="ModelAlarm",
+        key=audience.key,
+        title=f"Model alarm{audience.suffix}",
+        expr=_latched(audience, kept, promql.outside(promql.DETECTION_KIND, ("drift", "performance"))),
+        threshold=0,
+        pending="0s",
+        keep=KEEP,
+        severity=TICKET,
+        summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
+        description=(
+            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm. /v1/alarms of the read API says "
+            "what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
+            "stays latched until `calidris alarms clear` ends it."
+        ),
+        runbook="other-alarms",
+        place=place(Overview.ALARMS),
+        labels=audience.labels,
+    )
+
+
+def _silent(audience: Audience) -> Alert:
+    return Alert(
+        name="ModelSilent",
+        key=audience.key,
+        title=f"Model silent{audience.suffix}",
+        expr=_silence(audience.matchers),
+        threshold=0,
+        pending="5m",
+        severity=TICKET,
+        summary="{{ $labels.ml_model_name }}: no predictions arrive any more",
+        description=(
+            f"The receiver has counted no prediction of {{{{ $labels.ml_model_name }}}} for {SILENCE}, of any version, "
+            "though it did at this hour a week ago (yesterday, or just before, where its history is shorter). Nothing "
+            "else can be said about a model that is silent. See whether the service is down, whether it still sends "
+            "to the Collector or the receiver, and whether its spans are refused (Refused or set aside)."
+        ),
+        runbook="silent-model",
+        place=place(Overview.ROWS),
+        labels=audience.labels,
+    )
+
+
+def _silence(matchers: tuple[str, ...]) -> str:
+    """1 for a model that has gone silent, else 0.
+
+    A model that sleeps every night or at week-ends is not silent then: the same hour of last week decides, where the
+    history reaches so far. Where nothing is known of before, the last term says "no rows before".
+    """
+    rows = semconv.METRIC_ML_RECEIVED_ROWS
+    now = promql.by("sum", (promql.NAME,), promql.increase(rows, SILENCE, *matchers))
+    earlier = [
+        promql.by("sum", (promql.NAME,), promql.increase(rows, "1h", *matchers, offset=offset))
+        for offset in ("1w", "1d", SILENCE)
+    ]
+    before = "\n  or ".join([*earlier, f"0 * {now}"])
+    return f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
+
+
+def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
+    """1 for each latched detector of some kinds, 0 for the others."""
+    return promql.by("max", kept, promql.selector(semconv.METRIC_ML_DETECTION_ALARM, *audience.matchers, kinds))

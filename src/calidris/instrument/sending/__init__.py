@@ -1,0 +1,3 @@
+"""From the row buffer to the receiver: one background thread packs, sends, repeats and counts what never arrives."""
+
+__all__ = []

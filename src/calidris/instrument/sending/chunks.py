@@ -1,0 +1,252 @@
+"""Grouping what was buffered: rows, blocks and labels to chunks of one series and at most 512 rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from calidris.instrument.columns import plain
+from calidris.instrument.embeddings import Vectors, columns, most_rows, sizes_of
+from calidris.instrument.ids import prediction_ids
+from calidris.instrument.items import FLAT, Block, Item, Labels, Row, Series
+from calidris.instrument.privacy import text_of
+from calidris.instrument.table import Table
+
+MAX_ROWS = 512
+"""Rows of one span: decoding no longer gets faster beyond it."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """At most `MAX_ROWS` predictions of one series, as columns, privacy not yet applied."""
+
+    series: Series
+    times_ns: list[int]
+    durations_s: list[float | None]
+    ids: list[str]
+    trace_ids: list[int]
+    span_ids: list[int]
+    features: dict[str, Any] = field(default_factory=dict)
+    slices: dict[str, Any] = field(default_factory=dict)
+    scores: Any = None
+    classes: Any = None
+    values: Any = None
+    errors: list[str | None] | None = None
+    embeddings: dict[str, Vectors] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.times_ns)
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.series.name
+
+    def halves(self) -> tuple[Chunk, Chunk]:
+        """The same rows in two, for a span that came out too large."""
+        middle = len(self) // 2
+        return self.part(0, middle), self.part(middle, len(self))
+
+    def part(self, a: int, b: int) -> Chunk:
+        """Rows a to b."""
+        scores = (
+            {k: v[a:b] for k, v in self.scores.items()} if isinstance(self.scores, dict) else _cut(self.scores, a, b)
+        )
+        return Chunk(
+            self.series, self.times_ns[a:b], self.durations_s[a:b], self.ids[a:b], self.trace_ids[a:b], self.span_ids[a:b],
+            {k: v[a:b] for k, v in self.features.items()}, {k: v[a:b] for k, v in self.slices.items()},
+            scores, _cut(self.classes, a, b), _cut(self.values, a, b), _cut(self.errors, a, b),
+            {k: v.part(a, b) for k, v in self.embeddings.items()},
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class LabelChunk:
+    """At most `MAX_ROWS` labels of one model."""
+
+    model: str
+    ids: list[str]
+    labels: list[Any]
+    times_ns: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def halves(self) -> tuple[LabelChunk, LabelChunk]:
+        """The same labels in two."""
+        m = len(self) // 2
+        return (
+            LabelChunk(self.model, self.ids[:m], self.labels[:m], self.times_ns[:m]),
+            LabelChunk(self.model, self.ids[m:], self.labels[m:], self.times_ns[m:]),
+        )
+
+
+@dataclass(slots=True)
+class Group:
+    """Everything buffered for one series, or all labels of one model, of one kind."""
+
+    model: str
+    members: list[Any] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows or labels."""
+        return sum(1 if isinstance(one, tuple) else one.rows for one in self.members)
+
+    def chunks(self) -> Iterator[Chunk | LabelChunk]:
+        """The rows in order, at most `MAX_ROWS` at a time."""
+        first = self.members[0]
+        if isinstance(first, Labels):
+            yield from _of_labels(self.model, self.members)
+        elif isinstance(first, Block):
+            for alike in _alike(self.members):
+                yield from _of_blocks(alike)
+        else:
+            most = most_rows(sum(sizes_of(first[-1]) or ()), MAX_ROWS)
+            for start in range(0, len(self.members), most):
+                yield _of_rows(first[0], self.members[start : start + most])
+
+
+def groups_of(items: Iterable[Item]) -> list[Group]:
+    """Group what was buffered: predictions first, so that no label overtakes the prediction it belongs to."""
+    rows: dict[tuple[Series, tuple[int, ...] | None], Group] = {}
+    blocks: dict[Series, Group] = {}
+    labels: dict[str, Group] = {}
+    for item in items:
+        if isinstance(item, tuple):
+            # Vectors of one column have one dimension; where a row's differ, it goes into another span.
+            rows.setdefault((item[0], sizes_of(item[-1])), Group(item[0].name)).members.append(item)
+        elif isinstance(item, Block):
+            blocks.setdefault(item.series, Group(item.series.name)).members.append(item)
+        else:
+            labels.setdefault(item.model, Group(item.model)).members.append(item)
+    return [*rows.values(), *blocks.values(), *labels.values()]
+
+
+def _of_rows(series: Series, rows: list[Row]) -> Chunk:
+    _, times, durations, places, given, features, slices, scores, classes, values, errors, vectors = zip(*rows)
+    named, cut = _captured(series, features, slices)
+    return Chunk(
+        series,
+        list(times),
+        [ns / 1e9 for ns in durations],
+        [prediction_ids(None if one is None else str(one), place, 1)[0] for one, place in zip(given, places)],
+        [place[0] for place in places],
+        [place[1] for place in places],
+        named,
+        cut,
+        _row_scores(scores),
+        list(classes) if any(c is not None for c in classes) else None,
+        list(values) if any(v is not None for v in values) else None,
+        list(errors),
+        columns(series.embeddings, vectors),
+    )
+
+
+def _captured(series: Series, features: Sequence[Any], slices: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns of features and of slices from captured rows."""
+    declared = series.features or ()
+    width = len(declared)
+    if all(one is FLAT for one in slices):
+        columns = list(zip(*features))
+        return dict(zip(declared, columns)), dict(zip(series.slices, columns[width:]))
+    flat = [one is FLAT for one in slices]
+    cut = [row[width:] if is_flat else one for row, one, is_flat in zip(features, slices, flat)]
+    own = [row[:width] if is_flat else row for row, is_flat in zip(features, flat)]
+    return _named(own, declared), _named(cut, series.slices)
+
+
+def _named(captured: Sequence[Any], declared: tuple[str, ...]) -> dict[str, Any]:
+    """Columns from rows that are each a tuple in declared order, a dict, or None."""
+    if declared and all(type(row) is tuple for row in captured):
+        return dict(zip(declared, zip(*captured)))
+    blank = (None,) * len(declared)
+    dicts = [row if isinstance(row, dict) else dict(zip(declared, row or blank)) for row in captured]
+    return {str(name): [row.get(name) for row in dicts] for name in dict.fromkeys(key for row in dicts for key in row)}
+
+
+def _row_scores(scores: Sequence[Any]) -> Any:
+    """One column, or one column a class where rows brought a mapping."""
+    mappings = [score for score in scores if isinstance(score, dict)]
+    if not mappings:
+        return list(scores) if any(score is not None for score in scores) else None
+    names = dict.fromkeys(name for score in mappings for name in score)
+    return {text_of(n): [s.get(n) if isinstance(s, dict) else None for s in scores] for n in names}
+
+
+def _alike(blocks: list[Block]) -> Iterator[list[Block]]:
+    """Runs of small blocks that fit in one span together: same columns, same outputs."""
+    run: list[Block] = []
+    rows, shape = 0, None
+    for block in blocks:
+        this: Any = _shape(block)
+        if run and (this != shape or rows + block.rows > most_rows(block.vector_bytes, MAX_ROWS)):
+            yield run
+            run, rows = [], 0
+        run.append(block)
+        rows, shape = rows + block.rows, this
+    if run:
+        yield run
+
+
+def _shape(block: Block) -> tuple[Any, ...]:
+    scores = tuple(block.scores) if isinstance(block.scores, dict) else block.scores is None
+    tables = (table and (table.names, table.matrix is None) for table in (block.features, block.slices))
+    dimensions = tuple((name, one.dimension) for name, one in block.embeddings.items())
+    return (*tables, scores, block.classes is None, block.values is None, dimensions)
+
+
+def _of_blocks(blocks: list[Block]) -> Iterator[Chunk]:
+    first, rows = blocks[0], [block.rows for block in blocks]
+    spread = [block for block, n in zip(blocks, rows) for _ in range(n)]
+    ids = [one for b in blocks for one in (b.ids if b.ids is not None else prediction_ids(None, b.place, b.rows))]
+    whole = Chunk(
+        first.series,
+        [block.begun_ns for block in spread],
+        [block.duration_s for block in spread],
+        ids,
+        [block.place[0] for block in spread],
+        [block.place[1] for block in spread],
+        _table([block.features for block in blocks]),
+        _table([block.slices for block in blocks]),
+        _block_scores([block.scores for block in blocks]),
+        _column([block.classes for block in blocks]),
+        _column([block.values for block in blocks]),
+        [block.error for block in spread],
+        {name: Vectors.concat([block.embeddings[name] for block in blocks]) for name in first.embeddings},
+    )
+    most = most_rows(first.vector_bytes, MAX_ROWS)
+    for start in range(0, len(whole), most):
+        yield whole.part(start, min(start + most, len(whole)))
+
+
+def _table(tables: Sequence[Table | None]) -> dict[str, Any]:
+    present = [table for table in tables if table is not None]
+    return Table.concat(present).as_dict() if present else {}
+
+
+def _block_scores(scores: list[Any]) -> Any:
+    if isinstance(scores[0], dict):
+        return {text_of(name): _column([one[name] for one in scores]) for name in scores[0]}
+    return _column(scores)
+
+
+def _column(parts: list[Any]) -> Any:
+    """The parts of one column, joined; None where there is none."""
+    if parts[0] is None or len(parts) == 1:
+        return parts[0]
+    return [value for part in parts for value in plain(part)]
+
+
+def _of_labels(model: str, batches: list[Labels]) -> Iterator[LabelChunk]:
+    ids = [one for batch in batches for one in batch.ids]
+    labels = [one for batch in batches for one in batch.labels]
+    times = [one for batch in batches for one in batch.times_ns]
+    for start in range(0, len(ids), MAX_ROWS):
+        stop = start + MAX_ROWS
+        yield LabelChunk(model, ids[start:stop], labels[start:stop], times[start:stop])
+
+
+def _cut(values: Any, start: int, stop: int) -> Any:
+    return None if values is None else values[start:stop]

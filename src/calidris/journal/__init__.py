@@ -1,0 +1,18 @@
+"""An append-only log on disk: what is acknowledged is here first. It knows no OTLP and no engine."""
+
+from calidris.journal.disk import lock_directory
+from calidris.journal.journal import Journal
+from calidris.journal.retry import MAX_RETRY_AFTER_S, RETRY_AFTER_S
+from calidris.journal.segment_format import Kind, Record, seal_payload
+from calidris.journal.timing import Timing
+
+__all__ = [
+    "MAX_RETRY_AFTER_S",
+    "RETRY_AFTER_S",
+    "Journal",
+    "Kind",
+    "Record",
+    "Timing",
+    "lock_directory",
+    "seal_payload",
+]

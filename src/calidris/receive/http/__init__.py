@@ -1,0 +1,5 @@
+"""OTLP over HTTP: protobuf and JSON, gzip within bounds, one event loop."""
+
+from calidris.receive.http.server import HttpReceiver
+
+__all__ = ["HttpReceiver"]

@@ -1,0 +1,206 @@
+"""Labelled rows, coded once, and the tables that they are counted in.
+
+::
+
+    binary, multiclass   score, right, truth, decision  ──►  scores C, losses L, groups G
+    regression           truth, prediction              ──►  losses L, residuals
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+
+from calidris import semconv
+from calidris.batch import Floats, Ints, Mask
+from calidris.errors import CorruptState
+from calidris.state.blocks.groups import GroupsState
+from calidris.state.blocks.losses import LossesState
+from calidris.state.blocks.residuals import ResidualsState, residual_scales
+from calidris.state.blocks.scores import ScoresState
+from calidris.state.blocks.sparse import SparseTable
+from calidris.state.blocks.table import Entries, TableState
+from calidris.state.bounded import row_losses
+from calidris.state.spec import Spec
+
+KINDS: tuple[type[TableState], ...] = (ScoresState, LossesState, GroupsState, ResidualsState)
+_SIZES = struct.Struct(f"<{len(KINDS)}I")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRows:
+    """n labelled rows of a task with classes.
+
+    Attributes:
+        score: probability of the positive class, or of the decided one; float64[n], NaN is missing.
+        right: what the score speaks of came true, 0 or 1: the outcome is the positive class, or the decided one.
+        truth: code of the true class, ``class_codes``.
+        decision: code of the decided class, ``decision_codes``; -1 is none.
+        delay_s: seconds from prediction to label.
+        slice_rows: int64[any, n] from ``Spec.cross``, or None.
+    """
+
+    score: Floats
+    right: Ints
+    truth: Ints
+    decision: Ints
+    delay_s: Floats
+    slice_rows: Ints | None = None
+
+    def take(self, rows: Mask | Ints) -> ClassRows:
+        """Some of the rows, in their order."""
+        return ClassRows(
+            self.score[rows], self.right[rows], self.truth[rows], self.decision[rows], self.delay_s[rows],
+            cut(self.slice_rows, rows),
+        )  # fmt: skip
+
+    def entries(self, spec: Spec) -> dict[type[TableState], Entries]:
+        """What the rows add to each table."""
+        scored = ~np.isnan(self.score)
+        slices = cut(self.slice_rows, scored)
+        out = {
+            ScoresState: ScoresState.place(spec, self.score[scored], self.right[scored], self.delay_s[scored], slices),
+            GroupsState: GroupsState.place(spec, self.truth, self.decision, self.delay_s, self.slice_rows),
+        }
+        if spec.losses:
+            out[LossesState] = LossesState.place(spec, self._losses(spec), self.delay_s, self.slice_rows)
+        return out
+
+    def _losses(self, spec: Spec) -> Floats:
+        if spec.task == semconv.ML_MODEL_TASK_BINARY:
+            decided = np.where(self.decision < 0, np.nan, self.decision)
+            return row_losses(spec.losses, self.truth.astype(np.float64), decided, self.score)
+        # Not by codes: two classes that are both "other" are not one.
+        decided = np.where(self.decision < 0, np.nan, self.right)
+        return row_losses(spec.losses, np.ones(len(self.truth)), decided)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRows:
+    """n labelled rows of a regression: finite truths, predictions (NaN is missing), delays and slices as ``ClassRows``."""
+
+    truth: Floats
+    prediction: Floats
+    delay_s: Floats
+    slice_rows: Ints | None = None
+
+    def take(self, rows: Mask | Ints) -> NumberRows:
+        """Some of the rows, in their order."""
+        return NumberRows(self.truth[rows], self.prediction[rows], self.delay_s[rows], cut(self.slice_rows, rows))
+
+    def entries(self, spec: Spec) -> dict[type[TableState], Entries]:
+        """What the rows add to each table; nothing where no baseline has given the output a scale."""
+        out: dict[type[TableState], Entries] = {}
+        if spec.losses:
+            losses = row_losses(spec.losses, self.truth, None, self.prediction)
+            out[LossesState] = LossesState.place(spec, losses, self.delay_s, self.slice_rows)
+        if residual_scales(spec):
+            out[ResidualsState] = ResidualsState.place(spec, self.truth, self.prediction, self.delay_s, self.slice_rows)
+        return out
+
+
+LabelledRows = ClassRows | NumberRows
+
+
+def cut(slice_rows: Ints | None, rows: Mask | Ints) -> Ints | None:
+    """Some columns of slice rows int64[any, n]."""
+    return None if slice_rows is None else slice_rows[:, rows]
+
+
+class LabelTables:
+    """The tables of labelled rows of a pane: touched cells only. Merging is an addition; bytes are exact."""
+
+    __slots__ = ("spec", "tables")
+
+    def __init__(self, spec: Spec, tables: tuple[SparseTable[Any], ...] | None = None) -> None:
+        self.spec = spec
+        self.tables = tables or tuple(SparseTable(kind, spec) for kind in KINDS)
+
+    @property
+    def count(self) -> int:
+        """Labelled rows seen."""
+        return max(table.count for table in self.tables)
+
+    def table(self, kind: type[TableState]) -> SparseTable[Any]:
+        """The table of one kind."""
+        return self.tables[KINDS.index(kind)]
+
+    def add(self, rows: LabelledRows) -> None:
+        """Count labelled rows; O(rows · log rows) a table."""
+        for kind, entries in rows.entries(self.spec).items():
+            self.table(kind).add(entries)
+
+    def merge(self, other: LabelTables) -> None:
+        """Add the rows of ``other``, which stays untouched.
+
+        Raises:
+            IncompatibleState: another spec.
+        """
+        for mine, theirs in zip(self.tables, other.tables):
+            mine.merge(theirs)
+
+    def to_bytes(self) -> bytes:
+        """The bytes of every table, one behind the other."""
+        parts = [table.to_bytes() for table in self.tables]
+        return _SIZES.pack(*map(len, parts)) + b"".join(parts)
+
+    @classmethod
+    def from_bytes(cls, spec: Spec, data: bytes) -> Self:
+        """The tables that ``to_bytes`` wrote.
+
+        Raises:
+            CorruptState: not such bytes.
+            IncompatibleState: bytes of another spec or format version.
+        """
+        if len(data) < _SIZES.size:
+            raise CorruptState(f"{len(data)} bytes are too few for the tables of a pane")
+        ends = np.cumsum([_SIZES.size, *_SIZES.unpack_from(data)]).tolist()
+        if ends[-1] != len(data):
+            raise CorruptState(f"the tables of a pane take {ends[-1]} bytes, not {len(data)}")
+        parts = [data[a:b] for a, b in pairwise(ends)]
+        return cls(spec, tuple(SparseTable.from_bytes(kind, spec, part) for kind, part in zip(KINDS, parts)))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStates:
+    """The same as dense states: of a window, or of a baseline."""
+
+    scores: ScoresState
+    losses: LossesState
+    groups: GroupsState
+    residuals: ResidualsState
+
+    @classmethod
+    def empty(cls, spec: Spec) -> Self:
+        """No labelled row."""
+        return cls(ScoresState(spec), LossesState(spec), GroupsState(spec), ResidualsState(spec))
+
+    @classmethod
+    def of(cls, tables: LabelTables) -> Self:
+        """The rows of some tables."""
+        out = cls.empty(tables.spec)
+        out.add(tables)
+        return out
+
+    @property
+    def all(self) -> tuple[TableState, ...]:
+        """Every state, in the order of ``KINDS``."""
+        return (self.scores, self.losses, self.groups, self.residuals)
+
+    @property
+    def count(self) -> int:
+        """Labelled rows seen."""
+        return max(state.count for state in self.all)
+
+    def add(self, tables: LabelTables) -> None:
+        """Add the rows of a pane's tables, in place.
+
+        Raises:
+            IncompatibleState: another spec.
+        """
+        for state, table in zip(self.all, tables.tables):
+            table.add_to(state)

@@ -1,0 +1,208 @@
+"""Which span is what: predictions or labels, of which model, how many rows, in which table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from calidris import semconv
+from calidris.batch import UNKNOWN_VERSION
+from calidris.wire.columns.rows import RowSorter, parse_maps
+from calidris.wire.columns.tables import Identity, Table, wide_table
+from calidris.wire.limits import WireLimits
+from calidris.wire.otlp.blocks import Block, Cells, opened
+from calidris.wire.otlp.gate import MAP_PREFIXES
+from calidris.wire.otlp.spans import Spans
+from calidris.wire.rejections import (
+    BAD_COUNT,
+    LABEL_WITH_PREDICTION,
+    MISSING_ID,
+    MISSING_LABEL,
+    MISSING_MODEL_NAME,
+    TOO_LONG,
+    TOO_MANY_MODELS,
+    TOO_MANY_ROWS,
+    TOO_MANY_TABLES,
+    WRONG_TYPE,
+    Ledger,
+    Rejected,
+    shown,
+)
+
+_TASKS: Final = frozenset(
+    {
+        semconv.ML_MODEL_TASK_BINARY,
+        semconv.ML_MODEL_TASK_MULTICLASS,
+        semconv.ML_MODEL_TASK_REGRESSION,
+        semconv.ML_MODEL_TASK_RANKING,
+        semconv.ML_MODEL_TASK_GENERATION,
+    }
+)
+_IDENTITY: Final = (semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION, semconv.ML_MODEL_TASK)
+_OUTPUTS: Final = frozenset(
+    {
+        semconv.ML_FEATURES,
+        semconv.ML_PREDICTION_SCORE,
+        semconv.ML_PREDICTION_CLASS,
+        semconv.ML_PREDICTION_VALUE,
+    }
+)
+
+
+def sort_spans(spans: Spans, limits: WireLimits, ledger: Ledger) -> tuple[list[Table], int]:
+    """The tables of a request, and how many spans only mark a trace; refused spans go to the ledger."""
+    sorter = _Sorter(spans, limits, ledger)
+    alone = dict(enumerate(spans.attributes))
+    for block in spans.blocks:
+        if not sorter.sort_block(block):
+            alone.update(zip(block.spans, opened(block.columns)))
+    for span, attributes in alone.items():
+        if attributes is None:  # in a block
+            continue
+        try:
+            sorter.sort(span, attributes)
+        except Rejected as fault:
+            ledger.add(spans.positions[span], spans.names[span], fault)
+    return sorter.finish(), sorter.marks
+
+
+class _Sorter:
+    """Sorts the spans of one request."""
+
+    def __init__(self, spans: Spans, limits: WireLimits, ledger: Ledger) -> None:
+        self.marks = 0
+        self._spans = spans
+        self._limits = limits
+        self._ledger = ledger
+        self._identities: dict[tuple[Any, ...], Identity] = {}
+        self._models: set[Identity] = set()
+        self._wide: list[Table] = []
+        self._narrow: list[tuple[Identity, int, dict[str, Any]]] = []
+        self._rows = RowSorter(limits)
+
+    def sort(self, span: int, attributes: dict[str, Any]) -> None:
+        """Sort one span in.
+
+        Raises:
+            Rejected: it cannot be used.
+        """
+        rows = attributes.pop(semconv.ML_PREDICTION_COUNT, 1)
+        if type(rows) is not int or rows < 0:
+            raise Rejected(BAD_COUNT, f"{shown(rows)} rows", semconv.ML_PREDICTION_COUNT)
+        if rows == 1:
+            self._narrow.append((self._identify(span, attributes), span, attributes))
+        elif rows == 0:
+            self.marks += 1
+        elif rows > self._limits.max_rows:
+            raise Rejected(TOO_MANY_ROWS, f"{rows} rows, at most {self._limits.max_rows}")
+        elif len(self._wide) >= self._limits.max_tables:
+            raise Rejected(TOO_MANY_TABLES, f"more than {self._limits.max_tables} spans of several rows")
+        else:
+            self._wide.append(wide_table(self._identify(span, attributes), span, rows, attributes, self._limits))
+
+    def sort_block(self, block: Block) -> bool:
+        """Sort spans in that are alike; False, and nothing done, where they have to be looked at one by one."""
+        columns, spans = dict(block.columns), block.spans
+        if not _only(columns.pop(semconv.ML_PREDICTION_COUNT, None), int, 1):
+            return False
+        if semconv.ML_LABEL not in columns and any(
+            name.startswith("feedback ") for name in {self._spans.names[span] for span in spans}
+        ):
+            return False
+        stated = {key: column[0] for key, column in columns.items() if isinstance(column, list)}
+        if not all(_only(columns.pop(key, None), str, stated.get(key)) for key in _IDENTITY):
+            return False
+        try:
+            identity = self._identify(spans[0], {**dict.fromkeys(columns), **stated})
+            return self._rows.add_block(identity, spans, columns)
+        except Rejected:
+            return False
+
+    def finish(self) -> list[Table]:
+        """The tables, once every span was sorted."""
+        rows = self._rows
+        faults = parse_maps([attributes for _, _, attributes in self._narrow])
+        for place, (identity, span, attributes) in enumerate(self._narrow):
+            try:
+                if place in faults:
+                    raise faults[place]
+                rows.add(identity, span, attributes)
+            except Rejected as fault:
+                self._refuse(span, fault)
+        return [*self._tables(rows), *self._wide]
+
+    def _tables(self, rows: RowSorter) -> Iterator[Table]:
+        for group in rows.groups:
+            try:
+                yield group.table(self._limits)
+            except Rejected as fault:
+                for span in group.spans:
+                    self._refuse(span, fault)
+
+    def _refuse(self, span: int, fault: Rejected) -> None:
+        self._ledger.add(self._spans.positions[span], self._spans.names[span], fault)
+
+    def _identify(self, span: int, attributes: dict[str, Any]) -> Identity:
+        feedback = semconv.ML_LABEL in attributes or self._spans.names[span].startswith("feedback ")
+        if feedback:
+            _check_feedback(attributes)
+        resource = self._spans.models[span]
+        name = attributes.pop(semconv.ML_MODEL_NAME, None)
+        version = attributes.pop(semconv.ML_MODEL_VERSION, None)
+        task = attributes.pop(semconv.ML_MODEL_TASK, None)
+        if resource:
+            name, version, task = (
+                resource.get(key) if value is None else value for key, value in zip(_IDENTITY, (name, version, task))
+            )
+        if not type(name) is type(version) is str:
+            # Only strings are looked up: True, 1 and 1.0 are the same key, and a list is none.
+            return self._identity(feedback, name, version, task)
+        task = task if type(task) is str else None
+        stated = (feedback, name, version, task)
+        identity = self._identities.get(stated)
+        if identity is None:
+            identity = self._identities[stated] = self._identity(*stated)
+        return identity
+
+    def _identity(self, feedback: bool, name: Any, version: Any, task: Any) -> Identity:
+        name = _text(semconv.ML_MODEL_NAME, name, self._limits)
+        version = _text(semconv.ML_MODEL_VERSION, version, self._limits)
+        if not name:
+            raise Rejected(MISSING_MODEL_NAME, "no model name")
+        stated = task if type(task) is str and task in _TASKS else None
+        found = (
+            Identity(True, name, "", None) if feedback else Identity(False, name, version or UNKNOWN_VERSION, stated)
+        )
+        if found not in self._models:
+            if len(self._models) >= self._limits.max_models:
+                raise Rejected(TOO_MANY_MODELS, f"more than {self._limits.max_models} model versions in a request")
+            self._models.add(found)
+        return found
+
+
+def _only(column: Cells | None, kind: type, value: Any) -> bool:
+    """Whether a column is absent, or has this value in every cell."""
+    if column is None:
+        return True
+    return isinstance(column, list) and set(map(type, column)) == {kind} and column.count(value) == len(column)
+
+
+def _text(key: str, value: Any, limits: WireLimits) -> str:
+    """A name: a string, or a number's digits; nothing is the empty string."""
+    if value is None:
+        return ""
+    if type(value) not in (str, int, float):
+        raise Rejected(WRONG_TYPE, f"{shown(value)} is no string", key)
+    if len(str(value)) > limits.max_text:
+        raise Rejected(TOO_LONG, f"more than {limits.max_text} characters", key)
+    return str(value)
+
+
+def _check_feedback(attributes: dict[str, Any]) -> None:
+    if semconv.ML_LABEL not in attributes:
+        raise Rejected(MISSING_LABEL, "a feedback span without ml.label")
+    if semconv.ML_PREDICTION_ID not in attributes:
+        raise Rejected(MISSING_ID, "a feedback span without ml.prediction.id")
+    content = [key for key in attributes if key in _OUTPUTS or key.startswith(MAP_PREFIXES)]
+    if content:
+        raise Rejected(LABEL_WITH_PREDICTION, f"{shown(content[0])} beside ml.label")
