@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.engine.conftest import Journal
-from tests.engine.test_figures import KEY, MINUTE, base_of, draw
+from tests.engine.readings.test_readings import KEY, MINUTE, base_of, draw
 
 from calidris.app.dry_run import count_series, memory
 from calidris.batch import NumberColumn

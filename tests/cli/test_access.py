@@ -11,8 +11,8 @@ import pytest
 from running import rows, until
 from served import Started, configuration
 from shell import Done, run
-from tests.authority import Authority
-from tests.tokens import Tokens
+from tests.access.authority import Authority
+from tests.access.tokens import Tokens
 
 from calidris.access import ALL, Access, hash_of, read_tokens
 from calidris.wire import encode_predictions

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.authority import Authority
-from tests.tokens import Tokens
+from tests.access.authority import Authority
+from tests.access.tokens import Tokens
 
 import calidris
 from calidris import Model

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from tests.authority import Authority, past
+from tests.access.authority import Authority, past
 
 from calidris.access import Certificates
 from calidris.config import MutualTlsConfig

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn import metrics as sk
-from tests.engine.test_figures import BEGIN, KEY, Raw, base_of, draw, fed
+from tests.engine.readings.test_readings import BEGIN, KEY, Raw, base_of, draw, fed
 from tests.report.test_render import Page
 
 from calidris.batch import CodedColumn, NumberColumn, PredictionBatch

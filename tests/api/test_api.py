@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 import pytest
-from tests.engine.test_figures import base_of, draw, fed
+from tests.engine.readings.test_readings import base_of, draw, fed
 
 from calidris.api import ApiServer, Sources
 from calidris.api.shape import status_json
@@ -24,7 +24,7 @@ from calidris.engine.commands import Order
 from calidris.engine.snapshot import Snapshot
 from calidris.errors import ConfigError, RetryableError
 
-_PLACE = Path(__file__).parent / "report" / "snapshots.py"
+_PLACE = Path(__file__).parents[1] / "report" / "snapshots.py"
 _FOUND = importlib.util.spec_from_file_location("snapshots_of_api", _PLACE)
 assert _FOUND is not None and _FOUND.loader is not None
 build: Any = importlib.util.module_from_spec(_FOUND)

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 from tests.engine.conftest import SECOND, Journal
-from tests.engine.test_figures import BEGIN, HOUR, KEY, MINUTE, Raw, base_of, draw, engine_of, figures, one, shown
+from tests.engine.readings.test_readings import (
+    BEGIN,
+    HOUR,
+    KEY,
+    MINUTE,
+    Raw,
+    base_of,
+    draw,
+    engine_of,
+    figures,
+    one,
+    shown,
+)
 
 from calidris import semconv
 from calidris.baseline import Baseline

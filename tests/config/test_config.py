@@ -125,7 +125,7 @@ def test_missing_file_says_where_the_path_goes(tmp_path: Path) -> None:
 
 
 def test_the_example_lists_every_setting_with_its_default() -> None:
-    path = Path(__file__).resolve().parent.parent / "examples" / "calidris.yaml"
+    path = Path(__file__).resolve().parents[2] / "examples" / "calidris.yaml"
     config = load(path)
     default = CalidrisConfig()
     assert config.model_copy(update={"storage": default.storage}) == default
@@ -156,7 +156,7 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
 
 
 def test_the_commented_model_of_the_example_can_be_used(tmp_path: Path) -> None:
-    path = Path(__file__).resolve().parent.parent / "examples" / "calidris.yaml"
+    path = Path(__file__).resolve().parents[2] / "examples" / "calidris.yaml"
     head, _, model = path.read_text(encoding="utf-8").partition("models: []")
     lines = [line.removeprefix("#") for line in model.splitlines()]
     config = load(write(tmp_path, head + "models:\n" + "\n".join(lines)))

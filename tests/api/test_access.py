@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.test_api import build
-from tests.tokens import Tokens
+from tests.access.tokens import Tokens
+from tests.api.test_api import build
 
 from calidris.access import ALL, Access
 from calidris.api import ApiServer, Sources

@@ -169,7 +169,7 @@ def test_a_port_in_use_names_the_key_and_the_cure(http: Http) -> None:
 
 
 def test_every_reason_is_in_the_page_for_operators() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
     (row,) = (line for line in page.splitlines() if line.startswith("| `calidris.receiver.requests` |"))
     kinds: list[type[Exception]] = [ValueError, PermanentError, RetryableError]
     for kind in kinds:

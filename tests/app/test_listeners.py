@@ -14,8 +14,8 @@ import httpx
 import pytest
 from running import EXPORT, labels, rows, until
 from served import configuration
-from tests.authority import Authority
-from tests.tokens import Tokens
+from tests.access.authority import Authority
+from tests.access.tokens import Tokens
 
 from calidris import semconv
 from calidris.access import ALL

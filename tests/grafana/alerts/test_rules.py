@@ -356,7 +356,7 @@ def run(promtool: Promtool, folder: Path, test: dict[str, Any], every: str = "1m
 
 
 def test_promtool_accepts_every_rule_file(promtool: Promtool, folder: Path) -> None:
-    root = Path(__file__).resolve().parent.parent.parent
+    root = Path(__file__).resolve().parents[3]
     files = [*folder.glob("prometheus/*.yml"), *(root / "grafana" / "prometheus").glob("*.yml")]
     done = promtool("check", "rules", *files)
     assert len(files) == 4

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.testdata.make import configuration, told
+from tests.engine.checkpoint.testdata.make import configuration, told
 
 from calidris.app.storage import Storage
 from calidris.baseline import read
