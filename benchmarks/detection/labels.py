@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from calidris.batch import Floats, Ints
 from calidris.detect import Detector, Loss, calibration_bets, group_bets, loss_bets, reliability_bets
-from calidris.detect.feeds import calibration_counts
+from calidris.detect.bets.calibration import calibration_counts
 from calidris.state import ScoresState, Spec
 
 SPEC = Spec()

@@ -7,9 +7,8 @@ import pytest
 from scipy.special import expit, logit
 
 from calidris.detect import Detector, calibration_bets, reliability_bets
-from calidris.detect.bets.calibration import layout_of
+from calidris.detect.bets.calibration import bin_ends, calibration_counts, layout_of
 from calidris.detect.bets.linear import SCALE
-from calidris.detect.feeds import bin_ends, calibration_counts
 from calidris.state import ScoresState, Spec
 
 SPEC = Spec()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from calidris.detect import feeds
+from calidris.detect.bets.groups import level_names
+from calidris.detect.bets.losses import error_counts
 from calidris.state import CountsState, Slice, Spec
 
 SPEC = Spec(threshold=0.3, slices=(Slice("country", ("de",)), Slice("sex", ("f", "m"))))
@@ -11,10 +12,10 @@ SPEC = Spec(threshold=0.3, slices=(Slice("country", ("de",)), Slice("sex", ("f",
 def test_errors_agree_with_the_cells():
     state = CountsState(SPEC)
     state.field(0)[:] = [90, 2, 8, 0, 0]
-    assert (feeds.error_counts(state) == [100, 10 * 2**30]).all()
+    assert (error_counts(state) == [100, 10 * 2**30]).all()
 
 
 def test_levels_of_a_slice_and_the_rest_of_it():
-    assert feeds.level_names(SPEC, "sex") == ("f", "m", "(other)")
+    assert level_names(SPEC, "sex") == ("f", "m", "(other)")
     with pytest.raises(ValueError, match="no slice"):
-        feeds.level_names(SPEC, "age")
+        level_names(SPEC, "age")

@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom, multinomial
 
 from calidris.detect import Detector, group_bets
-from calidris.detect.bets.projection import log_e, projected
+from calidris.detect.bets.groups import log_e, projected
 
 
 def window(rng, a, b, n_a=300, n_b=60):

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import beta
 
 from calidris.detect import Detector, Loss, loss_bets
-from calidris.detect.bets.loss import Known, parts
+from calidris.detect.bets.losses import Known, parts
 from calidris.errors import IncompatibleState
 
 WRONG = Loss.zero_one("accuracy")

@@ -5,8 +5,7 @@ from calidris.detect.bets.drift_recovery import drift_recovery
 from calidris.detect.bets.features import Bets
 from calidris.detect.bets.freezing import SLOWER, freeze
 from calidris.detect.bets.groups import group_bets
-from calidris.detect.bets.loss import Loss
-from calidris.detect.bets.losses import loss_bets
+from calidris.detect.bets.losses import Loss, loss_bets
 from calidris.detect.bets.reliability import reliability_bets
 from calidris.detect.bets.seasonal import SeasonalBets, Which
 from calidris.detect.bets.versions import version_bets, version_counts

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calidris.batch import Ints
-from calidris.detect.bets.group import GroupBets
-from calidris.detect.bets.groups import group_bets
+from calidris.detect.bets.groups import GroupBets, group_bets
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.errors import IncompatibleState
 from calidris.state import CountsState, Field, Kind

@@ -11,10 +11,10 @@ from calidris.baseline import Baseline
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Alert, Change, Game, Slot, group_bets, loss_bets, reliability_bets
+from calidris.detect.bets.calibration import calibration_counts
 from calidris.detect.bets.calibration import layout_of as calibration_layout
-from calidris.detect.bets.loss import layout_of
-from calidris.detect.feeds import calibration_counts, level_names
-from calidris.detect.label_feeds import group_counts, loss_counts, watched_losses
+from calidris.detect.bets.groups import group_counts, level_names
+from calidris.detect.bets.losses import layout_of, loss_counts, watched_losses
 from calidris.engine.detectors.recipes import Recipe
 from calidris.state import GroupsState, TableState
 from calidris.state.blocks.labelled import LabelTables

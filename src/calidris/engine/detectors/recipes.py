@@ -25,11 +25,10 @@ from calidris.detect import (
     loss_bets,
     window_score_bets,
 )
-from calidris.detect.bets.loss import layout_of
+from calidris.detect.bets.losses import ERRORS, error_counts, layout_of
 from calidris.detect.bets.seasonal import Which
 from calidris.detect.bets.window_scores import FEWEST, needed
 from calidris.detect.evidence.windows import merge_small
-from calidris.detect.feeds import ERRORS, error_counts
 from calidris.engine.panes.pane import Window
 from calidris.state import CountsState, Role
 

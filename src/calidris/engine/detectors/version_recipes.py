@@ -11,8 +11,7 @@ from calidris.baseline import Baseline
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Game, Layout, Slot, group_bets, version_bets, version_counts
-from calidris.detect.feeds import error_counts
-from calidris.detect.label_feeds import loss_counts, watched_losses
+from calidris.detect.bets.losses import error_counts, loss_counts, watched_losses
 from calidris.engine.detectors.label_recipes import age_bucket
 from calidris.engine.detectors.recipes import Recipe
 from calidris.engine.panes.pane import Window
