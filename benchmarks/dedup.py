@@ -21,10 +21,8 @@ import numpy as np
 from benchmarks.wire import NOW_NS, standard_batch
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from calidris.engine.checkpoint.dedup_rows import mark_saved, restore_repeats, save_repeats
-from calidris.engine.checkpoint.store import Store
-from calidris.engine.dedup.memory import RepeatMemory
-from calidris.engine.dedup.spans import once
+from calidris.engine.checkpoint.store import Store, mark_saved, restore_repeats, save_repeats
+from calidris.engine.dedup.memory import RepeatMemory, once
 from calidris.labels.hashes import Hashes
 from calidris.wire import Decoded, decode, encode_predictions
 from calidris.wire.span_ids import span_hashes

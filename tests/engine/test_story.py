@@ -18,7 +18,7 @@ from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
 from calidris.engine.commands import Order
 from calidris.engine.core import Engine
-from calidris.engine.detectors.slot_bytes import slot_bytes
+from calidris.engine.detectors.slot import slot_bytes
 from calidris.engine.inbox import Received
 from calidris.metrics.base import Status
 from calidris.state import CountsState, ScoresState

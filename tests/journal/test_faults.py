@@ -17,10 +17,9 @@ import pytest
 
 import calidris
 from calidris.errors import RetryableError
-from calidris.journal.disk import Buffer, Disk
+from calidris.journal.disk import RESERVE_BYTES, Buffer, Disk
 from calidris.journal.group_commit import Ticket
 from calidris.journal.journal import Journal
-from calidris.journal.reserve import RESERVE_BYTES
 from calidris.journal.segment_format import Kind
 
 KIB = 1024

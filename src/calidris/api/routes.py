@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from calidris.access import Access, Action, Caller, joined
-from calidris.api.scope import scoped
+from calidris.access import ALL, Access, Action, Caller, joined
 from calidris.api.shape import alarms_json, readings_json, status_json
 from calidris.batch import ModelKey
 from calidris.engine.commands import BadOrder, Order
@@ -250,3 +249,21 @@ def _clean(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {_clean(key): _clean(value) for key, value in data.items()}
     return [_clean(value) for value in data] if isinstance(data, list | tuple) else data
+
+
+def scoped(snapshot: Snapshot, caller: Caller) -> Snapshot:
+    """The snapshot as if there were no other tenant; the engine's counters only where they are the caller's business.
+
+    What is left out looks like what never was, so that nobody can tell from an answer whether another tenant has a model.
+    """
+    if caller.tenant != ALL:
+        alarms = tuple(alarm for alarm in snapshot.alarms if caller.sees(alarm.model.tenant))
+        mine = {alarm.id for alarm in alarms}
+        snapshot = replace(
+            snapshot,
+            models=tuple(model for model in snapshot.models if caller.sees(model.key.tenant)),
+            alarms=alarms,
+            latched=snapshot.latched & mine,
+            orders=tuple(order for order in snapshot.orders if order.alarm in mine),
+        )
+    return snapshot if caller.whole else replace(snapshot, counters={})

@@ -14,10 +14,9 @@ from calidris import semconv
 from calidris.api import ApiServer, Sources
 from calidris.app.ending import Ending
 from calidris.app.health import Figures, Health, calidris_version
-from calidris.app.listeners import Doors
+from calidris.app.listeners import Doors, host, receivers, scheme
 from calidris.app.loop import EngineLoop
 from calidris.app.progress import reported
-from calidris.app.receivers import host, receivers, scheme
 from calidris.app.storage import Storage
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig

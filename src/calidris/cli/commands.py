@@ -14,8 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from calidris.cli.common import DEFAULT_CONFIG, ConfigOption, run
-from calidris.cli.options import CertificateOption, EndpointOption, TokenOption
+from calidris.cli.common import DEFAULT_CONFIG, CertificateOption, ConfigOption, EndpointOption, TokenOption, run
 
 app = typer.Typer(
     help="Model performance monitoring that lives inside OpenTelemetry, Prometheus and Grafana.",

@@ -65,3 +65,30 @@ def _say(error: object, code: int) -> int:
     for line in str(error).splitlines():
         sys.stderr.write(f"calidris: {printable(line)}\n")
     return code
+
+
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        envvar="CALIDRIS_ENDPOINT",
+        help="URL of the receiver's read API, such as https://host:4329; by default api.endpoint of the configuration.",
+    ),
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        "--token",
+        envvar="CALIDRIS_TOKEN_FILE",
+        help="File with the bearer token. CALIDRIS_TOKEN holds the token itself: on a command line everybody could see it.",
+    ),
+]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate",
+        envvar="CALIDRIS_CERTIFICATE",
+        help="PEM file of the authority that signed the receiver's certificate, beside those that the system trusts.",
+    ),
+]

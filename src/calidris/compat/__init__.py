@@ -5,8 +5,7 @@ same rows. Everything here is a pure function of columns.
 """
 
 from calidris.compat.beside import Beside, Finding, beside
-from calidris.compat.evidently import ColumnVerdict, Rule, TableVerdict, verdicts
-from calidris.compat.kinds import ColumnKind, Left, kind_of
+from calidris.compat.evidently import ColumnKind, ColumnVerdict, Left, Rule, TableVerdict, kind_of, verdicts
 
 __all__ = [
     "Beside",

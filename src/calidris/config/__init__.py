@@ -4,10 +4,9 @@ from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig
 from calidris.config.export import ExportConfig, OtlpConfig, PrometheusConfig
 from calidris.config.listeners import MutualTlsConfig, TlsConfig
 from calidris.config.load import load
-from calidris.config.logs import LogConfig
 from calidris.config.models import LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective
 from calidris.config.receiver import GrpcConfig, HttpConfig, RateConfig, RatesConfig, ReceiverConfig
-from calidris.config.root import ApiConfig, CalidrisConfig, LimitsConfig
+from calidris.config.root import ApiConfig, CalidrisConfig, LimitsConfig, LogConfig
 from calidris.config.storage import JournalConfig, RetentionConfig, StorageConfig
 
 __all__ = [

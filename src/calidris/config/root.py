@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -11,11 +11,23 @@ from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
 from calidris.config.export import ExportConfig
 from calidris.config.listeners import Exposed, TlsConfig
-from calidris.config.logs import LogConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.receiver import ReceiverConfig
 from calidris.config.storage import StorageConfig
 from calidris.config.units import Address, Bytes, Seconds
+
+
+class LogConfig(Config):
+    """What ``calidris serve`` writes to stderr.
+
+    Attributes:
+        format: ``text`` for people, ``json`` for one object a line; ``auto`` is text on a terminal and json elsewhere.
+        level: what is less important is left out.
+    """
+
+    format: Literal["auto", "text", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
 
 _MIB = 2**20
 

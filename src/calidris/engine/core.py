@@ -29,8 +29,7 @@ from calidris.config import CalidrisConfig
 from calidris.detect import Slot
 from calidris.engine.commands import CLEAR, RECOVERY, Order
 from calidris.engine.conservation import settled
-from calidris.engine.dedup.memory import MAX_REQUESTS, RepeatMemory
-from calidris.engine.dedup.spans import Repeated, once
+from calidris.engine.dedup.memory import MAX_REQUESTS, Repeated, RepeatMemory, once
 from calidris.engine.detectors.budgets import check_budgets
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.fleet import FindBaseline, Fleet

@@ -20,9 +20,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from calidris.journal.disk import Buffer, Disk, lock_directory
+from calidris.journal.disk import Buffer, Disk, Space, lock_directory
 from calidris.journal.group_commit import Committer, Ticket
-from calidris.journal.reserve import Space
 from calidris.journal.segment_format import Record, record_head
 from calidris.journal.segments import Shelf
 from calidris.journal.timing import Timing

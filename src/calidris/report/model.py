@@ -15,8 +15,7 @@ from calidris.report import changes, charts, tables, tiles, words
 from calidris.report.changes import Trend
 from calidris.report.groups import Fairness, fairness
 from calidris.report.label_sections import Truth, truth
-from calidris.report.objectives import objectives
-from calidris.report.tables import Cell, Table
+from calidris.report.tables import Cell, Table, objectives
 from calidris.state import ScoresState
 
 HISTOGRAMS = 6

@@ -218,3 +218,20 @@ def _by_chance(model: ModelSnapshot, window: str, measures: Iterable[str]) -> di
         for i, name in enumerate(table.names)
         if abs(values[i]) < float("inf")
     }
+
+
+def objectives(model: ModelSnapshot) -> Table | None:
+    """Events of each service level objective since the state began."""
+    names = sorted({name for name, _ in model.slo_events})
+    if not names:
+        return None
+    rows = []
+    for name in names:
+        good, bad = (model.slo_events.get((name, outcome), 0) for outcome in ("good", "bad"))
+        met = (
+            Cell(words.share(good / (good + bad)), (words.rows(good + bad),))
+            if good + bad
+            else Cell("no events yet", known=False)
+        )
+        rows.append(Row(name, (met, Cell(f"{bad:,}"))))
+    return Table("Service level objectives, since the state began", ("Objective", "Met by", "Missed by"), tuple(rows))

@@ -10,8 +10,60 @@ from calidris import semconv
 from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config.units import parse_duration_s
 from calidris.metrics import BASELINE_WINDOW, Reading, Status
-from calidris.report.names import MEASURES
 from calidris.semconv import Metric
+
+MEASURES = {
+    "psi": "PSI",
+    "psi_debiased": "PSI, noise removed",
+    "kl": "KL divergence",
+    "js": "Jensen–Shannon",
+    "hellinger": "Hellinger",
+    "total_variation": "Total variation",
+    "chi2": "χ²",
+    "ks": "KS",
+    "wasserstein": "Wasserstein",
+    "brier": "Brier score",
+    "log_loss": "Log loss",
+    "ece": "ECE",
+    "ece_debiased": "ECE, noise removed",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "gini": "Gini",
+    "ks_separation": "KS separation",
+    "balanced_accuracy": "Balanced accuracy",
+    "specificity": "Specificity",
+    "mcc": "Matthews correlation",
+    "prevalence": "Positive outcomes",
+    "average_confidence": "Average confidence",
+    "macro_f1": "F1, every class alike",
+    "weighted_f1": "F1, classes by their rows",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "mape": "Mean absolute error, share of the truth",
+    "bias": "Predictions too high by",
+    "r_squared": "R²",
+    "spiegelhalter_z": "Spiegelhalter",
+    "hosmer_lemeshow": "Hosmer–Lemeshow",
+    "cumulative_ks": "Cumulative, largest deviation",
+    "cumulative_kuiper": "Cumulative, largest of any interval",
+    "demographic_parity": "Decided positive",
+    "demographic_parity_ratio": "Decided positive, smallest over largest",
+    "equal_opportunity": "Positive outcomes found",
+    "false_positive_rate": "Negative outcomes decided positive",
+    "equalised_odds": "Found, and false alarms",
+    "predictive_parity": "Positive decisions right",
+    "calibration": "Outcome less score",
+    "missing": "Missing",
+    "unseen": "Not in the baseline",
+    "out_of_range": "Outside the baseline's range",
+    "type_violation": "Wrong type",
+}
+"""The name on the wire to the one on the page."""
+
 
 STATUS_MEANING = {
     Status.OK: "measured as shown",

@@ -26,8 +26,7 @@ from calidris.engine.checkpoint.digest import digest
 from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.dedup.memory import GENERATIONS, RepeatMemory
-from calidris.engine.dedup.spans import once
+from calidris.engine.dedup.memory import GENERATIONS, RepeatMemory, once
 from calidris.engine.inbox import Received
 from calidris.receive.intake import digest_of
 from calidris.wire import Decoded, decode

@@ -6,7 +6,7 @@ import pytest
 
 from calidris.config import CalidrisConfig
 from calidris.errors import ConfigError
-from calidris.grafana.alerts.burn_rates import (
+from calidris.grafana.alerts.objective_alerts import (
     BURN_WINDOWS,
     PERIOD_DAYS,
     RECORDED_WINDOWS,

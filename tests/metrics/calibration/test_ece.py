@@ -11,8 +11,14 @@ import relplot
 from calibration.utils import unbiased_square_ce
 from tests.metrics.scored import Rows, bins_of, drawn, shapes
 
-from calidris.metrics.calibration.ece import MCE_MINIMUM, ece_equal_mass, ece_squared_debiased, ece_sweep, mce
-from calidris.metrics.calibration.smooth_ece import smooth_ece
+from calidris.metrics.calibration.ece import (
+    MCE_MINIMUM,
+    ece_equal_mass,
+    ece_squared_debiased,
+    ece_sweep,
+    mce,
+    smooth_ece,
+)
 from calidris.state import Spec
 
 SPEC = Spec()

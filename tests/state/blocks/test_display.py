@@ -9,8 +9,7 @@ from calidris.baseline.learn import learn_edges
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.errors import CorruptState
 from calidris.state import DisplayState, Field, Kind, Role, Spec, state_bytes
-from calidris.state.blocks.display import FIELD, PAGES
-from calidris.state.blocks.log_linear import CELLS, SIDE, ZERO, bounds, number_cells
+from calidris.state.blocks.display import CELLS, FIELD, PAGES, SIDE, ZERO, bounds, number_cells
 
 SPEC = Spec(fields=(Field("x", Role.FEATURE, Kind.PRESENCE),))
 X = 2

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from calidris.batch import ModelKey
 from calidris.engine.checkpoint.plain import alarm_json, model_json
 from calidris.engine.core import Engine
-from calidris.engine.detectors.slot_bytes import slot_bytes
+from calidris.engine.detectors.slot import slot_bytes
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 

@@ -13,18 +13,16 @@ import numpy as np
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.detect import Slot
-from calidris.engine.checkpoint.dedup_rows import mark_saved, restore_digests, restore_repeats, save_repeats
 from calidris.engine.checkpoint.plain import alarm_from, alarm_json, model_json, restore_totals
-from calidris.engine.checkpoint.store import Store
+from calidris.engine.checkpoint.store import Store, mark_saved, restore_digests, restore_repeats, save_repeats
 from calidris.engine.commands import Order
 from calidris.engine.conservation import balance
 from calidris.engine.core import Engine
-from calidris.engine.detectors.slot_bytes import restore_slot, slot_bytes
+from calidris.engine.detectors.slot import restore_slot, slot_bytes
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.learning import learned_note
 from calidris.engine.model import WatchedModel
-from calidris.engine.panes.pane import Pane, PaneKey
-from calidris.engine.panes.pane_bytes import COLUMNS, pane_from, pane_row
+from calidris.engine.panes.pane import COLUMNS, Pane, PaneKey, pane_from, pane_row
 from calidris.engine.snapshot import WindowPoint
 from calidris.errors import IncompatibleState
 from calidris.labels import Chunk, EarlyLabels, pending_dtype

@@ -1,6 +1,6 @@
 """Every reading of a window, as pure functions of what the engine remembers: no clock."""
 
-from calidris.engine.readings.kept import Kept
+from calidris.engine.build_snapshot import Kept
 from calidris.engine.readings.late_labels import Late
 from calidris.engine.readings.trend import note_day, trend_figures
 from calidris.engine.readings.window import (

@@ -14,9 +14,13 @@ from calidris.engine.readings.estimate import estimate_figures
 from calidris.engine.readings.fairness import fairness_figures
 from calidris.engine.readings.labels import label_figures, slice_figures
 from calidris.engine.readings.late_labels import Late
-from calidris.engine.readings.traffic import traffic_figures
-from calidris.metrics.base import BASELINE_WINDOW, Reading
+from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
+from calidris.metrics.drift.measures import MEASURES
+from calidris.metrics.drift.readings import STANDARD, drift_readings
+from calidris.metrics.latency import error_reading, latency_readings
 from calidris.metrics.performance.measures import coverage_reading
+from calidris.metrics.quality import quality_readings, rows_reading
+from calidris.metrics.schema import constant_readings, schema_readings
 from calidris.state.blocks.table import DELAY_EDGES_S
 
 
@@ -78,3 +82,28 @@ def baseline_figures(config: ModelConfig, baseline: Baseline | None) -> list[Rea
         *slice_figures(spec, labels, BASELINE_WINDOW),
         *fairness_figures(config, spec, labels, BASELINE_WINDOW),
     ]
+
+
+def traffic_figures(
+    config: ModelConfig, merged: Window, baseline: Baseline | None, window_s: float
+) -> Iterator[Reading]:
+    """Rows, errors, latency, data quality; against a baseline of the same spec also schema and drift."""
+    counts, window = merged.counts, window_name(window_s)
+    spec = counts.spec
+    yield rows_reading(counts, window)
+    yield error_reading(spec, counts, window)
+    yield from latency_readings(spec, counts, window)
+    yield from quality_readings(spec, counts, window)
+    if baseline is not None:
+        yield from schema_readings(spec, merged.features, counts.count, window)
+        yield from constant_readings(spec, baseline.counts, counts, window)
+        yield from _drift(config, merged, baseline, window_s)
+
+
+def _drift(config: ModelConfig, merged: Window, baseline: Baseline, window_s: float) -> Iterator[Reading]:
+    scored = window_s in config.detect_windows_s
+    figures = drift_readings(
+        baseline.spec, baseline.counts, merged.counts, window=window_name(window_s), baseline_id=baseline.id,
+        measures=tuple(MEASURES) if scored else STANDARD, minimum=config.detect.minimum_rows,
+    )  # fmt: skip
+    yield from (r.marked(Status.PROVISIONAL) for r in figures) if baseline.provisional else figures

@@ -11,8 +11,7 @@ from calidris.config.models import ModelConfig
 from calidris.config.units import window_name
 from calidris.grafana import promql
 from calidris.grafana.dashboards import drift_panels, overview_panels, receiver_board
-from calidris.grafana.dashboards.label_panels import truth
-from calidris.grafana.dashboards.late_label_panels import late
+from calidris.grafana.dashboards.label_panels import late, truth
 from calidris.grafana.dashboards.receiver_panels import health
 from calidris.grafana.dashboards.slice_panels import parts
 from calidris.grafana.foundation_sdk import JSONEncoder, dashboard, dm

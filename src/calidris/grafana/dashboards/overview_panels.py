@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calidris import semconv
 from calidris.grafana import promql
-from calidris.grafana.alerts.burn_rates import bad_share
+from calidris.grafana.alerts.objective_alerts import bad_share
 from calidris.grafana.panel_ids import Overview
 from calidris.grafana.panels import About, Panel, Query, alarm_timeline, bars, graph, listing, number
 from calidris.grafana.variables import IDENTITY_LEGEND, MODEL, RATE_INTERVAL, View, legend

@@ -23,6 +23,7 @@ from calidris.metrics.calibration.ece import (
     ece_sweep,
     mce,
     reliability,
+    smooth_ece,
 )
 from calidris.metrics.calibration.hypothesis_tests import (
     cumulative_ks,
@@ -32,7 +33,6 @@ from calidris.metrics.calibration.hypothesis_tests import (
     spiegelhalter,
 )
 from calidris.metrics.calibration.recalibration import in_the_large, intercept, slope
-from calidris.metrics.calibration.smooth_ece import smooth_ece
 from calidris.metrics.intervals import mean_interval
 from calidris.metrics.score_bins import Figure, Significance, labelled
 from calidris.state import ScoresState, Spec

@@ -7,13 +7,16 @@ kinds under one name, embeddings of different dimensions among them, they stay a
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, TypeVar
 
 import numpy as np
 
 from calidris.batch import CodedColumn, Codes, Column, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
-from calidris.wire.columns.batches import Batch
+from calidris.wire.columns.batches import Batch, Origin
 from calidris.wire.columns.embeddings import split
+from calidris.wire.columns.tables import Table
 
 NUMBER, STRING, NOTHING = "n", "s", "?"
 _OPTIONAL = ("ids", "score", "decision", "value", "duration_s", "error", "weight", "trace_ids")
@@ -197,3 +200,56 @@ def _columns(columns: list[Column]) -> Column:
 
 def _no_strings(column: NumberColumn) -> CodedColumn:
     return CodedColumn((), np.full(len(column), -1, dtype=np.int32))
+
+
+def joined(tables: Sequence[Table], origin: Origin) -> list[Table]:
+    """The same tables, neighbours that fit made one; their ``parts`` are what they were made of."""
+    out: list[Table] = []
+    for form, neighbours in groupby(tables, lambda table: _form(table, origin)):
+        group = list(neighbours)
+        out += group if form is None else [_join_tables(group)]
+    return out
+
+
+def _form(table: Table, origin: Origin) -> Hashable:
+    """What tables have to agree on; None for one that stays alone."""
+    if table.one_row or origin.failed[table.spans[0]]:
+        return None
+    most = origin.limits.max_levels
+    forms = [_forms(columns, most) for columns in (table.fields, table.features, table.slices, table.classes)]
+    if any(form is None for form in forms):
+        return None
+    return table.identity, origin.trace_ids[int(table.spans[0])] is None, *forms
+
+
+def _forms(columns: Mapping[str, Any], most: int) -> tuple[tuple[str, str | None], ...] | None:
+    found = tuple((name, _packing(column, most)) for name, column in columns.items())
+    return None if any(packing is None for _, packing in found) else found
+
+
+def _packing(column: Any, most: int) -> str | None:
+    if isinstance(column, np.ndarray):
+        return str(column.dtype.str)
+    return "coded" if isinstance(column, CodedColumn) and len(column.levels) <= most else None
+
+
+def _join_tables(tables: list[Table]) -> Table:
+    if len(tables) == 1:
+        return tables[0]
+    return replace(
+        tables[0],
+        spans=np.concatenate([table.spans for table in tables]),
+        fields=_join_maps([table.fields for table in tables]),
+        features=_join_maps([table.features for table in tables]),
+        slices=_join_maps([table.slices for table in tables]),
+        classes=_join_maps([table.classes for table in tables]),
+        parts=tuple(tables),
+    )
+
+
+def _join_maps(maps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: _column([columns[name] for columns in maps]) for name in maps[0]}
+
+
+def _column(parts: list[Any]) -> Any:
+    return strings(parts) if isinstance(parts[0], CodedColumn) else np.concatenate(parts)
