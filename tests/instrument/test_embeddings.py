@@ -15,7 +15,7 @@ from calidris import Model, semconv
 from calidris.batch import PredictionBatch
 from calidris.instrument import embeddings
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sending import buffer, encoder
+from calidris.instrument.sending import buffer, packing
 from calidris.wire import decode, limits
 
 
@@ -191,7 +191,7 @@ def test_spans_stay_within_their_size(receiver: Any, rows: int) -> None:
             pass
     assert calidris.flush()
     sizes = [span["span"].ByteSize() for span in receiver.spans()]
-    assert max(sizes) <= encoder.MAX_SPAN_BYTES
+    assert max(sizes) <= packing.MAX_SPAN_BYTES
     assert len(sizes) == 2 * -(-rows // 64)  # none was packed twice
     found = rows_of(receiver)
     assert len(found) == 2 * rows

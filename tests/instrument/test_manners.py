@@ -15,11 +15,12 @@ from opentelemetry.test.globals_test import reset_metrics_globals, reset_trace_g
 
 import calidris
 from calidris import Model, semconv
+from calidris.instrument import shield
 from calidris.instrument.items import Series
-from calidris.instrument.libraries import _patch
-from calidris.instrument.libraries._patch import PatchTable, internal_errors, shielded
+from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.runtime import runtime
 from calidris.instrument.settings import GuestSettings
+from calidris.instrument.shield import internal_errors, shielded
 
 
 def broken(*args: Any, **kwargs: Any) -> Any:
@@ -56,10 +57,10 @@ def test_shielded_returns_nothing_instead(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_guard_opens_again_after_an_exception() -> None:
-    with pytest.raises(KeyError), _patch.not_a_prediction():
-        assert _patch.inside.get()
+    with pytest.raises(KeyError), shield.not_a_prediction():
+        assert shield.inside.get()
         raise KeyError
-    assert not _patch.inside.get()
+    assert not shield.inside.get()
 
 
 class Parent:
@@ -213,7 +214,7 @@ def test_an_interrupt_ends_the_light_span_and_opens_the_guard(receiver: Any, app
         Model("m").predict(),
     ):
         raise KeyboardInterrupt
-    assert not _patch.inside.get()
+    assert not shield.inside.get()
     assert [span.name for span in app_spans.get_finished_spans()] == ["predict m", "request"]
     assert outer.get_span_context().is_valid
 

@@ -15,7 +15,7 @@ from tests.access.tokens import Tokens
 import calidris
 from calidris import Model
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sending.encoder import metadata_of
+from calidris.instrument.sending.channel import metadata_of
 from calidris.instrument.settings import GuestSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))

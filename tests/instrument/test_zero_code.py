@@ -49,6 +49,6 @@ def test_without_an_endpoint_the_service_runs_and_is_told() -> None:
 
 def test_a_service_without_scikit_learn_pays_for_nothing() -> None:
     done = instrumented(
-        "import sys; print(sorted({'sklearn', 'numpy', 'calidris.instrument.sending.encoder'} & set(sys.modules)))"
+        "import sys; print(sorted({'sklearn', 'numpy', 'calidris.instrument.sending.channel'} & set(sys.modules)))"
     )
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

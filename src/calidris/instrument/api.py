@@ -14,10 +14,10 @@ from calidris import semconv
 from calidris.instrument import batches
 from calidris.instrument.ids import last_prediction_ids
 from calidris.instrument.items import Series
-from calidris.instrument.libraries._patch import caught, shielded
 from calidris.instrument.prediction import Prediction
 from calidris.instrument.privacy import Policy
 from calidris.instrument.runtime import configure, flush, runtime, shutdown
+from calidris.instrument.shield import caught, shielded
 
 __all__ = [
     "Model", "Prediction", "configure", "flush", "last_prediction_ids", "record_label", "record_labels", "shutdown",

@@ -17,8 +17,8 @@ from calidris.instrument import batches, markers
 from calidris.instrument.embeddings import Captured, capture
 from calidris.instrument.ids import last_call, place_of
 from calidris.instrument.items import FLAT, Series
-from calidris.instrument.libraries._patch import caught, inside
 from calidris.instrument.runtime import runtime
+from calidris.instrument.shield import caught, inside
 
 
 class Prediction:

@@ -17,11 +17,12 @@ from typing import Any, cast
 
 from calidris.instrument import ids
 from calidris.instrument.environment import OTEL_EXPORTER_CALIDRIS_ENDPOINT
+from calidris.instrument.fork import renew_in_child
 from calidris.instrument.items import Item, Row, Series
-from calidris.instrument.libraries._patch import caught, shielded
 from calidris.instrument.privacy import Policy
 from calidris.instrument.sending.buffer import RowBuffer, Shipper
 from calidris.instrument.settings import GuestSettings
+from calidris.instrument.shield import caught, shielded
 
 _log = logging.getLogger("calidris")
 
@@ -151,13 +152,14 @@ class Runtime:
         return buffer is None or buffer.close(timeout_s)
 
     def after_fork(self) -> None:
-        """New locks in the child."""
+        """New random numbers and locks in the child."""
+        ids.reseed()
         self._lock = threading.Lock()
 
     def _connect(self) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.
-        shipper = importlib.import_module("calidris.instrument.sending.shipper")
-        return cast(Shipper, shipper.connect(self.settings, self.note, self.drop))
+        channel = importlib.import_module("calidris.instrument.sending.channel")
+        return cast(Shipper, channel.connect(self.settings, self.note, self.drop))
 
 
 def _ignore(row: Row) -> None:
@@ -165,6 +167,7 @@ def _ignore(row: Row) -> None:
 
 
 runtime = Runtime()
+renew_in_child(runtime)
 
 
 def configure(
@@ -230,12 +233,3 @@ def _shutdown(timeout_s: float) -> bool:
 def shutdown(timeout_s: float = 3.0) -> bool:
     """Flush and stop recording in this process; `configure` starts again. True when everything was delivered."""
     return bool(_shutdown(timeout_s))
-
-
-def _after_fork_in_child() -> None:
-    ids.reseed()
-    runtime.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -22,9 +22,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 import calidris
 from calidris import Model, semconv
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sending import buffer, encoder, outbox
-from calidris.instrument.sending.encoder import MAX_REQUEST_BYTES, MAX_SPAN_BYTES
+from calidris.instrument.sending import buffer, channel, outbox
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
+from calidris.instrument.sending.packing import MAX_REQUEST_BYTES, MAX_SPAN_BYTES
 
 
 def closed_port() -> int:
@@ -97,7 +97,7 @@ def test_the_receivers_wish_to_wait_is_heard(receiver: Any, trailer: str) -> Non
     detail.Pack(info)
     raw = info if trailer.startswith("google") else Status(code=8, details=[detail])
     receiver.answer, receiver.trailers = grpc.StatusCode.RESOURCE_EXHAUSTED, ((trailer, raw.SerializeToString()),)
-    outcome = encoder.Channel(runtime.settings).send(b"", 2)
+    outcome = channel.Channel(runtime.settings).send(b"", 2)
     assert (outcome.delivered, outcome.retryable, outcome.retry_after_s) == (False, True, 0.2)
 
 
@@ -275,16 +275,16 @@ def test_no_span_of_ours_is_instrumented(receiver: Any) -> None:
     from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
     seen: list[bool] = []
-    send = encoder.Channel.send
+    send = channel.Channel.send
 
     def spy(self: Any, payload: bytes, timeout_s: float) -> Outcome:
         seen.append(is_instrumentation_enabled())
         return send(self, payload, timeout_s)
 
-    encoder.Channel.send = spy  # type: ignore[method-assign]
+    channel.Channel.send = spy  # type: ignore[method-assign]
     try:
         predict(Model("m"), 1)
         assert calidris.flush()
     finally:
-        encoder.Channel.send = send  # type: ignore[method-assign]
+        channel.Channel.send = send  # type: ignore[method-assign]
     assert seen == [False]

@@ -1,6 +1,5 @@
 """Every reading of a window, as pure functions of what the engine remembers: no clock."""
 
-from calidris.engine.build_snapshot import Kept
 from calidris.engine.readings.late_labels import Late
 from calidris.engine.readings.trend import note_day, trend_figures
 from calidris.engine.readings.window import (
@@ -12,7 +11,6 @@ from calidris.engine.readings.window import (
 )
 
 __all__ = [
-    "Kept",
     "Late",
     "baseline_figures",
     "guessed_figures",

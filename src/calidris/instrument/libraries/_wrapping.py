@@ -1,23 +1,29 @@
-"""One watched call of a library's model: copy the input, time it, read the answer, record one block.
+"""What the library files share: how a call is watched, and what its answer means once it is arrays of classes and probabilities.
 
-What the thin library files share. A call that completes another on the same input (``predict`` after ``predict_proba``)
-is the same prediction and joins its block.
+One watched call: copy the input, time it, read the answer, record one block. A call that completes another on the same input
+(``predict`` after ``predict_proba``) is the same prediction and joins its block.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any
 
+import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, markers
 from calidris.instrument.batches import slice_table, table_or_none
+from calidris.instrument.identity import identity_of
 from calidris.instrument.items import Block, Series
+from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.runtime import runtime
+from calidris.instrument.shield import inside, not_a_prediction, shielded
 from calidris.instrument.table import Table, rows_of
 
 MAX_FINGERPRINT_CELLS = 100_000
@@ -25,6 +31,95 @@ MAX_FINGERPRINT_CELLS = 100_000
 
 MAX_GAP_NS = 1_000_000_000
 """Longest time between two calls outside a trace that are one prediction."""
+
+MAX_SERIES = 1000
+_series: dict[tuple[type, str, int], Series] = {}
+
+
+def when_imported(table: PatchTable, module: str, patch: Callable[[PatchTable, ModuleType], None]) -> None:
+    """Call ``patch`` once the application imports a module, or now if it has. An error of ours is shielded."""
+
+    def hook(found: ModuleType) -> None:
+        if table.active:  # hooks cannot be taken back: after uninstrument they do nothing
+            patch(table, found)
+
+    wrapt.register_post_import_hook(shielded(module)(hook), module)
+
+
+def unwatched(table: PatchTable, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as before, but no library call within it is a prediction."""
+
+    # Real functions with __wrapped__, not wrapt proxies: scikit-learn asks inspect.isfunction for its metadata routing.
+    @functools.wraps(function)
+    def within(*args: Any, **kwargs: Any) -> Any:
+        if inside.get() or not table.active:
+            return function(*args, **kwargs)
+        with not_a_prediction():
+            return function(*args, **kwargs)
+
+    return within
+
+
+def watched(
+    table: PatchTable,
+    function: Callable[..., Any],
+    begin: Callable[[Any, tuple[Any, ...], dict[str, Any]], WatchedCall | None],
+    answer: Callable[[Any, Any], Answer],
+    library: str,
+) -> Callable[..., Any]:
+    """The method as before; its outermost calls are predictions.
+
+    Args:
+        table: while it is not active, calls are only passed on.
+        function: the method.
+        begin: makes the watched call of an instance and its arguments; None where it is no prediction.
+        answer: what the result of an instance says.
+        library: whose errors of ours are told as.
+    """
+    begin = shielded(f"{library} call")(begin)
+    failed = shielded(f"{library} failure")(_failed)
+    done = shielded(f"{library} answer")(_done)
+
+    @functools.wraps(function)
+    def predicting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if inside.get() or not table.active:
+            return function(self, *args, **kwargs)
+        call = begin(self, args, kwargs)
+        if call is None:
+            return function(self, *args, **kwargs)
+        token = inside.set(True)
+        try:
+            result = function(self, *args, **kwargs)
+        except BaseException as error:  # also an interrupt must end the light span
+            failed(call, error)
+            raise
+        finally:
+            inside.reset(token)
+        done(call, self, result, answer)
+        return result
+
+    return predicting
+
+
+def _failed(call: WatchedCall, error: BaseException) -> None:
+    call.failed(call.lasted_ns(), error)
+
+
+def _done(call: WatchedCall, instance: Any, result: Any, answer: Callable[[Any, Any], Answer]) -> None:
+    call.done(call.lasted_ns(), answer(instance, result) if runtime.on else Answer())
+
+
+def series_of(kind: type, task: str) -> Series:
+    """Name and version by the zero-code rules, resolved once per class of model and configuration."""
+    key = kind, task, runtime.generation
+    series = _series.get(key)
+    if series is None:
+        series = Series(*identity_of(kind, runtime.settings), task, slices=runtime.settings.slices)
+        runtime.seen(series)
+        if len(_series) >= MAX_SERIES:
+            _series.clear()
+        _series[key] = series
+    return series
 
 
 class Answer:
@@ -190,3 +285,31 @@ def _rows(x: Any) -> int:
         return rows_of(x)
     except Exception:  # an input that has no rows: the library will say so itself
         return 1
+
+
+def probable(classes: Any, probabilities: Any) -> Answer:
+    """Binary: the probability of ``classes[1]``. More: a column a class, and the likeliest class."""
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(classes):
+        return Answer()
+    if len(classes) == 2:
+        return Answer(scores=probabilities[:, 1].copy())
+    scores = {name: probabilities[:, at].copy() for at, name in enumerate(classes.tolist())}
+    return Answer(scores=scores, classes=classes[probabilities.argmax(axis=1)])
+
+
+def decided(classes: Any, margins: Any) -> Any:
+    """The class that margins stand for; they are no probabilities, so there is no score."""
+    if margins.ndim == 1 and len(classes) == 2:
+        return classes[(margins > 0).astype(int)]
+    if margins.ndim == 2 and margins.shape[1] == len(classes):
+        return classes[margins.argmax(axis=1)]
+    return None
+
+
+def flat(result: Any) -> Any:
+    """One value a row, copied, or None."""
+    if getattr(result, "ndim", 1) == 2 and result.shape[1] == 1:
+        result = result.reshape(-1)
+    if getattr(result, "ndim", 1) != 1:
+        return None
+    return result.copy() if hasattr(result, "copy") else list(result)

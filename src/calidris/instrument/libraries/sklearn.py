@@ -10,17 +10,27 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
-import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # untyped
 
-from calidris.instrument.libraries import _sklearn_facts as facts
-from calidris.instrument.libraries._patch import PatchTable, inside, not_a_prediction, shielded
-from calidris.instrument.libraries._wrapping import Answer, WatchedCall
+from calidris import semconv
+from calidris.instrument.libraries._patch import PatchTable
+from calidris.instrument.libraries._wrapping import (
+    Answer,
+    WatchedCall,
+    decided,
+    flat,
+    probable,
+    series_of,
+    unwatched,
+    watched,
+    when_imported,
+)
 from calidris.instrument.runtime import runtime
+from calidris.instrument.shield import shielded
 
 PREDICTING = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 NOT_PREDICTING = ("fit", "partial_fit", "fit_predict", "score")
@@ -57,12 +67,7 @@ def _install(instrumentor: SklearnInstrumentor) -> None:
         ("sklearn.utils.parallel", _patch_parallel),
         ("sklearn.metrics._scorer", _patch_scorer),
     ):
-        wrapt.register_post_import_hook(shielded(module)(functools.partial(_hook, table, hook)), module)
-
-
-def _hook(table: PatchTable, hook: Callable[[PatchTable, ModuleType], None], module: ModuleType) -> None:
-    if table.active:  # hooks cannot be taken back: after uninstrument they do nothing
-        hook(table, module)
+        when_imported(table, module, hook)
 
 
 def _patch_base(table: PatchTable, module: ModuleType) -> None:
@@ -90,11 +95,11 @@ def _patch_base(table: PatchTable, module: ModuleType) -> None:
 
 def _patch_parallel(table: PatchTable, module: ModuleType) -> None:
     # Jobs run in other threads, which do not see the caller's guard. Whatever scikit-learn delays is part of something larger.
-    table.replace(module._FuncWrapper, "__call__", functools.partial(_unwatched, table))
+    table.replace(module._FuncWrapper, "__call__", functools.partial(unwatched, table))
 
 
 def _patch_scorer(table: PatchTable, module: ModuleType) -> None:
-    table.replace(module._BaseScorer, "__call__", functools.partial(_unwatched, table))
+    table.replace(module._BaseScorer, "__call__", functools.partial(unwatched, table))
 
 
 @shielded("sklearn class")
@@ -103,10 +108,10 @@ def _patch_estimator(table: PatchTable, kind: type) -> None:
     for owner in kind.__mro__[:-1]:
         for name in PREDICTING:
             if name in vars(owner):
-                _wrap(table, owner, name, functools.partial(_watched, table, name))
+                _wrap(table, owner, name, functools.partial(_watch, table, name))
         for name in NOT_PREDICTING:
             if name in vars(owner):
-                _wrap(table, owner, name, functools.partial(_unwatched, table))
+                _wrap(table, owner, name, functools.partial(unwatched, table))
 
 
 def _wrap(table: PatchTable, owner: type, name: str, make: Callable[[Any], Any]) -> None:
@@ -119,54 +124,72 @@ def _wrap(table: PatchTable, owner: type, name: str, make: Callable[[Any], Any])
         table.replace(owner, name, lambda descriptor: available_if(descriptor.check)(make(descriptor.fn)))
 
 
-def _unwatched(table: PatchTable, function: Callable[..., Any]) -> Callable[..., Any]:
-    # Real functions with __wrapped__, not wrapt proxies: scikit-learn asks inspect.isfunction for its metadata routing.
-    @functools.wraps(function)
-    def within(*args: Any, **kwargs: Any) -> Any:
-        if inside.get() or not table.active:
-            return function(*args, **kwargs)
-        with not_a_prediction():
-            return function(*args, **kwargs)
+def _watch(table: PatchTable, method: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def begin(estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WatchedCall | None:
+        return _begin(estimator, method, args[0] if args else kwargs.get("X"))
 
-    return within
+    def answer(estimator: Any, result: Any) -> Answer:
+        return answer_of(estimator, method, result)
+
+    return watched(table, function, begin, answer, "sklearn")
 
 
-def _watched(table: PatchTable, method: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def predicting(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if inside.get() or not table.active:
-            return function(self, *args, **kwargs)
-        call = _begin(self, method, args[0] if args else kwargs.get("X"))
-        if call is None:
-            return function(self, *args, **kwargs)
-        token = inside.set(True)
-        try:
-            result = function(self, *args, **kwargs)
-        except BaseException as error:  # also an interrupt must end the light span
-            _failed(call, error)
-            raise
-        finally:
-            inside.reset(token)
-        _done(call, self, method, result)
-        return result
-
-    return predicting
-
-
-@shielded("sklearn call")
 def _begin(estimator: Any, method: str, x: Any) -> WatchedCall | None:
-    task = facts.task_of(estimator)
+    task = task_of(estimator)
     if x is None or task is None:
         return None
     what = "predict_proba" if method == "predict_log_proba" else method
-    return WatchedCall(estimator, facts.series_of(estimator, task), what, x, facts.feature_names(estimator))
+    series = series_of(type(final_of(estimator)), task)
+    return WatchedCall(estimator, series, what, x, feature_names(estimator))
 
 
-@shielded("sklearn failure")
-def _failed(call: WatchedCall, error: BaseException) -> None:
-    call.failed(call.lasted_ns(), error)
+def final_of(estimator: Any) -> Any:
+    """The estimator that answers: the last step of a pipeline, the best one of a search."""
+    for _ in range(8):
+        steps = getattr(estimator, "steps", None)
+        if isinstance(steps, list) and steps:
+            estimator = steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            break
+    return estimator
 
 
-@shielded("sklearn answer")
-def _done(call: WatchedCall, estimator: Any, method: str, result: Any) -> None:
-    call.done(call.lasted_ns(), facts.answer_of(estimator, method, result) if runtime.on else Answer())
+def task_of(estimator: Any) -> str | None:
+    """The task of a fitted classifier or regressor; None for anything else, which is not watched."""
+    base = sys.modules["sklearn.base"]
+    final = final_of(estimator)
+    if isinstance(final, base.ClassifierMixin):
+        classes = classes_of(estimator)
+        several = classes is not None and len(classes) > 2
+        return semconv.ML_MODEL_TASK_MULTICLASS if several else semconv.ML_MODEL_TASK_BINARY
+    return semconv.ML_MODEL_TASK_REGRESSION if isinstance(final, base.RegressorMixin) else None
+
+
+def classes_of(estimator: Any) -> Any:
+    """The array of classes; None where there are several outputs, or none yet."""
+    classes = getattr(estimator, "classes_", None)
+    return classes if getattr(classes, "ndim", 0) == 1 else None
+
+
+def feature_names(estimator: Any) -> Sequence[str] | None:
+    """The names it was fitted with, if it was fitted with names."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else names.tolist()
+
+
+def answer_of(estimator: Any, method: str, result: Any) -> Answer:
+    """What a result says, copied. Several outputs at once say nothing that the convention has words for."""
+    classes = classes_of(estimator)
+    if method == "predict":
+        if isinstance(result, tuple):
+            result = result[0]  # return_std
+        values = flat(result)
+        regression = task_of(estimator) == semconv.ML_MODEL_TASK_REGRESSION
+        return Answer(values=values) if regression else Answer(classes=values)
+    if classes is None or not hasattr(result, "ndim"):
+        return Answer()
+    if method == "decision_function":
+        return Answer(classes=decided(classes, result))
+    return probable(classes, sys.modules["numpy"].exp(result) if method == "predict_log_proba" else result)

@@ -14,21 +14,20 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401  # grpc needs it, and once the interpreter is ending it can no longer be imported
-import os
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Protocol
-from weakref import WeakSet
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from calidris.instrument.columns import Note
 from calidris.instrument.embeddings import cells_of
+from calidris.instrument.fork import renew_in_child
 from calidris.instrument.items import Block, Item, Row
-from calidris.instrument.libraries._patch import caught
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
+from calidris.instrument.shield import caught
 
 MAX_CELLS = 8_000_000
 """Values that may wait in memory as blocks and embeddings, and the width times number of single rows: 64 MB of numbers."""
@@ -85,7 +84,7 @@ class RowBuffer:
         self._limit = max_rows
         self._orphans: list[object] = []
         self._reset()
-        _buffers.add(self)
+        renew_in_child(self)
 
     def _reset(self) -> None:
         """Start empty: at first, and in a forked child, whose rows the parent sends."""
@@ -267,15 +266,3 @@ def _size(item: Item) -> tuple[int, int]:
     if isinstance(item, tuple):
         return 1, cells_of(item[-1])
     return item.rows, item.cells if isinstance(item, Block) else item.rows
-
-
-_buffers: WeakSet[RowBuffer] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for buffer in list(_buffers):
-        buffer.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

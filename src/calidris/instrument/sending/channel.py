@@ -1,0 +1,169 @@
+"""The gRPC channel of Calidris' own, and what the flush thread works with: encoder, channel and meters in one.
+
+Nothing here is shared with the application: neither the OTLP endpoint nor the headers and certificates of its environment.
+Loading this file loads grpc and the SDK; the flush thread does so when there is something to send.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import grpc
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+from calidris.instrument import VERSION
+from calidris.instrument.columns import Note
+from calidris.instrument.items import Item
+from calidris.instrument.sending.meters import Meters
+from calidris.instrument.sending.outbox import Drop, Outcome, Request
+from calidris.instrument.sending.packing import Encoder
+from calidris.instrument.settings import GuestSettings
+
+_KEY = re.compile(r"[a-z0-9_.-]{1,100}")
+_log = logging.getLogger("calidris")
+_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+# What OTLP lets a client repeat. RESOURCE_EXHAUSTED belongs here only with a RetryInfo: without one the request is too large.
+_RETRYABLE = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+
+
+class Channel:
+    """Sends serialised requests to one address. Used by one thread.
+
+    A failed call closes the channel: the next attempt connects afresh, instead of waiting out gRPC's own back-off of up to
+    two minutes after the receiver is back.
+    """
+
+    def __init__(self, settings: GuestSettings) -> None:
+        self._settings = settings
+        self._secure = not settings.endpoint.startswith("http://") and "://" in settings.endpoint
+        self._target = re.sub(r"^\w+://", "", settings.endpoint).rstrip("/")
+        self._metadata = metadata_of(settings.headers)
+        self._channel: grpc.Channel | None = None
+
+    def send(self, payload: bytes, timeout_s: float) -> Outcome:
+        """One attempt; the answer as an `Outcome`. Raises nothing that gRPC raises."""
+        if self._channel is None:
+            try:
+                self._channel = self._connect()
+            except OSError as error:  # a certificate that is not there yet, or never will be
+                return Outcome(False, True, message=f"{error.filename}: {error.strerror}")
+        call = self._channel.unary_unary(
+            _EXPORT, request_serializer=None, response_deserializer=ExportTraceServiceResponse.FromString
+        )
+        try:
+            answer = call(payload, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            self.close()
+            return outcome_of(error)
+        partial = answer.partial_success
+        return Outcome(True, rejected_spans=partial.rejected_spans, message=partial.error_message)
+
+    def close(self) -> None:
+        """Free the connection; the next `send` opens one."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _connect(self) -> grpc.Channel:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.primary_user_agent", f"calidris-guest/{VERSION}")]
+        if not self._secure:
+            return grpc.insecure_channel(self._target, options=options)
+        roots, cert, key = (
+            Path(path).read_bytes() if path else None
+            for path in (self._settings.certificate, self._settings.client_certificate, self._settings.client_key)
+        )
+        return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(roots, key, cert), options=options)
+
+
+def metadata_of(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Headers as gRPC takes them. One that it would not take is left out and told by its name alone: gRPC would quote it."""
+    metadata = []
+    for name, text in headers.items():
+        key, value = str(name).strip().lower(), str(text).strip()
+        if _KEY.fullmatch(key) and not key.endswith("-bin") and value.isascii() and value.isprintable():
+            metadata.append((key, value))
+        else:
+            _log.error("calidris: the header %r has a name or a value that cannot be sent; it is left out.", key[:100])
+    return tuple(metadata)
+
+
+def outcome_of(error: grpc.RpcError) -> Outcome:
+    """What a failed call means for its request: keep it for later, or give it up."""
+    code, delay = error.code(), _retry_delay((pair.key, pair.value) for pair in error.trailing_metadata() or ())
+    retryable = code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None)
+    return Outcome(False, retryable, retry_after_s=delay, message=f"{code.name}: {error.details()}")
+
+
+def _retry_delay(metadata: Iterable[tuple[str, str | bytes]]) -> float | None:
+    """Seconds the receiver asks us to wait, from either of the two trailers in use."""
+    trailers = dict(metadata)
+    info = RetryInfo()
+    if isinstance(raw := trailers.get("google.rpc.retryinfo-bin"), bytes):
+        info.ParseFromString(raw)
+        return _seconds(info)
+    if isinstance(raw := trailers.get("grpc-status-details-bin"), bytes):
+        for detail in Status.FromString(raw).details:
+            if detail.Unpack(info):
+                return _seconds(info)
+    return None
+
+
+def _seconds(info: RetryInfo) -> float:
+    return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+
+
+class GrpcShipper:
+    """Implements `calidris.instrument.sending.buffer.Shipper`."""
+
+    def __init__(self, encoder: Encoder, channel: Channel) -> None:
+        self._encoder = encoder
+        self._channel = channel
+        self._meters = Meters()
+
+    def encode(self, items: list[Item]) -> list[Request]:
+        """Items as requests."""
+        return self._encoder.encode(items)
+
+    def send(self, payload: bytes, timeout_s: float) -> Outcome:
+        """One attempt."""
+        return self._channel.send(payload, timeout_s)
+
+    def observe(self, items: list[Item], drops: dict[tuple[str, str], int]) -> None:
+        """Metrics of the items and drops."""
+        self._meters.observe(items, drops)
+
+    def close(self) -> None:
+        """Free the connection."""
+        self._channel.close()
+
+
+def connect(settings: GuestSettings, note: Note, drop: Drop) -> GrpcShipper:
+    """A shipper to the settings' endpoint; opens no connection yet."""
+    return GrpcShipper(Encoder(resource(), settings.policy, note, drop), Channel(settings))
+
+
+def resource() -> Resource:
+    """Who the service is: what its own tracer provider says, else the OTel environment."""
+    own = getattr(trace.get_tracer_provider(), "resource", None)
+    if isinstance(own, Resource):
+        return own
+    try:
+        return Resource.create()
+    except RuntimeError:  # detectors run in a thread pool, which an ending interpreter refuses
+        return OTELResourceDetector().detect()
