@@ -32,14 +32,13 @@ from calidris.engine.conservation import settled
 from calidris.engine.dedup.memory import MAX_REQUESTS, Repeated, RepeatMemory, once
 from calidris.engine.detectors.budgets import check_budgets
 from calidris.engine.detectors.watcher import Watcher
-from calidris.engine.fleet import FindBaseline, Fleet
 from calidris.engine.gathering import Gathered, form_of
 from calidris.engine.inbox import Received
 from calidris.engine.labelling import Labelling
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.panes import ClosedPanes
-from calidris.engine.registry import NoRoom
+from calidris.engine.registry import FindBaseline, Fleet, NoRoom
 from calidris.engine.snapshot import Alarm
 from calidris.wire import Decoded
 

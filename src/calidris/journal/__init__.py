@@ -2,13 +2,10 @@
 
 from calidris.journal.disk import lock_directory
 from calidris.journal.journal import Journal
-from calidris.journal.retry import MAX_RETRY_AFTER_S, RETRY_AFTER_S
 from calidris.journal.segment_format import Kind, Record, seal_payload
 from calidris.journal.timing import Timing
 
 __all__ = [
-    "MAX_RETRY_AFTER_S",
-    "RETRY_AFTER_S",
     "Journal",
     "Kind",
     "Record",

@@ -17,8 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from calidris.errors import RetryableError
-from calidris.journal.retry import RETRY_AFTER_S
+from calidris.errors import RETRY_AFTER_S, RetryableError
 from calidris.journal.segment_format import RECORD_HEAD_BYTES, body_crc
 
 _GROUP_BYTES = 16 << 20  # so that a small record never waits behind a huge group

@@ -14,8 +14,15 @@ from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from calidris.batch import DEFAULT_TENANT
-from calidris.errors import Forbidden, MalformedRequest, PermanentError, RetryableError, Unauthenticated
-from calidris.journal.retry import MAX_RETRY_AFTER_S, RETRY_AFTER_S
+from calidris.errors import (
+    MAX_RETRY_AFTER_S,
+    RETRY_AFTER_S,
+    Forbidden,
+    MalformedRequest,
+    PermanentError,
+    RetryableError,
+    Unauthenticated,
+)
 from calidris.receive.rates import RateOfRequests, RateOfRows
 
 _logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Status, drift_p_values, reliability
 from calidris.metrics.calibration.measures import ReliabilityBin
 from calidris.metrics.drift.histograms import blocks
-from calidris.report import changes, charts, tables, tiles, words
+from calidris.report import changes, charts, tables, words
 from calidris.report.changes import Trend
 from calidris.report.groups import Fairness, fairness
 from calidris.report.label_sections import Truth, truth
@@ -99,7 +99,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         title=title,
         detail=model.status_detail,
         facts=_facts(model),
-        tiles=tiles.tiles(model, windows),
+        tiles=tables.tiles(model, windows),
         alarms=alarms,
         evidence=_evidence(model),
         drift=drift,
@@ -198,7 +198,7 @@ def _windows(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> list[str]:
 
 
 def _model_evidence(model: ModelSnapshot, window: str) -> float:
-    found = [r.value for r in tiles.of_model(model, semconv.METRIC_ML_DETECTION_EVIDENCE) if r.window == window]
+    found = [r.value for r in tables.of_model(model, semconv.METRIC_ML_DETECTION_EVIDENCE) if r.window == window]
     return max((value for value in found if value is not None), default=-1.0)
 
 

@@ -1,10 +1,17 @@
-"""Which attributes of a span are read."""
+"""The one gate: is it ours? Asked of a whole request's bytes, of an attribute's name, and of a span.
+
+Whatever is not ours is counted and goes no further.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from calidris import semconv
+
+_OUR_BYTES: Final = re.compile(rb"ml\.(?:model\.|prediction\.|features|slices|label)")
 
 MODEL_KEYS: Final = frozenset({semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION, semconv.ML_MODEL_TASK})
 KEYS: Final = frozenset(
@@ -27,6 +34,9 @@ KEYS: Final = frozenset(
         semconv.ML_LABEL_TIME,
     }
 )
+_SILENT_KEYS: Final = MODEL_KEYS - {semconv.ML_MODEL_NAME} | {semconv.ERROR_TYPE}
+"""Attributes that are read, but that spans of others may have too: alone they do not make a span ours."""
+
 MAPS: Final = (semconv.ML_FEATURES, semconv.ML_SLICES, semconv.ML_PREDICTION_SCORE)
 """Attributes that hold a map; ``{attribute}.{name}`` is one entry of it as an attribute of its own."""
 
@@ -36,3 +46,24 @@ MAP_PREFIXES: Final = tuple(f"{key}." for key in MAPS)
 def is_ours(key: str) -> bool:
     """Whether an attribute is part of the convention, as far as it is read here."""
     return key in KEYS or key.startswith(MAP_PREFIXES)
+
+
+def is_ours_by_attributes(names: Iterable[str]) -> bool:
+    """Whether attributes of these names, all of them read here, make their span a model or feedback span."""
+    return semconv.ML_MODEL_NAME in names or not _SILENT_KEYS.issuperset(names)
+
+
+def is_ours_by_name(span_name: str, resource: Mapping[str, Any]) -> bool:
+    """Whether a span without attributes of ours is a model or feedback span: named like one, under a resource with a model."""
+    return semconv.ML_MODEL_NAME in resource and span_name.startswith(("predict ", "feedback "))
+
+
+def holds_model_telemetry(raw: bytes) -> bool:
+    """Whether a request may hold a model or feedback span; one scan at a GB/s or so, nothing is parsed.
+
+    Never wrong about a no: protobuf keeps a key's bytes together. A yes may be wrong, where a value quotes such a key.
+
+    >>> holds_model_telemetry(b"..ml.features.."), holds_model_telemetry(b"..index.html..")
+    (True, False)
+    """
+    return _OUR_BYTES.search(raw) is not None

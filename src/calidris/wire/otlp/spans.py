@@ -8,17 +8,15 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from calidris import semconv
 from calidris.errors import MalformedRequest
 from calidris.wire.otlp import blocks
 from calidris.wire.otlp.attributes import AttributeReader
 from calidris.wire.otlp.blocks import Block
-from calidris.wire.otlp.gate import MODEL_KEYS
+from calidris.wire.otlp.gate import MODEL_KEYS, is_ours_by_attributes, is_ours_by_name
 from calidris.wire.otlp.messages import Request
 from calidris.wire.rejections import Ledger, Rejected
 
 STATUS_ERROR: Final = 2
-_NOT_TELLING: Final = MODEL_KEYS - {semconv.ML_MODEL_NAME} | {semconv.ERROR_TYPE}
 
 
 _CHUNK: Final = 2048
@@ -91,7 +89,7 @@ def _read_blocks(rows: _Rows, places: list[int], reader: AttributeReader) -> Ite
     found = [rows[place] for place in places]
     columns = blocks.read_block(found, reader)
     if columns is not None:
-        if semconv.ML_MODEL_NAME in columns or not _NOT_TELLING.issuperset(columns):
+        if is_ours_by_attributes(columns):
             yield Block(places, columns)
         return
     parts = blocks.alike(found)
@@ -109,7 +107,7 @@ def _read_alone(
     except Rejected as fault:
         ledger.add(position, _name(span), fault)
         return None
-    if semconv.ML_MODEL_NAME in attributes or _concerns_us(attributes, model, _name(span)):
+    if is_ours_by_attributes(attributes) or is_ours_by_name(_name(span), model):
         return attributes
     return None
 
@@ -136,13 +134,6 @@ def _transpose(total: int, foreign: int, kept: list[_Kept], found: Sequence[Bloc
 def _name(span: Any) -> str:
     name: str = span.name.decode(errors="replace")
     return name
-
-
-def _concerns_us(attributes: Mapping[str, Any], model: Mapping[str, Any], name: str) -> bool:
-    """Whether a span is a model or feedback span, by its own attributes or by its name and its resource's model."""
-    if attributes and not _NOT_TELLING.issuperset(attributes):
-        return True
-    return semconv.ML_MODEL_NAME in model and name.startswith(("predict ", "feedback "))
 
 
 def _walk(raw: bytes, reader: AttributeReader) -> Iterator[tuple[list[Any], Mapping[str, Any]]]:
