@@ -17,8 +17,8 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.metrics import drift_table
-from calidris.metrics.calibration.measures import MEASURES as CALIBRATION
-from calidris.metrics.drift.measures import MEASURES
+from calidris.metrics.calibration.calibration_measures import MEASURES as CALIBRATION
+from calidris.metrics.drift.drift_measures import MEASURES
 from calidris.state import CountsState, Field, Kind, Role, ScoresState, Spec
 
 EDGES: dict[str, np.ndarray] = {}

@@ -33,7 +33,7 @@ from calidris.engine.inbox import Inbox, Received
 from calidris.journal.journal import Journal
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import TRACES, GrpcReceiver
-from calidris.receive.http.server import HttpReceiver
+from calidris.receive.http.otlp_server import HttpReceiver
 from calidris.receive.intake import Intake
 from calidris.wire import Decoded, decode, holds_model_telemetry
 

@@ -20,7 +20,7 @@ from calidris.baseline import BaselineColumns, build
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.compat import kind_of, verdicts
 from calidris.metrics import drift_p_values, drift_readings, quality_readings
-from calidris.metrics.drift.measures import MEASURES
+from calidris.metrics.drift.drift_measures import MEASURES
 from calidris.state import CountsState, MomentsState, Spec
 
 imported = time.perf_counter() - started

@@ -14,7 +14,7 @@ from tests.engine.conftest import SECOND, baseline, rows
 
 from calidris.baseline import write
 from calidris.cli import alarms
-from calidris.cli.asking import Receiver
+from calidris.cli.receiver_client import Receiver
 from calidris.errors import CalidrisError
 from calidris.wire import encode_predictions
 

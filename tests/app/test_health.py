@@ -22,7 +22,7 @@ from served import FREE
 from calidris import semconv
 from calidris.app import loop
 from calidris.app.progress import Progress
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.batch import PredictionBatch
 from calidris.wire import encode_labels, encode_predictions
 
@@ -220,7 +220,7 @@ def test_while_the_journal_is_read_back_no_counter_steps_back(make: Make, monkey
     monkeypatch.undo()
     told: list[Any] = []
     usual = loop.apply
-    from calidris.app import storage
+    from calidris.app import restore
 
     def watched(*of: Any, **how: Any) -> None:
         told.append(server[0].points())
@@ -230,7 +230,7 @@ def test_while_the_journal_is_read_back_no_counter_steps_back(make: Make, monkey
     server: list[Any] = []
     build = type(started.server)._build
     monkeypatch.setattr(type(started.server), "_build", lambda self, found: (server.append(self), build(self, found)))
-    monkeypatch.setattr(storage, "apply", watched)
+    monkeypatch.setattr(restore, "apply", watched)
     again = make()
     assert again.server.replayed >= 5
     after = Scrape.of(again)  # the first one that anybody can see once it is ready
@@ -335,7 +335,7 @@ def test_a_long_replay_reports_in_the_log(
             seen.set()
             return super().__str__()
 
-    monkeypatch.setattr("calidris.app.storage.Progress", Seen)
+    monkeypatch.setattr("calidris.app.restore.Progress", Seen)
     monkeypatch.setattr(Storage, "replay", slow)
     monkeypatch.setattr(server, "reported", lambda found: progress.reported(found, 0.01))
     caplog.set_level("INFO")

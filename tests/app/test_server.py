@@ -15,7 +15,7 @@ from running import rows, until
 from served import FREE, configuration
 
 from calidris.app import Server
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.errors import ConfigError
 from calidris.wire import encode_predictions
 

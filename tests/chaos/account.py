@@ -14,7 +14,7 @@ from running import Running, until
 from senders import Request
 
 from calidris import semconv
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.config import load
 from calidris.engine.checkpoint.digest import digest
 from calidris.engine.core import Engine

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from running import CONFIG, Running, labels, rows, until
 
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.baseline import BaselineColumns, build, write
 from calidris.config import load
 from calidris.engine.checkpoint.digest import digest

@@ -17,9 +17,9 @@ from running import CALIDRIS, CONFIG, Running, environment, until
 
 from calidris import semconv
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
-from calidris.cli import alarms, read
-from calidris.cli.asking import Receiver
+from calidris.cli import alarms, report
 from calidris.cli.check import check
+from calidris.cli.receiver_client import Receiver
 from calidris.cli.status import status
 from calidris.wire import encode_predictions
 
@@ -88,7 +88,7 @@ def test_names_and_caps_in_a_real_receiver(receiver: Running) -> None:
     assert sum("flood" in line or "skull" in line or "<script>" in line for line in lines) == 6
     assert f"{2 * (FLOOD - 2)} rows of model versions beyond limits.versions were not counted" in lines
     assert said(lambda out: alarms.show(asked, True, out))[0] == "no alarm was ever raised"
-    said(lambda out: read.report(asked, NAMES[2], page, out))
+    said(lambda out: report.report(asked, NAMES[2], page, out))
     assert "<script>" not in page.read_text(encoding="utf-8")
     assert any(
         "3 versions of a model, 200 versions in all" in line for line in said(lambda out: check(receiver.config, out))

@@ -13,7 +13,7 @@ import pytest
 import calidris
 from calidris import Model, semconv
 from calidris.batch import PredictionBatch
-from calidris.instrument import embeddings
+from calidris.instrument import vectors
 from calidris.instrument.runtime import runtime
 from calidris.instrument.sending import buffer, packing
 from calidris.wire import decode, limits
@@ -133,7 +133,7 @@ BAD = {
     "bytes": b"12345678",
     "strings": ["a"],
     "nothing in it": [],
-    "too long": [0.0] * (embeddings.MAX_DIMENSION + 1),
+    "too long": [0.0] * (vectors.MAX_DIMENSION + 1),
     "a number": 3.0,
     "a scalar array": np.array(3.0),
     "two vectors": np.zeros((2, 3)),
@@ -216,4 +216,4 @@ def test_waiting_vectors_are_bounded_by_their_bytes(receiver: Any, monkeypatch: 
 
 
 def test_guest_and_receiver_agree_on_the_longest_vector() -> None:
-    assert embeddings.MAX_DIMENSION == limits.MAX_DIMENSION
+    assert vectors.MAX_DIMENSION == limits.MAX_DIMENSION

@@ -26,7 +26,7 @@ from calidris.journal.disk import Disk
 from calidris.journal.journal import Journal
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.grpc import TRACES, GrpcReceiver
-from calidris.receive.http.server import HttpReceiver
+from calidris.receive.http.otlp_server import HttpReceiver
 from calidris.receive.intake import Intake
 from calidris.receive.rates import Rates
 from calidris.wire import Decoded

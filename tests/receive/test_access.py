@@ -16,7 +16,7 @@ from tests.access.tokens import Tokens
 from calidris.errors import Forbidden, Unauthenticated
 from calidris.receive.admission import refusal_of
 from calidris.receive.grpc import TRACES
-from calidris.receive.http.server import HttpReceiver
+from calidris.receive.http.otlp_server import HttpReceiver
 
 MakeBench = Callable[..., Any]
 PATH = f"/{TRACES}/Export"

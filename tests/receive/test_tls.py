@@ -17,7 +17,7 @@ from calidris.access import Certificates
 from calidris.config import MutualTlsConfig
 from calidris.errors import ConfigError
 from calidris.receive.grpc import TRACES
-from calidris.receive.http.server import HttpReceiver
+from calidris.receive.http.otlp_server import HttpReceiver
 
 MakeBench = Callable[..., Any]
 Ends = tuple[Path, Path]

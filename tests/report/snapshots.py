@@ -25,7 +25,7 @@ from calidris.metrics import (
     reading,
     rows_reading,
 )
-from calidris.metrics.drift.measures import MEASURES
+from calidris.metrics.drift.drift_measures import MEASURES
 from calidris.state import CountsState, Field, Kind, Role, ScoresState, Spec
 
 HOUR_NS = 3_600_000_000_000

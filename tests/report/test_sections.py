@@ -12,7 +12,7 @@ from tests.report.test_render import Page
 
 from calidris.batch import CodedColumn, NumberColumn, PredictionBatch
 from calidris.engine.panes.days import DayPoint, Days
-from calidris.engine.readings.trend import trend_figures
+from calidris.engine.readings.day_trend import trend_figures
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
 from calidris.report import render, words
 

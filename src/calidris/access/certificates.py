@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calidris.access.watched import Watched
-from calidris.config.listeners import MutualTlsConfig, TlsConfig
+from calidris.config.listener_tls import MutualTlsConfig, TlsConfig
 from calidris.errors import ConfigError
 
 

@@ -22,7 +22,7 @@ from typing import Literal, get_args
 
 from pydantic import ValidationError, field_validator, model_validator
 
-from calidris.config.base import Config
+from calidris.config.frozen import Config
 from calidris.errors import ConfigError
 
 Action = Literal["send", "read", "decide"]

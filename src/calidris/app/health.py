@@ -19,7 +19,7 @@ from typing import TypeAlias
 from calidris import semconv
 from calidris.app.listeners import Doors
 from calidris.app.loop import EngineLoop
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.export import OtlpExporter
 from calidris.receive.admission import Admission, ReceiverCounters
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol
 
 from calidris.access import Access, Certificates
 from calidris.config import CalidrisConfig
-from calidris.config.listeners import MutualTlsConfig, TlsConfig
+from calidris.config.listener_tls import MutualTlsConfig, TlsConfig
 from calidris.errors import ConfigError
 from calidris.receive.grpc import GrpcReceiver
-from calidris.receive.http.server import HttpReceiver
+from calidris.receive.http.otlp_server import HttpReceiver
 from calidris.receive.intake import Intake
 
 

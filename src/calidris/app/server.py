@@ -17,7 +17,7 @@ from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.listeners import Doors, host, receivers, scheme
 from calidris.app.loop import EngineLoop
 from calidris.app.progress import reported
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
 from calidris.engine.inbox import Inbox

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from calidris.batch import DEFAULT_TENANT
-from calidris.cli.asking import Receiver
 from calidris.cli.common import shown
+from calidris.cli.receiver_client import Receiver
 
 
 def show(receiver: Receiver, everything: bool, out: Console) -> int:

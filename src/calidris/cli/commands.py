@@ -80,7 +80,7 @@ def status_command(
     its longest window, and **worst**: the most evidence of a change, as a share of what the false-alarm budget asks for. Then alarms.
     """
     from calidris.cli import status
-    from calidris.cli.asking import Receiver
+    from calidris.cli.receiver_client import Receiver
 
     asked = Receiver(config, endpoint, token, certificate)
     run(lambda: status.status(asked, out, watch=watch, as_json=as_json, every_s=interval))
@@ -96,10 +96,10 @@ def report_command(
     certificate: CertificateOption = None,
 ) -> None:
     """Write one self-contained HTML page about a model, from a running receiver."""
-    from calidris.cli import read
-    from calidris.cli.asking import Receiver
+    from calidris.cli import report
+    from calidris.cli.receiver_client import Receiver
 
-    run(lambda: read.report(Receiver(config, endpoint, token, certificate), model, output, out))
+    run(lambda: report.report(Receiver(config, endpoint, token, certificate), model, output, out))
 
 
 @app.command("render")
@@ -149,7 +149,7 @@ def alarms_list(
 ) -> None:
     """List the latched alarms: what changed, since when, and what was decided."""
     from calidris.cli import alarms
-    from calidris.cli.asking import Receiver
+    from calidris.cli.receiver_client import Receiver
 
     run(lambda: alarms.show(Receiver(config, endpoint, token, certificate), everything, out))
 
@@ -166,7 +166,7 @@ def alarms_ack(
 ) -> None:
     """Say that somebody looks after an alarm; it stays latched."""
     from calidris.cli import alarms
-    from calidris.cli.asking import Receiver
+    from calidris.cli.receiver_client import Receiver
 
     run(lambda: alarms.decide(Receiver(config, endpoint, token, certificate), alarm, "ack", by, reason, out))
 
@@ -183,7 +183,7 @@ def alarms_clear(
 ) -> None:
     """End an alarm: its detector starts from nothing, and alarms again if the change is still there."""
     from calidris.cli import alarms
-    from calidris.cli.asking import Receiver
+    from calidris.cli.receiver_client import Receiver
 
     run(lambda: alarms.decide(Receiver(config, endpoint, token, certificate), alarm, "clear", by, reason, out))
 

@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from calidris.cli.asking import Receiver
+from calidris.cli.receiver_client import Receiver
 from calidris.cli.status_view import Look, view
 from calidris.errors import CalidrisError, ConfigError
 

@@ -2,7 +2,7 @@
 
 from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig, ThresholdConfig
 from calidris.config.export import ExportConfig, OtlpConfig, PrometheusConfig
-from calidris.config.listeners import MutualTlsConfig, TlsConfig
+from calidris.config.listener_tls import MutualTlsConfig, TlsConfig
 from calidris.config.load import load
 from calidris.config.models import LatencyObjective, ModelConfig, ObjectivesConfig, RatioObjective
 from calidris.config.receiver import GrpcConfig, HttpConfig, RateConfig, RatesConfig, ReceiverConfig

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from calidris import semconv
-from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
+from calidris.config.frozen import Config
 from calidris.config.units import Seconds, window_name
 
 YEARLY = "1 per year"

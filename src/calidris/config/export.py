@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from calidris.config.base import Config
-from calidris.config.listeners import Exposed
+from calidris.config.frozen import Config
+from calidris.config.listener_tls import Exposed
 from calidris.config.units import Address, Seconds
 
 

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from calidris.config.listeners import under
+from calidris.config.listener_tls import under
 from calidris.config.receiver import ReceiverConfig
 from calidris.config.root import CalidrisConfig
 from calidris.errors import ConfigError

@@ -7,9 +7,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import CanaryConfig, DetectConfig, FairnessConfig
+from calidris.config.frozen import Config
 from calidris.config.units import Seconds, window_name
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from calidris.config.base import Config
-from calidris.config.listeners import Exposed, MutualTlsConfig
+from calidris.config.frozen import Config
+from calidris.config.listener_tls import Exposed, MutualTlsConfig
 from calidris.config.units import Address, Bytes, Seconds
 
 _MIB = 2**20

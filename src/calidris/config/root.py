@@ -6,11 +6,11 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from calidris.config.base import Config
 from calidris.config.budget import FalseAlarmBudget
 from calidris.config.detection import SharedBudgetsConfig
 from calidris.config.export import ExportConfig
-from calidris.config.listeners import Exposed, TlsConfig
+from calidris.config.frozen import Config
+from calidris.config.listener_tls import Exposed, TlsConfig
 from calidris.config.models import ModelConfig, duplicated
 from calidris.config.receiver import ReceiverConfig
 from calidris.config.storage import StorageConfig

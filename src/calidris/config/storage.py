@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from calidris.config.base import Config
+from calidris.config.frozen import Config
 from calidris.config.units import Bytes, Seconds
 
 _MIB = 2**20

@@ -14,8 +14,8 @@ from calidris.engine.core import Engine
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import Window, merge_panes
+from calidris.engine.readings.day_trend import trend_figures
 from calidris.engine.readings.late_labels import Late
-from calidris.engine.readings.trend import trend_figures
 from calidris.engine.readings.window import baseline_figures, guessed_figures, known_figures, row_figures
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.status import evidence_readings, status

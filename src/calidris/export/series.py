@@ -13,7 +13,7 @@ from enum import IntEnum
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading
-from calidris.metrics.drift.readings import STANDARD
+from calidris.metrics.drift.drift_readings import STANDARD
 
 TOP_FEATURES = 5
 """Features of a window whose evidence even ``minimal`` shows."""

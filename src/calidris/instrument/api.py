@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 from calidris import semconv
-from calidris.instrument import batches
+from calidris.instrument import many_rows
 from calidris.instrument.ids import last_prediction_ids
 from calidris.instrument.items import Series
 from calidris.instrument.prediction import Prediction
@@ -150,7 +150,7 @@ class Model:
 
         Lengths that do not agree drop the whole call, counted as ``malformed``.
         """
-        batches.record_batch(self._series, X, scores, ids, classes, values, slices, embeddings)
+        many_rows.record_batch(self._series, X, scores, ids, classes, values, slices, embeddings)
 
     def record_label(self, id: object, label: object, *, time_ns: int | None = None) -> None:
         """The true outcome of an earlier prediction, any time later, from any process."""
@@ -164,7 +164,7 @@ class Model:
 @shielded("record_label")
 def record_label(id: object, label: object, *, model: str | None = None, time_ns: int | None = None) -> None:
     """The true outcome of one prediction; see `record_labels`."""
-    batches.record_labels([id], [label], model, None if time_ns is None else [time_ns])
+    many_rows.record_labels([id], [label], model, None if time_ns is None else [time_ns])
 
 
 @shielded("record_labels")
@@ -179,7 +179,7 @@ def record_labels(ids: Any, labels: Any, *, model: str | None = None, times_ns: 
 
     Never raises. Without a model to name, or with lengths that do not agree, the labels are dropped, counted and logged once.
     """
-    batches.record_labels(ids, labels, model, times_ns)
+    many_rows.record_labels(ids, labels, model, times_ns)
 
 
 def _position_of_features(function: Callable[..., object]) -> tuple[int, str]:

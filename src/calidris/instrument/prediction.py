@@ -13,12 +13,12 @@ from typing import Any
 
 from opentelemetry.trace import get_current_span
 
-from calidris.instrument import batches, markers
-from calidris.instrument.embeddings import Captured, capture
+from calidris.instrument import many_rows, markers
 from calidris.instrument.ids import last_call, place_of
 from calidris.instrument.items import FLAT, Series
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import caught, inside
+from calidris.instrument.vectors import Captured, capture
 
 
 class Prediction:
@@ -104,7 +104,7 @@ class Prediction:
         try:
             score = self.score
             if type(score) is not float and score is not None:
-                score = batches.frozen_score(score, self._series)
+                score = many_rows.frozen_score(score, self._series)
             row = (
                 self._series, self._begun_ns, lasted_ns, self._place, self._given, self._features, self._slices,
                 score, self.cls, self.value, failed, self._vectors,

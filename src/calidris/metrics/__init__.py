@@ -4,30 +4,30 @@ One file a question; ``docs/statistics.md`` says which number answers which.
 """
 
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status, reading
-from calidris.metrics.calibration.measures import (
+from calidris.metrics.calibration.calibration_measures import (
     calibration_of_bins,
     calibration_readings,
     calibration_tests,
     murphy,
     reliability,
 )
-from calidris.metrics.drift.readings import DriftTable, drift_readings, drift_table
+from calidris.metrics.drift.drift_readings import DriftTable, drift_readings, drift_table
 from calidris.metrics.drift.resampling import drift_p_values
 from calidris.metrics.estimate.assumptions import Trust, estimate_readings, residual_reading, trust
 from calidris.metrics.estimate.isotonic import calibration_map
 from calidris.metrics.estimate.label_shift import bbse
+from calidris.metrics.fairness.gap_readings import gap_readings, group_readings
 from calidris.metrics.fairness.gaps import Verdict, calibration_gap, gap, group_rates
-from calidris.metrics.fairness.readings import gap_readings, group_readings
+from calidris.metrics.labels.late_label_readings import adjusted_calibration, adjusted_performance, delay_readings
 from calidris.metrics.labels.maturity import Cohort, complete, delay_adjusted, fixed_age, reporting
-from calidris.metrics.labels.readings import adjusted_calibration, adjusted_performance, delay_readings
 from calidris.metrics.latency import error_reading, latency_readings
-from calidris.metrics.performance.measures import (
+from calidris.metrics.performance.multiclass import multiclass_readings
+from calidris.metrics.performance.performance_measures import (
     coverage_reading,
     performance_of_bins,
     performance_readings,
     slice_labels,
 )
-from calidris.metrics.performance.multiclass import multiclass_readings
 from calidris.metrics.performance.regression import Errors, regression_readings
 from calidris.metrics.quality import quality_readings, rows_reading
 from calidris.metrics.schema import constant_readings, schema_change, schema_readings

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from calidris.batch import Ints
 from calidris.engine.snapshot import WindowPoint
-from calidris.metrics.calibration.measures import ReliabilityBin
+from calidris.metrics.calibration.calibration_measures import ReliabilityBin
 from calidris.report import svg, words
 from calidris.state import Field, Kind
 from calidris.state.coding.fields import SPECIALS

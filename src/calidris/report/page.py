@@ -13,7 +13,7 @@ from markupsafe import Markup
 from calidris.batch import ModelKey
 from calidris.engine.snapshot import Snapshot
 from calidris.report import words
-from calidris.report.model import model_view
+from calidris.report.page_model import model_view
 
 _HERE = Path(__file__).parent
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")

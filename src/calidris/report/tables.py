@@ -9,7 +9,7 @@ from types import MappingProxyType
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, Status, drift_table
-from calidris.metrics.drift.measures import MEASURES as DRIFT_MEASURES
+from calidris.metrics.drift.drift_measures import MEASURES as DRIFT_MEASURES
 from calidris.metrics.quality import KINDS
 from calidris.report import scopes, words
 from calidris.semconv import Metric

@@ -5,7 +5,7 @@ from calidris.state.blocks.counts import CountsState
 from calidris.state.blocks.display import DisplayState
 from calidris.state.blocks.groups import GroupsState, class_codes, class_names, decision_codes
 from calidris.state.blocks.losses import LossesState
-from calidris.state.blocks.memory import pane_bytes
+from calidris.state.blocks.memory_estimate import pane_bytes
 from calidris.state.blocks.moments import MomentsState
 from calidris.state.blocks.residuals import ResidualsState
 from calidris.state.blocks.scores import ScoresState

@@ -56,7 +56,7 @@ from calidris.wire.columns.batches import Batch, Origin, Refused, build
 from calidris.wire.columns.convert import MixedKinds
 from calidris.wire.columns.merge import agreeing, joined, merge
 from calidris.wire.columns.sort import sort_spans
-from calidris.wire.columns.tables import Table
+from calidris.wire.columns.span_tables import Table
 from calidris.wire.limits import DEFAULT_LIMITS, WireLimits
 from calidris.wire.otlp.spans import read_spans
 from calidris.wire.rejections import Ledger, Rejected

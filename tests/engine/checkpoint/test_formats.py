@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.engine.checkpoint.testdata.make import configuration, told
 
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.baseline import read
 from calidris.engine.checkpoint.digest import digest
 from calidris.engine.checkpoint.store import FORMAT

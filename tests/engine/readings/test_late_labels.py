@@ -28,7 +28,7 @@ from calidris.baseline import Baseline
 from calidris.batch import Floats
 from calidris.engine.core import Engine
 from calidris.engine.panes.days import DayPoint, Days
-from calidris.engine.readings.trend import note_day, trend_figures
+from calidris.engine.readings.day_trend import note_day, trend_figures
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics.base import Status
 

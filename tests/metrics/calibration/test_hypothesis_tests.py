@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from tests.metrics.scored import Rows, bins_of, drawn, shapes
 
+from calidris.metrics.calibration.calibration_measures import calibration_tests
 from calidris.metrics.calibration.hypothesis_tests import (
     brownian_maximum,
     brownian_range,
@@ -21,7 +22,6 @@ from calidris.metrics.calibration.hypothesis_tests import (
     observed_to_expected,
     spiegelhalter,
 )
-from calidris.metrics.calibration.measures import calibration_tests
 from calidris.metrics.calibration.recalibration import in_the_large, intercept, slope
 from calidris.state import Spec
 

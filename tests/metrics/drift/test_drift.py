@@ -14,7 +14,7 @@ from calidris import semconv
 from calidris.batch import CodedColumn, Column, ModelKey, NumberColumn, PredictionBatch
 from calidris.errors import IncompatibleState
 from calidris.metrics import Reading, Status, drift_readings, drift_table
-from calidris.metrics.drift.measures import MEASURES
+from calidris.metrics.drift.drift_measures import MEASURES
 from calidris.state import CountsState, Field, Kind, Role, Spec
 
 EXACT = {"rel": 1e-9, "abs": 1e-12}

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from calidris.metrics.drift.measures import MEASURES
-from calidris.metrics.drift.readings import drift_table
+from calidris.metrics.drift.drift_measures import MEASURES
+from calidris.metrics.drift.drift_readings import drift_table
 from calidris.metrics.drift.resampling import drift_p_values
 from calidris.state import CountsState, Field, Kind, Role, Spec
 

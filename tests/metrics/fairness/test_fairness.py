@@ -18,6 +18,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from tests.metrics.scored import Rows, bins_of, drawn
 
 from calidris.metrics import Status
+from calidris.metrics.fairness.gap_readings import gap_readings, group_readings
 from calidris.metrics.fairness.gaps import (
     MEASURES,
     RATES,
@@ -38,7 +39,6 @@ from calidris.metrics.fairness.group_rates import (
     shrunk,
     smallest_ratio,
 )
-from calidris.metrics.fairness.readings import gap_readings, group_readings
 from calidris.metrics.intervals import newcombe, ratio_interval
 from calidris.metrics.score_bins import Figure
 

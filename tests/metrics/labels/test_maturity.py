@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from calidris import semconv
 from calidris.metrics import Status
+from calidris.metrics.labels.late_label_readings import (
+    WITHIN,
+    adjusted_calibration,
+    adjusted_performance,
+    delay_readings,
+)
 from calidris.metrics.labels.maturity import Cohort, complete, delay_adjusted, fixed_age, reporting
-from calidris.metrics.labels.readings import WITHIN, adjusted_calibration, adjusted_performance, delay_readings
-from calidris.metrics.performance.measures import accuracy, confusion
+from calidris.metrics.performance.performance_measures import accuracy, confusion
 from calidris.state import ScoresState, Spec
 from calidris.state.blocks.scores import DELAY_EDGES_S
 

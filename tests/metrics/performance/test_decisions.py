@@ -25,7 +25,7 @@ from calidris.metrics.performance.discrimination import (
     ks_separation,
     roc_auc,
 )
-from calidris.metrics.performance.measures import (
+from calidris.metrics.performance.performance_measures import (
     MEASURES,
     confusion,
     performance_of_bins,

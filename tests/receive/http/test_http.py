@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from calidris.errors import ConfigError, PermanentError, RetryableError
 from calidris.receive.admission import refusal_of
-from calidris.receive.http.server import HttpReceiver
+from calidris.receive.http.otlp_server import HttpReceiver
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}

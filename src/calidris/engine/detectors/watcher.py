@@ -19,7 +19,7 @@ from calidris.engine.detectors.thresholds import KIND, limit_alarm, limits_of
 from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import Window, merge_panes
-from calidris.engine.readings.trend import note_day
+from calidris.engine.readings.day_trend import note_day
 from calidris.engine.readings.window import window_figures
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.state import Role

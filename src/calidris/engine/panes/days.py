@@ -15,7 +15,7 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Ints
 from calidris.engine.panes.label_totals import uncut
-from calidris.metrics.calibration.measures import MINIMUM_LABELS, brier
+from calidris.metrics.calibration.calibration_measures import MINIMUM_LABELS, brier
 from calidris.metrics.intervals import Z95
 from calidris.metrics.performance.confusion import proportion
 from calidris.metrics.performance.regression import MEASURES, Errors

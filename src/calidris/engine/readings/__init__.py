@@ -1,7 +1,7 @@
 """Every reading of a window, as pure functions of what the engine remembers: no clock."""
 
+from calidris.engine.readings.day_trend import note_day, trend_figures
 from calidris.engine.readings.late_labels import Late
-from calidris.engine.readings.trend import note_day, trend_figures
 from calidris.engine.readings.window import (
     baseline_figures,
     guessed_figures,

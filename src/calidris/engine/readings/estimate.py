@@ -16,7 +16,7 @@ from calidris.metrics.estimate.estimates import average_confidence, bin_means
 from calidris.metrics.estimate.label_shift import bbse
 from calidris.metrics.estimate.score_rows import decided_rows, score_rows
 from calidris.metrics.performance.decisions import RANKED, threshold_decides
-from calidris.metrics.performance.measures import score_reading
+from calidris.metrics.performance.performance_measures import score_reading
 from calidris.state import CountsState, Spec
 from calidris.state.blocks.labelled import LabelStates
 

@@ -8,8 +8,8 @@ from calidris import semconv
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.metrics.base import Reading
-from calidris.metrics.fairness.readings import gap_readings, group_readings
-from calidris.metrics.performance.measures import OTHER_LEVELS
+from calidris.metrics.fairness.gap_readings import gap_readings, group_readings
+from calidris.metrics.performance.performance_measures import OTHER_LEVELS
 from calidris.state import Spec
 from calidris.state.blocks.labelled import LabelStates
 

@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 from calidris import semconv
 from calidris.metrics.base import Reading, Status
-from calidris.metrics.calibration.measures import MINIMUM_LABELS, calibration_of_bins
-from calidris.metrics.performance import measures
+from calidris.metrics.calibration.calibration_measures import MINIMUM_LABELS, calibration_of_bins
+from calidris.metrics.performance import performance_measures
 from calidris.metrics.performance.confusion import Performance, proportion
 from calidris.metrics.performance.decisions import binary_readings
-from calidris.metrics.performance.measures import score_reading, slice_labels
 from calidris.metrics.performance.multiclass import multiclass_readings
+from calidris.metrics.performance.performance_measures import score_reading, slice_labels
 from calidris.metrics.performance.regression import Errors, regression_readings
 from calidris.state import Spec, class_names
 from calidris.state.blocks.labelled import LabelStates
@@ -118,4 +118,4 @@ def _right_share(spec: Spec, labels: LabelStates, row: int, delay: int | None) -
 
 def standard_measures(spec: Spec) -> tuple[str, ...]:
     """Measures of performance that are given by default."""
-    return tuple(m for m in measures.STANDARD if m in measures.OF_TASK.get(spec.task, ()))
+    return tuple(m for m in performance_measures.STANDARD if m in performance_measures.OF_TASK.get(spec.task, ()))

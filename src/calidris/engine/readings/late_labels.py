@@ -19,8 +19,8 @@ from calidris.engine.panes.label_totals import added, counted_cohort, scored_coh
 from calidris.engine.panes.pane import Pane, PaneKey
 from calidris.engine.readings.labels import label_figures, standard_measures
 from calidris.metrics.base import Reading, Status
+from calidris.metrics.labels.late_label_readings import adjusted_calibration, adjusted_performance, delay_readings
 from calidris.metrics.labels.maturity import Cohort, Reporting, delay_adjusted, reporting
-from calidris.metrics.labels.readings import adjusted_calibration, adjusted_performance, delay_readings
 from calidris.metrics.performance.decisions import RANKED, threshold_decides
 from calidris.state.blocks.labelled import LabelStates
 from calidris.state.blocks.table import DELAY_EDGES_S

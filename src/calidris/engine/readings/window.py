@@ -15,10 +15,10 @@ from calidris.engine.readings.fairness import fairness_figures
 from calidris.engine.readings.labels import label_figures, slice_figures
 from calidris.engine.readings.late_labels import Late
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
-from calidris.metrics.drift.measures import MEASURES
-from calidris.metrics.drift.readings import STANDARD, drift_readings
+from calidris.metrics.drift.drift_measures import MEASURES
+from calidris.metrics.drift.drift_readings import STANDARD, drift_readings
 from calidris.metrics.latency import error_reading, latency_readings
-from calidris.metrics.performance.measures import coverage_reading
+from calidris.metrics.performance.performance_measures import coverage_reading
 from calidris.metrics.quality import quality_readings, rows_reading
 from calidris.metrics.schema import constant_readings, schema_readings
 from calidris.state.blocks.table import DELAY_EDGES_S

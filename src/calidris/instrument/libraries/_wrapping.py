@@ -18,13 +18,13 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, markers
-from calidris.instrument.batches import slice_table, table_or_none
 from calidris.instrument.identity import identity_of
+from calidris.instrument.input_table import Table, rows_of
 from calidris.instrument.items import Block, Series
 from calidris.instrument.libraries._patch import PatchTable
+from calidris.instrument.many_rows import slice_table, table_or_none
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import inside, not_a_prediction, shielded
-from calidris.instrument.table import Table, rows_of
 
 MAX_FINGERPRINT_CELLS = 100_000
 """Inputs above it are recognised by being the same object."""

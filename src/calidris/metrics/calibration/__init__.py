@@ -1,8 +1,6 @@
 """Whether scores mean what they say: Brier score, log loss, calibration errors and their tests."""
 
-from calidris.metrics.calibration.ece import ece, ece_debiased
-from calidris.metrics.calibration.hypothesis_tests import brownian_maximum
-from calidris.metrics.calibration.measures import (
+from calidris.metrics.calibration.calibration_measures import (
     MINIMUM_LABELS,
     ReliabilityBin,
     brier,
@@ -12,6 +10,8 @@ from calidris.metrics.calibration.measures import (
     murphy,
     reliability,
 )
+from calidris.metrics.calibration.ece import ece, ece_debiased
+from calidris.metrics.calibration.hypothesis_tests import brownian_maximum
 
 __all__ = [
     "MINIMUM_LABELS",

@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from calidris.batch import Floats
+from calidris.metrics.drift.drift_measures import MEASURES
 from calidris.metrics.drift.histograms import Block, Pair, pairs
-from calidris.metrics.drift.measures import MEASURES
 from calidris.state import CountsState, Spec
 
 DRAWS = 2000

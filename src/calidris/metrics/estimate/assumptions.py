@@ -18,7 +18,7 @@ from calidris.metrics.estimate.estimates import cbpe
 from calidris.metrics.estimate.isotonic import CalibrationMap, calibration_map
 from calidris.metrics.estimate.label_shift import bbse
 from calidris.metrics.performance.confusion import Performance
-from calidris.metrics.performance.measures import MEASURES, score_reading
+from calidris.metrics.performance.performance_measures import MEASURES, score_reading
 from calidris.state import Spec
 from calidris.state.blocks.scores import N
 

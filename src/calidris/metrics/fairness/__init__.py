@@ -1,6 +1,6 @@
 """Whether decisions, and their errors, fall alike on groups."""
 
+from calidris.metrics.fairness.gap_readings import gap_readings, group_readings
 from calidris.metrics.fairness.gaps import TOLERANCE, Verdict, calibration_gap, gap, group_rates, verdict
-from calidris.metrics.fairness.readings import gap_readings, group_readings
 
 __all__ = ["TOLERANCE", "Verdict", "calibration_gap", "gap", "gap_readings", "group_rates", "group_readings", "verdict"]

@@ -1,7 +1,7 @@
 """Labels that come late: how long they take, and what may be said before they are all in."""
 
+from calidris.metrics.labels.late_label_readings import adjusted_calibration, adjusted_performance, delay_readings
 from calidris.metrics.labels.maturity import Cohort, Reporting, complete, delay_adjusted, fixed_age, reporting
-from calidris.metrics.labels.readings import adjusted_calibration, adjusted_performance, delay_readings
 
 __all__ = [
     "Cohort",

@@ -2,7 +2,8 @@
 
 from calidris.metrics.performance.confusion import Performance, proportion
 from calidris.metrics.performance.decisions import RANKED, binary_readings, threshold_decides
-from calidris.metrics.performance.measures import (
+from calidris.metrics.performance.multiclass import multiclass_readings
+from calidris.metrics.performance.performance_measures import (
     MEASURES,
     OTHER_LEVELS,
     coverage_reading,
@@ -11,7 +12,6 @@ from calidris.metrics.performance.measures import (
     score_reading,
     slice_labels,
 )
-from calidris.metrics.performance.multiclass import multiclass_readings
 from calidris.metrics.performance.regression import Errors, regression_readings
 
 __all__ = [

@@ -13,11 +13,11 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.metrics.base import Reading, Status
-from calidris.metrics.calibration.measures import MINIMUM_LABELS
+from calidris.metrics.calibration.calibration_measures import MINIMUM_LABELS
 from calidris.metrics.performance import confusion as decisions
 from calidris.metrics.performance.confusion import Confusion, Performance
 from calidris.metrics.performance.discrimination import average_precision, gini, ks_separation, roc_auc
-from calidris.metrics.performance.measures import STANDARD, confusion, score_reading
+from calidris.metrics.performance.performance_measures import STANDARD, confusion, score_reading
 from calidris.metrics.score_bins import labelled
 from calidris.state import Spec
 

@@ -15,11 +15,11 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Floats, Ints
 from calidris.metrics.base import Reading, Status
+from calidris.metrics.calibration.calibration_measures import MINIMUM_LABELS
 from calidris.metrics.calibration.ece import ece, ece_debiased
-from calidris.metrics.calibration.measures import MINIMUM_LABELS
 from calidris.metrics.intervals import Z95
 from calidris.metrics.performance.confusion import Performance, proportion
-from calidris.metrics.performance.measures import score_reading
+from calidris.metrics.performance.performance_measures import score_reading
 from calidris.metrics.score_bins import Figure, labelled
 from calidris.state import Spec
 from calidris.state.blocks.scores import N

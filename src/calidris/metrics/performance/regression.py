@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from calidris.metrics.base import Reading, Status
 from calidris.metrics.intervals import Z95
 from calidris.metrics.performance.confusion import Performance
-from calidris.metrics.performance.measures import score_reading
+from calidris.metrics.performance.performance_measures import score_reading
 from calidris.state import ResidualsState
 from calidris.state.blocks.residuals import ABSOLUTE, ERROR, RELATIVE, SQUARED, TRUTH
 

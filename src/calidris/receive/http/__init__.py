@@ -1,5 +1,5 @@
 """OTLP over HTTP: protobuf and JSON, gzip within bounds, one event loop."""
 
-from calidris.receive.http.server import HttpReceiver
+from calidris.receive.http.otlp_server import HttpReceiver
 
 __all__ = ["HttpReceiver"]

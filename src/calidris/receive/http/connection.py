@@ -18,9 +18,9 @@ import h11
 from calidris.errors import MalformedRequest
 from calidris.receive.admission import Admission, TooSlow
 from calidris.receive.http.decompression import too_large
-from calidris.receive.http.limits import READ_BYTES, Hold, Patience
-from calidris.receive.http.messages import Head, Job, Reply
-from calidris.receive.http.routes import Routes
+from calidris.receive.http.otlp_routes import Routes
+from calidris.receive.http.request_response import Head, Job, Reply
+from calidris.receive.http.sender_limits import READ_BYTES, Hold, Patience
 from calidris.receive.http.stray_grpc import refuse_calls
 
 Work = Callable[[Callable[[], Reply]], Awaitable[Reply]]

@@ -13,7 +13,7 @@ from calidris import semconv
 from calidris.batch import CodedColumn, Ints, LabelBatch, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.wire.columns import convert
 from calidris.wire.columns import embeddings as vectors
-from calidris.wire.columns.tables import Table
+from calidris.wire.columns.span_tables import Table
 from calidris.wire.limits import SECOND_NS, WireLimits
 from calidris.wire.otlp.spans import Spans
 from calidris.wire.otlp.values import Column

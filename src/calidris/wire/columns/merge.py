@@ -16,7 +16,7 @@ import numpy as np
 from calidris.batch import CodedColumn, Codes, Column, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.wire.columns.batches import Batch, Origin
 from calidris.wire.columns.embeddings import split
-from calidris.wire.columns.tables import Table
+from calidris.wire.columns.span_tables import Table
 
 NUMBER, STRING, NOTHING = "n", "s", "?"
 _OPTIONAL = ("ids", "score", "decision", "value", "duration_s", "error", "weight", "trace_ids")

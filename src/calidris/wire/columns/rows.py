@@ -13,7 +13,7 @@ import numpy as np
 
 from calidris import semconv
 from calidris.wire.columns.json_text import parse_each
-from calidris.wire.columns.tables import Identity, Table, check_names, narrow_table, split_maps
+from calidris.wire.columns.span_tables import Identity, Table, check_names, narrow_table, split_maps
 from calidris.wire.limits import WireLimits
 from calidris.wire.otlp.blocks import Block, Cells, joined, picked
 from calidris.wire.otlp.gate import MAPS

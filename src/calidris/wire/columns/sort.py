@@ -8,7 +8,7 @@ from typing import Any, Final
 from calidris import semconv
 from calidris.batch import UNKNOWN_VERSION
 from calidris.wire.columns.rows import RowSorter, parse_maps
-from calidris.wire.columns.tables import Identity, Table, wide_table
+from calidris.wire.columns.span_tables import Identity, Table, wide_table
 from calidris.wire.limits import WireLimits
 from calidris.wire.otlp.blocks import Block, Cells, opened
 from calidris.wire.otlp.gate import MAP_PREFIXES

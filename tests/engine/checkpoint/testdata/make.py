@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from calidris.app.loop import apply
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.baseline import Baseline, BaselineColumns, build, write
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig

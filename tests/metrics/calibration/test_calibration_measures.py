@@ -25,8 +25,8 @@ from calidris.metrics import (
     performance_readings,
     reliability,
 )
-from calidris.metrics.calibration.measures import MEASURES, brier, ece, ece_debiased, log_loss
-from calidris.metrics.performance.measures import confusion, roc_auc, roc_auc_error
+from calidris.metrics.calibration.calibration_measures import MEASURES, brier, ece, ece_debiased, log_loss
+from calidris.metrics.performance.performance_measures import confusion, roc_auc, roc_auc_error
 from calidris.state import ScoresState, Slice, Spec
 
 BRIER_TOLERANCE, LOSS_TOLERANCE = 2e-9, 4e-8  # half a unit of the fixed point a row

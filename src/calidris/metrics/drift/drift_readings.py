@@ -16,8 +16,8 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Floats
 from calidris.metrics.base import Reading, Status, reading
+from calidris.metrics.drift.drift_measures import MEASURES
 from calidris.metrics.drift.histograms import Pair, pairs
-from calidris.metrics.drift.measures import MEASURES
 from calidris.state import CountsState, Spec
 
 MINIMUM_ROWS = 50

@@ -15,7 +15,7 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Floats
 from calidris.metrics.base import Reading, Status, reading, share_reading
-from calidris.metrics.calibration.measures import MINIMUM_LABELS
+from calidris.metrics.calibration.calibration_measures import MINIMUM_LABELS
 from calidris.metrics.performance import confusion as decisions
 from calidris.metrics.performance.confusion import Confusion, Performance
 from calidris.metrics.performance.discrimination import average_precision, gini, ks_separation, roc_auc, roc_auc_error

@@ -9,11 +9,11 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Status, drift_p_values, reliability
-from calidris.metrics.calibration.measures import ReliabilityBin
+from calidris.metrics.calibration.calibration_measures import ReliabilityBin
 from calidris.metrics.drift.histograms import blocks
 from calidris.report import changes, charts, tables, words
 from calidris.report.changes import Trend
-from calidris.report.groups import Fairness, fairness
+from calidris.report.fairness_tables import Fairness, fairness
 from calidris.report.label_sections import Truth, truth
 from calidris.report.tables import Cell, Table, objectives
 from calidris.state import ScoresState

@@ -11,7 +11,7 @@ import pytest
 from running import rows, until
 from served import configuration
 
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.errors import ConfigError
 from calidris.wire import encode_predictions
 

@@ -27,8 +27,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from calidris.receive.grpc import TRACES
-from calidris.receive.http.limits import Patience
-from calidris.receive.http.server import BODIES
+from calidris.receive.http.otlp_server import BODIES
+from calidris.receive.http.sender_limits import Patience
 
 Http = Any
 MakeHttp = Callable[..., Any]

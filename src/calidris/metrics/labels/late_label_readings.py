@@ -11,13 +11,13 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Floats
 from calidris.metrics.base import Reading, Status, reading, share_reading
-from calidris.metrics.calibration import measures as calibration
-from calidris.metrics.calibration.measures import MINIMUM_LABELS
+from calidris.metrics.calibration import calibration_measures as calibration
+from calidris.metrics.calibration.calibration_measures import MINIMUM_LABELS
 from calidris.metrics.intervals import Z95
 from calidris.metrics.labels.maturity import Adjusted, Cohort
-from calidris.metrics.performance import measures as performance
+from calidris.metrics.performance import performance_measures as performance
 from calidris.metrics.performance.confusion import Performance
-from calidris.metrics.performance.measures import score_reading
+from calidris.metrics.performance.performance_measures import score_reading
 from calidris.metrics.score_bins import Figure
 from calidris.state import Spec
 from calidris.state.blocks.scores import N

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from calidris.config.base import Config
+from calidris.config.frozen import Config
 
 Exposed = Literal["no TLS", "no login", "no TLS, no login"]
 """What an address lacks that other machines can reach, said in words: without them such an address is refused."""

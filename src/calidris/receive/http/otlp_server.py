@@ -16,9 +16,9 @@ from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import Admission
 from calidris.receive.http.connection import Connection
-from calidris.receive.http.limits import BUFFER_BYTES, Patience
-from calidris.receive.http.messages import Reply
-from calidris.receive.http.routes import Routes
+from calidris.receive.http.otlp_routes import Routes
+from calidris.receive.http.request_response import Reply
+from calidris.receive.http.sender_limits import BUFFER_BYTES, Patience
 from calidris.receive.intake import Intake
 
 KEY: Final = "receiver.http.endpoint"

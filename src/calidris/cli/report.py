@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from calidris.batch import DEFAULT_TENANT
-from calidris.cli.asking import Receiver
+from calidris.cli.receiver_client import Receiver
 from calidris.errors import CalidrisError
 
 

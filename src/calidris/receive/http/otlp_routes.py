@@ -16,7 +16,7 @@ from calidris.errors import MalformedRequest
 from calidris.receive.admission import UnknownPath, WrongMethod, refusal_of
 from calidris.receive.http import otlp_json
 from calidris.receive.http.decompression import JSON, PROTOBUF, content_type_of, encoding_of, restored, too_large
-from calidris.receive.http.messages import Head, Job, Reply, json_reply, message_reply, refusal_reply
+from calidris.receive.http.request_response import Head, Job, Reply, json_reply, message_reply, refusal_reply
 from calidris.receive.intake import Answer, Intake
 
 _SIGNALS: Final = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
