@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.wire import NOW_NS, standard_batch
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from calidris.engine.checkpoint.store import Store, mark_saved, restore_repeats, save_repeats
-from calidris.engine.dedup.memory import RepeatMemory, once
+from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, save_dedup
+from calidris.engine.dedup.memory import DedupMemory, once
 from calidris.labels.hashes import Hashes
 from calidris.wire import Decoded, decode, encode_predictions
 from calidris.wire.span_ids import span_hashes
@@ -54,9 +54,9 @@ def request(rng: np.random.Generator, one_span_per_row: bool) -> bytes:
     return message.SerializeToString()
 
 
-def filled(rng: np.random.Generator, count: int) -> RepeatMemory:
+def filled(rng: np.random.Generator, count: int) -> DedupMemory:
     """A memory of so many spans, as they come at an even rate within the horizon."""
-    memory, step = RepeatMemory(HORIZON_NS, 12_000_000), 65_536
+    memory, step = DedupMemory(HORIZON_NS, 12_000_000), 65_536
     for start in range(0, count, step):
         memory.repeats(drawn(rng, min(step, count - start)), NOW_NS + HORIZON_NS * start // count)
     return memory
@@ -102,7 +102,7 @@ def row(what: str, taken_us: float, spans: int, floor_us: float) -> Row:
 
 def restart_row(rng: np.random.Generator) -> Row:
     """A full memory saved bit by bit, as checkpoints do, and brought back; and its longest single call."""
-    memory, longest = RepeatMemory(HORIZON_NS, 12_000_000), 0
+    memory, longest = DedupMemory(HORIZON_NS, 12_000_000), 0
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         for step in range(120):
@@ -111,10 +111,10 @@ def restart_row(rng: np.random.Generator) -> Row:
                 memory.repeats(drawn(rng, 1000), NOW_NS + HORIZON_NS * (100 * step + part) // 12_000)
                 longest = max(longest, time.perf_counter_ns() - begun)
             with store.transaction():
-                save_repeats(store, {"spans": memory})
+                save_dedup(store, {"spans": memory})
             mark_saved({"spans": memory})
         begun = time.perf_counter_ns()
-        restore_repeats(store, {"spans": RepeatMemory(HORIZON_NS, 12_000_000)})
+        restore_dedup(store, {"spans": DedupMemory(HORIZON_NS, 12_000_000)})
         taken = time.perf_counter_ns() - begun
         size = (Path(folder) / "state.sqlite").stat().st_size
         store.close()

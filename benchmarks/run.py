@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import guest, metrics, receiver
+from benchmarks import metrics, receiver, sdk
 from benchmarks.peers import whole
 from benchmarks.peers.environment import CannotBuild
 
@@ -33,7 +33,7 @@ def verdict(good: bool, figure: str) -> str:
     return f"{'met' if good else 'MISSED':<7} {figure}"
 
 
-def show_guest(rows: list[dict[str, Any]]) -> list[str]:
+def show_sdk(rows: list[dict[str, Any]]) -> list[str]:
     """Print the caller's cost; returns the verdicts."""
     print(f"\n{'caller-thread CPU of one prediction':<52}{'us':>9}{'x floor':>9}")
     for row in rows:
@@ -78,8 +78,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     seconds = 1.0 if arguments.quick else 3.0
-    results: dict[str, Any] = {"guest": guest.run(), "receiver": receiver.run(seconds, SINK)}
-    verdicts = show_guest(results["guest"]) + show_receiver(results["receiver"])
+    results: dict[str, Any] = {"guest": sdk.run(), "receiver": receiver.run(seconds, SINK)}
+    verdicts = show_sdk(results["guest"]) + show_receiver(results["receiver"])
     if not arguments.quick:
         results["metrics"] = metrics.run()
         print()

@@ -32,12 +32,12 @@ class Answers:
     def __init__(self) -> None:
         self.times_s: list[float] = []
         self.refused: dict[str, int] = {}
-        self._room = threading.Semaphore(MOST_IN_FLIGHT)
+        self._slots = threading.Semaphore(MOST_IN_FLIGHT)
         self._lock = threading.Lock()
 
     def expect(self, call: Any, due_s: float) -> None:
         """Note the answer of a call when it comes; waits while too many are out."""
-        self._room.acquire()
+        self._slots.acquire()
         call.add_done_callback(lambda done: self._note(done, time.monotonic() - due_s))
 
     def _note(self, call: Any, took_s: float) -> None:
@@ -48,12 +48,12 @@ class Answers:
             else:
                 why = error.code().name if error is not None else "partial"
                 self.refused[why] = self.refused.get(why, 0) + 1
-        self._room.release()
+        self._slots.release()
 
     def wait(self) -> None:
         """Until every call has its answer."""
         for _ in range(MOST_IN_FLIGHT):
-            self._room.acquire()
+            self._slots.acquire()
 
 
 def send(port: int, payloads: list[Payload], per_second: float, seconds: float, number: int) -> Answers:

@@ -16,7 +16,7 @@ from tests.api.test_api import build
 
 from calidris.access import ALL, Access
 from calidris.api import ApiServer, Sources
-from calidris.engine.commands import Order
+from calidris.engine.commands import Command
 from calidris.engine.snapshot import Snapshot
 
 
@@ -26,9 +26,11 @@ def two_tenants() -> Snapshot:
     credit = shot.models[0]
     theirs = replace(credit, key=credit.key._replace(tenant="acme"), rows=77)
     alarms = tuple(replace(a, id=a.id + 10, model=a.model._replace(tenant="acme")) for a in shot.alarms)
-    orders = (Order(2, "ack", "ada", "", 1), Order(12, "ack", "eve", "", 2))
+    commands = (Command(2, "ack", "ada", "", 1), Command(12, "ack", "eve", "", 2))
     latched = frozenset({*shot.latched, *(i + 10 for i in shot.latched)})
-    return replace(shot, models=(*shot.models, theirs), alarms=(*shot.alarms, *alarms), latched=latched, orders=orders)
+    return replace(
+        shot, models=(*shot.models, theirs), alarms=(*shot.alarms, *alarms), latched=latched, commands=commands
+    )
 
 
 class Asked:
@@ -43,7 +45,7 @@ class Asked:
         self.oncall = self.tokens.add("oncall", ALL, "read,decide")
         self.tokens.write()
         self.access: Access = self.tokens.open()
-        self.taken: list[tuple[Order, str]] = []
+        self.taken: list[tuple[Command, str]] = []
         shot = two_tenants()
         self.server = ApiServer(
             "127.0.0.1:0",
@@ -51,7 +53,7 @@ class Asked:
                 lambda: shot,
                 health=lambda: {"calidris.queue.size": 12},
                 report=lambda seen, key: f"{key} {[str(m.key) for m in seen.models]}",
-                order=lambda order, tenant: self.taken.append((order, tenant)),
+                command=lambda command, tenant: self.taken.append((command, tenant)),
                 clock_ns=lambda: 42,
                 access=self.access,
             ),
@@ -148,9 +150,9 @@ def test_a_decision_is_kept_with_the_token_beside_the_claim(api: Asked, caplog: 
         assert api.decide("2/ack", api.oncall, json={"by": "eve\nroot"}).status_code == 202
         assert api.decide("12/ack", api.oncall).status_code == 202
     assert api.taken == [
-        (Order(12, "clear", "ada", "mended", 42, "guest"), "acme"),
-        (Order(2, "ack", "eve\nroot", "", 42, "oncall"), "default"),
-        (Order(12, "ack", "ada", "mended", 42, "oncall"), "acme"),
+        (Command(12, "clear", "ada", "mended", 42, "guest"), "acme"),
+        (Command(2, "ack", "eve\nroot", "", 42, "oncall"), "default"),
+        (Command(12, "ack", "ada", "mended", 42, "oncall"), "acme"),
     ]
     told = [record.getMessage() for record in caplog.records if record.name == "calidris.audit"]
     assert told == [

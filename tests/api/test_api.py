@@ -20,7 +20,7 @@ from tests.engine.readings.test_readings import base_of, draw, fed
 from calidris.api import ApiServer, Sources
 from calidris.api.shape import status_json
 from calidris.batch import CodedColumn, ModelKey, PredictionBatch
-from calidris.engine.commands import Order
+from calidris.engine.commands import Command
 from calidris.engine.snapshot import Snapshot
 from calidris.errors import ConfigError, RetryableError
 
@@ -181,19 +181,19 @@ class Decisions:
     """Takes decisions as the journal would; `full` makes it refuse."""
 
     def __init__(self) -> None:
-        self.taken: list[Order] = []
+        self.taken: list[Command] = []
         self.full = False
 
-    def __call__(self, order: Order, tenant: str) -> None:
+    def __call__(self, command: Command, tenant: str) -> None:
         if self.full:
             raise RetryableError("the journal is full")
-        self.taken.append(order)
+        self.taken.append(command)
 
 
 @pytest.fixture
 def deciding() -> Iterator[tuple[str, Decisions]]:
     shot, decisions = build.snapshot(), Decisions()
-    server = ApiServer("127.0.0.1:0", Sources(lambda: shot, order=decisions, clock_ns=lambda: 42))
+    server = ApiServer("127.0.0.1:0", Sources(lambda: shot, command=decisions, clock_ns=lambda: 42))
     server.start()
     yield f"http://127.0.0.1:{server.port}/v1/alarms", decisions
     server.stop()
@@ -204,7 +204,7 @@ def test_a_decision_is_taken_with_who_why_and_when(deciding: tuple[str, Decision
     alarm = build.snapshot().alarms[-1].id
     assert httpx.post(f"{url}/{alarm}/ack", json={"by": "ada"}).status_code == 202
     assert httpx.post(f"{url}/{alarm}/clear", json={"by": "ada", "reason": "mended"}).status_code == 202
-    assert decisions.taken == [Order(alarm, "ack", "ada", "", 42), Order(alarm, "clear", "ada", "mended", 42)]
+    assert decisions.taken == [Command(alarm, "ack", "ada", "", 42), Command(alarm, "clear", "ada", "mended", 42)]
 
 
 @pytest.mark.parametrize(

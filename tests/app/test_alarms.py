@@ -62,7 +62,7 @@ def test_an_alarm_is_listed_acknowledged_cleared_and_remembered(make: Callable[.
     raise_alarm(started)
     assert "age (mean up)" in shown(text, receiver, False)
     alarms.decide(receiver, 1, "ack", "ada", "", out)
-    until(lambda: started.server.snapshot().orders)
+    until(lambda: started.server.snapshot().commands)
     assert "acknowledged by ada" in shown(text, receiver, False)
     with pytest.raises(CalidrisError, match="needs a reason"):
         alarms.decide(receiver, 1, "clear", "ada", " ", out)
@@ -73,4 +73,4 @@ def test_an_alarm_is_listed_acknowledged_cleared_and_remembered(make: Callable[.
     started.server.stop()
     again = make(models=[model(tmp_path)])
     taken = again.server.snapshot()
-    assert [o.action for o in taken.orders] == ["ack", "clear"] and not taken.latched and len(taken.alarms) == 1
+    assert [o.action for o in taken.commands] == ["ack", "clear"] and not taken.latched and len(taken.alarms) == 1

@@ -202,7 +202,7 @@ def test_a_flood_of_model_names_is_counted_and_costs_a_look_up_each(what: str) -
     fed(engine, records)
     assert len(engine.models) == {"models": 50, "versions": 5, "both": 60}[what]
     assert sum(told(engine, semconv.METRIC_CALIDRIS_MODELS_OVERFLOW).values()) == flood - len(engine.models)
-    assert len(engine.roster) == len(engine.models)
+    assert len(engine.registry) == len(engine.models)
     conserved(engine)
 
 

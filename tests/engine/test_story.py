@@ -16,7 +16,7 @@ from calidris.baseline import Baseline
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
-from calidris.engine.commands import Order
+from calidris.engine.commands import Command
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import slot_bytes
 from calidris.engine.inbox import Received
@@ -193,11 +193,11 @@ def replace_name(name: str) -> ModelKey:
 def test_a_cleared_alarm_can_be_raised_again(make_engine: MakeEngine, base: Baseline) -> None:
     journal = story(25, change_at=20, labelled=False)
     engine = fed(make_engine(base=base), journal.records)
-    engine.obey(Order(1, "ack", "ada", "", START))
+    engine.execute(Command(1, "ack", "ada", "", START))
     assert engine.latched == {1}
-    engine.obey(Order(1, "clear", "ada", "sensor replaced", START))
-    engine.obey(Order(1, "clear", "bob", "too late", START))
-    assert not engine.latched and [o.by for o in engine.orders] == ["ada", "ada"]
+    engine.execute(Command(1, "clear", "ada", "sensor replaced", START))
+    engine.execute(Command(1, "clear", "bob", "too late", START))
+    assert not engine.latched and [o.by for o in engine.commands] == ["ada", "ada"]
     for w in range(25, 28):
         batch = replace(rows(w, 100, START + w * SECOND, shift=12.0))
         fed(engine, [journal.request(batch), journal.seal(START + (w + 1) * SECOND)])

@@ -110,7 +110,7 @@ def test_a_row_of_the_wrong_length_is_recorded_without_features(receiver: Any) -
     assert runtime.notes()["features_not_copied", "m"] == 1
 
 
-def test_what_the_host_changes_afterwards_does_not_arrive(receiver: Any) -> None:
+def test_what_the_application_changes_afterwards_does_not_arrive(receiver: Any) -> None:
     model, row, X = Model("m"), {"a": 1.0}, np.ones((2, 2))
     with model.predict(features=row):
         row["a"] = 99.0
@@ -298,7 +298,7 @@ def test_ids_come_from_the_active_span_sampled_or_not(receiver: Any, strings: An
     assert strings(spans[0][semconv.ML_PREDICTION_SPAN_ID]) == [f"{context.span_id:016x}"] * 2
 
 
-def test_ids_outside_a_trace_do_not_depend_on_the_hosts_seed(receiver: Any) -> None:
+def test_ids_outside_a_trace_do_not_depend_on_the_applications_seed(receiver: Any) -> None:
     """Two workers that both call random.seed(42) must not send the same span ids: the receiver would drop one as a retry."""
     import random
 

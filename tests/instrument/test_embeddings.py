@@ -64,7 +64,7 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
-def test_whatever_vectors_the_host_has(receiver: Any, given: Any) -> None:
+def test_whatever_vectors_the_application_has(receiver: Any, given: Any) -> None:
     model = Model("m", embeddings=["text"])
     with model.predict(features={"age": 1}, id="a", embeddings={"text": given}):
         pass
@@ -215,5 +215,5 @@ def test_waiting_vectors_are_bounded_by_their_bytes(receiver: Any, monkeypatch: 
     assert sum(map(len, received(receiver))) == 3
 
 
-def test_guest_and_receiver_agree_on_the_longest_vector() -> None:
+def test_sdk_and_receiver_agree_on_the_longest_vector() -> None:
     assert vectors.MAX_DIMENSION == limits.MAX_DIMENSION

@@ -19,7 +19,7 @@ from calidris.instrument import shield
 from calidris.instrument.items import Series
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.runtime import runtime
-from calidris.instrument.settings import GuestSettings
+from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import internal_errors, shielded
 
 
@@ -102,7 +102,7 @@ def test_undo_leaves_alone_what_somebody_else_put_on_top() -> None:
 
 
 def test_settings_that_make_no_sense_are_named_and_not_used(caplog: Any) -> None:
-    settings = GuestSettings.from_env(
+    settings = SdkSettings.from_env(
         {"OTEL_CALIDRIS_QUEUE_SIZE": "many", "OTEL_EXPORTER_CALIDRIS_TIMEOUT": "-1", "OTEL_CALIDRIS_BUCKET": "age"}
     )
     assert (settings.queue_rows, settings.timeout_s) == (65_536, 5.0)

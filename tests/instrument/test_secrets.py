@@ -16,7 +16,7 @@ import calidris
 from calidris import Model
 from calidris.instrument.runtime import runtime
 from calidris.instrument.sending.channel import metadata_of
-from calidris.instrument.settings import GuestSettings
+from calidris.instrument.settings import SdkSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "app"))
@@ -161,7 +161,7 @@ def test_headers_are_sent_as_grpc_wants_them() -> None:
 
 
 def test_settings_do_not_show_their_headers() -> None:
-    settings = GuestSettings(headers={"authorization": SECRET})
+    settings = SdkSettings(headers={"authorization": SECRET})
     assert SECRET not in repr(settings)
 
 

@@ -124,7 +124,7 @@ def test_the_checkpoint_has_a_reserve(tmp_path: Path) -> None:
     class NearlyFullDisk(Disk):
         free = RESERVE_BYTES + 10 * KIB
 
-        def room(self, path: Path) -> tuple[int, int]:
+        def free_bytes(self, path: Path) -> tuple[int, int]:
             return self.free, 1 << 40
 
     disk = NearlyFullDisk()

@@ -12,7 +12,7 @@ from tests.report.test_render import Page
 
 from calidris.batch import CodedColumn, NumberColumn, PredictionBatch
 from calidris.engine.panes.days import DayPoint, Days
-from calidris.engine.readings.day_trend import trend_figures
+from calidris.engine.readings.day_trend import day_trend_readings
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
 from calidris.report import render, words
 
@@ -76,7 +76,7 @@ def test_days_have_a_picture_and_a_direction() -> None:
     now = BEGIN / 1e9
     points = [DayPoint(now - (10 - d) * DAY, "accuracy", 0.9 - 0.01 * d, 0.002) for d in range(10)]
     days = Days(points=points)
-    model = replace(model, days=tuple(points), readings=(*model.readings, *trend_figures(days, BEGIN)))
+    model = replace(model, days=tuple(points), readings=(*model.readings, *day_trend_readings(days, BEGIN)))
     found = page(model)
     assert "Accuracy, a day −0.0100" in found.text and "getting worse" in found.text
     titles = [words for words in found.words if "by day" in words]

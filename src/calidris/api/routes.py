@@ -20,14 +20,14 @@ from starlette.routing import Route
 from calidris.access import ALL, Access, Action, Caller, joined
 from calidris.api.shape import alarms_json, readings_json, status_json
 from calidris.batch import ModelKey
-from calidris.engine.commands import BadOrder, Order
+from calidris.engine.commands import BadCommand, Command
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
 from calidris.errors import Forbidden, RetryableError, Unauthenticated
 
 Report = Callable[[Snapshot, ModelKey], str]
 """Renders the report of one model version as HTML, from a snapshot that holds nothing which the reader may not see."""
 
-Decide = Callable[[Order, str], None]
+Decide = Callable[[Command, str], None]
 """Makes a decision about an alarm durable, with the alarm's tenant."""
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
@@ -54,7 +54,7 @@ class Sources:
         ready: false until the receiver takes telemetry; ``/readyz`` says 503 until then.
         health: gives the program's own figures, for ``/v1/status``.
         report: renders a report, or None where there is none.
-        order: makes a decision about an alarm durable; None where alarms can only be read.
+        command: makes a decision about an alarm durable; None where alarms can only be read.
         clock_ns: time of a decision, ns since the epoch.
         receiver: says what the receiver does now and why, for ``/readyz`` and ``/v1/status``.
         access: who may read and decide; everybody where it has no tokens.
@@ -64,7 +64,7 @@ class Sources:
     ready: Callable[[], bool] = lambda: True
     health: Callable[[], Mapping[str, Any]] = field(default=dict)
     report: Report | None = None
-    order: Decide | None = None
+    command: Decide | None = None
     clock_ns: Callable[[], int] = time.time_ns
     receiver: Callable[[], Mapping[str, Any]] = field(default=dict)
     access: Access = field(default_factory=Access)
@@ -79,7 +79,7 @@ def application(sources: Sources) -> Starlette:
             Route("/readyz", handlers.readyz),
             Route("/v1/status", handlers.status),
             Route("/v1/alarms", handlers.alarms),
-            Route("/v1/alarms/{id:int}/{action}", handlers.order, methods=["POST"]),
+            Route("/v1/alarms/{id:int}/{action}", handlers.post_command, methods=["POST"]),
             # Names may hold slashes, percent-encoded; only the raw path still tells them from separators.
             Route("/v1/models/{rest:any_path}", handlers.readings),
             Route("/v1/report/{rest:any_path}", handlers.report),
@@ -118,7 +118,7 @@ class _Handlers:
     def alarms(self, request: Request) -> Response:
         return _json(alarms_json(self._seen(request)[0]))
 
-    async def order(self, request: Request) -> Response:
+    async def post_command(self, request: Request) -> Response:
         """Acknowledge or clear. Only JSON is taken: a page of another origin cannot send that without asking first."""
         caller = self._caller(request, "decide")
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -129,7 +129,7 @@ class _Handlers:
         return await run_in_threadpool(self._order, request.path_params, body, caller)
 
     def _order(self, path: Mapping[str, Any], body: bytes, caller: Caller) -> Response:
-        if self._sources.order is None:
+        if self._sources.command is None:
             return _error(404, "alarms can only be read here")
         alarms = scoped(self._sources.snapshot(), caller).alarms
         alarm = next((a for a in alarms if a.id == path["id"]), None)
@@ -137,15 +137,15 @@ class _Handlers:
             self._sources.access.refuse("decide", "unknown_alarm", f"{caller.name!r} sees no alarm {path['id']}")
             return _error(404, f"there is no alarm {path['id']}; GET /v1/alarms lists them")
         try:
-            order = _decision(body, alarm.id, path["action"], self._sources.clock_ns(), caller.name)
-            self._sources.order(order, alarm.model.tenant)
-        except BadOrder as error:
+            command = _decision(body, alarm.id, path["action"], self._sources.clock_ns(), caller.name)
+            self._sources.command(command, alarm.model.tenant)
+        except BadCommand as error:
             return _error(400, str(error))
         except RetryableError as error:
             return _error(503, str(error))
         said = "audit: alarm %d: %s by %r, token %r"
-        _audit.info(said, order.alarm, order.action, order.by, order.token, extra=_NEVER_LEFT_OUT)
-        return _json({"alarm": alarm.id, "action": order.action}, 202)
+        _audit.info(said, command.alarm, command.action, command.by, command.token, extra=_NEVER_LEFT_OUT)
+        return _json({"alarm": alarm.id, "action": command.action}, 202)
 
     def readings(self, request: Request) -> Response:
         snapshot, caller = self._seen(request)
@@ -174,13 +174,13 @@ class _Handlers:
         return self._sources.access.authorize(joined(request.headers.getlist("authorization")), action)
 
 
-def _decision(body: bytes, alarm: int, action: str, at_ns: int, token: str) -> Order:
+def _decision(body: bytes, alarm: int, action: str, at_ns: int, token: str) -> Command:
     try:
         told = orjson.loads(body)
         by, reason = str(told["by"]), str(told.get("reason", ""))
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        raise BadOrder('the decision is {"by": who, "reason": why}') from None
-    return Order(alarm, action, by, reason, at_ns, token)
+        raise BadCommand('the decision is {"by": who, "reason": why}') from None
+    return Command(alarm, action, by, reason, at_ns, token)
 
 
 async def _body(request: Request) -> bytes | None:
@@ -264,6 +264,6 @@ def scoped(snapshot: Snapshot, caller: Caller) -> Snapshot:
             models=tuple(model for model in snapshot.models if caller.sees(model.key.tenant)),
             alarms=alarms,
             latched=snapshot.latched & mine,
-            orders=tuple(order for order in snapshot.orders if order.alarm in mine),
+            commands=tuple(command for command in snapshot.commands if command.alarm in mine),
         )
     return snapshot if caller.whole else replace(snapshot, counters={})

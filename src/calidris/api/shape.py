@@ -187,5 +187,5 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
         "trace_ids": list(alarm.trace_ids),
-        "orders": [asdict(order) for order in snapshot.orders if order.alarm == alarm.id],
+        "orders": [asdict(command) for command in snapshot.commands if command.alarm == alarm.id],
     }

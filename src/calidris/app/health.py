@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from calidris import semconv
-from calidris.app.listeners import Doors
+from calidris.app.listeners import ListenerAuth
 from calidris.app.loop import EngineLoop
 from calidris.app.restore import Storage
 from calidris.export import OtlpExporter
@@ -47,7 +47,7 @@ class Health:
     loop: EngineLoop
     admission: Admission
     counters: ReceiverCounters
-    doors: Doors
+    auth: ListenerAuth
     state: Callable[[], str]
     clock_ns: Callable[[], int]
     started_ns: int
@@ -86,9 +86,9 @@ class Health:
             semconv.METRIC_CALIDRIS_RECEIVER_SPANS_IGNORED.name: table("spans_ignored"),
             semconv.METRIC_CALIDRIS_RECEIVER_ROWS_ACCEPTED.name: float(rows.get("accepted", 0)),
             semconv.METRIC_CALIDRIS_ACCESS_REFUSED.name: {
-                r: float(n) for r, n in self.doors.access.refused.copy().items()
+                r: float(n) for r, n in self.auth.access.refused.copy().items()
             },
-            semconv.METRIC_CALIDRIS_ACCESS_FAILURES.name: float(self.doors.failures),
+            semconv.METRIC_CALIDRIS_ACCESS_FAILURES.name: float(self.auth.failures),
         }
 
     def _queue(self) -> Figures:

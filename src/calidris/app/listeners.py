@@ -16,7 +16,7 @@ from calidris.receive.http.otlp_server import HttpReceiver
 from calidris.receive.intake import Intake
 
 
-class Doors:
+class ListenerAuth:
     """What guards the addresses of a receiver.
 
     Attributes:
@@ -46,7 +46,7 @@ def _certificates(key: str, tls: TlsConfig | None) -> Certificates | None:
     return None if tls is None else Certificates(key, tls)
 
 
-class _Door(NamedTuple):
+class _Listener(NamedTuple):
     """An address, what guards it, and what the settings say it may lack. ``cure`` names the settings that would guard it."""
 
     key: str
@@ -63,29 +63,31 @@ def check_exposure(config: CalidrisConfig) -> None:
     Raises:
         ConfigError: names the key of the first such address, and the cures.
     """
-    for door in _doors(config):
-        lacks = [what for what, there in (("no TLS", door.tls), ("no login", door.login)) if not there]
-        told = (door.exposed or "").split(", ")
-        if set(lacks) <= set(told) or is_loopback(door.endpoint):
+    for listener in _listeners(config):
+        lacks = [what for what, there in (("no TLS", listener.tls), ("no login", listener.login)) if not there]
+        told = (listener.exposed or "").split(", ")
+        if set(lacks) <= set(told) or is_loopback(listener.endpoint):
             continue
         raise ConfigError(
-            f"{door.key}.endpoint: other machines can reach {door.endpoint}, with {' and '.join(lacks)}: "
-            f"{door.cure} set a loopback address such as 127.0.0.1, or, where something in front of it takes care of that, "
-            f'say so: {door.key}.exposed: "{", ".join(lacks)}"'
+            f"{listener.key}.endpoint: other machines can reach {listener.endpoint}, with {' and '.join(lacks)}: "
+            f"{listener.cure} set a loopback address such as 127.0.0.1, or, where something in front of it takes care of that, "
+            f'say so: {listener.key}.exposed: "{", ".join(lacks)}"'
         )
 
 
-def _doors(config: CalidrisConfig) -> Iterator[_Door]:
+def _listeners(config: CalidrisConfig) -> Iterator[_Listener]:
     receiver, api, prometheus = config.receiver, config.api, config.export.prometheus
     tokens = receiver.tokens is not None
     for key, found in (("receiver.grpc", receiver.grpc), ("receiver.http", receiver.http)):
         if found is not None:
             mutual = isinstance(found.tls, MutualTlsConfig) and found.tls.client_ca is not None
             cure = f"set {key}.tls and receiver.tokens, or"
-            yield _Door(key, found.endpoint, found.tls is not None, tokens or mutual, found.exposed, cure)
-    yield _Door("api", api.endpoint, api.tls is not None, tokens, api.exposed, "set api.tls and receiver.tokens, or")
+            yield _Listener(key, found.endpoint, found.tls is not None, tokens or mutual, found.exposed, cure)
+    yield _Listener(
+        "api", api.endpoint, api.tls is not None, tokens, api.exposed, "set api.tls and receiver.tokens, or"
+    )
     if prometheus is not None:
-        yield _Door("export.prometheus", prometheus.endpoint, False, False, prometheus.exposed, "")
+        yield _Listener("export.prometheus", prometheus.endpoint, False, False, prometheus.exposed, "")
 
 
 def is_loopback(endpoint: str) -> bool:
@@ -133,7 +135,7 @@ class Receiver(Protocol):
 
 def receivers(
     config: CalidrisConfig,
-    doors: Doors,
+    auth: ListenerAuth,
     intake: Intake,
     ready: Callable[[], bool],
     about: Callable[[], dict[str, Any]],
@@ -141,16 +143,16 @@ def receivers(
     """Name, server and, as ``{port}`` in it is not known yet, where it will listen, of each server that is wanted."""
     grpc, http = config.receiver.grpc, config.receiver.http
     on_grpc = GrpcReceiver(
-        grpc.endpoint, intake, max_message_bytes=grpc.max_message_bytes, tenant_of=doors.access.tenant_of,
-        certificates=doors.grpc,
+        grpc.endpoint, intake, max_message_bytes=grpc.max_message_bytes, tenant_of=auth.access.tenant_of,
+        certificates=auth.grpc,
     )  # fmt: skip
     yield "grpc", on_grpc, f"otlp/grpc listening on {host(grpc.endpoint)}:{{port}}"
     if http is not None:
         on_http = HttpReceiver(
-            http.endpoint, intake, max_message_bytes=http.max_message_bytes, tenant_of=doors.access.tenant_of,
-            ssl_context=None if doors.http is None else doors.http.server_context(), ready=ready, about=about,
+            http.endpoint, intake, max_message_bytes=http.max_message_bytes, tenant_of=auth.access.tenant_of,
+            ssl_context=None if auth.http is None else auth.http.server_context(), ready=ready, about=about,
         )  # fmt: skip
-        yield "http", on_http, f"otlp/http listening on {scheme(doors.http)}://{host(http.endpoint)}:{{port}}"
+        yield "http", on_http, f"otlp/http listening on {scheme(auth.http)}://{host(http.endpoint)}:{{port}}"
 
 
 def host(endpoint: str) -> str:

@@ -14,7 +14,7 @@ from calidris import semconv
 from calidris.api import ApiServer, Sources
 from calidris.app.ending import Ending
 from calidris.app.health import Figures, Health, calidris_version
-from calidris.app.listeners import Doors, host, receivers, scheme
+from calidris.app.listeners import ListenerAuth, host, receivers, scheme
 from calidris.app.loop import EngineLoop
 from calidris.app.progress import reported
 from calidris.app.restore import Storage
@@ -93,7 +93,7 @@ class Server:
             ConfigError: the storage cannot be used, an endpoint is taken or would stand open. What was started is stopped again.
         """
         try:
-            self.doors = Doors(self.config)
+            self.auth = ListenerAuth(self.config)
             storage = Storage(self.config, self._broken)
             self._at_end("storage", storage.close)
             self._build(storage)
@@ -137,7 +137,7 @@ class Server:
         )  # fmt: skip
         self._storage = storage
         self._health = Health(
-            storage, self.loop, self.admission, self.counters, self.doors, lambda: self.state, self.clock_ns,
+            storage, self.loop, self.admission, self.counters, self.auth, lambda: self.state, self.clock_ns,
             self.started_ns, suppressed=self._suppressed,
         )  # fmt: skip
 
@@ -164,21 +164,21 @@ class Server:
             receiver=self.about,
             health=self.health,
             report=render_report,
-            order=self.intake.order,
+            command=self.intake.accept_command,
             clock_ns=self.clock_ns,
-            access=self.doors.access,
+            access=self.auth.access,
         )
-        api = ApiServer(self.config.api.endpoint, sources, self.doors.api)
+        api = ApiServer(self.config.api.endpoint, sources, self.auth.api)
         self._at_end("api", api.stop)
         api.start()
-        return f"api listening on {scheme(self.doors.api)}://{host(self.config.api.endpoint)}:{api.port}"
+        return f"api listening on {scheme(self.auth.api)}://{host(self.config.api.endpoint)}:{api.port}"
 
     def _receive(self) -> list[str]:
         self._at_end("engine", self._stop_loop)
         self.loop.start()
         self._parts.callback(self._stop_receivers)
         lines = []
-        for name, receiver, line in receivers(self.config, self.doors, self.intake, lambda: self.ready, self.about):
+        for name, receiver, line in receivers(self.config, self.auth, self.intake, lambda: self.ready, self.about):
             self._receivers[name] = receiver.stop
             receiver.start()
             lines.append(line.format(port=receiver.port))

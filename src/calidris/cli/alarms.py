@@ -41,9 +41,9 @@ def _tenant(alarm: dict[str, Any]) -> str:
     return "" if alarm["tenant"] == DEFAULT_TENANT else f"{alarm['tenant']}/"
 
 
-def _by(order: dict[str, Any]) -> str:
+def _by(command: dict[str, Any]) -> str:
     """Who decided, and the token that came with it where there was one."""
-    return f"{order['by']} (token {order['token']})" if order.get("token") else str(order["by"])
+    return f"{command['by']} (token {command['token']})" if command.get("token") else str(command["by"])
 
 
 def _state(alarm: dict[str, Any]) -> str:

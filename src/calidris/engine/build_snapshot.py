@@ -14,9 +14,9 @@ from calidris.engine.core import Engine
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import Window, merge_panes
-from calidris.engine.readings.day_trend import trend_figures
+from calidris.engine.readings.day_trend import day_trend_readings
 from calidris.engine.readings.late_labels import Late
-from calidris.engine.readings.window import baseline_figures, guessed_figures, known_figures, row_figures
+from calidris.engine.readings.window import baseline_readings, guessed_readings, known_readings, row_readings
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.status import evidence_readings, status
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
@@ -33,9 +33,9 @@ def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> S
     models = [_taken(engine, model, known.get(key)) for key, model in sorted(engine.models.items()) if model.specs]
     counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
     alarms, latched = tuple(engine.alarms), frozenset(engine.latched)
-    orders, early = tuple(engine.orders), sum(map(len, engine.early.values()))
+    commands, early = tuple(engine.commands), sum(map(len, engine.early.values()))
     return Snapshot(
-        now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, orders, early,
+        now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, commands, early,
         {"requests": engine.requests.covered_s(now_ns), "spans": engine.spans.covered_s(now_ns)},
     )  # fmt: skip
 
@@ -93,11 +93,11 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
         now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
         windows.append(now)
         kept = Kept.of(model, now, before)
-        readings += kept.rows or _marked(row_figures(model.config, model.baseline, window, window_s), how)
-        readings += kept.labels or _marked(known_figures(model.config, window, window_s), how)
-        readings += _marked(guessed_figures(model.baseline, window, window_s, late), how)
+        readings += kept.rows or _marked(row_readings(model.config, model.baseline, window, window_s), how)
+        readings += kept.labels or _marked(known_readings(model.config, window, window_s), how)
+        readings += _marked(guessed_readings(model.baseline, window, window_s, late), how)
     readings += late.delays() if late else []
-    readings += trend_figures(model.days, now_ns)
+    readings += day_trend_readings(model.days, now_ns)
     return windows, readings
 
 
@@ -109,7 +109,7 @@ def _of_baseline(model: WatchedModel, before: ModelSnapshot | None) -> list[Read
     """The baseline's own figures: a baseline never changes, so those of the previous snapshot are still right."""
     if before is not None and model.baseline is not None and before.baseline == model.baseline.id:
         return [r for r in before.readings if r.window == BASELINE_WINDOW]
-    return baseline_figures(model.config, model.baseline)
+    return baseline_readings(model.config, model.baseline)
 
 
 def _newest(model: WatchedModel) -> int:
@@ -138,7 +138,7 @@ OF_ROWS = frozenset(
         semconv.METRIC_ML_DRIFT_SCORE,
     }
 )
-"""What ``row_figures`` gives."""
+"""What ``row_readings`` gives."""
 
 OF_LABELS = frozenset(
     {
@@ -149,7 +149,7 @@ OF_LABELS = frozenset(
         semconv.METRIC_ML_FAIRNESS_RATE,
     }
 )
-"""What ``known_figures`` gives, but for their maturity and source."""
+"""What ``known_readings`` gives, but for their maturity and source."""
 
 _OTHERS = frozenset(
     {

@@ -15,12 +15,12 @@ RECOVERY = "recovery detector"
 _LONGEST = 1000
 
 
-class BadOrder(PermanentError):
+class BadCommand(PermanentError):
     """An order that nobody can follow; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Command:
     """One decision, and one line of the audit trail.
 
     Attributes:
@@ -41,24 +41,24 @@ class Order:
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
-            raise BadOrder(f"{self.action!r} is no action; alarms are acknowledged (ack) or cleared (clear)")
+            raise BadCommand(f"{self.action!r} is no action; alarms are acknowledged (ack) or cleared (clear)")
         if not self.by.strip():
-            raise BadOrder("an order says who decided (by)")
+            raise BadCommand("an order says who decided (by)")
         if self.action == CLEAR and not self.reason.strip():
-            raise BadOrder("clearing an alarm needs a reason")
+            raise BadCommand("clearing an alarm needs a reason")
         if max(len(self.by), len(self.reason)) > _LONGEST:
-            raise BadOrder(f"names and reasons have at most {_LONGEST} characters")
+            raise BadCommand(f"names and reasons have at most {_LONGEST} characters")
 
     def to_bytes(self) -> bytes:
         """JSON, for the journal."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Order:
+    def from_bytes(cls, data: bytes) -> Command:
         """The order that ``to_bytes`` wrote.
 
-        >>> order = Order(1, "clear", "ada", "sensor replaced", 5)
-        >>> Order.from_bytes(order.to_bytes()) == order
+        >>> command = Command(1, "clear", "ada", "sensor replaced", 5)
+        >>> Command.from_bytes(command.to_bytes()) == command
         True
         """
         return cls(**json.loads(data))

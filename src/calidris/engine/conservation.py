@@ -33,7 +33,7 @@ def settled(engine: Engine, batch: Batch) -> int:
         rows = model.rows if model else 0
         return rows + _total(engine.counters, semconv.METRIC_CALIDRIS_MODELS_OVERFLOW)
     owner = (batch.tenant, batch.model_name)
-    joined = sum(engine.models[key].labels for key in engine.roster.versions(owner))
+    joined = sum(engine.models[key].labels for key in engine.registry.versions(owner))
     waiting = len(engine.early.get(owner, ()))
     return joined + waiting + _total(engine.counters, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED)
 

@@ -27,9 +27,9 @@ from calidris import semconv
 from calidris.batch import LabelBatch, ModelKey, PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.detect import Slot
-from calidris.engine.commands import CLEAR, RECOVERY, Order
+from calidris.engine.commands import CLEAR, RECOVERY, Command
 from calidris.engine.conservation import settled
-from calidris.engine.dedup.memory import MAX_REQUESTS, Repeated, RepeatMemory, once
+from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeats
 from calidris.engine.detectors.budgets import check_budgets
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.gathering import Gathered, form_of
@@ -38,7 +38,7 @@ from calidris.engine.labelling import Labelling
 from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.panes import ClosedPanes
-from calidris.engine.registry import FindBaseline, Fleet, NoRoom
+from calidris.engine.registry import FindBaseline, Fleet, NoCapacity
 from calidris.engine.snapshot import Alarm
 from calidris.wire import Decoded
 
@@ -60,16 +60,16 @@ class Engine:
     def __init__(self, config: CalidrisConfig, find_baseline: FindBaseline, closed: ClosedPanes | None = None) -> None:
         self.config = config
         self.fleet = Fleet(config, find_baseline, closed)
-        self.models, self.watchers, self.roster = self.fleet.models, self.fleet.watchers, self.fleet.roster
-        self.labelling = Labelling(self.models, self.roster, config.limits, self._unmatched)
+        self.models, self.watchers, self.registry = self.fleet.models, self.fleet.watchers, self.fleet.registry
+        self.labelling = Labelling(self.models, self.registry, config.limits, self._unmatched)
         self.early = self.labelling.early
         horizon_ns = round(config.receiver.dedup_horizon * 1e9)
-        self.requests = RepeatMemory(horizon_ns, MAX_REQUESTS)
-        self.spans = RepeatMemory(horizon_ns, config.receiver.dedup_spans)
+        self.requests = DedupMemory(horizon_ns, MAX_REQUESTS)
+        self.spans = DedupMemory(horizon_ns, config.receiver.dedup_spans)
         self.repeats = {"seen": self.requests, "spans": self.spans}  # by their tables in the store
         self.alarms: list[Alarm] = []
         self.latched: set[int] = set()
-        self.orders: list[Order] = []  # the audit trail, oldest first
+        self.commands: list[Command] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
         self._gathered = Gathered()
@@ -100,8 +100,8 @@ class Engine:
         self.began_ns = self.began_ns or item.arrival_ns
         if item.seal_ns is not None:
             self.seal(item.seal_ns)
-        elif item.order is not None:
-            self.obey(item.order)
+        elif item.command is not None:
+            self.execute(item.command)
         elif item.decoded is not None:
             self._apply_request(item, item.decoded)
 
@@ -135,7 +135,7 @@ class Engine:
         self._count(semconv.METRIC_CALIDRIS_ENGINE_ROWS, decoded.rows)
         self._count(semconv.METRIC_CALIDRIS_ENGINE_LABELS, decoded.labels)
         # Of a repeated request too: its spans may come in other batches the next time.
-        items, again = once(decoded, self.spans, item.arrival_ns)
+        items, again = drop_repeats(decoded, self.spans, item.arrival_ns)
         repeated = self.requests.seen(int.from_bytes(request, "little"), item.arrival_ns)
         self._count_repeated(Repeated.all_of(decoded) if repeated else again)
         if repeated:
@@ -217,10 +217,10 @@ class Engine:
         found = self.models.get(batch.model)
         if found is not None:
             return found
-        moment = (self.sealed_ns, len(self.orders))
+        moment = (self.sealed_ns, len(self.commands))
         try:
-            gone = self.fleet.make_room(batch.model, self.sealed_ns, moment, cache(self._alarmed))
-        except NoRoom as full:
+            gone = self.fleet.evict(batch.model, self.sealed_ns, moment, cache(self._alarmed))
+        except NoCapacity as full:
             self._count(semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, len(batch), full.cap)
             return None
         for model in gone:
@@ -239,7 +239,7 @@ class Engine:
 
     def _add_labels(self, batch: LabelBatch, arrival_ns: int) -> None:
         self.labelling.add(batch, arrival_ns)
-        for key in self.roster.versions((batch.tenant, batch.model_name)):
+        for key in self.registry.versions((batch.tenant, batch.model_name)):
             self._note_left_out(self.models[key])
 
     def seal(self, until_ns: int) -> None:
@@ -286,15 +286,15 @@ class Engine:
             if alarm.id in self.latched and alarm.model == model.key and watcher.slot_of(alarm) == slot:
                 self.alarms[i] = replace(alarm, recovered_ns=self.sealed_ns)
                 if model.config.detect.clear_recovered:
-                    self.obey(Order(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
+                    self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 
-    def obey(self, order: Order) -> None:
+    def execute(self, command: Command) -> None:
         """Follow a person's decision about an alarm, and remember it; one about an alarm that is not latched is left out."""
-        if order.alarm not in self.latched:
+        if command.alarm not in self.latched:
             return
-        self.orders.append(order)
-        if order.action == CLEAR:
-            alarm = next(a for a in self.alarms if a.id == order.alarm)
+        self.commands.append(command)
+        if command.action == CLEAR:
+            alarm = next(a for a in self.alarms if a.id == command.alarm)
             self.latched.discard(alarm.id)
             self.watchers[alarm.model].clear(alarm)
             self.models[alarm.model].touch()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calidris.engine.commands import Order
+from calidris.engine.commands import Command
 
 if TYPE_CHECKING:
     from calidris.wire import Decoded
@@ -35,7 +35,7 @@ class Received:
         size_bytes: bytes reserved for it until ``release`` is called.
         decoded: its batches; None for a seal, and for a journalled request that turned out to be malformed.
         seal_ns: for a seal, the time that windows close by; else None.
-        order: for an order about an alarm, the order; else None.
+        command: for a command about an alarm, the command; else None.
         release: gives the reserved bytes back. The engine calls it exactly once, when it is done with the item.
     """
 
@@ -47,7 +47,7 @@ class Received:
     decoded: Decoded | None
     seal_ns: int | None
     release: Callable[[], None]
-    order: Order | None = None
+    command: Command | None = None
 
     @property
     def rows(self) -> int:

@@ -11,7 +11,7 @@ from calidris.config import LimitsConfig
 from calidris.config.models import label_text
 from calidris.engine.joining import outcome_column
 from calidris.engine.model import WatchedModel
-from calidris.engine.registry import Roster
+from calidris.engine.registry import Registry
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel, even_level
 from calidris.labels.hashes import Hashes
@@ -37,11 +37,11 @@ class Labelling:
     """
 
     def __init__(
-        self, models: Mapping[ModelKey, WatchedModel], roster: Roster, limits: LimitsConfig, unmatched: Unmatched
+        self, models: Mapping[ModelKey, WatchedModel], registry: Registry, limits: LimitsConfig, unmatched: Unmatched
     ) -> None:
         self.early: dict[Owner, EarlyLabels] = {}
         self._models = models
-        self._roster = roster
+        self._roster = registry
         self._limits = limits
         self._unmatched = unmatched
 
@@ -95,9 +95,9 @@ class Labelling:
         early = self.early.setdefault(owner, EarlyLabels())
         self._unmatched("repeated", early.add(ids, labels))
         self._unmatched("too_many_early", early.shrink())
-        self._share_room([e for (tenant, _), e in self.early.items() if tenant == owner[0]])
+        self._share_capacity([e for (tenant, _), e in self.early.items() if tenant == owner[0]])
 
-    def _share_room(self, mine: list[EarlyLabels]) -> None:
+    def _share_capacity(self, mine: list[EarlyLabels]) -> None:
         """Keep a tenant's waiting labels under their cap. Who has most gives way: a flood for one model costs others nothing."""
         level = even_level(list(map(len, mine)), self._limits.early_labels)
         for early in mine:

@@ -60,28 +60,28 @@ class Reservoir:
         Returns:
             How many were left out because they are too wide.
         """
-        room = min(MAX_ROWS - self.rows, len(batch))
-        if room <= 0 or self.size_bytes >= MAX_BYTES:
-            return max(room, 0)
-        kept = _essence(batch, room, self._kept_names(batch))
+        space_left = min(MAX_ROWS - self.rows, len(batch))
+        if space_left <= 0 or self.size_bytes >= MAX_BYTES:
+            return max(space_left, 0)
+        kept = _essence(batch, space_left, self._kept_names(batch))
         if not (kept.features or kept.slices or (kept.score, kept.decision, kept.value) != (None, None, None)):
             return 0
         packed = _packed(kept)
         if len(packed) > MAX_BYTES:  # one batch of very wide rows: as many of them as there is room for
-            kept = _essence(kept, max(room * MAX_BYTES // len(packed), 1), kept.features)
+            kept = _essence(kept, max(space_left * MAX_BYTES // len(packed), 1), kept.features)
             packed = _packed(kept)
         self._packed.append(packed)
         self._count(packed, kept)
-        return room - len(kept)
+        return space_left - len(kept)
 
     def _kept_names(self, batch: PredictionBatch) -> list[str]:
         """Names of a batch's features that are known, and as many new ones as there is room for."""
-        room, kept = self.max_features - len(self._names), []
+        space_left, kept = self.max_features - len(self._names), []
         for name in batch.features:
             new = name not in self._names
-            if new and room <= 0:
+            if new and space_left <= 0:
                 continue
-            room -= new
+            space_left -= new
             kept.append(name)
         return kept
 

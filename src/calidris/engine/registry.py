@@ -35,7 +35,7 @@ VERSIONS, MODELS, WATCHED = "versions", "models", "watched"
 """The caps, as overflow is counted by."""
 
 
-class NoRoom(Exception):
+class NoCapacity(Exception):
     """A version cannot be watched; ``cap`` is the one in its way."""
 
     def __init__(self, cap: str) -> None:
@@ -43,7 +43,7 @@ class NoRoom(Exception):
         self.cap = cap
 
 
-class Roster:
+class Registry:
     """The watched versions of each model, in the order in which they came, and how many there may be.
 
     Args:
@@ -84,7 +84,7 @@ class Roster:
             del self._versions[owner]
             self._strangers[key.tenant] -= owner not in self.configured
 
-    def make_room(self, key: ModelKey, moment: object, silence: Callable[[ModelKey], int | None]) -> list[ModelKey]:
+    def evict(self, key: ModelKey, moment: object, silence: Callable[[ModelKey], int | None]) -> list[ModelKey]:
         """Versions that must go before this new one is watched; mostly none.
 
         Args:
@@ -118,7 +118,7 @@ class Roster:
         groups: Iterable[list[ModelKey]],
     ) -> list[ModelKey]:
         if self._full.get(cap) == moment:
-            raise NoRoom(cap[0])
+            raise NoCapacity(cap[0])
         best: tuple[int, list[ModelKey]] = (0, [])
         for keys in groups:
             found = [silence(key) for key in keys]
@@ -127,7 +127,7 @@ class Roster:
                 best = max(best, (shortest, list(keys)), key=lambda pair: pair[0])  # of equals, who came first
         if best[0] < round(self.limits.silent_after * 1e9) or not best[1]:
             self._full[cap] = moment
-            raise NoRoom(cap[0])
+            raise NoCapacity(cap[0])
         return best[1]
 
 
@@ -159,17 +159,17 @@ class Fleet:
         self.find_baseline = find_baseline
         self.models: dict[ModelKey, WatchedModel] = {}
         self.watchers: dict[ModelKey, Watcher] = {}
-        self.roster = Roster(config.limits, frozenset((m.tenant, m.name) for m in config.models))
+        self.registry = Registry(config.limits, frozenset((m.tenant, m.name) for m in config.models))
         self.retired: dict[ModelKey, None] = {}
         self.closed = LiveOnly(closed, self.retired)
 
     def settings(self, key: ModelKey, task: str | None) -> ModelConfig:
         """A model's settings; the task of a model that nobody configured is the one that its first rows state."""
         config = self.config.model(key.name, key.tenant)
-        configured = key[:2] in self.roster.configured
+        configured = key[:2] in self.registry.configured
         return config if configured or task not in _LEARNED else config.model_copy(update={"task": task})
 
-    def make_room(
+    def evict(
         self, key: ModelKey, sealed_ns: int, moment: object, alarmed: Callable[[], Set[ModelKey]]
     ) -> list[WatchedModel]:
         """Forget versions until there is room for a new one; those that went, mostly none.
@@ -187,7 +187,7 @@ class Fleet:
         def silence(other: ModelKey) -> int | None:
             return None if other in alarmed() else sealed_ns - self.models[other].seen_ns
 
-        return [self._retire(going) for going in self.roster.make_room(key, moment, silence)]
+        return [self._retire(going) for going in self.registry.evict(key, moment, silence)]
 
     def enter(self, key: ModelKey, task: str | None, sealed_ns: int) -> WatchedModel:
         """Begin to watch a version with its settings and its baseline."""
@@ -201,18 +201,18 @@ class Fleet:
         model = WatchedModel(key, config, self.config.limits, baseline, self.closed)
         model.baseline_note = note
         model.seen_ns = sealed_ns
-        others = self.roster.versions(key[:2])
+        others = self.registry.versions(key[:2])
         self.models[key] = model
         self.watchers[key] = watcher = Watcher(config, baseline, key.version)
         if others:
             watcher.take_over(self.watchers[others[-1]])
-        self.roster.add(key)
+        self.registry.add(key)
         return model
 
     def _retire(self, key: ModelKey) -> WatchedModel:
         model = self.models.pop(key)
         del self.watchers[key]
-        self.roster.remove(key)
+        self.registry.remove(key)
         self.retired[key] = None
         _logger.info("model %r: silent for long, forgotten for a new one's sake", str(key))
         return model

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from calidris.batch import ModelKey
-from calidris.engine.commands import Order
+from calidris.engine.commands import Command
 from calidris.engine.panes.days import DayPoint
 from calidris.engine.panes.pane import Window
 from calidris.metrics.base import Reading, Status
@@ -157,7 +157,7 @@ class Snapshot:
         latched: ids of the alarms that are latched now.
         counters: the engine's own counters: metric name to (reason or "") to count.
         sequence: number of the last journal record that was applied.
-        orders: what people decided about alarms, oldest first: the audit trail.
+        commands: what people decided about alarms, oldest first: the audit trail.
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
         early: labels that came before their prediction and wait for it.
         dedup_horizon_s: how far back ``requests`` and ``spans`` are all remembered, to recognise those that come again.
@@ -170,6 +170,6 @@ class Snapshot:
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sequence: int = 0
     began_ns: int = 0
-    orders: tuple[Order, ...] = ()
+    commands: tuple[Command, ...] = ()
     early: int = 0
     dedup_horizon_s: Mapping[str, float] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from calidris import semconv
 from calidris.config.units import window_name
 from calidris.detect import Alert, DesignLearner
 from calidris.engine.core import Engine
-from calidris.engine.detectors.slot import SlotWatch
+from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.learning import MIN_ROWS
 from calidris.engine.model import WatchedModel
@@ -75,15 +75,15 @@ def evidence_readings(watcher: Watcher) -> Iterator[Reading]:
         yield from _features(found[0], window, baseline)
 
 
-def _by_kind(watcher: Watcher) -> dict[tuple[Alert, float], list[SlotWatch]]:
+def _by_kind(watcher: Watcher) -> dict[tuple[Alert, float], list[SlotWatcher]]:
     """The detectors of each kind and length; against the frozen baseline first."""
-    out: dict[tuple[Alert, float], list[SlotWatch]] = {}
+    out: dict[tuple[Alert, float], list[SlotWatcher]] = {}
     for slot, watch in watcher.slots.items():
         out.setdefault((slot.kind, slot.window_s), []).append(watch)
     return out
 
 
-def _features(watch: SlotWatch, window: str, baseline: str | None) -> Iterator[Reading]:
+def _features(watch: SlotWatcher, window: str, baseline: str | None) -> Iterator[Reading]:
     verdict = watch.last
     if verdict is None or watch.recipe.slot.kind is not Alert.DRIFT:
         return

@@ -178,7 +178,7 @@ def is_counter(metric: Metric) -> bool:
 
 def _model(model: ModelSnapshot, snapshot: Snapshot, who: tuple[tuple[str, str], ...]) -> Iterator[_Series]:
     """All series of one model version, clean of bytes that no encoder takes."""
-    figures = itertools.chain.from_iterable(_figures(rank, reading) for rank, reading in ranked(model))
+    figures = itertools.chain.from_iterable(_series_of(rank, reading) for rank, reading in ranked(model))
     for series in itertools.chain(_totals(model), _alarms(model, snapshot), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
@@ -235,7 +235,7 @@ def _watched_pairs(window: str, kind: str) -> tuple[tuple[str, str], ...]:
     return (semconv.ML_WINDOW, window), (semconv.ML_DETECTION_KIND, kind)
 
 
-def _figures(rank: Rank, reading: Reading) -> Iterator[_Series]:
+def _series_of(rank: Rank, reading: Reading) -> Iterator[_Series]:
     """A reading and its bounds; bounds of anything but a headline figure are details."""
     pairs = ((semconv.ML_WINDOW, reading.window), *reading.attributes)
     if reading.value is not None:

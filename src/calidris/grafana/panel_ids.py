@@ -100,7 +100,7 @@ class Receiver(IntEnum):
     LEAVING = 25
 
 
-class Place(NamedTuple):
+class PanelId(NamedTuple):
     """A panel of a dashboard."""
 
     dashboard_uid: str
@@ -110,10 +110,10 @@ class Place(NamedTuple):
 _UIDS: Final = {Overview: OVERVIEW_UID, Drift: DRIFT_UID, Receiver: RECEIVER_UID}
 
 
-def place(panel: Overview | Drift | Receiver) -> Place:
+def panel_id(panel: Overview | Drift | Receiver) -> PanelId:
     """Where a panel is.
 
-    >>> place(Drift.TOP)
+    >>> panel_id(Drift.TOP)
     Place(dashboard_uid='calidris-drift', panel_id=2)
     """
-    return Place(_UIDS[type(panel)], int(panel))
+    return PanelId(_UIDS[type(panel)], int(panel))

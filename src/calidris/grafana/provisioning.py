@@ -75,8 +75,8 @@ def _rule(alert: Alert, datasource_uid: str) -> dict[str, object]:
         "title": _literal(alert.title),
         "condition": "B",
         "data": [_query(alert, datasource_uid), _threshold(alert)],
-        "dashboardUid": alert.place.dashboard_uid,
-        "panelId": alert.place.panel_id,
+        "dashboardUid": alert.panel.dashboard_uid,
+        "panelId": alert.panel.panel_id,
         # No data is not an alarm: that nobody watches has alerts of its own.
         "noDataState": "OK",
         "execErrState": "Error",

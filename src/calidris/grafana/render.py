@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from calidris.config import CalidrisConfig
 from calidris.grafana.alerts.alert import Alert
-from calidris.grafana.alerts.backpressure_alerts import pressure_alerts
+from calidris.grafana.alerts.backpressure_alerts import backpressure_alerts
 from calidris.grafana.alerts.model_alerts import model_alerts
 from calidris.grafana.alerts.objective_alerts import burn_alerts, recordings
 from calidris.grafana.alerts.receiver_alerts import receiver_alerts
@@ -26,7 +26,7 @@ def alert_groups(config: CalidrisConfig) -> tuple[tuple[str, tuple[Alert, ...]],
     return (
         ("calidris-models", model_alerts(config)),
         ("calidris-objectives", burn_alerts(config)),
-        ("calidris-receiver", (*receiver_alerts(), *pressure_alerts(config))),
+        ("calidris-receiver", (*receiver_alerts(), *backpressure_alerts(config))),
     )
 
 

@@ -48,7 +48,7 @@ class View:
         """Matchers of figures that are of no slice and no class."""
         return whole(self.slices)
 
-    def figure(self, metric: Metric, kept: Iterable[str] = (), *matchers: str) -> str:
+    def reading(self, metric: Metric, kept: Iterable[str] = (), *matchers: str) -> str:
         """A gauge of the chosen models and window, one series each model version and each of the ``kept`` labels."""
         inner = promql.selector(metric, MODEL, VERSION, WINDOW, *matchers, *self.whole)
         return promql.by("max", (*IDENTITY, *kept), inner)

@@ -16,12 +16,12 @@ from urllib.parse import unquote
 
 from opentelemetry import trace
 
-from calidris.instrument.settings import GuestSettings
+from calidris.instrument.settings import SdkSettings
 
 _log = logging.getLogger("calidris")
 
 
-def identity_of(kind: type, settings: GuestSettings) -> tuple[str, str]:
+def identity_of(kind: type, settings: SdkSettings) -> tuple[str, str]:
     """Name and version of the model that a class of estimator stands for. Reads the mapping file: cache the answer."""
     entry = _entry(kind, settings.models_path)
     service = service_attributes()

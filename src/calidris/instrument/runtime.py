@@ -21,7 +21,7 @@ from calidris.instrument.fork import renew_in_child
 from calidris.instrument.items import Item, Row, Series
 from calidris.instrument.privacy import Policy
 from calidris.instrument.sending.buffer import RowBuffer, Shipper
-from calidris.instrument.settings import GuestSettings
+from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import caught, shielded
 
 _log = logging.getLogger("calidris")
@@ -58,7 +58,7 @@ class Runtime:
     def __init__(self) -> None:
         self.on = False
         self.append: Callable[[Row], None] = _ignore  # the buffer's own method while on: one call less for each row
-        self.settings = GuestSettings()
+        self.settings = SdkSettings()
         self.models: set[str] = set()
         self.generation = 0
         self._ready = False
@@ -72,15 +72,15 @@ class Runtime:
         if not self._ready:
             with self._lock:
                 if not self._ready:
-                    self._use(GuestSettings.from_env(os.environ))
+                    self._use(SdkSettings.from_env(os.environ))
 
-    def use(self, settings: GuestSettings) -> None:
+    def use(self, settings: SdkSettings) -> None:
         """Replace settings, buffer and connection. Rows of the old ones are flushed first."""
         self.shutdown(1.0)
         with self._lock:
             self._use(settings)
 
-    def _use(self, settings: GuestSettings) -> None:
+    def _use(self, settings: SdkSettings) -> None:
         self.settings = settings
         self._ready = True
         self.generation += 1
@@ -195,13 +195,13 @@ def configure(
         hash: features that leave as a keyed hash.
         bucket: features that leave as a range, with its edges.
         hash_key: secret of the hash.
-        others: further fields of `GuestSettings`: ``timeout_s``, ``delay_s``, ``queue_rows``, ``certificate``, ``client_certificate``,
+        others: further fields of `SdkSettings`: ``timeout_s``, ``delay_s``, ``queue_rows``, ``certificate``, ``client_certificate``,
             ``client_key``, ``slices``.
 
     Never raises: what cannot be used is logged, and then nothing is recorded that was not before.
     """
     try:
-        settings = GuestSettings.from_env(os.environ)
+        settings = SdkSettings.from_env(os.environ)
         given = {
             "endpoint": endpoint,
             "headers": headers,

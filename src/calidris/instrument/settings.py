@@ -18,7 +18,7 @@ DEFAULT_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class GuestSettings:
+class SdkSettings:
     """Everything the guest can be told. Without an ``endpoint`` it records nothing."""
 
     endpoint: str = ""
@@ -36,10 +36,10 @@ class GuestSettings:
     delay_s: float = DEFAULT_DELAY_S
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> GuestSettings:
+    def from_env(cls, environ: Mapping[str, str]) -> SdkSettings:
         """Read the variables of `calidris.instrument.environment`. Never raises.
 
-        >>> s = GuestSettings.from_env({"OTEL_CALIDRIS_ALLOW": "country, city", "OTEL_CALIDRIS_BUCKET": "age:18,30"})
+        >>> s = SdkSettings.from_env({"OTEL_CALIDRIS_ALLOW": "country, city", "OTEL_CALIDRIS_BUCKET": "age:18,30"})
         >>> sorted(s.policy.allow), s.policy.bucket
         (['city', 'country'], {'age': (18.0, 30.0)})
         """

@@ -47,7 +47,7 @@ class Disk:
         """Close the file."""
         os.close(fd)
 
-    def room(self, path: Path) -> tuple[int, int]:
+    def free_bytes(self, path: Path) -> tuple[int, int]:
         """Bytes that we may still write on the file system of ``path``, and its size; both huge where it does not tell."""
         told = os.statvfs(path)
         return (told.f_bavail * told.f_frsize, told.f_blocks * told.f_frsize) if told.f_blocks else (1 << 62, 1 << 62)
@@ -130,7 +130,7 @@ class Space:
         return self._spare_bytes
 
     def _look(self) -> int:
-        free, total = self._disk.room(self._path)
+        free, total = self._disk.free_bytes(self._path)
         return free - min(RESERVE_BYTES, total // RESERVE_PART)
 
     def _tell(self, short: bool) -> None:

@@ -98,12 +98,12 @@ class Committer:
         """What made it stop for good, if anything did."""
         return self._failure
 
-    def submit(self, ticket: Ticket, room_bytes: Callable[[], int]) -> None:
+    def submit(self, ticket: Ticket, free_bytes: Callable[[], int]) -> None:
         """Queue one record if it fits.
 
         Args:
             ticket: the record.
-            room_bytes: how many bytes the disk may still take; what is queued is taken off it.
+            free_bytes: how many bytes the disk may still take; what is queued is taken off it.
 
         Raises:
             RetryableError: no room, failed, or closed. Nothing was kept.
@@ -113,7 +113,7 @@ class Committer:
                 raise RetryableError(f"the journal has failed: {self._failure}", RETRY_AFTER_S)
             if self._closing:
                 raise RetryableError("the receiver is shutting down", RETRY_AFTER_S)
-            if self._queued_bytes + ticket.size > room_bytes():
+            if self._queued_bytes + ticket.size > free_bytes():
                 raise RetryableError("the journal is full", RETRY_AFTER_S)
             self._queue.append(ticket)
             self._queued_bytes += ticket.size

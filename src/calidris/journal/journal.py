@@ -23,7 +23,7 @@ from pathlib import Path
 from calidris.journal.disk import Buffer, Disk, Space, lock_directory
 from calidris.journal.group_commit import Committer, Ticket
 from calidris.journal.segment_format import Record, record_head
-from calidris.journal.segments import Shelf
+from calidris.journal.segments import Segments
 from calidris.journal.timing import Timing
 
 _MIB = 1 << 20
@@ -77,9 +77,9 @@ class Journal:
         self._max_bytes = max_bytes
         self._kept_to = start_after if keep_truncated else None
         self._io = threading.Lock()  # guards the fields below; held during a write and its sync
-        self._shelf = self._open_shelf(Path(path), disk or Disk())
+        self._segments = self._open_shelf(Path(path), disk or Disk())
         self._space = Space(Path(path), disk or Disk())
-        self._last_seq = max(self._shelf.last_seq, start_after)
+        self._last_seq = max(self._segments.last_seq, start_after)
         self._live_bytes = self._count_live()
         self._opened_after = self._last_seq
         self.sync_timing = Timing()
@@ -93,7 +93,7 @@ class Journal:
     @property
     def size_bytes(self) -> int:
         """Bytes on disk, kept segments too."""
-        return self._shelf.size_bytes
+        return self._segments.size_bytes
 
     @property
     def live_bytes(self) -> int:
@@ -108,7 +108,7 @@ class Journal:
     @property
     def filling(self) -> bool:
         """More than half of what cap and disk allow is taken: a checkpoint should come before its time."""
-        return self._live_bytes > max(self._room_bytes(), self._segment_bytes)
+        return self._live_bytes > max(self._free_bytes(), self._segment_bytes)
 
     @property
     def records(self) -> int:
@@ -123,12 +123,12 @@ class Journal:
     @property
     def torn_bytes(self) -> int:
         """Bytes cut off the end at the start: a write that a crash cut short, so never acknowledged."""
-        return self._shelf.torn_bytes
+        return self._segments.torn_bytes
 
     @property
     def lost_records(self) -> int:
         """Records that ``replay`` could not give back: above zero, acknowledged data is lost."""
-        return self._shelf.lost_records
+        return self._segments.lost_records
 
     @property
     def failed(self) -> bool:
@@ -148,7 +148,7 @@ class Journal:
             RetryableError: the journal is full, has failed, or is closed. Nothing was kept.
         """
         ticket = Ticket(kind, arrival_ns, tenant.encode(), payload)
-        self._committer.submit(ticket, self._room_bytes)
+        self._committer.submit(ticket, self._free_bytes)
         return ticket
 
     def replay(self, after_seq: int) -> Iterator[Record]:
@@ -158,8 +158,8 @@ class Journal:
         ``truncate`` deletes what it would read.
         """
         with self._io:
-            segments = self._shelf.above(after_seq)
-        return self._shelf.read(segments, after_seq)
+            segments = self._segments.above(after_seq)
+        return self._segments.read(segments, after_seq)
 
     def truncate(self, up_to_seq: int) -> None:
         """Delete every segment whose records are all at or below ``up_to_seq``.
@@ -168,25 +168,25 @@ class Journal:
         large. A file that cannot be deleted is tried again next time.
         """
         with self._io:
-            active = self._shelf.active
+            active = self._segments.active
             if active and active.last_seq <= up_to_seq and active.size >= self._segment_bytes // 2:
-                self._shelf.close_active()
+                self._segments.close_active()
             if self._kept_to is not None:
                 self._kept_to = up_to_seq
             else:
-                self._shelf.drop(up_to_seq)
+                self._segments.drop(up_to_seq)
             self._live_bytes = self._count_live()
 
     def close(self) -> None:
         """Make what is queued durable, then stop. May be called more than once."""
         self._committer.close()
         with self._io:
-            self._shelf.close_active()
+            self._segments.close_active()
             self._unlock()
 
-    def _open_shelf(self, path: Path, disk: Disk) -> Shelf:
+    def _open_shelf(self, path: Path, disk: Disk) -> Segments:
         try:
-            return Shelf(path, disk)
+            return Segments(path, disk)
         except BaseException:
             self._unlock()
             raise
@@ -201,17 +201,17 @@ class Journal:
         with self._io:
             first_seq = self._last_seq + 1
             with self.sync_timing.measure():
-                self._shelf.append(first_seq, len(group), _buffers(group, first_seq), roll_at=self._segment_bytes)
+                self._segments.append(first_seq, len(group), _buffers(group, first_seq), roll_at=self._segment_bytes)
             self._last_seq += len(group)
             self._live_bytes = self._count_live()
             return first_seq
 
-    def _room_bytes(self) -> int:
+    def _free_bytes(self) -> int:
         return min(self._max_bytes - self._live_bytes, self._space.spare_bytes())
 
     def _count_live(self) -> int:
         kept_to = -1 if self._kept_to is None else self._kept_to
-        return sum(segment.size for segment in self._shelf.segments if segment.last_seq > kept_to)
+        return sum(segment.size for segment in self._segments.segments if segment.last_seq > kept_to)
 
 
 def _buffers(group: list[Ticket], first_seq: int) -> list[Buffer]:

@@ -40,7 +40,7 @@ class Kind(IntEnum):
 
     REQUEST = 1
     SEAL = 2
-    ORDER = 3
+    COMMAND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Record:
         seq: its number; one more than the record before it.
         arrival_ns: when it arrived, ns since the epoch.
         tenant: who sent it.
-        payload: the raw request, a packed seal time, or an order as JSON.
+        payload: the raw request, a packed seal time, or a command as JSON.
     """
 
     kind: int

@@ -50,7 +50,7 @@ class Segment:
         return self.last_seq < self.first_seq
 
 
-class Shelf:
+class Segments:
     """The segments of one directory. Not thread-safe: the journal's I/O lock guards it.
 
     Opening costs one pass over the last segment. Nothing that is found there makes it fail: what is unreadable at the

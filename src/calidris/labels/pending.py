@@ -119,10 +119,10 @@ class PendingPredictions:
     def add(self, rows: Rows) -> None:
         """Let rows wait; O(1) until the next look-up or full block."""
         while len(rows):
-            room = self.block_rows - self._open_rows
-            self._tail.append(rows[:room])
-            self._open_rows += len(rows[:room])
-            rows = rows[room:]
+            space_left = self.block_rows - self._open_rows
+            self._tail.append(rows[:space_left])
+            self._open_rows += len(rows[:space_left])
+            rows = rows[space_left:]
             if self._open_rows >= self.block_rows:
                 self._close_block()
         while len(self) > self.max_rows and self.full:

@@ -19,7 +19,7 @@ from calidris.state.blocks.scores import N, P
 _TENTHS = np.arange(1, 10) / 10
 
 
-class Figure(NamedTuple):
+class Estimate(NamedTuple):
     """A value with its 95 % interval; NaN where there is none."""
 
     value: float

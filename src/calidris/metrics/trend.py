@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 
 from calidris import semconv
 from calidris.metrics.base import Reading, Status, reading
-from calidris.metrics.score_bins import Figure
+from calidris.metrics.score_bins import Estimate
 
 WINDOWS_DAYS = (7, 28)
 """Spans that a trend is given over."""
@@ -31,7 +31,7 @@ class Point(NamedTuple):
     error: float
 
 
-def slope(points: Sequence[Point]) -> Figure:
+def slope(points: Sequence[Point]) -> Estimate:
     """Change a day: weighted least squares, each point by one over its squared error.
 
     Where points scatter more than their errors allow, the slope's error grows by the square root of χ² over its degrees
@@ -44,7 +44,7 @@ def slope(points: Sequence[Point]) -> Figure:
     -0.01
     """
     if len(points) < MINIMUM_POINTS:
-        return Figure(math.nan)
+        return Estimate(math.nan)
     time, value, error = (np.array(column, np.float64) for column in zip(*sorted(points)))
     # A figure that claims to be exact may not take all of the weight.
     error = np.maximum(error, max(float(np.median(error)) / 10, 1e-12))
@@ -52,12 +52,12 @@ def slope(points: Sequence[Point]) -> Figure:
     day = (time - np.average(time, weights=weight)) / _DAY_S
     spread = float((weight * day**2).sum())
     if not spread > 1e-12 * float(weight.sum()):
-        return Figure(math.nan)
+        return Estimate(math.nan)
     change = float((weight * day * value).sum() / spread)
     scaled = (value - np.average(value, weights=weight) - change * day) / error
     degrees = len(points) - 2
     half = math.sqrt(_inflation(scaled, degrees) / spread) * float(stdtrit(degrees, 0.975))
-    return Figure(change, change - half, change + half)
+    return Estimate(change, change - half, change + half)
 
 
 def _inflation(scaled: np.typing.NDArray[np.float64], degrees: int) -> float:

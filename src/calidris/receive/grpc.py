@@ -16,7 +16,7 @@ from calidris.batch import DEFAULT_TENANT
 from calidris.errors import ConfigError
 from calidris.receive.admission import Admission, refusal_of
 from calidris.receive.intake import Answer, Intake
-from calidris.receive.slow_requests import MESSAGES, READ_S, READERS, Reading
+from calidris.receive.slow_requests import MESSAGES, READ_S, READERS, MessageReader
 
 TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
 _EXPORTS = {
@@ -78,11 +78,11 @@ class GrpcReceiver:
         self._pool = ThreadPoolExecutor(max(threads, READERS), thread_name_prefix="calidris-grpc")
         memory = Admission(MESSAGES * max_message_bytes)
         too_slow = partial(intake.counters.add, "requests", "too_slow")
-        self._reading = Reading(threads, memory, self._refuse, too_slow, read_s)
+        self._reader = MessageReader(threads, memory, self._refuse, too_slow, read_s)
         self._health = health.HealthServicer()
         self._server = grpc.server(self._pool, options=_options(max_message_bytes))
         self._server.add_generic_rpc_handlers(
-            (_Exports(intake, self._reading, self._export_traces, self._refuse, tenant_of),)
+            (_Exports(intake, self._reader, self._export_traces, self._refuse, tenant_of),)
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._port: int | None = None
@@ -124,8 +124,8 @@ class GrpcReceiver:
         self._health.enter_graceful_shutdown()
         stopped = self._server.stop(grace_s)
         if not stopped.wait(_LAST_MESSAGE_S):
-            self._reading.cut_off(everybody=True)
-            self._reading.wait_idle(grace_s - _LAST_MESSAGE_S)
+            self._reader.cut_off(everybody=True)
+            self._reader.wait_idle(grace_s - _LAST_MESSAGE_S)
             # What is left are connections without a call, whose peers do not answer that we go.
             self._server.stop(_LAST_ANSWER_S).wait()
         self._pool.shutdown(wait=True)
@@ -156,17 +156,17 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
     def __init__(
         self,
         intake: Intake,
-        reading: Reading,
+        reader: MessageReader,
         export_traces: Callable[[str, bytes, grpc.ServicerContext], bytes],
         refuse: _Refuse,
         tenant_of: TenantOf,
     ) -> None:
         self._counters = intake.counters
-        self._reading = reading
+        self._reader = reader
         self._export_traces = export_traces
         self._refuse = refuse
         self._tenant_of = tenant_of
-        self._others = {signal: reading.handler(self._swallow(signal)) for signal in ("metrics", "logs")}
+        self._others = {signal: reader.handler(self._swallow(signal)) for signal in ("metrics", "logs")}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         """The handler of a method, or None for methods of other services."""
@@ -174,7 +174,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         if signal is None:
             return None
         self._counters.add("begun", signal)
-        self._reading.cut_off()
+        self._reader.cut_off()
         try:
             metadata = handler_call_details.invocation_metadata or ()
             tenant = self._tenant_of(joined([value for key, value in metadata if key == "authorization"]))
@@ -183,7 +183,7 @@ class _Exports(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
             return grpc.stream_unary_rpc_method_handler(partial(self._turn_away, error))
         if signal != "traces":
             return self._others[signal]
-        return self._reading.handler(partial(self._export_traces, tenant))
+        return self._reader.handler(partial(self._export_traces, tenant))
 
     def _turn_away(self, error: Exception, unread: Iterator[bytes], context: grpc.ServicerContext) -> NoReturn:
         self._refuse(error, context)

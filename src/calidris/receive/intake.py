@@ -24,7 +24,7 @@ import xxhash
 
 from calidris.batch import DEFAULT_TENANT
 from calidris.config import RatesConfig
-from calidris.engine.commands import Order
+from calidris.engine.commands import Command
 from calidris.engine.inbox import Inbox, Received
 from calidris.errors import MalformedRequest
 from calidris.journal.journal import Journal
@@ -155,15 +155,15 @@ class Intake:
             raise outcome
         return self._acknowledge(outcome, "no_model")
 
-    def order(self, order: Order, tenant: str = DEFAULT_TENANT) -> None:
+    def accept_command(self, command: Command, tenant: str = DEFAULT_TENANT) -> None:
         """Make a person's decision durable and hand it to the engine.
 
         Raises:
             RetryableError: the journal is full or failing; nothing was kept.
         """
         arrival_ns = self._clock_ns()
-        seq = self._journal.append(Kind.ORDER, arrival_ns, tenant, order.to_bytes()).wait()
-        self._inbox.put(Received(seq, arrival_ns, tenant, b"", 0, None, None, _nothing, order))
+        seq = self._journal.append(Kind.COMMAND, arrival_ns, tenant, command.to_bytes()).wait()
+        self._inbox.put(Received(seq, arrival_ns, tenant, b"", 0, None, None, _nothing, command))
 
     def _keep(self, raw: bytes, tenant: str, release: Callable[[], None]) -> Decoded | Exception:
         """Make it durable and decode it at the same time, then hand it on, whatever the decoder said."""
@@ -198,8 +198,8 @@ class Intake:
 def received_again(record: Record, decode: Decode) -> Received:
     """What the inbox was given for this record the first time: for the replay at the start, which needs no inbox."""
     if record.kind != Kind.REQUEST:
-        order = Order.from_bytes(record.payload) if record.kind == Kind.ORDER else None
-        return Received(record.seq, record.arrival_ns, record.tenant, b"", 0, None, record.seal_ns, _nothing, order)
+        command = Command.from_bytes(record.payload) if record.kind == Kind.COMMAND else None
+        return Received(record.seq, record.arrival_ns, record.tenant, b"", 0, None, record.seal_ns, _nothing, command)
     outcome = _decode_or_error(decode, record.payload, record.tenant, record.arrival_ns)
     decoded = None if isinstance(outcome, Exception) else outcome
     digest = digest_of(record.payload)

@@ -38,7 +38,7 @@ class _Open:
     late: bool = False
 
 
-class Reading:
+class MessageReader:
     """Reads the one message of each call, and cuts off those whose message takes too long. Thread-safe.
 
     The transport's own way would hold a thread of the pool until the message is there, with no end. Late calls are looked

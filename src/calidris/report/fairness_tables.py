@@ -10,7 +10,7 @@ from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, Verdict
 from calidris.metrics.fairness.gaps import verdict
-from calidris.metrics.score_bins import Figure
+from calidris.metrics.score_bins import Estimate
 from calidris.report import dots, scopes, words
 from calidris.report.tables import Cell, Row, Table, cell
 
@@ -69,7 +69,7 @@ def _gap(reading: Reading, base: Reading | None, tolerance: float) -> Row:
     elif measure.endswith("_ratio"):
         said = Cell("below 0.8 many call it unfair" if reading.value < 0.8 else "above the four-fifths rule")
     else:
-        figure = Figure(reading.value, *(float("nan") if x is None else x for x in (reading.lower, reading.upper)))
+        figure = Estimate(reading.value, *(float("nan") if x is None else x for x in (reading.lower, reading.upper)))
         said = Cell(VERDICTS[verdict(figure, tolerance)])
     return Row(_QUESTIONS.get(measure, words.measure(measure)), (cell(reading), said, cell(base)))
 

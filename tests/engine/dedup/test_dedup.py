@@ -26,7 +26,7 @@ from calidris.engine.checkpoint.digest import digest
 from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.dedup.memory import GENERATIONS, RepeatMemory, once
+from calidris.engine.dedup.memory import GENERATIONS, DedupMemory, once
 from calidris.engine.inbox import Received
 from calidris.receive.intake import digest_of
 from calidris.wire import Decoded, decode
@@ -53,7 +53,7 @@ requests = st.lists(
 def test_a_span_is_recognised_within_the_horizon_and_never_beyond_twice_of_it(
     sent: Sequence[tuple[int, list[int]]],
 ) -> None:
-    memory, last, now = RepeatMemory(HORIZON, 10_000), {}, 1000
+    memory, last, now = DedupMemory(HORIZON, 10_000), {}, 1000
     for pause, names in sent:
         now += pause
         for name, repeated, place in zip(names, memory.repeats(hashed(names), now), itertools.count()):
@@ -67,7 +67,7 @@ def test_a_span_is_recognised_within_the_horizon_and_never_beyond_twice_of_it(
 @settings(max_examples=100, deadline=None)
 @given(requests, st.integers(1, 60))
 def test_the_bound_shortens_the_horizon_and_says_by_how_much(sent: Sequence[tuple[int, list[int]]], most: int) -> None:
-    memory, last, now = RepeatMemory(HORIZON, most), {}, 1000
+    memory, last, now = DedupMemory(HORIZON, most), {}, 1000
     for pause, names in sent:
         now += pause
         distinct = list(dict.fromkeys(names))
@@ -80,7 +80,7 @@ def test_the_bound_shortens_the_horizon_and_says_by_how_much(sent: Sequence[tupl
 
 
 def test_a_full_memory_forgets_the_oldest_first() -> None:
-    memory = RepeatMemory(HORIZON * SECOND, 4000)
+    memory = DedupMemory(HORIZON * SECOND, 4000)
     for step in range(20):
         assert not memory.repeats(hashed(range(step * 1000, step * 1000 + 1000)), START + step * SECOND).any()
     now = START + 19 * SECOND
@@ -90,7 +90,7 @@ def test_a_full_memory_forgets_the_oldest_first() -> None:
 
 
 def test_one_at_a_time_is_known_until_the_horizon_after_it_last_came() -> None:
-    memory, day = RepeatMemory(HORIZON * SECOND, 1000), 86_400 * SECOND
+    memory, day = DedupMemory(HORIZON * SECOND, 1000), 86_400 * SECOND
     for now in (START, START - 30 * day, START + day):
         request = int(hashed([now])[0])
         assert not memory.seen(request, now)
@@ -102,7 +102,7 @@ def test_one_at_a_time_is_known_until_the_horizon_after_it_last_came() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_many_spans_as_a_set_would_know_them(seed: int) -> None:
     """Runs are merged and the filter grows; nothing is forgotten and nothing is made up."""
-    rng, memory, seen = np.random.default_rng(seed), RepeatMemory(HORIZON * SECOND, 10**6), set[int]()
+    rng, memory, seen = np.random.default_rng(seed), DedupMemory(HORIZON * SECOND, 10**6), set[int]()
     for _ in range(1500):
         most = rng.choice([2, 9, 900], p=[0.6, 0.3, 0.1])
         asked = rng.integers(0, 60_000, int(rng.integers(1, most))).tolist()
@@ -114,7 +114,7 @@ def test_many_spans_as_a_set_would_know_them(seed: int) -> None:
 
 
 def test_a_clock_that_is_set_back_or_forth_costs_nothing_but_the_horizon() -> None:
-    memory, day = RepeatMemory(HORIZON * SECOND, 10**6), 86_400 * SECOND
+    memory, day = DedupMemory(HORIZON * SECOND, 10**6), 86_400 * SECOND
     for number, now in enumerate((START, START + 30 * day, START, START - 30 * day, START)):
         assert not memory.repeats(hashed([number]), now)[0]
         assert memory.repeats(hashed([number]), now + HORIZON * SECOND)[0]
@@ -264,7 +264,7 @@ def test_what_is_left_of_a_batch_is_what_would_have_come_alone() -> None:
         features = {"ml.features": f'{{"a": {n}, "land": "l{n}", "v": [[{n}, 0.5]]}}'}
         spans.append(sender.span(n, attributes=rich | scores | features))
     mixed = [*spans[3:6], spans[0], *spans[6:], spans[2], feedback(1), feedback(2)]
-    memory = RepeatMemory(HORIZON * SECOND, 1000)
+    memory = DedupMemory(HORIZON * SECOND, 1000)
     for sent in ([*spans[:3], feedback(1)], mixed):
         kept, _ = once(decoded(sent), memory, START)
     assert [Wire.plain(batch) for batch in kept] == [

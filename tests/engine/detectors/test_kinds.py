@@ -14,7 +14,7 @@ from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, Pred
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
-from calidris.engine.commands import RECOVERY, Order
+from calidris.engine.commands import RECOVERY, Command
 from calidris.engine.core import Engine
 from calidris.engine.snapshot import Alarm
 from calidris.metrics.base import Status
@@ -168,7 +168,7 @@ def test_the_settings_let_an_alarm_that_is_over_clear_itself(base: Baseline) -> 
     run(engine, journal, 0, 10, CHANGES["drift"])
     run(engine, journal, 10, 30, Traffic())
     assert engine.latched == set()
-    (order,) = engine.orders
+    (order,) = engine.commands
     assert (order.action, order.by) == ("clear", RECOVERY)
     run(engine, journal, 40, 10, CHANGES["drift"])
     assert [a.id for a in engine.alarms] == [1, 2] and engine.latched == {2}
@@ -253,7 +253,7 @@ def test_seasonal_references_learn_from_calm_windows(base: Baseline) -> None:
     found: list[Alarm] = [a for a in engine.alarms if a.reference == "decayed"]
     assert found and found[0].kind == "drift"
     engine.apply(journal.request(draw(9, 1, START, MINUTE, Traffic())[0]))
-    engine.obey(Order(found[0].id, "clear", "ada", "sensor replaced", START))
+    engine.execute(Command(found[0].id, "clear", "ada", "sensor replaced", START))
     assert watch.detector is not None and not watch.detector.alarm
     assert snapshot(engine, 0).models[0].status is Status.OK
 
@@ -327,6 +327,6 @@ def test_a_fixed_limit_is_outside_of_the_budget_and_latches(
     assert alarm.since_ns == START + 10 * MINUTE and alarm.raised_ns == START + 12 * MINUTE
     (named,) = alarm.features
     assert "age" in named.name and "above 0.5" in named.direction
-    engine.obey(Order(1, "clear", "ada", "known", START))
+    engine.execute(Command(1, "clear", "ada", "known", START))
     run(engine, journal, 16, 2, Traffic(age=15.0))
     assert [a.id for a in engine.alarms] == [1, 2] and engine.latched == {2}

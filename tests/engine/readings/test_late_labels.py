@@ -28,7 +28,7 @@ from calidris.baseline import Baseline
 from calidris.batch import Floats
 from calidris.engine.core import Engine
 from calidris.engine.panes.days import DayPoint, Days
-from calidris.engine.readings.day_trend import note_day, trend_figures
+from calidris.engine.readings.day_trend import day_trend_readings, note_day
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics.base import Status
 
@@ -208,7 +208,7 @@ def test_days_add_up_to_points_and_a_trend_whatever_the_seals() -> None:
         pytest.approx(sk.accuracy_score(truth, said)),
         (start + day / 2) / SECOND,
     )
-    trend = trend_figures(found[0], start + 8 * day)
+    trend = day_trend_readings(found[0], start + 8 * day)
     assert {(r.window, dict(r.attributes)[semconv.ML_TREND_MEASURE]) for r in trend} == {
         (window, measure) for window in ("7d", "28d") for measure in ("accuracy", "brier")
     }

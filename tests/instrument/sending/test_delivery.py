@@ -173,7 +173,9 @@ def test_a_row_that_fits_no_span_is_dropped_alone(receiver: Any) -> None:
     assert runtime.drops() == {("m", "row_too_large"): 1}
 
 
-def test_a_row_that_cannot_be_packed_costs_the_host_nothing(receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_cannot_be_packed_costs_the_application_nothing(
+    receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Awkward:
         def __str__(self) -> str:
             raise RuntimeError("not today")
@@ -210,7 +212,7 @@ def test_a_forked_child_sends_its_own_rows_and_none_of_its_parents(receiver: Any
     assert len(set(made)) == 2
 
 
-HOST = """
+APPLICATION = """
 import sys, time, calidris
 model = calidris.Model("m")
 for n in range(100):
@@ -220,11 +222,11 @@ print("host done", flush=True)
 """
 
 
-def run_host(endpoint: str, **env: str) -> tuple[subprocess.CompletedProcess[str], float]:
+def run_application(endpoint: str, **env: str) -> tuple[subprocess.CompletedProcess[str], float]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", HOST],
+        [sys.executable, "-c", APPLICATION],
         env=clean | {"OTEL_EXPORTER_CALIDRIS_ENDPOINT": endpoint} | env,
         capture_output=True,
         text=True,
@@ -234,13 +236,13 @@ def run_host(endpoint: str, **env: str) -> tuple[subprocess.CompletedProcess[str
 
 
 def test_the_end_of_a_process_sends_what_is_left(receiver: Any) -> None:
-    done, _ = run_host(receiver.endpoint, OTEL_CALIDRIS_SCHEDULE_DELAY="60000")
+    done, _ = run_application(receiver.endpoint, OTEL_CALIDRIS_SCHEDULE_DELAY="60000")
     assert (done.returncode, done.stdout, done.stderr) == (0, "host done\n", "")
     assert sorted(numbers(receiver)) == list(range(100))
 
 
 def test_a_receiver_that_never_was_does_not_keep_the_process() -> None:
-    done, took_s = run_host(f"http://127.0.0.1:{closed_port()}")
+    done, took_s = run_application(f"http://127.0.0.1:{closed_port()}")
     assert (done.returncode, done.stdout) == (0, "host done\n")
     assert took_s < 10
     assert "Traceback" not in done.stderr
@@ -251,7 +253,7 @@ def test_a_receiver_that_swallows_everything_does_not_keep_the_process() -> None
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        done, took_s = run_host(f"http://127.0.0.1:{mute.getsockname()[1]}")
+        done, took_s = run_application(f"http://127.0.0.1:{mute.getsockname()[1]}")
     assert (done.returncode, done.stdout) == (0, "host done\n")
     assert took_s < 10
     assert "Traceback" not in done.stderr

@@ -40,7 +40,7 @@ from calidris.metrics.fairness.group_rates import (
     smallest_ratio,
 )
 from calidris.metrics.intervals import newcombe, ratio_interval
-from calidris.metrics.score_bins import Figure
+from calidris.metrics.score_bins import Estimate
 
 Ints = NDArray[np.int64]
 
@@ -220,7 +220,7 @@ def test_a_rate_of_few_rows_takes_no_part() -> None:
 def test_a_verdict_needs_an_interval_no_wider_than_the_tolerance(
     interval: tuple[float, float, float], want: Verdict
 ) -> None:
-    assert verdict(Figure(*interval), 0.05) is want
+    assert verdict(Estimate(*interval), 0.05) is want
 
 
 def test_fair_groups_are_rarely_said_to_exceed() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.bounds import cell_lower, cell_upper
 from calidris.detect.evidence.design_effect import Windows
 from calidris.state import Kind
@@ -68,7 +68,9 @@ class _Bound:
     effect: Floats
 
 
-def make(watch: Watch, counts: Floats, p: Floats, alpha: Floats, windows: Windows | None, tolerance: float) -> CellBets:
+def make(
+    watch: WatchedFields, counts: Floats, p: Floats, alpha: Floats, windows: Windows | None, tolerance: float
+) -> CellBets:
     """The cell bets of all fields; counts and p float64[F, K] are the baseline's, alpha float64[F] is for one bound."""
     effect = windows.per_cell() if windows else np.ones_like(p)
     rows, total = counts / effect, counts.sum(axis=-1, keepdims=True) / effect
@@ -83,7 +85,7 @@ def make(watch: Watch, counts: Floats, p: Floats, alpha: Floats, windows: Window
     return _joined(parts)
 
 
-def _raised(watch: Watch, known: _Bound, mask: Mask, rule: tuple[float, float, float], step: int) -> CellBets:
+def _raised(watch: WatchedFields, known: _Bound, mask: Mask, rule: tuple[float, float, float], step: int) -> CellBets:
     """Bets that cells are above their upper bound; never a bet on a probability of 1."""
     times, floor, of_bound = rule
     mask = mask & (known.upper < 1.0)
@@ -92,14 +94,14 @@ def _raised(watch: Watch, known: _Bound, mask: Mask, rule: tuple[float, float, f
     return _against(watch, known, mask, q, known.upper, "more")
 
 
-def _lowered(watch: Watch, known: _Bound, mask: Mask) -> CellBets:
+def _lowered(watch: WatchedFields, known: _Bound, mask: Mask) -> CellBets:
     """Bets that cells are below their lower bound; none where that is 0."""
     times, of_bound = LEVEL_LOWERED
     q = np.minimum(times * known.p, of_bound * known.lower)
     return _against(watch, known, mask & (q > 0.0), q, known.lower, "less")
 
 
-def _against(watch: Watch, known: _Bound, mask: Mask, q: Floats, bound: Floats, word: str) -> CellBets:
+def _against(watch: WatchedFields, known: _Bound, mask: Mask, q: Floats, bound: Floats, word: str) -> CellBets:
     field, cell = (i.astype(np.int64) for i in np.nonzero(mask))
     q, bound = q[mask], bound[mask]
     gain, rest = np.log(q / bound), np.log1p(-q) - np.log1p(-bound)
@@ -107,7 +109,7 @@ def _against(watch: Watch, known: _Bound, mask: Mask, q: Floats, bound: Floats, 
     return CellBets(field, cell, gain, rest, bound, known.effect[mask], names)
 
 
-def _name(watch: Watch, field: int, cell: int, word: str) -> tuple[str, str]:
+def _name(watch: WatchedFields, field: int, cell: int, word: str) -> tuple[str, str]:
     special = cell - (watch.index.shape[1] - len(SPECIALS))
     if special >= 0:
         return "special", SPECIAL_WORDS[special]

@@ -11,7 +11,7 @@ from calidris.batch import Floats, Ints
 from calidris.detect.bets.cells import CellBets
 from calidris.detect.bets.learned import GROUP, MEMORY, Learned, Stake
 from calidris.detect.bets.tilts import Tilts
-from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.evidence.design_effect import at_size
 from calidris.detect.game import Play, log_weights
 from calidris.detect.handicap import NONE, Handicap
@@ -38,7 +38,7 @@ class Bets:
         handicap: what the bets give away because the baseline's windows refute them.
     """
 
-    watch: Watch
+    watch: WatchedFields
     tilts: Tilts
     cells: CellBets
     learned: Learned

@@ -11,7 +11,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets import cells, learned, tilts
 from calidris.detect.bets.features import Bets
-from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.detect.handicap import handicap
@@ -75,7 +75,7 @@ def freeze(
     (('age',), False)
     """
     _check(spec, baseline, delta, tolerance)
-    watch = Watch.of(spec, baseline, roles)
+    watch = WatchedFields.of(spec, baseline, roles)
     seen = Windows.of(watch, windows, minimum_rows) if windows is not None else None
     settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows)
     bets = lay(
@@ -92,7 +92,7 @@ def freeze(
 
 
 def lay(
-    watch: Watch,
+    watch: WatchedFields,
     baseline: CountsState,
     seen: Windows | None,
     *,
@@ -137,7 +137,7 @@ def _identity(
     return identity(_RULES, baseline.spec.hash, baseline.array.astype("<i8").tobytes(), raw, settings, directions)
 
 
-def _bounds(watch: Watch) -> Floats:
+def _bounds(watch: WatchedFields) -> Floats:
     """J: how many scalar bounds each field rests on, float64[F]."""
     special = (watch.real & ~watch.ordered).sum(-1)
     levels = 2 * watch.ordered.sum(-1) * watch.of_kind(Kind.CATEGORICAL)
@@ -145,7 +145,7 @@ def _bounds(watch: Watch) -> Floats:
     return bounds
 
 
-def shares(watch: Watch, weights: Mapping[str, float]) -> Floats:
+def shares(watch: WatchedFields, weights: Mapping[str, float]) -> Floats:
     """Weight of each watched field, float64[F]; adds up to 1."""
     importance = np.array([weights.get(f.name, 1.0) for f in watch.fields], dtype=np.float64)
     if (importance < 0).any() or not np.isfinite(importance).all():

@@ -9,7 +9,7 @@ import numpy as np
 
 from calidris.batch import Floats, Mask
 from calidris.detect.bets.tilts import directions
-from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.bounds import BALL_ROWS, ball_radius
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.game import SHAPE
@@ -76,7 +76,9 @@ class Learned:
         return np.zeros((len(MEMORY), *self.p.shape))
 
 
-def make(watch: Watch, counts: Floats, p: Floats, alpha: float, windows: Windows | None, tolerance: float) -> Learned:
+def make(
+    watch: WatchedFields, counts: Floats, p: Floats, alpha: float, windows: Windows | None, tolerance: float
+) -> Learned:
     """The learned bets; counts and p float64[F, K] are the baseline's, alpha is each field's chance to miss the truth."""
     total = counts.sum(axis=-1)
     effect = _largest_effect(watch, counts, p, windows)
@@ -85,7 +87,7 @@ def make(watch: Watch, counts: Floats, p: Floats, alpha: float, windows: Windows
     return Learned(p, inside, ball_radius(free.astype(np.float64), total / effect, alpha, tolerance), effect)
 
 
-def _largest_effect(watch: Watch, counts: Floats, p: Floats, windows: Windows | None) -> Floats:
+def _largest_effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows | None) -> Floats:
     """D_max over location, spread and every cell that can be a coordinate, float64[F]."""
     if windows is None:
         return np.ones(len(p))

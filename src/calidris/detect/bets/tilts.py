@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.bounds import mean_radius
 from calidris.detect.evidence.design_effect import Windows
 from calidris.state import Kind
@@ -47,7 +47,7 @@ class Tilts:
         return logs
 
 
-def make(watch: Watch, p: Floats, m: int, alpha: Floats, windows: Windows | None, tolerance: float) -> Tilts:
+def make(watch: WatchedFields, p: Floats, m: int, alpha: Floats, windows: Windows | None, tolerance: float) -> Tilts:
     """The tilts of the numeric fields; p float64[F, K] the baseline's proportions of m rows, alpha float64[F] a bound."""
     g, varies = directions(p, watch.ordered)
     effect = windows.along(g) if windows else np.ones(g.shape[:2])

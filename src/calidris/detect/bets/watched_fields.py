@@ -27,7 +27,7 @@ _POSSIBLE: dict[Kind, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Watch:
+class WatchedFields:
     """The watched fields of a spec.
 
     Attributes:
@@ -41,7 +41,7 @@ class Watch:
     index: Ints
 
     @classmethod
-    def of(cls, spec: Spec, baseline: CountsState, roles: Collection[Role]) -> Watch:
+    def of(cls, spec: Spec, baseline: CountsState, roles: Collection[Role]) -> WatchedFields:
         """The fields of these roles of which the baseline has anything to compare with."""
         rows = [i for i, f in enumerate(spec.fields) if f.role in roles and _known(f, baseline.field(i))]
         fields = tuple(spec.fields[i] for i in rows)

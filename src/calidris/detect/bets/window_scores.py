@@ -13,7 +13,7 @@ from scipy import special
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.features import Bets
 from calidris.detect.bets.freezing import ALL_ROLES, shares
-from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
 from calidris.detect.game import SHAPE, Play, log_weights
 from calidris.detect.handicap import NONE, Handicap, handicap
@@ -43,7 +43,7 @@ class WindowScoreBets:
         handicap: what the bets give away because the baseline's windows refute them.
     """
 
-    watch: Watch
+    watch: WatchedFields
     identity: bytes
     p: Floats
     cuts: Floats
@@ -121,7 +121,7 @@ def window_score_bets(
     Raises:
         ValueError: fewer than 50 baseline windows.
     """
-    watch = Watch.of(spec, baseline, roles)
+    watch = WatchedFields.of(spec, baseline, roles)
     merged = merge_small(spec, windows, minimum_rows)
     if len(merged) < FEWEST:
         raise ValueError(f"window scores take at least {FEWEST} baseline windows, got {len(merged)}")
@@ -159,7 +159,7 @@ def needed(bets: Bets) -> bool:
     return bool(len(bets.names)) and float(np.median(bets.learned.effect)) > STRONG
 
 
-def _proportions(watch: Watch, counts: Floats) -> Floats:
+def _proportions(watch: WatchedFields, counts: Floats) -> Floats:
     smoothed: Floats = (counts + 0.5 * watch.real) / (counts + 0.5 * watch.real).sum(-1, keepdims=True)
     return smoothed
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from calidris.batch import Floats, Ints
-from calidris.detect.bets.watched_fields import Watch
+from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
 
 UPPER = 0.10
@@ -43,7 +43,7 @@ class Windows(NamedTuple):
         return max(len(self.rows) - self.strata, 1)
 
     @classmethod
-    def of(cls, watch: Watch, counts: Ints, minimum_rows: int = MINIMUM_ROWS) -> Windows:
+    def of(cls, watch: WatchedFields, counts: Ints, minimum_rows: int = MINIMUM_ROWS) -> Windows:
         """Windows of counts int64[W, cells], small ones merged with the next as a detector does."""
         merged = merge_small(watch.spec, counts, minimum_rows)
         rows = np.array([watch.rows(c) for c in merged], dtype=np.float64)

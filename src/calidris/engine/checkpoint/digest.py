@@ -31,7 +31,7 @@ def _parts(engine: Engine) -> Iterable[object]:
         [alarm_json(a) for a in engine.alarms],
         sorted(engine.latched),
     )
-    yield [asdict(order) for order in engine.orders]
+    yield [asdict(command) for command in engine.commands]
     yield engine.counters
     for memory in engine.repeats.values():
         for generation in memory.generations:

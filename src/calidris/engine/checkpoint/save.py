@@ -14,8 +14,8 @@ from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.detect import Slot
 from calidris.engine.checkpoint.plain import alarm_from, alarm_json, model_json, restore_totals
-from calidris.engine.checkpoint.store import Store, mark_saved, restore_digests, restore_repeats, save_repeats
-from calidris.engine.commands import Order
+from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, restore_dedup_digests, save_dedup
+from calidris.engine.commands import Command
 from calidris.engine.conservation import balance
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import restore_slot, slot_bytes
@@ -102,10 +102,10 @@ class Checkpoint:
         put("began_ns", str(engine.began_ns).encode())
         put("alarms", json.dumps([alarm_json(a) for a in engine.alarms]).encode())
         put("latched", json.dumps(sorted(engine.latched)).encode())
-        put("orders", json.dumps([asdict(order) for order in engine.orders]).encode())
+        put("orders", json.dumps([asdict(command) for command in engine.commands]).encode())
         put("counters", json.dumps(engine.counters, sort_keys=True).encode())
         put("early", json.dumps([[*k, e.to_json()] for k, e in engine.early.items()]).encode())
-        save_repeats(self.store, engine.repeats)
+        save_dedup(self.store, engine.repeats)
 
     def _save_model(self, key: ModelKey, model: WatchedModel, watcher: Watcher) -> int:
         if model.unsaved:
@@ -177,13 +177,13 @@ class Checkpoint:
         engine.sequence, engine.sealed_ns, engine.began_ns = plain("sequence"), plain("sealed_ns"), plain("began_ns")
         engine.alarms = [alarm_from(data) for data in plain("alarms")]
         engine.latched = set(plain("latched"))
-        engine.orders = [Order(**order) for order in plain("orders")]
+        engine.commands = [Command(**command) for command in plain("orders")]
         engine.counters.update({name: Counter(reasons) for name, reasons in plain("counters").items()})
         for tenant, name, text in plain("early"):
             engine.early[tenant, name] = EarlyLabels()
             engine.early[tenant, name].restore(text)
-        restore_digests(self.store, engine.requests)
-        restore_repeats(self.store, engine.repeats)
+        restore_dedup_digests(self.store, engine.requests)
+        restore_dedup(self.store, engine.repeats)
 
     def _restore_model(self, engine: Engine, number: int, key: ModelKey, state: dict[str, Any]) -> None:
         self.numbers[key] = number

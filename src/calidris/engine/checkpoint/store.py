@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calidris.engine.dedup.memory import RepeatMemory
+from calidris.engine.dedup.memory import DedupMemory
 from calidris.engine.dedup.runs import Generation, merged
 from calidris.errors import CorruptState, IncompatibleState
 
@@ -200,14 +200,14 @@ class Store:
         self.db.close()
 
 
-Memories = Mapping[str, RepeatMemory]
+Memories = Mapping[str, DedupMemory]
 """Table and key of ``meta`` to what is kept there."""
 
 _DIGESTS = "requests"
 """Where digests of 16 bytes were kept until November 2026, in two generations."""
 
 
-def save_repeats(store: Store, memories: Memories) -> None:
+def save_dedup(store: Store, memories: Memories) -> None:
     """Write what no checkpoint holds yet, inside the caller's transaction; 8 bytes each."""
     for table, memory in memories.items():
         store.put(table, json.dumps([[g.number, g.began_ns] for g in memory.generations]).encode())
@@ -228,7 +228,7 @@ def mark_saved(memories: Memories) -> None:
             generation.fresh = []
 
 
-def restore_repeats(store: Store, memories: Memories) -> None:
+def restore_dedup(store: Store, memories: Memories) -> None:
     """Bring back what was saved; a store that has never heard of a memory leaves it empty."""
     for table, memory in memories.items():
         raw = store.get(table)
@@ -236,7 +236,7 @@ def restore_repeats(store: Store, memories: Memories) -> None:
             memory.generations = [_generation(store, table, int(n), int(began)) for n, began in json.loads(raw)]
 
 
-def restore_digests(store: Store, memory: RepeatMemory) -> None:
+def restore_dedup_digests(store: Store, memory: DedupMemory) -> None:
     """Bring back the requests of a store that has their digests, by the first 8 bytes of each."""
     raw = store.get(_DIGESTS)
     if raw is None:

@@ -25,7 +25,7 @@ _FEW = 8
 """So many spans are looked up one by one, which takes less time than a round of arrays."""
 
 
-class RepeatMemory:
+class DedupMemory:
     """Hashes of the spans, or requests, of the last ``horizon_ns`` to 4/3 of that, by arrival time, at most ``max_spans`` of them.
 
     A span that comes again within the horizon after it last came is recognised; one that comes after twice the horizon never
@@ -40,7 +40,7 @@ class RepeatMemory:
 
     The same spans in the same order give the same answers: only arrival times that the journal holds are used.
 
-    >>> memory, span = RepeatMemory(horizon_ns=30, max_spans=100), np.array([7], dtype=np.uint64)
+    >>> memory, span = DedupMemory(horizon_ns=30, max_spans=100), np.array([7], dtype=np.uint64)
     >>> [bool(memory.repeats(span, arrival)[0]) for arrival in (0, 30, 60, 100)]
     [False, True, True, False]
     """
@@ -124,7 +124,7 @@ class Repeated:
         return cls(decoded.used, decoded.rows, decoded.labels)
 
 
-def once(decoded: Decoded, memory: RepeatMemory, arrival_ns: int) -> tuple[tuple[Batch, ...], Repeated]:
+def drop_repeats(decoded: Decoded, memory: DedupMemory, arrival_ns: int) -> tuple[tuple[Batch, ...], Repeated]:
     """The batches of a request without the rows of spans that came before, and what was left out.
 
     Only spans with rows are remembered: one that was refused may be mended and sent again. A span without a valid trace id

@@ -41,7 +41,7 @@ class Run:
     rows: int = 0
 
 
-class SlotWatch:
+class SlotWatcher:
     """The detector in one slot of a model's budget, or the learner that comes before it.
 
     A baseline without windows of its own says nothing about how much whole windows vary, so that is learned from live
@@ -123,7 +123,7 @@ class SlotWatch:
             self.detector = self.detector_of(self.recipe.game(self.learner.windows))
             self.live, self.learner = self.learner.to_bytes(), None
 
-    def take_over(self, other: SlotWatch, names: Collection[str]) -> None:
+    def take_over(self, other: SlotWatcher, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same bets has on some things."""
         if self.detector is not None and other.detector is not None:
             self.detector.take_over(other.detector, names)
@@ -159,7 +159,7 @@ _SIZES = struct.Struct("<6I")
 """Bytes of the head, of what was learned live, of the worker, of the references, of the window that fired, of the recovery."""
 
 
-def slot_bytes(watch: SlotWatch) -> bytes:
+def slot_bytes(watch: SlotWatcher) -> bytes:
     """The run and the verdicts as JSON, then the states behind them."""
     worker = watch.detector or watch.learner
     assert worker is not None, "either learns or scores"
@@ -181,7 +181,7 @@ def slot_bytes(watch: SlotWatch) -> bytes:
     return _SIZES.pack(*map(len, parts)) + b"".join(parts)
 
 
-def restore_slot(watch: SlotWatch, data: bytes) -> None:
+def restore_slot(watch: SlotWatcher, data: bytes) -> None:
     """Take over what ``slot_bytes`` wrote against the same baseline. The threshold is that of today's settings.
 
     Raises:
@@ -213,7 +213,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes, bytes, byt
         raise CorruptState(f"not the watch of a window: {error}") from error
 
 
-def _restore_detector(watch: SlotWatch, live: bytes, worker: bytes) -> None:
+def _restore_detector(watch: SlotWatcher, live: bytes, worker: bytes) -> None:
     if live:
         spread = DesignLearner.from_bytes(watch.recipe.layout, live).windows
         watch.live, watch.learner = live, None
@@ -224,7 +224,7 @@ def _restore_detector(watch: SlotWatch, live: bytes, worker: bytes) -> None:
     watch.detector.threshold = watch.threshold
 
 
-def _restore_recovery(watch: SlotWatch, alarmed: Verdict, recovery: bytes) -> None:
+def _restore_recovery(watch: SlotWatcher, alarmed: Verdict, recovery: bytes) -> None:
     assert watch.fired is not None, "it is kept with the alarm"
     fresh = watch.recovery_of(alarmed, watch.fired)
     watch.recovery = fresh if fresh is None or not recovery else Recovery.from_bytes(fresh.game, recovery)

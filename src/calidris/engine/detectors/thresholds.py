@@ -27,7 +27,7 @@ class Beyond:
     windows: int
 
 
-class LimitWatch:
+class ThresholdWatcher:
     """One fixed limit of a model: so many windows running beyond it raise an alarm, which latches.
 
     Args:
@@ -93,8 +93,8 @@ class LimitWatch:
                 self.alarm, self.runs = alarm, {name: (run, since) for name, run, since in runs}
 
 
-def limit_alarm(
-    limit: LimitWatch, found: list[Beyond], key: ModelKey, number: int, raised_ns: int, trace_ids: tuple[str, ...]
+def threshold_alarm(
+    limit: ThresholdWatcher, found: list[Beyond], key: ModelKey, number: int, raised_ns: int, trace_ids: tuple[str, ...]
 ) -> Alarm:
     """The alarm of a limit that figures crossed."""
     return Alarm(
@@ -116,11 +116,11 @@ def limit_alarm(
     )
 
 
-def limits_of(config: ModelConfig) -> list[LimitWatch]:
+def thresholds_of(config: ModelConfig) -> list[ThresholdWatcher]:
     """The fixed limits of a model."""
     shortest = min(config.all_windows_s)
     return [
-        LimitWatch(limit, i, limit.window or shortest, config.detect.minimum_rows)
+        ThresholdWatcher(limit, i, limit.window or shortest, config.detect.minimum_rows)
         for i, limit in enumerate(config.detect.thresholds)
     ]
 

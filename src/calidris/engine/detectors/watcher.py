@@ -14,13 +14,13 @@ from calidris.detect import Alert, Slot, Verdict
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.recipes import Recipe, recipe
-from calidris.engine.detectors.slot import SlotWatch
-from calidris.engine.detectors.thresholds import KIND, limit_alarm, limits_of
+from calidris.engine.detectors.slot import SlotWatcher
+from calidris.engine.detectors.thresholds import KIND, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import Window, merge_panes
 from calidris.engine.readings.day_trend import note_day
-from calidris.engine.readings.window import window_figures
+from calidris.engine.readings.window import window_readings
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.state import Role
 
@@ -52,9 +52,9 @@ class Watcher:
         self.version = version
         self.baseline = baseline
         self.budget = budget_of(config)
-        self.limits = limits_of(config)
+        self.limits = thresholds_of(config)
         self.history: deque[WindowPoint] = deque(maxlen=HISTORY)
-        self.slots: dict[Slot, SlotWatch] = {}
+        self.slots: dict[Slot, SlotWatcher] = {}
         if baseline is not None:
             self.adopt(baseline)
 
@@ -66,7 +66,7 @@ class Watcher:
         self.baseline = baseline
         made = {} if baseline.provisional else {slot: self._recipe(slot, baseline) for slot in self.budget.slots}
         self.slots = {
-            slot: SlotWatch(found, self.config, self.budget.threshold(slot))
+            slot: SlotWatcher(found, self.config, self.budget.threshold(slot))
             for slot, found in made.items()
             if found is not None
         }
@@ -120,13 +120,13 @@ class Watcher:
     ) -> None:
         """Hold one window's figures against the fixed limits on windows of its length."""
         limits = [limit for limit in self.limits if limit.window_s == window_s]
-        figures = list(window_figures(self.config, self.baseline, window, window_s)) if limits else []
+        readings = list(window_readings(self.config, self.baseline, window, window_s)) if limits else []
         for limit in limits:
-            found = limit.take(figures, start_ns)
+            found = limit.take(readings, start_ns)
             if found:
                 number = next_id + len(out.raised)
                 end_ns = start_ns + round(window_s * 1e9)
-                out.raised.append(limit_alarm(limit, found, model.key, number, end_ns, window.trace_ids))
+                out.raised.append(threshold_alarm(limit, found, model.key, number, end_ns, window.trace_ids))
 
     def _score(
         self,
@@ -156,7 +156,7 @@ class Watcher:
         return verdicts
 
     def _alarm(
-        self, model: WatchedModel, watch: SlotWatch, verdict: Verdict, raised_ns: int, window: Window, number: int
+        self, model: WatchedModel, watch: SlotWatcher, verdict: Verdict, raised_ns: int, window: Window, number: int
     ) -> Alarm:
         run, slot = watch.end_run(), watch.recipe.slot
         assert self.baseline is not None, "slots are made from one"

@@ -80,11 +80,11 @@ class Days:
 
     def _points(self, spec: Spec) -> Iterator[DayPoint]:
         time_s = (self.day + 0.5) * DAY_NS / 1e9
-        for measure, (value, n, lower, upper) in self._figures(spec).items():
+        for measure, (value, n, lower, upper) in self._readings(spec).items():
             if n >= MINIMUM_LABELS and upper > lower:
                 yield DayPoint(time_s, measure, value, (upper - lower) / (2 * Z95))
 
-    def _figures(self, spec: Spec) -> dict[str, tuple[float, int, float, float]]:
+    def _readings(self, spec: Spec) -> dict[str, tuple[float, int, float, float]]:
         if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
             return self._errors(spec)
         n, right = self.right

@@ -1,22 +1,22 @@
 """Every reading of a window, as pure functions of what the engine remembers: no clock."""
 
-from calidris.engine.readings.day_trend import note_day, trend_figures
+from calidris.engine.readings.day_trend import day_trend_readings, note_day
 from calidris.engine.readings.late_labels import Late
 from calidris.engine.readings.window import (
-    baseline_figures,
-    guessed_figures,
-    known_figures,
-    row_figures,
-    window_figures,
+    baseline_readings,
+    guessed_readings,
+    known_readings,
+    row_readings,
+    window_readings,
 )
 
 __all__ = [
     "Late",
-    "baseline_figures",
-    "guessed_figures",
-    "known_figures",
+    "baseline_readings",
+    "day_trend_readings",
+    "guessed_readings",
+    "known_readings",
     "note_day",
-    "row_figures",
-    "trend_figures",
-    "window_figures",
+    "row_readings",
+    "window_readings",
 ]

@@ -35,7 +35,7 @@ def note_day(days: Days, model: WatchedModel, after_ns: int, until_ns: int) -> N
     model.unsaved = True
 
 
-def trend_figures(days: Days, now_ns: int) -> list[Reading]:
+def day_trend_readings(days: Days, now_ns: int) -> list[Reading]:
     """``ml.performance.trend`` over 7 and 28 days of each headline figure that has a past day."""
     measures = dict.fromkeys(p.measure for p in days.points)
     return [

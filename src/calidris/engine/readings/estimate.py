@@ -59,7 +59,7 @@ class Estimated:
         return trust(self.bins, self.rows, self.spec, matured=known, confusion=self.confusion, decided=self.decided)
 
 
-def estimate_figures(
+def estimated_readings(
     baseline: Baseline | None, counts: CountsState, matured: LabelStates | None, window: str
 ) -> Iterator[Reading]:
     """CBPE and average confidence of a window, the shares of classes from decisions, and estimate less realised figure.

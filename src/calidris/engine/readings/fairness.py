@@ -14,7 +14,7 @@ from calidris.state import Spec
 from calidris.state.blocks.labelled import LabelStates
 
 
-def fairness_figures(config: ModelConfig, spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
+def fairness_readings(config: ModelConfig, spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
     """Gaps and rates of the labelled rows so far; nothing where no attribute is named, or it is no slice of the baseline.
 
     Of several classes there is only ``accuracy``: no class is the good one. Regressions decide nothing.

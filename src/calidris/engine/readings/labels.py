@@ -30,7 +30,7 @@ HEADLINE = {
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def label_figures(
+def label_readings(
     spec: Spec,
     labels: LabelStates,
     window: str,
@@ -62,13 +62,13 @@ def label_figures(
     return out + _several_classes(spec, labels, window, maturity, row, delay, about)
 
 
-def slice_figures(spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
-    """``label_figures`` of every slice and intersection; a slice without labelled rows has its headline figure only."""
+def slice_readings(spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
+    """``label_readings`` of every slice and intersection; a slice without labelled rows has its headline figure only."""
     counts = rows_by_slice(labels)
     out: list[Reading] = []
     for row, about in slice_labels(spec):
         if counts[row]:
-            out += label_figures(spec, labels, window, row=row, about=about)
+            out += label_readings(spec, labels, window, row=row, about=about)
         elif spec.task in HEADLINE:
             nothing, few = Performance(0.0, 0), Status.TOO_FEW
             out.append(score_reading(HEADLINE[spec.task], nothing, window, COMPLETE, status=few, labels=about))

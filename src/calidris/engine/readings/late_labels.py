@@ -17,7 +17,7 @@ from calidris.config.units import window_name
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.label_totals import added, counted_cohort, scored_cohort, uncut, whole_labels
 from calidris.engine.panes.pane import Pane, PaneKey
-from calidris.engine.readings.labels import label_figures, standard_measures
+from calidris.engine.readings.labels import label_readings, standard_measures
 from calidris.metrics.base import Reading, Status
 from calidris.metrics.labels.late_label_readings import adjusted_calibration, adjusted_performance, delay_readings
 from calidris.metrics.labels.maturity import Cohort, Reporting, delay_adjusted, reporting
@@ -70,7 +70,7 @@ class Late:
         scored = tuple(scored_cohort(*part) for part in parts)
         return cls(model, newest_ns, now_ns, scored, tuple(counted_cohort(*p) for p in parts), reporting(scored))
 
-    def figures(self, window_s: float) -> Iterator[Reading]:
+    def readings(self, window_s: float) -> Iterator[Reading]:
         """Figures of the two earlier windows of a length."""
         aged, young = self.matured(window_s), self.aged(window_s, YOUNGEST_S)
         if aged is not None:
@@ -102,7 +102,7 @@ class Late:
 
     def _fixed_age(self, labels: LabelStates, window_s: float) -> list[Reading]:
         age = semconv.ML_LABEL_MATURITY_FIXED_AGE
-        return label_figures(uncut(self.model.spec), labels, window_name(window_s), age, delay=age_bucket(self.model))
+        return label_readings(uncut(self.model.spec), labels, window_name(window_s), age, delay=age_bucket(self.model))
 
     def _adjusted(self, young: Aged, window_s: float) -> list[Reading]:
         spec, window = uncut(self.model.spec), window_name(window_s)

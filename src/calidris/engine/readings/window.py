@@ -10,9 +10,9 @@ from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.engine.panes.label_totals import labels_by_delay
 from calidris.engine.panes.pane import Window
-from calidris.engine.readings.estimate import estimate_figures
-from calidris.engine.readings.fairness import fairness_figures
-from calidris.engine.readings.labels import label_figures, slice_figures
+from calidris.engine.readings.estimate import estimated_readings
+from calidris.engine.readings.fairness import fairness_readings
+from calidris.engine.readings.labels import label_readings, slice_readings
 from calidris.engine.readings.late_labels import Late
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.drift.drift_measures import MEASURES
@@ -24,30 +24,30 @@ from calidris.metrics.schema import constant_readings, schema_readings
 from calidris.state.blocks.table import DELAY_EDGES_S
 
 
-def window_figures(
+def window_readings(
     config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
 ) -> Iterator[Reading]:
     """Every figure of a merged window: of its rows, of its labelled rows, and of what labels cannot say yet."""
-    yield from row_figures(config, baseline, merged, window_s)
-    yield from known_figures(config, merged, window_s)
-    yield from guessed_figures(baseline, merged, window_s, late)
+    yield from row_readings(config, baseline, merged, window_s)
+    yield from known_readings(config, merged, window_s)
+    yield from guessed_readings(baseline, merged, window_s, late)
 
 
-def row_figures(config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float) -> Iterator[Reading]:
+def row_readings(config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float) -> Iterator[Reading]:
     """Figures of all rows, labelled or not: labels that come change none of them."""
-    yield from traffic_figures(config, merged, _same(baseline, merged), window_s)
+    yield from traffic_readings(config, merged, _same(baseline, merged), window_s)
 
 
-def known_figures(config: ModelConfig, merged: Window, window_s: float) -> Iterator[Reading]:
+def known_readings(config: ModelConfig, merged: Window, window_s: float) -> Iterator[Reading]:
     """Figures of the labels that are in: a function of those and of the settings."""
     spec, window = merged.counts.spec, window_name(window_s)
     yield coverage_reading(int(labels_by_delay(merged.labels).sum()), merged.counts.count, window)
-    yield from label_figures(spec, merged.labels, window)
-    yield from slice_figures(spec, merged.labels, window)
-    yield from fairness_figures(config, spec, merged.labels, window)
+    yield from label_readings(spec, merged.labels, window)
+    yield from slice_readings(spec, merged.labels, window)
+    yield from fairness_readings(config, spec, merged.labels, window)
 
 
-def guessed_figures(
+def guessed_readings(
     baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
 ) -> Iterator[Reading]:
     """Estimates without labels, and figures of earlier windows whose labels are of age.
@@ -60,9 +60,9 @@ def guessed_figures(
     """
     matured = None if late is None else late.matured(window_s)
     known = matured[0] if matured else None
-    yield from estimate_figures(_same(baseline, merged), merged.counts, known, window_name(window_s))
+    yield from estimated_readings(_same(baseline, merged), merged.counts, known, window_name(window_s))
     if late is not None:
-        yield from late.figures(window_s)
+        yield from late.readings(window_s)
 
 
 def _same(baseline: Baseline | None, merged: Window) -> Baseline | None:
@@ -70,21 +70,21 @@ def _same(baseline: Baseline | None, merged: Window) -> Baseline | None:
     return baseline if baseline is not None and baseline.spec.hash == merged.counts.spec.hash else None
 
 
-def baseline_figures(config: ModelConfig, baseline: Baseline | None) -> list[Reading]:
+def baseline_readings(config: ModelConfig, baseline: Baseline | None) -> list[Reading]:
     """The baseline's own performance and calibration: the lines that windows are compared with."""
     if baseline is None or not baseline.labels.count:
         return []
     spec, labels = baseline.spec, baseline.labels
     age, delay = semconv.ML_LABEL_MATURITY_FIXED_AGE, DELAY_EDGES_S.index(config.detect.label_age)
     return [
-        *label_figures(spec, labels, BASELINE_WINDOW),
-        *label_figures(spec, labels, BASELINE_WINDOW, age, delay=delay),
-        *slice_figures(spec, labels, BASELINE_WINDOW),
-        *fairness_figures(config, spec, labels, BASELINE_WINDOW),
+        *label_readings(spec, labels, BASELINE_WINDOW),
+        *label_readings(spec, labels, BASELINE_WINDOW, age, delay=delay),
+        *slice_readings(spec, labels, BASELINE_WINDOW),
+        *fairness_readings(config, spec, labels, BASELINE_WINDOW),
     ]
 
 
-def traffic_figures(
+def traffic_readings(
     config: ModelConfig, merged: Window, baseline: Baseline | None, window_s: float
 ) -> Iterator[Reading]:
     """Rows, errors, latency, data quality; against a baseline of the same spec also schema and drift."""
@@ -102,8 +102,8 @@ def traffic_figures(
 
 def _drift(config: ModelConfig, merged: Window, baseline: Baseline, window_s: float) -> Iterator[Reading]:
     scored = window_s in config.detect_windows_s
-    figures = drift_readings(
+    readings = drift_readings(
         baseline.spec, baseline.counts, merged.counts, window=window_name(window_s), baseline_id=baseline.id,
         measures=tuple(MEASURES) if scored else STANDARD, minimum=config.detect.minimum_rows,
     )  # fmt: skip
-    yield from (r.marked(Status.PROVISIONAL) for r in figures) if baseline.provisional else figures
+    yield from (r.marked(Status.PROVISIONAL) for r in readings) if baseline.provisional else readings

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from calidris.grafana.panel_ids import RUNBOOK, Place
+from calidris.grafana.panel_ids import RUNBOOK, PanelId
 
 PAGE, TICKET = "page", "ticket"
 
@@ -53,7 +53,7 @@ class Alert:
     summary: str
     description: str
     runbook: str
-    place: Place
+    panel: PanelId
     labels: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
 
@@ -78,8 +78,8 @@ class Alert:
             "summary": self.summary,
             "description": self.description,
             "runbook_url": f"{RUNBOOK}#{self.runbook}",
-            "__dashboardUid__": self.place.dashboard_uid,
-            "__panelId__": str(self.place.panel_id),
+            "__dashboardUid__": self.panel.dashboard_uid,
+            "__panelId__": str(self.panel.panel_id),
         }
 
 

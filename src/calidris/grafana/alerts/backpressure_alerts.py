@@ -6,7 +6,7 @@ from calidris import semconv
 from calidris.config import CalidrisConfig
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import TICKET, Alert
-from calidris.grafana.panel_ids import Receiver, place
+from calidris.grafana.panel_ids import Receiver, panel_id
 from calidris.semconv import Metric
 
 NEARLY_FULL = 0.8
@@ -23,9 +23,9 @@ _PERCENT = "{{ $value | humanizePercentage }}"
 _DURATION = "{{ $value | humanizeDuration }}"
 
 
-def pressure_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
+def backpressure_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
     """Queue, journal, refusals, lag, figures and checkpoint."""
-    return _queue(), _journal(), _refusing(), _lagging(), _figures(), _checkpoint(config)
+    return _queue(), _journal(), _refusing(), _lagging(), _late_readings(), _checkpoint(config)
 
 
 def _queue() -> Alert:
@@ -45,7 +45,7 @@ def _queue() -> Alert:
             "sender that floods it and give it a rate (receiver.rates)."
         ),
         runbook="queue-full",
-        place=place(Receiver.QUEUE),
+        panel=panel_id(Receiver.QUEUE),
     )
 
 
@@ -66,7 +66,7 @@ def _journal() -> Alert:
             "raise the cap where the disk has room."
         ),
         runbook="journal-full",
-        place=place(Receiver.JOURNAL),
+        panel=panel_id(Receiver.JOURNAL),
     )
 
 
@@ -92,7 +92,7 @@ def _refusing() -> Alert:
             "and the Receiver dashboard say which."
         ),
         runbook="refusing",
-        place=place(Receiver.REQUESTS),
+        panel=panel_id(Receiver.REQUESTS),
     )
 
 
@@ -113,11 +113,11 @@ def _lagging() -> Alert:
             "dashboard tells which of the two."
         ),
         runbook="lagging",
-        place=place(Receiver.LAG),
+        panel=panel_id(Receiver.LAG),
     )
 
 
-def _figures() -> Alert:
+def _late_readings() -> Alert:
     return Alert(
         name="CalidrisFiguresOld",
         key="",
@@ -133,7 +133,7 @@ def _figures() -> Alert:
             "of ours: please report it with the log. Until then, starting it again may help, and loses nothing."
         ),
         runbook="figures-old",
-        place=place(Receiver.AGES),
+        panel=panel_id(Receiver.AGES),
     )
 
 
@@ -153,7 +153,7 @@ def _checkpoint(config: CalidrisConfig) -> Alert:
             "read-only or too slow: see the log and the time of a checkpoint on the Receiver dashboard."
         ),
         runbook="checkpoint-old",
-        place=place(Receiver.AGES),
+        panel=panel_id(Receiver.AGES),
     )
 
 

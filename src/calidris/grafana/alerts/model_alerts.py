@@ -19,7 +19,7 @@ from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
 from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
-from calidris.grafana.panel_ids import Drift, Overview, place
+from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
 SILENCE = "30m"
@@ -62,7 +62,7 @@ def _drift(audience: Audience) -> Alert:
             "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
         ),
         runbook="drift",
-        place=place(Drift.EVIDENCE),
+        panel=panel_id(Drift.EVIDENCE),
         labels=audience.labels,
     )
 
@@ -86,7 +86,7 @@ def _loss(audience: Audience) -> Alert:
             "stays latched until `calidris alarms clear` ends it."
         ),
         runbook="performance-alarm",
-        place=place(Overview.PERFORMANCE),
+        panel=panel_id(Overview.PERFORMANCE),
         labels=audience.labels,
     )
 
@@ -109,7 +109,7 @@ def _other(audience: Audience) -> Alert:
             "stays latched until `calidris alarms clear` ends it."
         ),
         runbook="other-alarms",
-        place=place(Overview.ALARMS),
+        panel=panel_id(Overview.ALARMS),
         labels=audience.labels,
     )
 
@@ -131,7 +131,7 @@ def _silent(audience: Audience) -> Alert:
             "to the Collector or the receiver, and whether its spans are refused (Refused or set aside)."
         ),
         runbook="silent-model",
-        place=place(Overview.ROWS),
+        panel=panel_id(Overview.ROWS),
         labels=audience.labels,
     )
 

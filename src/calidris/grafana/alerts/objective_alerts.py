@@ -10,7 +10,7 @@ from calidris.errors import ConfigError
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert, Recording
 from calidris.grafana.alerts.audience import model_labels
-from calidris.grafana.panel_ids import Overview, place
+from calidris.grafana.panel_ids import Overview, panel_id
 
 PERIOD_DAYS = 30
 MINIMUM_BAD = 10
@@ -179,7 +179,7 @@ def _alert(objective: Objective, window: BurnWindow, labels: dict[str, str]) -> 
             "which version it is and whether it began with a release: roll back, or mend what the model waits for."
         ),
         runbook="budget-burn",
-        place=place(Overview.OBJECTIVES),
+        panel=panel_id(Overview.OBJECTIVES),
         labels={**labels, **_identity(objective), BURN_WINDOW: f"{window.long}/{window.short}"},
     )
 

@@ -7,7 +7,7 @@ from calidris.config.units import window_name
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import TICKET, Alert
 from calidris.grafana.alerts.audience import Audience
-from calidris.grafana.panel_ids import Overview, place
+from calidris.grafana.panel_ids import Overview, panel_id
 from calidris.semconv import Metric
 
 CONSECUTIVE = 3
@@ -52,7 +52,7 @@ def calibration(audience: Audience, seconds: float, slices: tuple[str, ...]) -> 
             "dashboard; recalibrate on recent labels, or roll back if it began with a release."
         ),
         runbook="calibration",
-        place=place(Overview.CALIBRATION),
+        panel=panel_id(Overview.CALIBRATION),
         labels={**audience.labels, promql.WINDOW: name},
     )
 
@@ -78,7 +78,7 @@ def performance(audience: Audience, seconds: float, slices: tuple[str, ...]) -> 
             "release; else see on the Drift dashboard which feature moved, and whether its data is broken."
         ),
         runbook="performance",
-        place=place(Overview.PERFORMANCE),
+        panel=panel_id(Overview.PERFORMANCE),
         labels={**audience.labels, promql.WINDOW: name},
     )
 
@@ -100,17 +100,17 @@ def _performance_gap(audience: Audience, window: str, slices: tuple[str, ...]) -
 
 def _above(bounds: tuple[Metric, Metric], window: str, *matchers: str) -> str:
     """Lower bound of the window less upper bound of the baseline."""
-    lower, upper = _figure(bounds[0], window, *matchers), _of_baseline(bounds[1], *matchers)
+    lower, upper = _reading(bounds[0], window, *matchers), _of_baseline(bounds[1], *matchers)
     return f"{lower}\n- on ({_joined(WHO)}) group_left ()\n{upper}"
 
 
 def _below(bounds: tuple[Metric, Metric], window: str, *matchers: str) -> str:
     """Lower bound of the baseline less upper bound of the window."""
-    lower, upper = _of_baseline(bounds[0], *matchers), _figure(bounds[1], window, *matchers)
+    lower, upper = _of_baseline(bounds[0], *matchers), _reading(bounds[1], window, *matchers)
     return f"{lower}\n- on ({_joined(WHO)}) group_right ()\n{upper}"
 
 
-def _figure(metric: Metric, window: str, *matchers: str) -> str:
+def _reading(metric: Metric, window: str, *matchers: str) -> str:
     inner = promql.selector(metric, *matchers, promql.equals(promql.WINDOW, window))
     return promql.by("max", (*WHO, promql.WINDOW, promql.MATURITY), inner)
 

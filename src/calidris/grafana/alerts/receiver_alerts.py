@@ -5,7 +5,7 @@ from __future__ import annotations
 from calidris import semconv
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import TICKET, Alert
-from calidris.grafana.panel_ids import SCRAPE_JOB, Overview, place
+from calidris.grafana.panel_ids import SCRAPE_JOB, Overview, panel_id
 
 
 def receiver_alerts() -> tuple[Alert, ...]:
@@ -31,7 +31,7 @@ def _down() -> Alert:
             "goes on from its journal and loses nothing that it has acknowledged."
         ),
         runbook="receiver-down",
-        place=place(Overview.REQUESTS),
+        panel=panel_id(Overview.REQUESTS),
     )
 
 
@@ -53,7 +53,7 @@ def _absent() -> Alert:
             "job or its OTLP push (export.otlp) is still configured."
         ),
         runbook="receiver-down",
-        place=place(Overview.REQUESTS),
+        panel=panel_id(Overview.REQUESTS),
     )
 
 
@@ -77,7 +77,7 @@ def _lost() -> Alert:
             "The alert ends an hour after the last failure, or with the next clean start."
         ),
         runbook="records-lost",
-        place=place(Overview.LOSSES),
+        panel=panel_id(Overview.LOSSES),
     )
 
 
@@ -100,5 +100,5 @@ def _dropped() -> Alert:
             "the count of each model."
         ),
         runbook="series-dropped",
-        place=place(Overview.SERIES),
+        panel=panel_id(Overview.SERIES),
     )

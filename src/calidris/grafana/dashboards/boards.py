@@ -11,9 +11,9 @@ from calidris.config.models import ModelConfig
 from calidris.config.units import window_name
 from calidris.grafana import promql
 from calidris.grafana.dashboards import drift_panels, overview_panels, receiver_board
-from calidris.grafana.dashboards.label_panels import late, truth
+from calidris.grafana.dashboards.label_panels import label_panels, late_label_panels
 from calidris.grafana.dashboards.receiver_panels import health
-from calidris.grafana.dashboards.slice_panels import parts
+from calidris.grafana.dashboards.slice_panels import slice_panels
 from calidris.grafana.foundation_sdk import JSONEncoder, dashboard, dm
 from calidris.grafana.panel_ids import DRIFT_UID, OVERVIEW_UID, RECEIVER_UID
 from calidris.grafana.panels import Panel, chosen_datasource
@@ -42,9 +42,9 @@ def _overview(config: CalidrisConfig, view: View) -> dashboard.Dashboard:
     rows = [
         ("Attention", overview_panels.attention(view)),
         ("Traffic", overview_panels.traffic(view)),
-        ("Is it still right?", truth(view)),
-        ("Labels that come late, and none at all", late(view)),
-        ("For whom?", parts(view)),
+        ("Is it still right?", label_panels(view)),
+        ("Labels that come late, and none at all", late_label_panels(view)),
+        ("For whom?", slice_panels(view)),
         ("Data", overview_panels.data(view)),
         ("The receiver's own health", health()),
     ]
@@ -67,7 +67,7 @@ def _receiver() -> dashboard.Dashboard:
     build = promql.selector(semconv.METRIC_CALIDRIS_BUILD_INFO)
     board = board.variables([_source(), _several("instance", "Receiver", build, receiver_board.INSTANCE)])
     rows = [
-        ("Is it well?", receiver_board.standing()),
+        ("Is it well?", receiver_board.status()),
         ("What came, and what became of it", receiver_board.balance()),
         ("What waits in memory", receiver_board.waiting()),
         ("Journal and checkpoint", receiver_board.disk()),

@@ -44,7 +44,7 @@ def _by_feature(view: View) -> Panel:
         empty=_NO_DETECTOR,
     )
     metric, has_feature = semconv.METRIC_ML_DETECTION_EVIDENCE, promql.differs(promql.FEATURE, "")
-    evidence = view.figure(metric, (promql.FEATURE,), has_feature, _CHOSEN)
+    evidence = view.reading(metric, (promql.FEATURE,), has_feature, _CHOSEN)
     return graph(about, [Query(f"topk({TOP}, {evidence})", legend(promql.FEATURE))], line=1)
 
 
@@ -58,7 +58,7 @@ def _of_model(view: View) -> Panel:
         empty=_NO_DETECTOR,
     )
     whole = promql.equals(promql.FEATURE, "")
-    evidence = view.figure(semconv.METRIC_ML_DETECTION_EVIDENCE, (promql.DETECTION_KIND,), whole)
+    evidence = view.reading(semconv.METRIC_ML_DETECTION_EVIDENCE, (promql.DETECTION_KIND,), whole)
     return graph(about, [Query(evidence, legend(promql.DETECTION_KIND))], line=1)
 
 
@@ -102,7 +102,7 @@ def _over_time(view: View) -> Panel:
 
 
 def _distance(view: View) -> str:
-    return view.figure(semconv.METRIC_ML_DRIFT_SCORE, (promql.FEATURE,), _MEASURE, _CHOSEN)
+    return view.reading(semconv.METRIC_ML_DRIFT_SCORE, (promql.FEATURE,), _MEASURE, _CHOSEN)
 
 
 def _quality(view: View) -> Panel:
@@ -115,7 +115,7 @@ def _quality(view: View) -> Panel:
         empty="no faults are exported for this window",
     )
     kept = (promql.FEATURE, promql.QUALITY_KIND)
-    return graph(about, [Query(view.figure(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept, _CHOSEN), legend(*kept))])
+    return graph(about, [Query(view.reading(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept, _CHOSEN), legend(*kept))])
 
 
 def _rows(view: View) -> Panel:
@@ -126,4 +126,4 @@ def _rows(view: View) -> Panel:
         "with too few rows are not scored.",
         "none",
     )
-    return graph(about, [Query(view.figure(semconv.METRIC_ML_WINDOW_ROWS), IDENTITY_LEGEND)])
+    return graph(about, [Query(view.reading(semconv.METRIC_ML_WINDOW_ROWS), IDENTITY_LEGEND)])

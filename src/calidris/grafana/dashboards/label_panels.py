@@ -33,7 +33,7 @@ _PERFORMANCE = (
 )
 
 
-def truth(view: View) -> list[Panel]:
+def label_panels(view: View) -> list[Panel]:
     """Calibration and performance against labels, and how many labels there are."""
     return [_calibration(view), _performance(view), _other_measures(view), _coverage(view), _trend(view)]
 
@@ -70,7 +70,7 @@ def _other_measures(view: View) -> Panel:
         "none",
         empty=_NO_LABELS,
     )
-    others = view.figure(_CALIBRATION[0], (promql.CALIBRATION_MEASURE,), _NOT_BRIER, _OF_AGE)
+    others = view.reading(_CALIBRATION[0], (promql.CALIBRATION_MEASURE,), _NOT_BRIER, _OF_AGE)
     return graph(about, [Query(others, legend(promql.CALIBRATION_MEASURE))])
 
 
@@ -82,7 +82,7 @@ def _coverage(view: View) -> Panel:
         "percentunit",
         empty=_NO_LABELS,
     )
-    return graph(about, [Query(view.figure(semconv.METRIC_ML_LABEL_COVERAGE), IDENTITY_LEGEND)], maximum=1)
+    return graph(about, [Query(view.reading(semconv.METRIC_ML_LABEL_COVERAGE), IDENTITY_LEGEND)], maximum=1)
 
 
 def _trend(view: View) -> Panel:
@@ -103,7 +103,7 @@ def _trend(view: View) -> Panel:
 def _with_bounds(view: View, metrics: tuple[Metric, ...], kept: tuple[str, ...], *matchers: str) -> list[Query]:
     """A figure, its bounds as thin lines, and the baseline's own."""
     found = [
-        Query(view.figure(metric, kept, *matchers), f"{legend(*kept)}{end}") for metric, end in zip(metrics, _ENDS)
+        Query(view.reading(metric, kept, *matchers), f"{legend(*kept)}{end}") for metric, end in zip(metrics, _ENDS)
     ]
     return [*found, Query(view.baseline(metrics[0], kept, *matchers), f"{legend(*kept)} baseline")]
 
@@ -123,7 +123,7 @@ _SHARE = (
 )
 
 
-def late(view: View) -> list[Panel]:
+def late_label_panels(view: View) -> list[Panel]:
     """Estimates, labels of each maturity, how far off estimates were, and delays."""
     return [_sources(view), _residual(view), _delay(view), _shares(view)]
 
@@ -140,7 +140,7 @@ def _shares(view: View) -> Panel:
     )
     kept = (promql.LABEL_CLASS,)
     return graph(
-        about, [Query(view.figure(m, kept), f"{legend(*kept)}{end}") for m, end in zip(_SHARE, _ENDS)], maximum=1
+        about, [Query(view.reading(m, kept), f"{legend(*kept)}{end}") for m, end in zip(_SHARE, _ENDS)], maximum=1
     )
 
 
@@ -154,10 +154,10 @@ def _sources(view: View) -> Panel:
         empty="no labels yet, and no estimate: it needs a baseline with labels",
     )
     measured = (promql.PERFORMANCE_MEASURE, promql.MATURITY)
-    figure = semconv.METRIC_ML_PERFORMANCE_SCORE
-    labels = Query(view.figure(figure, measured, _CHOSEN, _LABELS), legend(*measured))
+    score = semconv.METRIC_ML_PERFORMANCE_SCORE
+    labels = Query(view.reading(score, measured, _CHOSEN, _LABELS), legend(*measured))
     guess = Query(
-        view.figure(figure, measured[:1], _CHOSEN, _ESTIMATE), f"{legend(promql.PERFORMANCE_MEASURE)} estimate"
+        view.reading(score, measured[:1], _CHOSEN, _ESTIMATE), f"{legend(promql.PERFORMANCE_MEASURE)} estimate"
     )
     return graph(about, [labels, guess])
 
@@ -173,7 +173,7 @@ def _residual(view: View) -> Panel:
         empty="no labels of age yet",
     )
     kept = (promql.PERFORMANCE_MEASURE,)
-    queries = [Query(view.figure(m, kept), f"{legend(*kept)}{end}") for m, end in zip(_RESIDUAL, _ENDS)]
+    queries = [Query(view.reading(m, kept), f"{legend(*kept)}{end}") for m, end in zip(_RESIDUAL, _ENDS)]
     return graph(about, queries)
 
 

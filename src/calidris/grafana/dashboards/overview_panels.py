@@ -62,7 +62,7 @@ def _evidence(view: View) -> Panel:
         empty=_NO_DETECTOR,
     )
     whole = promql.equals(promql.FEATURE, "")
-    evidence = view.figure(semconv.METRIC_ML_DETECTION_EVIDENCE, (promql.DETECTION_KIND,), whole)
+    evidence = view.reading(semconv.METRIC_ML_DETECTION_EVIDENCE, (promql.DETECTION_KIND,), whole)
     return graph(about, [Query(evidence, legend(promql.DETECTION_KIND))], line=1)
 
 
@@ -103,7 +103,7 @@ def _latency(view: View) -> Panel:
         width=6,
         empty="no durations: the service sends no ml.prediction.duration",
     )
-    quantiles = view.figure(semconv.METRIC_ML_LATENCY_DURATION, (promql.QUANTILE,))
+    quantiles = view.reading(semconv.METRIC_ML_LATENCY_DURATION, (promql.QUANTILE,))
     return graph(about, [Query(quantiles, legend(promql.QUANTILE))])
 
 
@@ -111,7 +111,7 @@ def _errors(view: View) -> Panel:
     about = About(
         Overview.ERRORS, "Failed predictions", "Share of the rows of a window that failed.", "percentunit", width=6
     )
-    return graph(about, [Query(view.figure(semconv.METRIC_ML_ERROR_RATIO), IDENTITY_LEGEND)])
+    return graph(about, [Query(view.reading(semconv.METRIC_ML_ERROR_RATIO), IDENTITY_LEGEND)])
 
 
 def _objectives() -> Panel:
@@ -137,5 +137,5 @@ def data(view: View) -> list[Panel]:
         width=24,
         empty="no faults are exported for this window",
     )
-    worst = f"topk({TOP}, {view.figure(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept)})"
+    worst = f"topk({TOP}, {view.reading(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept)})"
     return [bars(about, Query(worst, legend(*kept)), maximum=1)]

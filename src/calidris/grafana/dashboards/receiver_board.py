@@ -19,7 +19,7 @@ _STATE = semconv.prometheus_label(semconv.CALIDRIS_STATE)
 _VERSION = semconv.prometheus_label(semconv.CALIDRIS_VERSION)
 
 
-def standing() -> list[Panel]:
+def status() -> list[Panel]:
     """What the receivers are, and whether they keep up."""
     states = promql.by("max", (INSTANCE, _STATE), promql.selector(semconv.METRIC_CALIDRIS_RECEIVER_STATE, _CHOSEN))
     builds = promql.by("max", (INSTANCE, _VERSION), promql.selector(semconv.METRIC_CALIDRIS_BUILD_INFO, _CHOSEN))

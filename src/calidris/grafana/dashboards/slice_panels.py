@@ -19,7 +19,7 @@ _GAP = (
 _NO_ATTRIBUTE = "no attribute is watched: see models.fairness in calidris.yaml"
 
 
-def parts(view: View) -> list[Panel]:
+def slice_panels(view: View) -> list[Panel]:
     """Slices where a model has any, classes, and fairness."""
     slices = [_slices(view)] if view.slices else []
     return [*slices, _classes(view), _fairness(view), _groups(view)]
@@ -73,7 +73,7 @@ def _fairness(view: View) -> Panel:
     )
     kept = (promql.FAIRNESS_ATTRIBUTE, promql.FAIRNESS_MEASURE)
     ends = ("", " lower", " upper")
-    return graph(about, [Query(view.figure(m, kept), f"{legend(*kept)}{end}") for m, end in zip(_GAP, ends)])
+    return graph(about, [Query(view.reading(m, kept), f"{legend(*kept)}{end}") for m, end in zip(_GAP, ends)])
 
 
 def _groups(view: View) -> Panel:
@@ -85,4 +85,4 @@ def _groups(view: View) -> Panel:
         empty=_NO_ATTRIBUTE,
     )
     kept = (promql.FAIRNESS_GROUP, promql.FAIRNESS_MEASURE)
-    return graph(about, [Query(view.figure(semconv.METRIC_ML_FAIRNESS_RATE, kept, _SHOWN), legend(*kept))], maximum=1)
+    return graph(about, [Query(view.reading(semconv.METRIC_ML_FAIRNESS_RATE, kept, _SHOWN), legend(*kept))], maximum=1)

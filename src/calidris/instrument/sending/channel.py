@@ -24,7 +24,7 @@ from calidris.instrument.packed_columns import Note
 from calidris.instrument.sending.meters import Meters
 from calidris.instrument.sending.outbox import Drop, Outcome, Request
 from calidris.instrument.sending.packing import Encoder
-from calidris.instrument.settings import GuestSettings
+from calidris.instrument.settings import SdkSettings
 
 _KEY = re.compile(r"[a-z0-9_.-]{1,100}")
 _log = logging.getLogger("calidris")
@@ -49,7 +49,7 @@ class Channel:
     two minutes after the receiver is back.
     """
 
-    def __init__(self, settings: GuestSettings) -> None:
+    def __init__(self, settings: SdkSettings) -> None:
         self._settings = settings
         self._secure = not settings.endpoint.startswith("http://") and "://" in settings.endpoint
         self._target = re.sub(r"^\w+://", "", settings.endpoint).rstrip("/")
@@ -153,7 +153,7 @@ class GrpcShipper:
         self._channel.close()
 
 
-def connect(settings: GuestSettings, note: Note, drop: Drop) -> GrpcShipper:
+def connect(settings: SdkSettings, note: Note, drop: Drop) -> GrpcShipper:
     """A shipper to the settings' endpoint; opens no connection yet."""
     return GrpcShipper(Encoder(resource(), settings.policy, note, drop), Channel(settings))
 

@@ -34,7 +34,7 @@ from calidris.metrics.calibration.hypothesis_tests import (
 )
 from calidris.metrics.calibration.recalibration import in_the_large, intercept, slope
 from calidris.metrics.intervals import mean_interval
-from calidris.metrics.score_bins import Figure, Significance, labelled
+from calidris.metrics.score_bins import Estimate, Significance, labelled
 from calidris.state import ScoresState, Spec
 from calidris.state.blocks.scores import BRIER2, LOSS, LOSS2, P2, N, P
 
@@ -43,7 +43,7 @@ __all__ = [
     "MINIMUM_LABELS",
     "SCORED_TASKS",
     "STANDARD",
-    "Figure",
+    "Estimate",
     "MurphyParts",
     "ReliabilityBin",
     "Significance",
@@ -92,7 +92,7 @@ class MurphyParts:
         return self.reliability - self.resolution + self.uncertainty + self.within_variance - self.within_covariance
 
 
-def brier(bins: Floats) -> Figure:
+def brier(bins: Floats) -> Estimate:
     """Brier score, mean of (outcome - score)², ± 1.96 sd/√n (G. W. Brier, Monthly Weather Review 1950).
 
     Args:
@@ -103,7 +103,7 @@ def brier(bins: Floats) -> Figure:
     return _mean(total, negative[BRIER2] + positive[BRIER2], bins, highest=1.0)
 
 
-def log_loss(bins: Floats) -> Figure:
+def log_loss(bins: Floats) -> Estimate:
     """Mean of -ln(probability given to what happened), in nats, ± 1.96 sd/√n; scores clipped as in ``ScoresState``."""
     sums = bins.sum(axis=(0, 1))
     return _mean(sums[LOSS], sums[LOSS2], bins, highest=math.inf)
@@ -132,7 +132,7 @@ def murphy(bins: Floats) -> MurphyParts | None:
     )
 
 
-MEASURES: dict[str, Callable[[Floats, Spec], Figure]] = {
+MEASURES: dict[str, Callable[[Floats, Spec], Estimate]] = {
     "brier": lambda bins, _: brier(bins),
     "log_loss": lambda bins, _: log_loss(bins),
     "ece": ece,
@@ -146,10 +146,10 @@ MEASURES: dict[str, Callable[[Floats, Spec], Figure]] = {
     "intercept": intercept,
     "in_the_large": in_the_large,
     "observed_to_expected": observed_to_expected,
-    "spiegelhalter_z": lambda bins, _: Figure(spiegelhalter(bins).statistic),
-    "hosmer_lemeshow": lambda bins, _: Figure(hosmer_lemeshow(bins).statistic),
-    "cumulative_ks": lambda bins, _: Figure(cumulative_ks(bins).statistic),
-    "cumulative_kuiper": lambda bins, _: Figure(cumulative_kuiper(bins).statistic),
+    "spiegelhalter_z": lambda bins, _: Estimate(spiegelhalter(bins).statistic),
+    "hosmer_lemeshow": lambda bins, _: Estimate(hosmer_lemeshow(bins).statistic),
+    "cumulative_ks": lambda bins, _: Estimate(cumulative_ks(bins).statistic),
+    "cumulative_kuiper": lambda bins, _: Estimate(cumulative_kuiper(bins).statistic),
 }
 """Every measure by its name on the wire (``ml.calibration.measure``)."""
 
@@ -209,7 +209,7 @@ def calibration_of_bins(
     status = Status.TOO_FEW if n < max(minimum, 1) else Status.OK
 
     def one(measure: str) -> Reading:
-        value, lower, upper = MEASURES[measure](bins, spec) if status.has_value else Figure(0.0)
+        value, lower, upper = MEASURES[measure](bins, spec) if status.has_value else Estimate(0.0)
         attributes = {**labels, semconv.ML_CALIBRATION_MEASURE: measure, semconv.ML_LABEL_MATURITY: maturity}
         metric = semconv.METRIC_ML_CALIBRATION_SCORE
         return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
@@ -217,10 +217,10 @@ def calibration_of_bins(
     return [one(measure) for measure in measures] if spec.task in SCORED_TASKS else []
 
 
-def _mean(total: float, squares: float, bins: Floats, highest: float) -> Figure:
+def _mean(total: float, squares: float, bins: Floats, highest: float) -> Estimate:
     """A mean of losses in [0, highest] from exact sums; NaN without rows."""
     n = labelled(bins)
     if n == 0:
-        return Figure(math.nan)
+        return Estimate(math.nan)
     lower, upper = mean_interval(float(total), float(squares), n)
-    return Figure(float(total) / n, max(lower, 0.0), min(upper, highest))
+    return Estimate(float(total) / n, max(lower, 0.0), min(upper, highest))

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 
 from calidris.batch import Floats
 from calidris.metrics.intervals import wilson
-from calidris.metrics.score_bins import Figure, Groups, equal_mass, labelled, tenths
+from calidris.metrics.score_bins import Estimate, Groups, equal_mass, labelled, tenths
 from calidris.state import Spec
 from calidris.state.blocks.scores import P2, N, P
 
@@ -36,24 +36,24 @@ class ReliabilityBin(NamedTuple):
     upper: float
 
 
-def ece(bins: Floats, spec: Spec) -> Figure:
+def ece(bins: Floats, spec: Spec) -> Estimate:
     """Expected calibration error: mean distance of score from outcome over ten bins of equal width, weighted by rows.
 
     Exact, because every tenth is an edge; a score on an edge belongs to the bin above it, and 1.0 to the last. Never
     compare it between unequal n. M. P. Naeini, G. F. Cooper & M. Hauskrecht, AAAI 2015.
     """
-    return Figure(_l1(tenths(bins, spec)))
+    return Estimate(_l1(tenths(bins, spec)))
 
 
-def ece_equal_mass(bins: Floats, spec: Spec) -> Figure:
+def ece_equal_mass(bins: Floats, spec: Spec) -> Estimate:
     """ECE over about ten groups of equal rows, which is less biased than equal width where scores crowd together.
 
     Score bins are never cut, so groups are as equal as the bins allow. R. Roelofs et al., AISTATS 2022.
     """
-    return Figure(_l1(equal_mass(bins, EQUAL_MASS_GROUPS)))
+    return Estimate(_l1(equal_mass(bins, EQUAL_MASS_GROUPS)))
 
 
-def ece_sweep(bins: Floats, spec: Spec) -> Figure:
+def ece_sweep(bins: Floats, spec: Spec) -> Estimate:
     """ECE over as many groups of equal rows as keep the outcome rising with the score.
 
     Groups are added one at a time up to the first fall, and score bins are never cut. R. Roelofs, N. Cain, J. Shlens &
@@ -65,10 +65,10 @@ def ece_sweep(bins: Floats, spec: Spec) -> Figure:
         if (np.diff(finer.outcome) < 0).any():
             break
         kept = finer
-    return Figure(_l1(kept))
+    return Estimate(_l1(kept))
 
 
-def ece_debiased(bins: Floats, spec: Spec) -> Figure:
+def ece_debiased(bins: Floats, spec: Spec) -> Estimate:
     """ECE less the part of its bias that the bins can show: 41 % of it where scores are calibrated, near all where not.
 
     2 ECE - Σ (n_b/n) E|N(d_b, s_b²)| with d the distance and s² = ȳ(1-ȳ)/n_b; may be negative. A. Kumar, P. Liang & T. Ma,
@@ -76,14 +76,14 @@ def ece_debiased(bins: Floats, spec: Spec) -> Figure:
     """
     groups = tenths(bins, spec)
     if not len(groups.rows):
-        return Figure(math.nan)
+        return Estimate(math.nan)
     d, s = np.abs(groups.gap), np.sqrt(_outcome_variance(groups) / groups.rows)
     z = d / np.where(s > 0, s, np.inf)
     folded = s * math.sqrt(2 / math.pi) * np.exp(-z * z / 2) + d * np.where(s > 0, 1 - 2 * ndtr(-z), 1.0)
-    return Figure(float((groups.rows * (2 * d - folded)).sum() / groups.n))
+    return Estimate(float((groups.rows * (2 * d - folded)).sum() / groups.n))
 
 
-def ece_squared_debiased(bins: Floats, spec: Spec) -> Figure:
+def ece_squared_debiased(bins: Floats, spec: Spec) -> Estimate:
     """Mean squared distance over the tenths, without bias: Σ (n_b/n) (d_b² - ȳ(1-ȳ)/(n_b - 1)).
 
     0 on average for calibrated scores at every n, and so the one to average over windows; may be negative. Tenths of one
@@ -91,12 +91,12 @@ def ece_squared_debiased(bins: Floats, spec: Spec) -> Figure:
     """
     groups = tenths(bins, spec)
     if not len(groups.rows):
-        return Figure(math.nan)
+        return Estimate(math.nan)
     noise = _outcome_variance(groups) / np.maximum(groups.rows - 1, 1)
-    return Figure(float((groups.rows * (groups.gap**2 - noise))[groups.rows > 1].sum() / groups.n))
+    return Estimate(float((groups.rows * (groups.gap**2 - noise))[groups.rows > 1].sum() / groups.n))
 
 
-def mce(bins: Floats, spec: Spec) -> Figure:
+def mce(bins: Floats, spec: Spec) -> Estimate:
     """Maximum calibration error: the largest distance among tenths of at least ``MCE_MINIMUM`` rows.
 
     Not defined without such a tenth. The largest of several noisy distances is biased upwards more than their mean.
@@ -104,7 +104,7 @@ def mce(bins: Floats, spec: Spec) -> Figure:
     """
     groups = tenths(bins, spec)
     distance = np.abs(groups.gap)[groups.rows >= MCE_MINIMUM]
-    return Figure(float(distance.max()) if len(distance) else math.nan)
+    return Estimate(float(distance.max()) if len(distance) else math.nan)
 
 
 def reliability(bins: Floats, spec: Spec) -> tuple[ReliabilityBin, ...]:
@@ -134,7 +134,7 @@ SMALLEST = 0.001
 """The bandwidth is searched by ten halvings and not below this, as the authors' ``relplot`` does."""
 
 
-def smooth_ece(bins: Floats, spec: Spec) -> Figure:
+def smooth_ece(bins: Floats, spec: Spec) -> Estimate:
     """∫ |smoothed (score - outcome)|, with the Gaussian bandwidth σ at which it equals σ.
 
     The kernel reflects at 0 and 1 and ends at ±½, as in the authors' ``relplot``. The scores of a bin and outcome are spread
@@ -143,7 +143,7 @@ def smooth_ece(bins: Floats, spec: Spec) -> Figure:
     Biased upwards by noise, like every ECE, but it moves continuously with the scores. Cost: 1 ms.
     """
     if labelled(bins) == 0:
-        return Figure(math.nan)
+        return Estimate(math.nan)
     waves = _cosines(_residuals(bins))
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
@@ -152,7 +152,7 @@ def smooth_ece(bins: Floats, spec: Spec) -> Figure:
             low = middle
         else:
             high = middle
-    return Figure(_size(waves, high))
+    return Estimate(_size(waves, high))
 
 
 def _residuals(bins: Floats) -> Floats:

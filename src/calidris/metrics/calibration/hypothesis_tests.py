@@ -13,7 +13,7 @@ from scipy.special import chdtrc, ndtr
 
 from calidris.batch import Floats
 from calidris.metrics.intervals import wilson
-from calidris.metrics.score_bins import Figure, Groups, Significance, equal_mass, fine, labelled
+from calidris.metrics.score_bins import Estimate, Groups, Significance, equal_mass, fine, labelled
 from calidris.state import Spec
 from calidris.state.blocks.scores import BRIER2, P2, N, P
 
@@ -125,14 +125,14 @@ def brownian_range(x: float) -> float:
     return float(np.clip(8 * ((-1.0) ** (k - 1) * k * ndtr(-k * x)).sum(), 0.0, 1.0))
 
 
-def observed_to_expected(bins: Floats, spec: Spec) -> Figure:
+def observed_to_expected(bins: Floats, spec: Spec) -> Estimate:
     """Positive outcomes over the sum of scores: above 1 the scores are too low on average.
 
     Its interval is Wilson's for the outcome over the mean score, so it has a width at 0. Not defined where all scores are 0.
     """
     n, expected = labelled(bins), float(bins[..., P].sum())
     if n == 0 or expected <= 0:
-        return Figure(math.nan)
+        return Estimate(math.nan)
     positives = float(bins[1, :, N].sum())
     lower, upper = wilson(positives, n)
-    return Figure(positives / expected, float(lower) * n / expected, float(upper) * n / expected)
+    return Estimate(positives / expected, float(lower) * n / expected, float(upper) * n / expected)

@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from calidris.batch import Floats
 from calidris.metrics.intervals import Z95
-from calidris.metrics.score_bins import Figure, Groups
+from calidris.metrics.score_bins import Estimate, Groups
 from calidris.state import Spec
 from calidris.state.blocks.scores import P2, SMALLEST_P, N, P
 
@@ -21,7 +21,7 @@ ITERATIONS = 50
 _CONVERGED = 1e-10
 
 
-def slope(bins: Floats, spec: Spec) -> Figure:
+def slope(bins: Floats, spec: Spec) -> Estimate:
     """B of ``logit P(y=1) = a + b logit(score)``: 1 is calibrated, below 1 the scores are too extreme.
 
     Fitted by Newton's method (IRLS) to each bin and outcome, on two scores with the mean and the variance of its rows:
@@ -31,23 +31,23 @@ def slope(bins: Floats, spec: Spec) -> Figure:
     logits inside those two are not known.
     """
     fit = _line(bins)
-    return Figure(math.nan) if fit is None else _wald(fit[0][1], fit[1][1, 1])
+    return Estimate(math.nan) if fit is None else _wald(fit[0][1], fit[1][1, 1])
 
 
-def intercept(bins: Floats, spec: Spec) -> Figure:
+def intercept(bins: Floats, spec: Spec) -> Estimate:
     """A of ``logit P(y=1) = a + b logit(score)``, fitted with ``slope``; hard to read unless the slope is 1."""
     fit = _line(bins)
-    return Figure(math.nan) if fit is None else _wald(fit[0][0], fit[1][0, 0])
+    return Estimate(math.nan) if fit is None else _wald(fit[0][0], fit[1][0, 0])
 
 
-def in_the_large(bins: Floats, spec: Spec) -> Figure:
+def in_the_large(bins: Floats, spec: Spec) -> Estimate:
     """A of ``logit P(y=1) = a + logit(score)``: 0 is calibrated on average, above 0 the scores are too low.
 
     Not defined with one outcome only.
     """
     groups = points(bins)
     fit = _newton(groups, np.ones((len(groups.rows), 1)), _logit(groups.score))
-    return Figure(math.nan) if fit is None else _wald(fit[0][0], fit[1][0, 0])
+    return Estimate(math.nan) if fit is None else _wald(fit[0][0], fit[1][0, 0])
 
 
 def points(bins: Floats) -> Groups:
@@ -106,6 +106,6 @@ def _logit(score: Floats) -> Floats:
     return clipped
 
 
-def _wald(value: float, variance: float) -> Figure:
+def _wald(value: float, variance: float) -> Estimate:
     half = Z95 * math.sqrt(max(float(variance), 0.0))
-    return Figure(float(value), float(value) - half, float(value) + half)
+    return Estimate(float(value), float(value) - half, float(value) + half)

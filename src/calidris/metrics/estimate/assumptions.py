@@ -166,12 +166,12 @@ def estimate_readings(
     """``ml.performance.score`` of source ``estimate``; hidden where ``verdict`` is not ``ok``. Binary tasks only."""
     found = calibration_map(baseline)
     hidden = {m: Performance(math.nan, int(rows.sum())) for m in measures}
-    figures = cbpe(found, rows, spec) if found is not None and verdict is Trust.OK else hidden
+    estimates = cbpe(found, rows, spec) if found is not None and verdict is Trust.OK else hidden
     source = semconv.ML_PERFORMANCE_SOURCE_ESTIMATE
     if spec.task != semconv.ML_MODEL_TASK_BINARY:
         return []
     return [
-        score_reading(m, figures[m], window, None, source=source, status=verdict.status, labels=labels)
+        score_reading(m, estimates[m], window, None, source=source, status=verdict.status, labels=labels)
         for m in measures
     ]
 

@@ -21,7 +21,7 @@ from calidris.metrics.fairness.gaps import (
     group_rates,
     withheld,
 )
-from calidris.metrics.score_bins import Figure
+from calidris.metrics.score_bins import Estimate
 from calidris.semconv import Metric
 
 
@@ -70,23 +70,23 @@ def group_readings(
         for name, found in zip(groups, group_rates(counts, measure)):
             status = Status.OK if found and found.n >= MINIMUM_DENOMINATOR else Status.TOO_FEW
             status = Status.SUPPRESSED if found is None else status
-            n, rate, apart = (found.n, found.rate, found.gap) if found else (0, Figure(0.0), Figure(0.0))
+            n, rate, apart = (found.n, found.rate, found.gap) if found else (0, Estimate(0.0), Estimate(0.0))
             labels = {semconv.ML_FAIRNESS_ATTRIBUTE: attribute, semconv.ML_FAIRNESS_GROUP: name}
-            for what, figure in ((measure, rate), (f"{measure}_gap", apart)):
+            for what, estimate in ((measure, rate), (f"{measure}_gap", apart)):
                 attributes = {**labels, semconv.ML_FAIRNESS_MEASURE: what}
-                out.append(_reading(semconv.METRIC_ML_FAIRNESS_RATE, figure, n, window, attributes, status))
+                out.append(_reading(semconv.METRIC_ML_FAIRNESS_RATE, estimate, n, window, attributes, status))
     return out
 
 
-def _gap_reading(attribute: str, measure: str, found: Gap, figure: Figure, window: str) -> Reading:
+def _gap_reading(attribute: str, measure: str, found: Gap, estimate: Estimate, window: str) -> Reading:
     status = Status.TOO_FEW if found.groups < 2 else Status.OK
     attributes = {semconv.ML_FAIRNESS_ATTRIBUTE: attribute, semconv.ML_FAIRNESS_MEASURE: measure}
-    return _reading(semconv.METRIC_ML_FAIRNESS_GAP, figure, found.n, window, attributes, status)
+    return _reading(semconv.METRIC_ML_FAIRNESS_GAP, estimate, found.n, window, attributes, status)
 
 
 def _reading(
-    metric: Metric, figure: Figure, n: int, window: str, attributes: dict[str, str], status: Status
+    metric: Metric, estimate: Estimate, n: int, window: str, attributes: dict[str, str], status: Status
 ) -> Reading:
-    value, lower, upper = figure
+    value, lower, upper = estimate
     upper = upper if np.isfinite(upper) else math.nan
     return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)

@@ -36,7 +36,7 @@ from calidris.metrics.fairness.group_rates import (
     single_intervals,
     smallest_ratio,
 )
-from calidris.metrics.score_bins import Figure, Significance
+from calidris.metrics.score_bins import Estimate, Significance
 from calidris.state.blocks.scores import P2, N, P
 
 SUPPRESSED_ROWS = 10
@@ -70,9 +70,9 @@ class GroupRate(NamedTuple):
     """
 
     n: int
-    rate: Figure
+    rate: Estimate
     shrunk: float
-    gap: Figure
+    gap: Estimate
     verdict: Verdict
 
 
@@ -91,8 +91,8 @@ class Gap(NamedTuple):
 
     n: int
     groups: int
-    difference: Figure
-    ratio: Figure
+    difference: Estimate
+    ratio: Estimate
     shrunk: float
     homogeneity: Significance
     verdict: Verdict
@@ -160,12 +160,12 @@ def _worse(one: Gap, two: Gap, tolerance: float) -> Gap:
     """The larger of two gaps; not defined unless both are."""
     if math.isnan(one.difference.value) or math.isnan(two.difference.value):
         return min(one, two, key=lambda g: g.groups)._replace(
-            difference=Figure(math.nan), ratio=Figure(math.nan), shrunk=math.nan, verdict=Verdict.NO_VERDICT
+            difference=Estimate(math.nan), ratio=Estimate(math.nan), shrunk=math.nan, verdict=Verdict.NO_VERDICT
         )
     parts = list(zip(one.difference, two.difference))
-    difference = Figure(*(max(pair) for pair in parts))
+    difference = Estimate(*(max(pair) for pair in parts))
     ratios = [g.ratio for g in (one, two) if not math.isnan(g.ratio.value)]
-    ratio = Figure(*(min(end) for end in zip(*ratios))) if ratios else Figure(math.nan)
+    ratio = Estimate(*(min(end) for end in zip(*ratios))) if ratios else Estimate(math.nan)
     worse = one if one.difference.value >= two.difference.value else two
     return worse._replace(
         difference=difference, ratio=ratio, shrunk=max(one.shrunk, two.shrunk), verdict=verdict(difference, tolerance)
@@ -187,8 +187,8 @@ def group_rates(counts: Ints, measure: str, tolerance: float = TOLERANCE) -> lis
     drawn, share, (value, below, above) = shrunk(rates).rate, rates.share, against_rest(rates)
     out: list[GroupRate | None] = [None] * len(counts)
     for i, group in enumerate(shown.tolist()):
-        rate = Figure(float(share[i]), float(lower[i]), float(upper[i]))
-        apart = Figure(float(value[i]), float(below[i]), float(above[i]))
+        rate = Estimate(float(share[i]), float(lower[i]), float(upper[i]))
+        apart = Estimate(float(value[i]), float(below[i]), float(above[i]))
         enough = rates.rows[i] >= MINIMUM_DENOMINATOR
         decided = verdict(apart, tolerance) if enough else Verdict.NO_VERDICT
         out[group] = GroupRate(int(rates.rows[i]), rate, float(drawn[i]), apart, decided)
@@ -226,20 +226,20 @@ def calibration_gap(bins: Sequence[Floats], tolerance: float = TOLERANCE) -> Gap
         n=int(n[kept].sum()),
         groups=int(kept.sum()),
         difference=difference,
-        ratio=Figure(math.nan),
+        ratio=Estimate(math.nan),
         shrunk=math.nan,
         homogeneity=Significance(math.nan, math.nan),
         verdict=verdict(difference, tolerance),
     )
 
 
-def verdict(figure: Figure, tolerance: float) -> Verdict:
+def verdict(estimate: Estimate, tolerance: float) -> Verdict:
     """What the interval of a difference says about a tolerance.
 
-    >>> verdict(Figure(0.02, -0.01, 0.04), 0.05).value, verdict(Figure(0.2, 0.01, 0.4), 0.05).value
+    >>> verdict(Estimate(0.02, -0.01, 0.04), 0.05).value, verdict(Estimate(0.2, 0.01, 0.4), 0.05).value
     ('within', 'no_verdict')
     """
-    value, lower, upper = figure
+    value, lower, upper = estimate
     if math.isnan(value) or math.isnan(lower) or math.isnan(upper) or (upper - lower) / 2 > tolerance:
         return Verdict.NO_VERDICT
     if -tolerance <= lower and upper <= tolerance:

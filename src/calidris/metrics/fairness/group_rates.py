@@ -10,7 +10,7 @@ from scipy.special import chdtrc, ndtri
 
 from calidris.batch import Floats, Ints
 from calidris.metrics.intervals import difference_interval, newcombe, ratio_interval, wilson
-from calidris.metrics.score_bins import Figure, Significance
+from calidris.metrics.score_bins import Estimate, Significance
 
 
 class Rates(NamedTuple):
@@ -58,8 +58,8 @@ def shrunk(rates: Rates) -> Shrinkage:
     # E Σ n (share - mean)² = mean (1 - mean) ((groups - 1) + ρ (total - Σn²/total - (groups - 1)))
     groups = float((n > 0).sum())
     spread, binomial = float((n * (share - mean) ** 2).sum()), mean * (1 - mean)
-    room = float(total - (n**2).sum() / total - (groups - 1))
-    likeness = (spread / binomial - (groups - 1)) / room if binomial > 0 and room > 0 else 0.0
+    variance_left = float(total - (n**2).sum() / total - (groups - 1))
+    likeness = (spread / binomial - (groups - 1)) / variance_left if binomial > 0 and variance_left > 0 else 0.0
     likeness = min(max(likeness, 0.0), 1.0)
     if likeness == 0.0:
         return Shrinkage(np.full(len(n), mean), mean, math.inf)
@@ -80,7 +80,7 @@ def against_rest(rates: Rates, comparisons: int | None = None) -> tuple[Floats, 
     return Rates(k, n).share - Rates(others_k, others_n).share, lower, upper
 
 
-def largest_difference(rates: Rates, families: int = 1) -> Figure:
+def largest_difference(rates: Rates, families: int = 1) -> Estimate:
     """Largest less smallest rate, with bounds that hold for all pairs of groups together at the 95 % level.
 
     Of two groups it is Newcombe's interval of their difference. Of more, the difference is biased upwards, for the extremes
@@ -92,30 +92,30 @@ def largest_difference(rates: Rates, families: int = 1) -> Figure:
     """
     share, first, second = _pairs(rates)
     if len(share) < 2:
-        return Figure(math.nan)
+        return Estimate(math.nan)
     (k1, n1), (k2, n2) = first, second
     lower, upper = newcombe(k1, n1, k2, n2, simultaneous_z(families * len(k1)))
     return _spanning(float(share.max() - share.min()), lower, upper)
 
 
-def _spanning(value: float, lower: Floats, upper: Floats) -> Figure:
+def _spanning(value: float, lower: Floats, upper: Floats) -> Estimate:
     """Bounds of the largest difference from those of each pair, whose sign is either."""
     low, high = max(float(lower.max()), float((-upper).max()), 0.0), max(float(upper.max()), float((-lower).max()))
     # Of equal groups rounding may put the value a hair out of its bounds.
-    return Figure(value, min(low, value), max(high, value))
+    return Estimate(value, min(low, value), max(high, value))
 
 
-def smallest_ratio(rates: Rates) -> Figure:
+def smallest_ratio(rates: Rates) -> Estimate:
     """Smallest over largest rate, with bounds that hold for all pairs together at the 95 % level; NaN where all are 0."""
     share, first, second = _pairs(rates)
     if len(share) < 2 or share.max() == 0:
-        return Figure(math.nan)
+        return Estimate(math.nan)
     (k1, n1), (k2, n2) = first, second
     z = simultaneous_z(len(k1))
     ends = [ratio_interval(k1, n1, k2, n2, z), ratio_interval(k2, n2, k1, n1, z)]
     value = float(share.min() / share.max())
     lower, upper = (float(min(end[i].min() for end in ends)) for i in (0, 1))
-    return Figure(value, min(lower, value), max(min(upper, 1.0), value))
+    return Estimate(value, min(lower, value), max(min(upper, 1.0), value))
 
 
 def homogeneity(rates: Rates) -> Significance:
@@ -139,11 +139,11 @@ def between_spread(rates: Rates) -> float:
     return math.sqrt(found.mean * (1 - found.mean) / (found.strength + 1)) if math.isfinite(found.strength) else 0.0
 
 
-def mean_differences(mean: Floats, error: Floats) -> Figure:
+def mean_differences(mean: Floats, error: Floats) -> Estimate:
     """Largest less smallest of some normal means with standard errors, bounds for all pairs together."""
     i, j = np.triu_indices(len(mean), 1)
     if not len(i):
-        return Figure(math.nan)
+        return Estimate(math.nan)
     z = simultaneous_z(len(i))
     lower, upper = difference_interval(
         mean[i],

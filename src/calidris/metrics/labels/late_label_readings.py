@@ -18,7 +18,7 @@ from calidris.metrics.labels.maturity import Adjusted, Cohort
 from calidris.metrics.performance import performance_measures as performance
 from calidris.metrics.performance.confusion import Performance
 from calidris.metrics.performance.performance_measures import score_reading
-from calidris.metrics.score_bins import Figure
+from calidris.metrics.score_bins import Estimate
 from calidris.state import Spec
 from calidris.state.blocks.scores import N
 
@@ -44,14 +44,14 @@ def adjusted_performance(
     maturity, status = semconv.ML_LABEL_MATURITY_DELAY_ADJUSTED, _status(adjusted, minimum)
     chosen = [m for m in measures if m in performance.OF_TASK.get(spec.task, ())]
 
-    def figure(measure: str) -> Performance:
+    def estimate(measure: str) -> Performance:
         if adjusted is None:
             return Performance(0.0, 0)
         f = performance.MEASURES[measure]
-        value, lower, upper = _widened(lambda bins: Figure(*_ends(f(bins, spec))), adjusted)
+        value, lower, upper = _widened(lambda bins: Estimate(*_ends(f(bins, spec))), adjusted)
         return Performance(value, adjusted.labelled, lower, upper)
 
-    return [score_reading(m, figure(m), window, maturity, status=status, labels=labels) for m in chosen]
+    return [score_reading(m, estimate(m), window, maturity, status=status, labels=labels) for m in chosen]
 
 
 def adjusted_calibration(
@@ -68,7 +68,7 @@ def adjusted_calibration(
 
     def one(measure: str) -> Reading:
         f, n = calibration.MEASURES[measure], 0 if adjusted is None else adjusted.labelled
-        value, lower, upper = Figure(0.0) if adjusted is None else _widened(lambda bins: f(bins, spec), adjusted)
+        value, lower, upper = Estimate(0.0) if adjusted is None else _widened(lambda bins: f(bins, spec), adjusted)
         attributes = {**labels, semconv.ML_CALIBRATION_MEASURE: measure, semconv.ML_LABEL_MATURITY: maturity}
         metric = semconv.METRIC_ML_CALIBRATION_SCORE
         return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
@@ -91,25 +91,27 @@ def delay_readings(cohorts: Sequence[Cohort], window: str) -> list[Reading]:
     ]
 
 
-def _widened(figure: Callable[[Floats], Figure], adjusted: Adjusted) -> Figure:
+def _widened(estimate: Callable[[Floats], Estimate], adjusted: Adjusted) -> Estimate:
     """A figure of the weighted bins, its interval widened by the noise of the two weights."""
-    value, lower, upper = figure(adjusted.bins)
+    value, lower, upper = estimate(adjusted.bins)
     noise = 0.0
     for outcome, variance in enumerate(adjusted.variance.tolist()):
-        slope = (_tilted(figure, adjusted, outcome, _STEP) - _tilted(figure, adjusted, outcome, -_STEP)) / (2 * _STEP)
+        slope = (_tilted(estimate, adjusted, outcome, _STEP) - _tilted(estimate, adjusted, outcome, -_STEP)) / (
+            2 * _STEP
+        )
         noise += 0.0 if math.isnan(slope) else slope**2 * variance
     extra = Z95 * math.sqrt(noise)
-    return Figure(value, value - math.hypot(value - lower, extra), value + math.hypot(upper - value, extra))
+    return Estimate(value, value - math.hypot(value - lower, extra), value + math.hypot(upper - value, extra))
 
 
-def _tilted(figure: Callable[[Floats], Figure], adjusted: Adjusted, outcome: int, step: float) -> float:
+def _tilted(estimate: Callable[[Floats], Estimate], adjusted: Adjusted, outcome: int, step: float) -> float:
     bins = adjusted.bins.copy()
     bins[outcome] *= 1 + step
-    return figure(bins).value
+    return estimate(bins).value
 
 
-def _ends(figure: Performance) -> tuple[float, float, float]:
-    return figure.value, figure.lower, figure.upper
+def _ends(estimate: Performance) -> tuple[float, float, float]:
+    return estimate.value, estimate.lower, estimate.upper
 
 
 def _status(adjusted: Adjusted | None, minimum: int) -> Status:

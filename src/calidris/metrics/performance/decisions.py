@@ -73,9 +73,9 @@ def binary_readings(
     out = []
     for name in measures:
         ranks = name in RANKED
-        figure = RANKED[name](bins, spec) if ranks else DECIDED[name](c)
+        estimate = RANKED[name](bins, spec) if ranks else DECIDED[name](c)
         status = scored if ranks else decided
-        out.append(score_reading(name, figure, window, maturity, status=status, labels=labels))
+        out.append(score_reading(name, estimate, window, maturity, status=status, labels=labels))
     return out
 
 

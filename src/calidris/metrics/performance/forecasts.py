@@ -14,7 +14,7 @@ from scipy.special import chdtrc
 from calidris.batch import Floats, Ints
 from calidris.metrics.intervals import Z95
 from calidris.metrics.performance.confusion import Performance, proportion
-from calidris.metrics.score_bins import Figure, Significance
+from calidris.metrics.score_bins import Estimate, Significance
 
 
 def quantile_coverage(at_or_below: int, n: int) -> Performance:
@@ -44,19 +44,19 @@ def pit_test(counts: Ints) -> Significance:
     return Significance(statistic, float(chdtrc(k - 1, statistic)))
 
 
-def pit_distance(counts: Ints) -> Figure:
+def pit_distance(counts: Ints) -> Estimate:
     """Σ (q - 1/K)² K less its mean when calibrated, (K-1)/n: about 0 for a calibrated forecast at every n.
 
     It is χ²/n without its bias. The interval holds each distance d that is within 1.96 √(2(K-1)/n² + 4d/n) of it.
     """
     test, n, k = pit_test(counts), int(counts.sum()), len(counts)
     if math.isnan(test.statistic):
-        return Figure(math.nan)
+        return Estimate(math.nan)
     value = (test.statistic - (k - 1)) / n
     noise, growth = Z95**2 * 2 * (k - 1) / n**2, Z95**2 * 4 / n
     half = math.sqrt(max(noise + growth * value + growth**2 / 4, 0.0))
     centre = value + growth / 2
-    return Figure(value, min(value, centre - half), centre + half)
+    return Estimate(value, min(value, centre - half), centre + half)
 
 
 def pinball(truth: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> Floats:

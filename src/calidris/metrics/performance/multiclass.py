@@ -20,7 +20,7 @@ from calidris.metrics.calibration.ece import ece, ece_debiased
 from calidris.metrics.intervals import Z95
 from calidris.metrics.performance.confusion import Performance, proportion
 from calidris.metrics.performance.performance_measures import score_reading
-from calidris.metrics.score_bins import Figure, labelled
+from calidris.metrics.score_bins import Estimate, labelled
 from calidris.state import Spec
 from calidris.state.blocks.scores import N
 
@@ -134,14 +134,14 @@ def multiclass_readings(
     out = [score_reading(m, f(counts), window, maturity, status=status, labels=labels) for m, f in MEASURES.items()]
     for k, name in enumerate(classes):
         of_class = {**labels, class_attribute: name}
-        for measure, figure in (("recall", recall_of(counts, k)), ("precision", precision_of(counts, k))):
-            out.append(score_reading(measure, figure, window, maturity, status=status, labels=of_class))
+        for measure, estimate in (("recall", recall_of(counts, k)), ("precision", precision_of(counts, k))):
+            out.append(score_reading(measure, estimate, window, maturity, status=status, labels=of_class))
     return out
 
 
 def classwise_ece(
     bins: Sequence[Floats], spec: Spec, *, minimum: int = MINIMUM_LABELS, debiased: bool = False
-) -> Figure:
+) -> Estimate:
     """Mean over the classes of the ECE of each class's own probability against its being the true class.
 
     Stricter than the top label's: a class that is never on top counts too. M. Kull et al., NeurIPS 2019.
@@ -154,4 +154,4 @@ def classwise_ece(
     """
     told = [b for b in bins if labelled(b) and min(*b[..., N].sum(axis=1)) >= max(minimum, 1)]
     one = ece_debiased if debiased else ece
-    return Figure(float(np.mean([one(b, spec).value for b in told])) if told else math.nan)
+    return Estimate(float(np.mean([one(b, spec).value for b in told])) if told else math.nan)

@@ -62,8 +62,8 @@ def accuracy(bins: Floats, spec: Spec) -> Performance:
     return decisions.accuracy(confusion(bins, spec))
 
 
-def _decided(figure: Callable[[Confusion], Performance]) -> Callable[[Floats, Spec], Performance]:
-    return lambda bins, spec: figure(confusion(bins, spec))
+def _decided(estimate: Callable[[Confusion], Performance]) -> Callable[[Floats, Spec], Performance]:
+    return lambda bins, spec: estimate(confusion(bins, spec))
 
 
 MEASURES: dict[str, Callable[[Floats, Spec], Performance]] = {
@@ -140,7 +140,7 @@ def performance_of_bins(
 
 def score_reading(
     measure: str,
-    figure: Performance,
+    estimate: Performance,
     window: str,
     maturity: str | None,
     *,
@@ -152,7 +152,7 @@ def score_reading(
     attributes = {**labels, semconv.ML_PERFORMANCE_MEASURE: measure, semconv.ML_PERFORMANCE_SOURCE: source}
     if maturity is not None:
         attributes[semconv.ML_LABEL_MATURITY] = maturity
-    metric, (value, n, lower, upper) = semconv.METRIC_ML_PERFORMANCE_SCORE, figure
+    metric, (value, n, lower, upper) = semconv.METRIC_ML_PERFORMANCE_SCORE, estimate
     return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes, status=status)
 
 

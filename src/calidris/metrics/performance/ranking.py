@@ -25,9 +25,9 @@ class QuerySums(NamedTuple):
     n: int
 
     @classmethod
-    def of(cls, figures: Floats) -> Self:
+    def of(cls, estimates: Floats) -> Self:
         """The sums of some queries; NaN is a query without a figure."""
-        known = figures[~np.isnan(figures)]
+        known = estimates[~np.isnan(estimates)]
         return cls(float(known.sum()), float((known**2).sum()), len(known))
 
     def plus(self, other: Self) -> Self:

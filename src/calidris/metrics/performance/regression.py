@@ -121,12 +121,14 @@ def regression_readings(
     >>> [round(r.value, 3) for r in regression_readings(errors, "1d", "complete")]
     [0.8, 1.005, 0.1, 0.1, 0.748]
     """
-    figures = ((name, figure(errors)) for name, figure in MEASURES.items())
-    return [score_reading(name, f, window, maturity, status=_status(f, minimum), labels=labels) for name, f in figures]
+    estimates = ((name, estimate(errors)) for name, estimate in MEASURES.items())
+    return [
+        score_reading(name, f, window, maturity, status=_status(f, minimum), labels=labels) for name, f in estimates
+    ]
 
 
-def _status(figure: Performance, minimum: int) -> Status:
-    return Status.TOO_FEW if figure.n < max(minimum, 1) else Status.OK
+def _status(estimate: Performance, minimum: int) -> Status:
+    return Status.TOO_FEW if estimate.n < max(minimum, 1) else Status.OK
 
 
 def _mean(sums: Sums) -> Performance:
@@ -138,6 +140,6 @@ def _mean(sums: Sums) -> Performance:
     return Performance(sums.mean, sums.n, sums.mean - half, sums.mean + half)
 
 
-def _positive(figure: Performance) -> Performance:
+def _positive(estimate: Performance) -> Performance:
     """The same figure of something that is never below 0."""
-    return figure._replace(lower=max(figure.lower, 0.0) if figure.lower == figure.lower else math.nan)
+    return estimate._replace(lower=max(estimate.lower, 0.0) if estimate.lower == estimate.lower else math.nan)

@@ -141,7 +141,7 @@ class HttpReceiver:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._connections) >= self._max_connections and not self._make_room():
+        if len(self._connections) >= self._max_connections and not self._evict_one():
             return writer.close()
         connection = Connection(
             reader, writer, routes=self._routes, memory=self._memory, work=self._work, patience=self._patience,
@@ -158,7 +158,7 @@ class HttpReceiver:
     async def _work(self, job: Callable[[], Reply]) -> Reply:
         return await self._loop.run_in_executor(self._pool, job)
 
-    def _make_room(self) -> bool:
+    def _evict_one(self) -> bool:
         """Close the connection whose sender has been silent longest: it opens another one when it has something to say."""
         self._counters.add("connections_closed", "crowded")
         waiting = [

@@ -40,14 +40,16 @@ def agreeing(kinds: Sequence[Sequence[str]]) -> list[list[int]]:
     """
     if len(set(map(tuple, kinds))) == 1:  # the usual case
         return [list(range(len(kinds)))]
-    hosts = [_host(found) for found in zip(*kinds)]
+    companions = [_companion(found) for found in zip(*kinds)]
     return _group(
         range(len(kinds)),
-        lambda place: tuple(host if kind == NOTHING else kind for kind, host in zip(kinds[place], hosts)),
+        lambda place: tuple(
+            companion if kind == NOTHING else kind for kind, companion in zip(kinds[place], companions)
+        ),
     )
 
 
-def _host(kinds: Sequence[str]) -> str:
+def _companion(kinds: Sequence[str]) -> str:
     """With which kind the columns without a value go: numbers if there are any, else the first."""
     return NUMBER if NUMBER in kinds else next((kind for kind in kinds if kind != NOTHING), NOTHING)
 

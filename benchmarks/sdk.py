@@ -1,6 +1,6 @@
 """What recording costs the host: CPU time of the calling thread for one prediction.
 
-    python benchmarks/guest.py
+    python benchmarks/sdk.py
 
 The receiver is a gRPC server in a process of its own that throws everything away. The standard row has 20 numeric and 5
 categorical features. Between repeats the buffer is flushed, so that only the caller's share is measured; the flush thread's

@@ -1,0 +1,41 @@
+"""A stranger finds the tests of a package in the folder of its name, and nothing else there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "src" / "calidris"
+BESIDE = {
+    "chaos": "real receivers that are killed, stopped, filled and cut off under load",
+    "e2e": "a service, a receiver and a person's commands, from end to end",
+    "fuzz": "what the fuzzer found stays found",
+    "hostile": "names and floods that mean harm, in every place that shows them",
+    "benchmarks": "the arithmetic of benchmarks",
+    "docs": "what the pages name is there",
+    "scripts": "the scripts of `make`",
+}
+"""Folders that mirror no package, and what is in them."""
+
+
+def folders(root: Path) -> set[str]:
+    """Folders below ``root`` that hold Python files, relative to it."""
+    return {
+        str(path.parent.relative_to(root))
+        for path in root.rglob("*.py")
+        if path.parent != root and "testdata" not in path.parts
+    }
+
+
+def test_every_folder_of_tests_is_a_package_or_stands_beside_them() -> None:
+    strangers = {name for name in folders(TESTS) if name.split("/")[0] not in BESIDE} - folders(PACKAGE)
+    assert not strangers, f"these folders have the name of no package: {sorted(strangers)}"
+
+
+def test_every_package_has_a_folder_of_tests_with_tests_in_it() -> None:
+    tested = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+    assert not folders(PACKAGE) - tested, "packages without a folder of tests"
+
+
+def test_what_stands_beside_is_there() -> None:
+    assert set(BESIDE) <= {path.name for path in TESTS.iterdir()}
