@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.evidence import detector_bytes
+from calidris.detect import detector_bytes
 from calidris.errors import CorruptState
 from calidris.state import CountsState, Spec
 

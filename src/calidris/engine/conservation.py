@@ -11,19 +11,44 @@ not break the law: what it leaves without an outcome of a batch is counted as fa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from calidris import semconv
-from calidris.batch import LabelBatch, PredictionBatch
-
-if TYPE_CHECKING:
-    from calidris.engine.core import Engine
+from calidris.batch import LabelBatch, ModelKey, PredictionBatch
+from calidris.engine.model import WatchedModel
+from calidris.engine.registry import Owner, Registry
+from calidris.labels import EarlyLabels
 
 Batch = PredictionBatch | LabelBatch
 
 
-def settled(engine: Engine, batch: Batch) -> int:
+class Books(Protocol):
+    """What the engine counts."""
+
+    @property
+    def models(self) -> Mapping[ModelKey, WatchedModel]:
+        """What is remembered of each watched version."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """Which versions are watched."""
+        ...
+
+    @property
+    def early(self) -> Mapping[Owner, EarlyLabels]:
+        """Labels that wait for their prediction, by model."""
+        ...
+
+    @property
+    def counters(self) -> Mapping[str, Counter[str]]:
+        """Counts by metric name and reason."""
+        ...
+
+
+def settled(engine: Books, batch: Batch) -> int:
     """Rows or labels that have an outcome, of this batch's model and of none: what two calls differ by came between them.
 
     O(versions of the model); called twice a batch.
@@ -38,7 +63,7 @@ def settled(engine: Engine, batch: Batch) -> int:
     return joined + waiting + _total(engine.counters, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED)
 
 
-def balance(engine: Engine) -> None:
+def balance(engine: Books) -> None:
     """Open the books of a state that was saved before there were any: what has an outcome was read."""
     overflow, unmatched = semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED
     rows = sum(model.rows for model in engine.models.values()) + _total(engine.counters, overflow)

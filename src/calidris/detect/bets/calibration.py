@@ -10,8 +10,8 @@ from scipy import special
 
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets.linear import SCALE, LinearBets, Spread
+from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
-from calidris.detect.handicap import handicap
 from calidris.detect.layout import Layout, identity
 from calidris.state import ScoresState, Spec
 from calidris.state.blocks.scores import DELAY_EDGES_S, N, P

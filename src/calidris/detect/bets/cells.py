@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.bounds import cell_lower, cell_upper
 from calidris.detect.evidence.design_effect import Windows
+from calidris.detect.watched_fields import WatchedFields
 from calidris.state import Kind
 from calidris.state.coding.fields import SPECIALS
 

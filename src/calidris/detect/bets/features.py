@@ -11,11 +11,11 @@ from calidris.batch import Floats, Ints
 from calidris.detect.bets.cells import CellBets
 from calidris.detect.bets.learned import GROUP, MEMORY, Learned, Stake
 from calidris.detect.bets.tilts import Tilts
-from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.evidence.design_effect import at_size
+from calidris.detect.evidence.handicap import NONE, Handicap
 from calidris.detect.game import Play, log_weights
-from calidris.detect.handicap import NONE, Handicap
 from calidris.detect.layout import Layout
+from calidris.detect.watched_fields import WatchedFields
 from calidris.state import Spec
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets import cells, learned, tilts
 from calidris.detect.bets.features import Bets
-from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.evidence.design_effect import Windows
+from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
-from calidris.detect.handicap import handicap
 from calidris.detect.layout import identity
+from calidris.detect.watched_fields import WatchedFields
 from calidris.errors import IncompatibleState
 from calidris.state import CountsState, Kind, Role, Spec
 

@@ -12,9 +12,9 @@ from scipy import special
 
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.evidence.design_effect import at_size, upper
+from calidris.detect.evidence.handicap import NONE, Handicap, handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.detect.game import SHAPE, Play, log_weights
-from calidris.detect.handicap import NONE, Handicap, handicap
 from calidris.detect.layout import Layout, identity
 from calidris.state import GroupsState, Spec
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from calidris.batch import Floats, Mask
 from calidris.detect.bets.tilts import directions
-from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.bounds import BALL_ROWS, ball_radius
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.game import SHAPE
+from calidris.detect.watched_fields import WatchedFields
 
 MEMORY: tuple[float, ...] = (0.0, 0.8)
 """γ: how much of what was learned a window leaves to the next."""

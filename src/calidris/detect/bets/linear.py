@@ -9,9 +9,9 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.detect.evidence.design_effect import at_size, upper
+from calidris.detect.evidence.handicap import NONE, Handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
 from calidris.detect.game import Play, log_weights
-from calidris.detect.handicap import NONE, Handicap
 from calidris.detect.layout import Layout
 
 SCALE = 2.0**30

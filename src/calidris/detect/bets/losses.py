@@ -12,8 +12,8 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.linear import SCALE, LinearBets, Spread
 from calidris.detect.bounds import cell_upper
+from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
-from calidris.detect.handicap import handicap
 from calidris.detect.layout import Layout, identity
 from calidris.state import CountsState, LossesState, Role, Spec
 from calidris.state import Loss as CountedLoss

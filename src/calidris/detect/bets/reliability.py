@@ -12,9 +12,9 @@ from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets.calibration import BACK, NAME, SIGNS, Alternative, alternatives, design_of, layout_of
 from calidris.detect.bets.linear import SCALE, Spread
 from calidris.detect.evidence.design_effect import at_size
+from calidris.detect.evidence.handicap import NONE, Handicap, handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.detect.game import Play, log_weights
-from calidris.detect.handicap import NONE, Handicap, handicap
 from calidris.detect.layout import Layout, identity
 from calidris.state import Spec
 

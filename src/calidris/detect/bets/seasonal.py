@@ -14,9 +14,9 @@ from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets.features import Bets
 from calidris.detect.bets.freezing import ALL_ROLES, freeze, lay
 from calidris.detect.evidence.design_effect import Windows
+from calidris.detect.evidence.handicap import FEWEST, NONE, Handicap, settled
 from calidris.detect.evidence.windows import MINIMUM_ROWS, Carry, merge_small
 from calidris.detect.game import SHAPE, Play, log_weights
-from calidris.detect.handicap import FEWEST, NONE, Handicap, settled
 from calidris.detect.layout import Layout, identity
 from calidris.detect.references import HOURS, References, hour_of_week
 from calidris.state import CountsState, Role, Spec

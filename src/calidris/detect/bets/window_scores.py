@@ -13,11 +13,11 @@ from scipy import special
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.features import Bets
 from calidris.detect.bets.freezing import ALL_ROLES, shares
-from calidris.detect.bets.watched_fields import WatchedFields
+from calidris.detect.evidence.handicap import NONE, Handicap, handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
 from calidris.detect.game import SHAPE, Play, log_weights
-from calidris.detect.handicap import NONE, Handicap, handicap
 from calidris.detect.layout import Layout, identity
+from calidris.detect.watched_fields import WatchedFields
 from calidris.state import CountsState, Role, Spec
 
 QUANTILES: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95)

@@ -17,8 +17,8 @@ import numpy as np
 from scipy import special
 
 from calidris.batch import Floats, Ints
-from calidris.detect.bets.watched_fields import WatchedFields
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
+from calidris.detect.watched_fields import WatchedFields
 
 UPPER = 0.10
 """Each D is the upper end of a one-sided 90 % interval."""

@@ -10,8 +10,7 @@ from typing import Self
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.bets.features import Bets
-from calidris.detect.evidence import detector_bytes
+from calidris.detect import detector_bytes
 from calidris.detect.evidence.verdict import Change, Verdict, named
 from calidris.detect.evidence.windows import MINIMUM_ROWS, Carry
 from calidris.detect.game import SHAPE, Game, safe_log
@@ -97,12 +96,12 @@ class Detector:
         self._forget()
 
     def take_over(self, other: Detector, names: Collection[str]) -> None:
-        """Go on with the evidence that another detector of the same bets has on some fields; nothing of other bets.
+        """Go on with the evidence that another detector of the same ``Bets`` has on some fields; nothing of other bets.
 
         The rows of two versions of a model are one stream of evidence on what they share: the guarantee counts windows from
         where the other one's did.
         """
-        if not isinstance(self.bets, Bets) or self.bets.identity != other.bets.identity:
+        if self.bets.identity != other.bets.identity:
             return
         mine = np.array([name in names for name in self.bets.names], dtype=np.bool_)
         self._log_r = np.where(mine[self.bets.owner], other._log_r, self._log_r)

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.evidence import detector_bytes
+from calidris.detect import detector_bytes
 from calidris.detect.evidence.windows import MINIMUM_ROWS, Carry
 from calidris.detect.game import Game
 from calidris.errors import CorruptState

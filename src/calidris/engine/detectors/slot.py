@@ -13,7 +13,7 @@ import numpy as np
 
 from calidris.batch import Ints
 from calidris.config import ModelConfig
-from calidris.detect import Change, DesignLearner, Detector, Game, Recovery, References, Verdict
+from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
 from calidris.engine.detectors.recipes import Recipe
 from calidris.errors import CorruptState
 
@@ -126,7 +126,8 @@ class SlotWatcher:
     def take_over(self, other: SlotWatcher, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same bets has on some things."""
         if self.detector is not None and other.detector is not None:
-            self.detector.take_over(other.detector, names)
+            if isinstance(self.detector.bets, Bets):  # the only ones whose memory is kept by field
+                self.detector.take_over(other.detector, names)
             self.unsaved = True
 
     def end_run(self) -> Run:

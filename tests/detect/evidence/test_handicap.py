@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calidris.detect import Detector, Loss, freeze, loss_bets
-from calidris.detect.handicap import FEWEST, LOSS, NONE, ORDINARY, Handicap, handicap, settled
+from calidris.detect.evidence.handicap import FEWEST, LOSS, NONE, ORDINARY, Handicap, handicap, settled
 from calidris.state import CountsState
 
 BINS = np.arange(10) - 4.5
