@@ -26,7 +26,7 @@ from calidris.engine.checkpoint.digest import digest
 from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
-from calidris.engine.dedup.memory import GENERATIONS, DedupMemory, once
+from calidris.engine.dedup.memory import GENERATIONS, DedupMemory, drop_repeats
 from calidris.engine.inbox import Received
 from calidris.receive.intake import digest_of
 from calidris.wire import Decoded, decode
@@ -266,7 +266,7 @@ def test_what_is_left_of_a_batch_is_what_would_have_come_alone() -> None:
     mixed = [*spans[3:6], spans[0], *spans[6:], spans[2], feedback(1), feedback(2)]
     memory = DedupMemory(HORIZON * SECOND, 1000)
     for sent in ([*spans[:3], feedback(1)], mixed):
-        kept, _ = once(decoded(sent), memory, START)
+        kept, _ = drop_repeats(decoded(sent), memory, START)
     assert [Wire.plain(batch) for batch in kept] == [
         Wire.plain(batch) for batch in decoded([*spans[3:], feedback(2)]).items
     ]
