@@ -1,7 +1,6 @@
-"""What runs inside other people's services. It never raises into the host, never blocks it, never changes a result.
+"""What runs inside other people's services: it never raises into the application, never blocks it, never changes a result."""
 
-It imports nothing of Calidris but the names (`semconv`) and the errors, so that a guest needs no server packages.
-"""
+# Nothing of Calidris is imported in this package but the names (semconv): a service needs no package of the server.
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from typing import Final
 __all__ = ["SCOPE", "VERSION"]
 
 SCOPE: Final = "calidris.instrument"
-"""Name of the instrumentation scope of everything the guest emits."""
+"""Name of the instrumentation scope of everything the SDK emits."""
 
 VERSION: Final = "0.1.0"
-"""Version of the guest."""
+"""Version of the SDK."""

@@ -1,7 +1,4 @@
-"""What can be said: pure functions of states to ``Reading``s. No clock, no I/O.
-
-One file a question; ``docs/statistics.md`` says which number answers which.
-"""
+"""What can be said: pure functions of states to ``Reading``s; ``docs/statistics.md`` says which number answers which question."""
 
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status, reading
 from calidris.metrics.calibration.calibration_measures import (

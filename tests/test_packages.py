@@ -1,8 +1,11 @@
-"""A stranger finds the tests of a package in the folder of its name, and nothing else there."""
+"""A stranger finds what a package offers in its ``__init__``, and its tests in the folder of its name."""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+
+import pytest
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "src" / "calidris"
@@ -39,3 +42,10 @@ def test_every_package_has_a_folder_of_tests_with_tests_in_it() -> None:
 
 def test_what_stands_beside_is_there() -> None:
     assert set(BESIDE) <= {path.name for path in TESTS.iterdir()}
+
+
+@pytest.mark.parametrize("name", sorted(folders(PACKAGE)))
+def test_a_package_says_in_one_sentence_what_it_is_and_offers_what_it_has(name: str) -> None:
+    package = importlib.import_module(f"calidris.{name.replace('/', '.')}")
+    assert package.__doc__ and "\n" not in package.__doc__.strip()
+    assert not [offered for offered in package.__all__ if not hasattr(package, offered)]
