@@ -19,7 +19,7 @@ from running import CONFIG, EXPORT, Running, rows, until
 from served import FREE
 
 from calidris.app import loop
-from calidris.app.ending import Ending
+from calidris.app.shutdown import Ending
 from calidris.wire import encode_predictions
 
 Make = Callable[..., Any]

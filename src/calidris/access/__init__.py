@@ -3,7 +3,7 @@
 from calidris.access.authorization import Access, Caller, TenantOf, joined
 from calidris.access.certificates import Certificates, Pem
 from calidris.access.tokens import ALL, Action, Token, hash_of, new_token, read_tokens
-from calidris.access.watched import Watched, warn_of_readers
+from calidris.access.watched_files import Watched, warn_of_readers
 
 __all__ = [
     "ALL",

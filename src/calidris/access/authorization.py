@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from calidris.access.tokens import ALL, Action, Token, hash_of, read_tokens
-from calidris.access.watched import Watched
+from calidris.access.watched_files import Watched
 from calidris.batch import DEFAULT_TENANT
 from calidris.errors import Forbidden, Unauthenticated
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from calidris.access.watched import Watched
+from calidris.access.watched_files import Watched
 from calidris.config.listener_tls import MutualTlsConfig, TlsConfig
 from calidris.errors import ConfigError
 

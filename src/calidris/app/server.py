@@ -12,12 +12,12 @@ from typing import Any
 
 from calidris import semconv
 from calidris.api import ApiServer, Sources
-from calidris.app.ending import Ending
 from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.listeners import ListenerAuth, host, receivers, scheme
 from calidris.app.loop import EngineLoop
 from calidris.app.progress import reported
 from calidris.app.restore import Storage
+from calidris.app.shutdown import Ending
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
 from calidris.engine.inbox import Inbox

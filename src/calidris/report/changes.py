@@ -10,7 +10,7 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Reading, Status
-from calidris.report import dots, scopes, words
+from calidris.report import interval_plots, scopes, words
 from calidris.report.tables import TOP_ROWS, Cell, Row, Table, cell
 from calidris.state.blocks.moments import scales
 
@@ -67,7 +67,7 @@ def _days(model: ModelSnapshot, measure: str) -> tuple[str, Markup]:
          if r.window == BASELINE_WINDOW and scopes.measure(r) == measure and scopes.is_whole(r)), None,
     )  # fmt: skip
     points = [p for p in model.days if p.measure == measure]
-    return words.measure(measure), dots.days(f"{words.measure(measure)} by day", points, base)
+    return words.measure(measure), interval_plots.days(f"{words.measure(measure)} by day", points, base)
 
 
 def schema(model: ModelSnapshot, window: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, Verdict
 from calidris.metrics.fairness.gaps import verdict
 from calidris.metrics.score_bins import Estimate
-from calidris.report import dots, scopes, words
+from calidris.report import interval_plots, scopes, words
 from calidris.report.tables import Cell, Row, Table, cell
 
 VERDICTS = {
@@ -78,12 +78,12 @@ def _drawings(rates: list[Reading]) -> list[tuple[str, Markup]]:
     out = []
     for measure in _DRAWN:
         shown = [
-            dots.Dot(scopes.attribute(r, semconv.ML_FAIRNESS_GROUP) or "", r.value, r.lower, r.upper, r.n)
+            interval_plots.Dot(scopes.attribute(r, semconv.ML_FAIRNESS_GROUP) or "", r.value, r.lower, r.upper, r.n)
             for r in rates
             if scopes.measure(r) == measure and r.value is not None and r.lower is not None and r.upper is not None
         ]
         if shown:
-            out.append((words.measure(measure), dots.forest(f"{words.measure(measure)} by group", shown)))
+            out.append((words.measure(measure), interval_plots.forest(f"{words.measure(measure)} by group", shown)))
     return out
 
 

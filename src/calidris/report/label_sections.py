@@ -10,7 +10,7 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, calibration_tests
-from calidris.report import dots, scopes, words
+from calidris.report import interval_plots, scopes, words
 from calidris.report.tables import Cell, Row, Table, cell
 from calidris.semconv import Metric
 from calidris.state import class_names
@@ -156,7 +156,7 @@ def _slices_drawn(model: ModelSnapshot, window: str | None) -> Markup | None:
     base = {key: row[measure].value for key, row in _by_cut(model, BASELINE_WINDOW).items() if measure in row}
     found = {key: row[measure] for key, row in _by_cut(model, window).items() if measure in row}
     shown = [
-        dots.Dot(scopes.cut_name(key), r.value, r.lower, r.upper, r.n, base.get(key))
+        interval_plots.Dot(scopes.cut_name(key), r.value, r.lower, r.upper, r.n, base.get(key))
         for key, r in sorted(found.items(), key=lambda item: _badness(model, {measure: item[1]}))
         if r.value is not None and r.lower is not None and r.upper is not None
     ]
@@ -166,7 +166,7 @@ def _slices_drawn(model: ModelSnapshot, window: str | None) -> Markup | None:
         (r.value for r in scopes.of(model, scopes.PERFORMANCE, ML_PERFORMANCE_MEASURE=measure, ML_LABEL_MATURITY=scopes.COMPLETE)
          if r.window == window and scopes.is_whole(r)), None,
     )  # fmt: skip
-    return dots.forest(f"{words.measure(measure)} by slice", shown[:DRAWN], whole)
+    return interval_plots.forest(f"{words.measure(measure)} by slice", shown[:DRAWN], whole)
 
 
 def _estimate(model: ModelSnapshot) -> Table | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from calidris.batch import ModelKey
-from calidris.engine.checkpoint.plain import alarm_json, model_json
+from calidris.engine.checkpoint.plain_json import alarm_json, model_json
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import slot_bytes
 from calidris.engine.detectors.watcher import Watcher

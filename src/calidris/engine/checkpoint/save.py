@@ -13,7 +13,7 @@ import numpy as np
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.detect import Slot
-from calidris.engine.checkpoint.plain import alarm_from, alarm_json, model_json, restore_totals
+from calidris.engine.checkpoint.plain_json import alarm_from, alarm_json, model_json, restore_totals
 from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, restore_dedup_digests, save_dedup
 from calidris.engine.commands import Command
 from calidris.engine.conservation import balance

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from calidris import semconv
 from calidris.batch import UNKNOWN_VERSION
-from calidris.wire.columns.rows import RowSorter, parse_maps
+from calidris.wire.columns.one_row_spans import RowSorter, parse_maps
 from calidris.wire.columns.span_tables import Identity, Table, wide_table
 from calidris.wire.limits import WireLimits
 from calidris.wire.otlp.blocks import Block, Cells, opened
