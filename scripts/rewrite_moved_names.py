@@ -1,0 +1,142 @@
+"""Rewrite what a branch from before November 2026 calls by an older name: imports, uses of them, and dotted names in text.
+
+    python scripts/rewrite_moved_names.py src tests docs      # files, or folders with all that is in them
+
+``moved_names.tsv`` beside it is the table, old and new. Merge or rebase first: git follows the files, this follows what they
+import. Running it again changes nothing. Afterwards ``make format`` sorts the imports.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+TABLE = Path(__file__).with_name("moved_names.tsv")
+PACKAGE = "calidris."
+SUFFIXES = {".py", ".md", ".toml"}
+
+
+class Moves(NamedTuple):
+    """The table, with full module names.
+
+    Attributes:
+        modules: old module to new.
+        names: old (module, name) to new.
+    """
+
+    modules: Mapping[str, str]
+    names: Mapping[tuple[str, str], tuple[str, str]]
+
+
+def read_table(path: Path = TABLE) -> Moves:
+    """The table as it is checked in."""
+    modules: dict[str, str] = {}
+    names: dict[tuple[str, str], tuple[str, str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        kind, old, new = line.split("\t")
+        if kind == "module":
+            modules[PACKAGE + old] = PACKAGE + new
+            continue
+        (old_module, old_name), (new_module, new_name) = old.split(":"), new.split(":")
+        names[PACKAGE + old_module, old_name] = PACKAGE + new_module, new_name
+    return Moves(modules, names)
+
+
+def rewrite(text: str, moves: Moves, *, python: bool) -> str:
+    """A file's text with new names in place of old ones."""
+    if not python:
+        return _rewrite_mentions(text, moves)
+    text, renamed = _rewrite_imports(text, moves)
+    return _rename(text, renamed)
+
+
+def _rewrite_imports(text: str, moves: Moves) -> tuple[str, dict[str, str]]:
+    """Import statements by the new names, and the local names that change with them."""
+    lines = text.splitlines(keepends=True)
+    renamed: dict[str, str] = {}
+    imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and not node.level]
+    # From the last one on, so that the line numbers of the others stay true.
+    for node in sorted(imports, key=lambda node: -node.lineno):
+        found = [(alias, _target(node.module or "", alias.name, moves)) for alias in node.names]
+        if all(new == (node.module, alias.name) for alias, new in found):
+            continue
+        indent = " " * node.col_offset
+        lines[node.lineno - 1 : node.end_lineno] = [
+            f"{indent}from {module} import {name}{f' as {alias.asname}' if alias.asname else ''}\n"
+            for alias, (module, name) in found
+        ]
+        renamed |= {alias.name: name for alias, (_, name) in found if not alias.asname and name != alias.name}
+    return "".join(lines), renamed
+
+
+def _target(module: str, name: str, moves: Moves) -> tuple[str, str]:
+    """Where ``from module import name`` finds it today; a name may itself be a module."""
+    if (module, name) in moves.names:
+        return moves.names[module, name]
+    whole = moves.modules.get(f"{module}.{name}")
+    if whole is not None:
+        package, _, last = whole.rpartition(".")
+        return package, last
+    return moves.modules.get(module, module), name
+
+
+def _rename(text: str, renamed: Mapping[str, str]) -> str:
+    """Uses of imported names that got another one. Attributes and keywords of the same spelling are left alone."""
+    edits = []
+    before = ""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NAME and token.string in renamed and before != ".":
+            edits.append((token.start, token.end, renamed[token.string]))
+        before = token.string
+    lines = text.splitlines(keepends=True)
+    for (line, start), (_, end), new in reversed(edits):
+        lines[line - 1] = lines[line - 1][:start] + new + lines[line - 1][end:]
+    return "".join(lines)
+
+
+def _rewrite_mentions(text: str, moves: Moves) -> str:
+    """Dotted names in prose: the longest part that is an old module."""
+
+    def new_of(match: re.Match[str]) -> str:
+        parts = match[0].split(".")
+        for end in range(len(parts), 1, -1):
+            module = moves.modules.get(".".join(parts[:end]))
+            if module is not None:
+                return ".".join([module, *parts[end:]])
+        return match[0]
+
+    return re.sub(r"\bcalidris(?:\.[a-z_]\w*)+", new_of, text)
+
+
+def find_files(places: Iterable[str]) -> Iterator[Path]:
+    """The files named, and the Python, Markdown and TOML files in the folders named."""
+    for place in map(Path, places):
+        inside = sorted(place.rglob("*")) if place.is_dir() else [place]
+        yield from (path for path in inside if path.suffix in SUFFIXES)
+
+
+def main(places: list[str]) -> int:
+    """Rewrite, and say which files changed."""
+    if not places:
+        print(__doc__)
+        return 2
+    moves = read_table()
+    for path in find_files(places):
+        before = path.read_text(encoding="utf-8")
+        after = rewrite(before, moves, python=path.suffix == ".py")
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
