@@ -114,6 +114,6 @@ def panel_id(panel: Overview | Drift | Receiver) -> PanelId:
     """Where a panel is.
 
     >>> panel_id(Drift.TOP)
-    Place(dashboard_uid='calidris-drift', panel_id=2)
+    PanelId(dashboard_uid='calidris-drift', panel_id=2)
     """
     return PanelId(_UIDS[type(panel)], int(panel))
