@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds test check lint types contracts generate render bench bench-load bench-detect bench-peers fuzz format clean
+.PHONY: help setup demo demo-seeds test check lint types contracts house generate render bench bench-load bench-detect bench-peers fuzz format clean
 
 help:           ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,7 +26,7 @@ test: setup     ## every test this machine can run
 	$(BIN)/python scripts/fetch_prometheus.py
 	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types contracts  ## lint, types, import contracts
+check: lint types contracts house  ## lint, types, import contracts, density
 
 lint: setup
 	$(BIN)/ruff check .
@@ -37,6 +37,9 @@ types: setup
 
 contracts: setup
 	$(BIN)/lint-imports
+
+house: setup    ## how dense each package is, and whether one got denser (python scripts/house.py --help)
+	$(BIN)/python scripts/house.py
 
 format: setup   ## mend what can be mended
 	$(BIN)/ruff check --fix .
