@@ -33,7 +33,7 @@ class House:
         shared: file names that stand in several folders, with those folders.
         lone: small modules that one module of their package imports.
         cycles: by ``modules``, ``folders`` and ``packages``, among the imports that run; with ``_with_types`` added to
-            the key, among those for type checkers too.
+            the key, among those for type checkers too. Those of modules alone are among ``modules`` only.
     """
 
     rows: Rows
@@ -133,4 +133,7 @@ def find_all_cycles(imports: Imports) -> Cycles:
         known = imports.draw_graph({LOADED, TYPES}, level)
         cycles[f"{level}s"] = find_cycles(loaded)
         cycles[f"{level}s_with_types"] = find_cycles(known)
+    for key, found in cycles.items():
+        if not key.startswith("modules"):
+            cycles[key] = [cycle for cycle in found if not imports.sources.keys() >= set(cycle)]
     return cycles

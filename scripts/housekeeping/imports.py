@@ -12,6 +12,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from housekeeping.source import Source, list_statements
 
@@ -44,7 +45,10 @@ class Edge:
     kind: str
 
 
-def find_imports(node: ast.AST, kind: str = LOADED) -> Iterator[Import]:
+def find_imports(
+    node: ast.AST,
+    kind: str = LOADED,
+) -> Iterator[Import]:
     """Yield the imports below ``node`` with their kinds."""
     for child in list_statements(node):
         if isinstance(child, ast.Import):
@@ -79,11 +83,15 @@ class Imports:
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self.sources: dict[str, Source] = {}
+        self._parents: set[str] = set()
         self._found: dict[str, list[Import]] = {}
         for source in sources:
             found = find_imports(source.tree)
             self.sources[source.module] = source
             self._found[source.module] = list(found)
+            folder = PurePosixPath(source.folder)
+            for parent in folder.parents:
+                self._parents.add(str(parent))
 
     def list_edges(self, through_doors: bool) -> set[Edge]:
         """List who needs whom.
@@ -119,7 +127,11 @@ class Imports:
         return door
 
     def draw_graph(self, kinds: set[str], level: str) -> Graph:
-        """Draw who imports whom at a level: ``module``, ``folder`` or ``package`` (the top-level ones)."""
+        """Draw who imports whom at a level: ``module``, ``folder`` or ``package`` (the top-level ones).
+
+        A module that stands beside folders stands for itself at the level of folders: a package's base lies below its
+        sub-packages and what puts them together above, and that both are in one folder is no cycle.
+        """
         graph: Graph = defaultdict(set)
         for edge in self.list_edges(through_doors=False):
             importer = self._get_place(edge.importer, level)
@@ -129,15 +141,12 @@ class Imports:
         return graph
 
     def _get_place(self, module: str, level: str) -> str:
-        """Where a file stands at a level; modules beside the packages have nothing in common and stand alone."""
         source = self.sources[module]
-        places = {
-            "module": module,
-            "folder": source.folder,
-            "package": source.package,
-        }
-        place = places[level]
-        return module if place == "." else place
+        if level == "package" and source.package != ".":
+            return source.package
+        if level == "folder" and source.folder not in self._parents:
+            return source.folder
+        return module
 
 
 def find_cycles(graph: Graph) -> list[list[str]]:
@@ -151,8 +160,8 @@ def find_cycles(graph: Graph) -> list[list[str]]:
         reached[name] = _follow(graph, name)
     cycles = []
     for name, reach in sorted(reached.items()):
-        mutual = [other for other in reach if name in reached.get(other, ())]
-        cycle = sorted(mutual)
+        # A name that is imported and imports nothing has reached nothing.
+        cycle = [other for other in sorted(reach) if name in reached.get(other, ())]
         if cycle and cycle not in cycles:
             cycles.append(cycle)
     return cycles

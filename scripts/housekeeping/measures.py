@@ -59,10 +59,10 @@ MEASURES = {
 TREE_MEASURES = {
     "shared_names": Measure("file names stand in several folders", NAME_APART),
     "shared_files": Measure("files have a name that stands in several folders", NAME_APART),
-    "folders": Measure("folders on an import cycle", MOVE_DOWN),
-    "folders_with_types": Measure("folders on an import cycle, types included", MOVE_DOWN),
+    "folders": Measure("folders, and modules beside folders, on an import cycle", MOVE_DOWN),
+    "folders_with_types": Measure("folders, and modules beside folders, on an import cycle of types too", MOVE_DOWN),
     "packages": Measure("packages on an import cycle", MOVE_DOWN),
-    "packages_with_types": Measure("packages on an import cycle, types included", MOVE_DOWN),
+    "packages_with_types": Measure("packages on an import cycle of types too", MOVE_DOWN),
 }
 
 

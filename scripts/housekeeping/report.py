@@ -39,7 +39,8 @@ a line: tokens a code line. comments: for 100 lines that are not blank. silent: 
 verbs: of functions that are no properties, those whose name begins with one (scripts/verbs.txt).
 shared: files whose name stands in another folder too.
 lone: modules under 110 lines that one module of their package imports and nothing outside it.
-inside: the same, whoever else imports them."""
+inside: the same, whoever else imports them.
+cycles between folders: a module that stands beside folders stands for itself."""
 
 
 @dataclass(frozen=True)

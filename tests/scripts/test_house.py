@@ -180,23 +180,27 @@ def test_cycles_count_imports_that_run_and_those_for_types_apart(tree: Tree) -> 
     run, types = [["calidris.p.a", "calidris.p.b"]], [["calidris.p.c", "calidris.q.d"]]
     assert house.cycles["modules"] == run
     assert house.cycles["modules_with_types"] == run + types
+    # What lies in one folder is no cycle of folders.
     assert house.cycles["packages"] == house.cycles["folders"] == []
-    assert house.cycles["packages_with_types"] == [["p", "q"]]
+    assert house.cycles["packages_with_types"] == house.cycles["folders_with_types"] == [["p", "q"]]
 
 
-def test_cycles_between_a_folder_and_one_inside_it(tree: Tree) -> None:
-    house = measure_house(
-        tree(
-            {
-                "p/core.py": "from calidris.p.inner.a import x",
-                "p/base.py": "x = 1",
-                "p/inner/a.py": "from calidris.p.base import x",
-            }
-        )
-    )
+def test_a_package_may_stand_above_and_below_its_folders_but_no_module_of_it_both(tree: Tree) -> None:
+    above_and_below = {
+        "p/core.py": "from calidris.p.inner.a import x",
+        "p/base.py": "x = 1",
+        "p/inner/a.py": "from calidris.p.base import x",
+        "p/inner/b.py": "",
+    }
+    assert measure_house(tree(above_and_below)).cycles["folders"] == []
+    house = measure_house(tree({"p/inner/b.py": "from calidris.p.core import x"}))
     assert house.cycles["modules"] == []
-    assert house.cycles["folders"] == [["p", "p/inner"]]
+    assert house.cycles["folders"] == [["calidris.p.core", "p/inner"]]
     assert house.cycles["packages"] == []
+    house = measure_house(tree({"p/inner/b.py": "", "p/other/a.py": "from calidris.p.inner.a import x"}))
+    assert house.cycles["folders"] == []
+    house = measure_house(tree({"p/inner/b.py": "from calidris.p.other.b import x", "p/other/b.py": ""}))
+    assert house.cycles["folders"] == [["p/inner", "p/other"]]
 
 
 def test_a_name_that_a_generated_module_gives_does_not_lead_to_the_door(tree: Tree) -> None:

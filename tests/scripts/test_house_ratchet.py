@@ -130,10 +130,10 @@ WORSE = {
     "folders": (
         {
             "p/a.py": START["p/a.py"] + "from calidris.p.inner.c import x\n",
-            "p/inner/c.py": "from calidris.p.d import x\n",
-            "p/d.py": LINE,
+            "p/inner/c.py": LINE * 110,
+            "p/inner/d.py": "from calidris.p.a import find_1\n",
         },
-        ("tree: 2 folders on an import cycle; allowed: 0", "(first p <-> p/inner)"),
+        ("tree: 2 folders, and modules beside folders, on an import cycle; allowed: 0", "calidris.p.a <-> p/inner"),
     ),
     "packages": (
         {
