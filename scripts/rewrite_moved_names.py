@@ -14,10 +14,12 @@ import re
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 TABLE = Path(__file__).with_name("moved_names.tsv")
+SOURCE = Path(__file__).resolve().parent.parent / "src"
 PACKAGE = "calidris."
 SUFFIXES = {".py", ".md", ".toml"}
 
@@ -78,14 +80,28 @@ def _rewrite_imports(text: str, moves: Moves) -> tuple[str, dict[str, str]]:
 
 
 def _target(module: str, name: str, moves: Moves) -> tuple[str, str]:
-    """Where ``from module import name`` finds it today; a name may itself be a module."""
+    """Where ``from module import name`` finds it today; a name may itself be a module, unless the package offers it."""
     if (module, name) in moves.names:
         return moves.names[module, name]
+    if name in find_offered(module):
+        return module, name
     whole = moves.modules.get(f"{module}.{name}")
     if whole is not None:
         package, _, last = whole.rpartition(".")
         return package, last
     return moves.modules.get(module, module), name
+
+
+@cache
+def find_offered(module: str) -> frozenset[str]:
+    """What a package of today offers in its ``__all__``; nothing where there is no such package."""
+    door = SOURCE.joinpath(*module.split("."), "__init__.py")
+    if not door.exists():
+        return frozenset()
+    for node in ast.parse(door.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return frozenset(ast.literal_eval(node.value))
+    return frozenset()
 
 
 def _rename(text: str, renamed: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ def script() -> ModuleType:
 
 OLD = '''
 from calidris.detect.loss_bets import loss_bets
+from calidris.detect import group_bets
 from calidris.engine.orders import CLEAR, Order as Decision, BadOrder
 from calidris.state import frame
 from calidris.detect.feeds import error_counts, level_names
@@ -40,6 +41,7 @@ def f(order):
 '''
 NEW = '''
 from calidris.detect.bets.losses import loss_bets
+from calidris.detect import group_bets
 from calidris.engine.commands import CLEAR
 from calidris.engine.commands import Command as Decision
 from calidris.engine.commands import BadCommand
