@@ -1,0 +1,210 @@
+"""Writes ``store5-standing-alarm``: what a receiver left on the disk while one alarm was acknowledged and others stood.
+
+    git worktree add ../old <the commit that added this file>; cd ../old
+    PYTHONPATH=src:. python tests/engine/testdata/make_standing_alarm.py <an empty directory>
+
+Written with the code of e1b8daf (November 2026, before the packages were cut anew): store format 5, journal version 1, baseline
+format 2. The second of two checkpoints was taken mid-way and the journal truncated there: what is left of it is what a start reads
+back. Two runs at one commit on one machine write the same bytes. Run on a directory that is written already, it adds what a
+machine of another kind gets to the last bit: ``NPY_DISABLE_CPU_FEATURES`` and ``OPENBLAS_CORETYPE`` make one.
+
+====================  ===================================================================================================
+``credit`` 7          binary, with a baseline file, labels, two slices, fairness, objectives, a fixed limit,
+                      a seasonal reference; steps have become hours, hours a day
+``credit`` 8          its canary: it has no baseline of its own
+``kinds`` 1           several classes, configured by nobody; its rows wait to be learned from
+``price`` 1           a regression, likewise: the checkpoint has its first rows, the journal the rest of those it learns from
+``shadow`` 1          likewise, learned before the checkpoint: a provisional baseline
+``credit`` 1 of acme  another tenant's model of the same name
+====================  ===================================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zlib
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln, ndtr
+from tests.engine.testdata.standing_story import HOUR, START, Said, outcomes, rows, story
+
+from calidris.app.loop import apply
+from calidris.app.storage import Storage
+from calidris.baseline import Baseline, BaselineColumns, build, write
+from calidris.config import CalidrisConfig
+from calidris.engine.core import Engine
+from calidris.engine.digest import digest
+from calidris.engine.paneform import pane_row
+from calidris.engine.readings import snapshot
+from calidris.engine.snapshot import Alarm, Snapshot
+from calidris.receive.intake import received_again
+from calidris.receive.journal import Journal
+from calidris.receive.segment import Record
+from calidris.state import Spec
+from calidris.wire import decode
+
+SAVED_AT = (8, 16)
+"""After how many steps there was a checkpoint."""
+MODEL = {
+    "name": "credit",
+    "windows": ["15m", "1h"],
+    "slices": ["country", "sex"],
+    "fairness": {"attribute": "sex", "measures": ["demographic_parity", "equal_opportunity"]},
+    "canary": {"version": "8", "against": "7", "on": ["errors", "score"]},
+    "slo": {"latency": {"objective": 0.99, "under": "30ms"}, "errors": {"objective": 0.99}},
+    "detect": {
+        "windows": ["15m"],
+        "label_age": "1h",
+        "false_alarms": "1 per day",
+        "references": ["frozen", "hour_of_week"],
+        "thresholds": [{"figure": "ml.error.ratio", "above": 0.5}],
+    },
+    "owner": "risk-ml",
+}
+
+
+def configuration(path: Path) -> CalidrisConfig:
+    """The settings that the fixture was made with."""
+    storage = {
+        "path": path,
+        "journal": {"segment_bytes": "16KiB"},
+        "retention": {"steps": "2h", "hours": "1d", "days": "30d"},
+    }
+    model = MODEL | {"baseline": str(path / "credit-{version}.calidris")}
+    return CalidrisConfig.model_validate({"storage": storage, "models": [model]})
+
+
+def baseline() -> Baseline:
+    """Eight hours of such rows, before everything else."""
+    batch = rows(99, 960, START - 8 * HOUR, span_ns=8 * HOUR)
+    columns = BaselineColumns(batch, outcomes(batch, 98).label, delay_s=np.full(960, 600.0))
+    return build(columns, Spec(positive="1"), window_s=900.0, slices=["country", "sex"])
+
+
+def feed(storage: Storage, said: Said) -> None:
+    """Keep a record and apply it, as a receiver does."""
+    kind, payload, arrival, tenant = said
+    seq = storage.journal.append(kind, arrival, tenant, payload).wait()
+    apply(storage.engine, received_again(Record(kind, seq, arrival, tenant, payload), decode))
+
+
+def told(engine: Engine) -> dict[str, Any]:
+    """What the engine remembers and says, as plain values: no number here depends on the machine."""
+    taken = snapshot(engine, engine.sealed_ns)
+    names = {key: "/".join(key) for key in sorted(engine.models)}
+    return {
+        "sequence": taken.sequence,
+        "sealed_ns": engine.sealed_ns,
+        "began_ns": taken.began_ns,
+        "early": taken.early,
+        "counters": {name: dict(sorted(found.items())) for name, found in sorted(taken.counters.items())},
+        "models": {
+            names[m.key]: [m.task, m.status.value, m.status_detail, m.baseline, m.rows, m.labels, m.last_event_ns]
+            for m in taken.models
+        },
+        "waiting": {name: engine.models[key].pending.unlabelled for key, name in names.items()},
+        "days": {names[m.key]: sorted({day.time_s for day in m.days}) for m in taken.models},
+        "alarms": [_alarm(alarm, taken) for alarm in taken.alarms],
+        "panes": _panes(engine),
+    }
+
+
+def _alarm(alarm: Alarm, taken: Snapshot) -> dict[str, Any]:
+    plain = {name: getattr(alarm, name) for name in ("id", "kind", "window", "reference", "raised_ns", "since_ns", "n")}
+    named = [[feature.name, feature.direction] for feature in alarm.features]
+    decided = [[o.action, o.by, o.reason, o.at_ns, o.token] for o in taken.orders if o.alarm == alarm.id]
+    about = {"model": str(alarm.model), "features": named, "latched": alarm.id in taken.latched, "decided": decided}
+    return plain | about
+
+
+def _panes(engine: Engine) -> dict[str, Any]:
+    """How many panes there are of each length, and a hash over the bytes of all of them, oldest first."""
+    out, lengths = hashlib.sha256(), [0, 0, 0]
+    for key, model in sorted(engine.models.items()):
+        for pane_key, pane in model.panes.every():
+            lengths[pane_key.level] += 1
+            out.update(json.dumps([*key, *pane_key]).encode())
+            for part in (*pane_row(pane), pane.labels.to_bytes()):
+                out.update(part if isinstance(part, bytes) else json.dumps(part).encode())
+    return {"steps, hours, days": lengths, "sha256": out.hexdigest()}
+
+
+def exactly(engine: Engine) -> dict[str, str]:
+    """Hashes of all that is remembered and of every figure, to the last bit of the floats."""
+    taken = snapshot(engine, engine.sealed_ns)
+    figures = [
+        [*m.key, r.metric.name, r.window, [*r.attributes], r.n, r.value, r.lower, r.upper, r.baseline, r.status.value]
+        for m in taken.models
+        for r in m.readings
+    ]
+    return {"engine": digest(engine), "figures": hashlib.sha256(json.dumps(figures).encode()).hexdigest()}
+
+
+def hash_of(journal: Journal, after_seq: int) -> str:
+    """A hash of all records after one."""
+    out = hashlib.sha256()
+    for record in journal.replay(after_seq):
+        out.update(f"{record.kind:d} {record.seq} {record.arrival_ns} {record.tenant} {len(record.payload)} ".encode())
+        out.update(record.payload)
+    return out.hexdigest()
+
+
+def deflate() -> str:
+    """A hash of what this machine's deflate makes of some numbers: states hold deflated bytes, and libraries differ in theirs."""
+    numbers = (np.arange(4096, dtype="<i8") ** 2 % 61).tobytes()
+    return hashlib.sha256(b"".join(zlib.compress(numbers, level) for level in (1, 6))).hexdigest()[:16]
+
+
+def arithmetic() -> str:
+    """A hash of the last bits of some functions: processors differ in them, and evidence goes on from what it was."""
+    x = np.arange(1, 2049) / 137.0
+    square = x[:1024].reshape(32, 32)
+    found = (np.exp(-x), np.log(x), np.log1p(x), np.expm1(-x), x**1.7, np.tanh(x), x.sum(), square @ square.T)
+    parts = (*found, np.linalg.eigvalsh(square @ square.T), gammaln(x), ndtr(x - 7.0))
+    return hashlib.sha256(deflate().encode() + b"".join(np.asarray(part).tobytes() for part in parts)).hexdigest()[:16]
+
+
+def main(path: Path) -> None:
+    """Write the directory: two checkpoints, and the journal from the second one on."""
+    made = baseline()
+    write(made, path / "credit-7.calidris")
+    storage = Storage(configuration(path), on_failure=lambda error: None)
+    for number, step in enumerate(story(), 1):
+        for said in step:
+            feed(storage, said)
+        if number in SAVED_AT:
+            storage.checkpoint.save(storage.engine)
+            storage.journal.truncate(storage.engine.sequence)
+            saved = {"told": told(storage.engine), "engine": digest(storage.engine)}
+    records = hash_of(storage.journal, saved["told"]["sequence"])
+    replayed = {"told": told(storage.engine), "exactly": {arithmetic(): exactly(storage.engine)}}
+    storage.close()
+    _say(path, {"deflate": deflate(), "baseline": made.id, "journal": records, "saved": saved, "replayed": replayed})
+
+
+def again(path: Path) -> None:
+    """Add what a machine of another kind gets, to the last bit, to what was written."""
+    expected = json.loads((path / "expected.json").read_text())
+    with TemporaryDirectory() as folder:
+        storage = Storage(configuration(Path(copytree(path, Path(folder) / "copy"))), on_failure=lambda error: None)
+        storage.replay(lambda: False)
+        expected["replayed"]["exactly"][arithmetic()] = exactly(storage.engine)
+        storage.close()
+    _say(path, expected)
+
+
+def _say(path: Path, expected: dict[str, Any]) -> None:
+    (path / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    for name in ("lock", "journal/lock"):
+        (path / name).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    found = Path(sys.argv[1]).resolve()
+    (again if (found / "expected.json").exists() else main)(found)
