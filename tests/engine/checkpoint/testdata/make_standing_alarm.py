@@ -1,10 +1,9 @@
 """Writes ``store5-standing-alarm``: what a receiver left on the disk while one alarm was acknowledged and others stood.
 
-    git worktree add ../old <the commit that added this file>; cd ../old
-    PYTHONPATH=src:. python tests/engine/testdata/make_standing_alarm.py <an empty directory>
+    PYTHONPATH=src:. python tests/engine/checkpoint/testdata/make_standing_alarm.py <an empty directory>
 
 Written with the code of e1b8daf (November 2026, before the packages were cut anew): store format 5, journal version 1, baseline
-format 2. The second of two checkpoints was taken mid-way and the journal truncated there: what is left of it is what a start reads
+format 2. The code after the moves wrote the same bytes; a later format will not, and then only the checked-in files tell. The second of two checkpoints was taken mid-way and the journal truncated there: what is left of it is what a start reads
 back. Two runs at one commit on one machine write the same bytes. Run on a directory that is written already, it adds what a
 machine of another kind gets to the last bit: ``NPY_DISABLE_CPU_FEATURES`` and ``OPENBLAS_CORETYPE`` make one.
 
@@ -32,20 +31,20 @@ from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, ndtr
-from tests.engine.testdata.standing_story import HOUR, START, Said, outcomes, rows, story
+from tests.engine.checkpoint.testdata.standing_story import HOUR, START, Said, outcomes, rows, story
 
 from calidris.app.loop import apply
-from calidris.app.storage import Storage
+from calidris.app.restore import Storage
 from calidris.baseline import Baseline, BaselineColumns, build, write
 from calidris.config import CalidrisConfig
+from calidris.engine.build_snapshot import snapshot
+from calidris.engine.checkpoint.digest import digest
 from calidris.engine.core import Engine
-from calidris.engine.digest import digest
-from calidris.engine.paneform import pane_row
-from calidris.engine.readings import snapshot
+from calidris.engine.panes.pane import pane_row
 from calidris.engine.snapshot import Alarm, Snapshot
+from calidris.journal.journal import Journal
+from calidris.journal.segment_format import Record
 from calidris.receive.intake import received_again
-from calidris.receive.journal import Journal
-from calidris.receive.segment import Record
 from calidris.state import Spec
 from calidris.wire import decode
 
@@ -118,7 +117,7 @@ def told(engine: Engine) -> dict[str, Any]:
 def _alarm(alarm: Alarm, taken: Snapshot) -> dict[str, Any]:
     plain = {name: getattr(alarm, name) for name in ("id", "kind", "window", "reference", "raised_ns", "since_ns", "n")}
     named = [[feature.name, feature.direction] for feature in alarm.features]
-    decided = [[o.action, o.by, o.reason, o.at_ns, o.token] for o in taken.orders if o.alarm == alarm.id]
+    decided = [[o.action, o.by, o.reason, o.at_ns, o.token] for o in taken.commands if o.alarm == alarm.id]
     about = {"model": str(alarm.model), "features": named, "latched": alarm.id in taken.latched, "decided": decided}
     return plain | about
 

@@ -19,8 +19,8 @@ import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, PredictionBatch
-from calidris.engine.orders import Order
-from calidris.receive.segment import Kind, seal_payload
+from calidris.engine.commands import Command
+from calidris.journal.segment_format import Kind, seal_payload
 from calidris.wire import Form, encode_labels, encode_predictions
 
 HOUR = 3600 * 10**9
@@ -168,7 +168,7 @@ def _others(number: int, start: int) -> Iterator[tuple[str, bytes]]:
 def _unusual(number: int, end: int) -> Iterator[Said]:
     """What happens once."""
     if number == 4:
-        yield _order(Order(1, "clear", "bob", "the currency was wrong", end))
+        yield _command(Command(1, "clear", "bob", "the currency was wrong", end))
     if number in (14, 18):  # the same request again; its span beside new ones; those in another request
         yield Said(Kind.REQUEST, request(traffic(number)), end + 1)
         few = rows(500 + number, 5, end - STEP)
@@ -191,8 +191,8 @@ def _unusual(number: int, end: int) -> Iterator[Said]:
         yield Said(Kind.REQUEST, encode_labels(some(paid, 0, 40 if number == 15 else 60)), end + 7)
     if number == 17:
         yield Said(Kind.REQUEST, b"\xff ml.model.name, and no protobuf", end + 8)
-        yield _order(Order(2, "ack", "ada", "asked the branch", end + 9, "oncall"))
+        yield _command(Command(2, "ack", "ada", "asked the branch", end + 9, "oncall"))
 
 
-def _order(order: Order) -> Said:
-    return Said(Kind.ORDER, order.to_bytes(), order.at_ns)
+def _command(command: Command) -> Said:
+    return Said(Kind.COMMAND, command.to_bytes(), command.at_ns)
