@@ -40,8 +40,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
       "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0, "token": "oncall"}]}]
 
-``POST /v1/alarms/{id}/ack`` and ``/clear`` with ``{"by": "ada", "reason": "sensor replaced"}`` (``Content-Type:
-application/json``) answer 202 once the decision is durable; it shows in ``orders`` a moment later.
+``POST /v1/alarms/{id}/ack`` and ``POST /v1/alarms/{id}/clear`` with ``{"by": "ada", "reason": "sensor replaced"}``
+(``Content-Type: application/json``) answer 202 once the decision is durable; it shows in ``orders`` a moment later.
 
 Where the receiver has tokens, each question needs ``Authorization: Bearer`` (401 without, 403 where the token may not), and
 the answer holds the token's own tenant only: what belongs to another one does not exist (404). ``counters`` and ``health``

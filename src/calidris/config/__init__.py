@@ -1,4 +1,4 @@
-"""calidris.yaml: one frozen ``XConfig`` a sub-system, validated when it is read, unknown keys refused."""
+"""calidris.yaml: one frozen ``Config`` a sub-system, validated when it is read, unknown keys refused."""
 
 from calidris.config.detection import DetectConfig, FairnessConfig, SharesConfig, ThresholdConfig
 from calidris.config.export import ExportConfig, OtlpConfig, PrometheusConfig

@@ -12,7 +12,7 @@ DATASOURCE_URL: Final = "http://localhost:9090"
 FOLDER: Final = "Calidris"
 FOLDER_UID: Final = "calidris"
 DASHBOARDS_PATH: Final = "/var/lib/grafana/dashboards/calidris"
-"""Where ``dashboards/`` is mounted in the Grafana container."""
+"""Where ``grafana/dashboards/`` is mounted in the Grafana container."""
 
 SCRAPE_INTERVAL: Final = "15s"
 SCRAPE_JOB: Final = "calidris"
