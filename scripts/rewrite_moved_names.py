@@ -80,7 +80,7 @@ def _rewrite_imports(text: str, moves: Moves) -> tuple[str, dict[str, str]]:
 
 
 def _target(module: str, name: str, moves: Moves) -> tuple[str, str]:
-    """Where ``from module import name`` finds it today; a name may itself be a module, unless the package offers it."""
+    """Where a name imported from a module is found today; a name may itself be a module, unless the package offers it."""
     if (module, name) in moves.names:
         return moves.names[module, name]
     if name in find_offered(module):

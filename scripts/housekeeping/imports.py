@@ -96,7 +96,7 @@ class Imports:
     def list_edges(self, through_doors: bool) -> set[Edge]:
         """List who needs whom.
 
-        ``from package import name`` needs the package's ``__init__``; with ``through_doors`` it needs the module from
+        A name imported from a package needs the package's ``__init__``; with ``through_doors`` it needs the module from
         which that ``__init__`` has the name instead.
         """
         edges = set()

@@ -39,7 +39,7 @@ class Function:
     """A function or method of a file.
 
     Attributes:
-        name: qualified inside its file, as in ``Engine.apply`` or ``apply.step``.
+        name: qualified inside its file, as in ``Engine.apply``; a function inside another has both names.
         line: where its ``def`` stands.
         tokens: of the signature and the body.
         decorators: the last word of each, so ``functools.cached_property`` is ``cached_property``.

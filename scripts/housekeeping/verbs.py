@@ -1,7 +1,7 @@
 """Which functions begin with a verb: by a list of words, `scripts/verbs.txt`, and not by a guess at grammar.
 
 The first word of a name is what stands before the first underscore or capital, leading underscores left aside, in
-lower case: ``_read_alone`` and ``readAlone`` begin with *read*. It is a verb where the list has it.
+lower case: ``_read_alone`` begins with *read*. It is a verb where the list has it.
 
 Not asked: methods like ``__len__`` (Python names them), tests (they state what holds) and properties with their setters
 (they are read like values, so a noun is right). Everything else is asked, functions inside functions included.

@@ -29,11 +29,11 @@ EXCEPTIONS = {
     "extra": "an argument of logging",
     "json_format": "protobuf's",
     "module.Class": "stands for any class",
+    "none": "a unit of Grafana",
     "opentelemetry/proto/trace/v1/trace.proto": "a file of OTLP's repository",
     "otel_scope_name": "a label that Prometheus adds to OTLP",
     "otelcol_exporter_send_failed_spans": "a metric of the Collector",
     "policies": "a key of Grafana that we do not write",
-    "rate()": "a function of PromQL",
     "uninstrument": "OpenTelemetry's",
 }
 

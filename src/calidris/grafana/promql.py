@@ -1,6 +1,6 @@
 """PromQL in pieces: every metric and label name comes from the convention, none is typed twice.
 
-Every aggregation names the labels that it keeps. Labels that a scrape or a pipeline adds (``job``, ``instance``,
+Every aggregation names the labels that it keeps. Labels that a scrape or a pipeline adds (job, instance,
 ``otel_scope_name``) are so dropped, and one figure stays one series however it travelled.
 """
 

@@ -40,7 +40,7 @@ class Journal:
         path: its directory; created if need be, and locked against other processes.
         segment_bytes: a segment is closed at this size (or at an eighth of ``max_bytes``, if that is less).
         max_bytes: cap on what is not yet truncated; above it, appends are refused until ``truncate``. They are refused too
-            while the disk has no more than the checkpoint's reserve (``space.RESERVE_BYTES``).
+            while the disk has no more than the checkpoint's reserve (``disk.RESERVE_BYTES``).
         start_after: the sequence number in the engine's checkpoint; numbers go on above it.
         keep_truncated: keep the files of truncated segments for replays. They do not count towards ``max_bytes``:
             somebody else must bound them.

@@ -128,7 +128,7 @@ def alternatives(tolerance: float) -> tuple[Alternative, ...]:
 
 
 def layout_of(spec: Spec) -> Layout:
-    """``[n0 | n1 | Σp0 | Σp1]`` over the score bins, as ``feeds.calibration_counts`` makes it."""
+    """``[n0 | n1 | Σp0 | Σp1]`` over the score bins, as ``calibration_counts`` makes it."""
     bins = len(spec.score_edges) + 1
     return Layout(4 * bins, 2 * bins, identity("calibration", bytes.fromhex(spec.hash)))
 

@@ -41,7 +41,7 @@ def freeze(
     """The bets of a model, from its baseline.
 
     Guarantee: for rows that are independent given the past, with probability at least 1 - δ over the baseline's sample
-    (exactly for bets on cells, to second order for tilts, asymptotically for learned bets; see ``bounds``), every bet has
+    (exactly for bets on cells, to second order for tilts, asymptotically for learned bets; see ``detect/bounds.py``), every bet has
     E[e | past] <= 1 in every window whose rows are drawn from a distribution within χ-distance ``tolerance`` of the one the
     baseline was drawn from. δ is split in halves over the fixed and the learned bets, then over the F fields, then over the
     J bounds of a field. With windows, the same is claimed of rows whose dependence the design effects describe; that part is

@@ -210,12 +210,12 @@ def loss_bets(
     independent given the past: E[e | past] <= 1 in every window in which each loss has mean at most θ0. θ0 is an upper bound
     of the baseline's mean (Clopper-Pearson for 0/1, empirical Bernstein else: both exact, not asymptotic) plus ``tolerance``
     standard deviations plus ``margin``. With windows, design effects D divide the evidence and the baseline's rows; that
-    part is approximate (``design``).
+    part is approximate (``evidence/design_effect.py``).
 
     ``side="better"`` tells of improvement: the same about ``1 - loss``. It is news, not an alarm: keep it out of the budget.
     ``side="recovered"`` swaps the roles: E[e | past] <= 1 while each loss has mean at least θ0; for ``Recovery``.
 
-    Cost: 6 bets a loss. The window's vector is ``layout_of(losses)``; ``feeds`` makes it from the states.
+    Cost: 6 bets a loss. The window's vector is ``layout_of(losses)``; ``loss_counts`` and ``error_counts`` make it from the states.
 
     Args:
         losses: what to watch; they share the rows of the first.

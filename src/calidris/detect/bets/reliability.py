@@ -46,7 +46,7 @@ class ScoreMap:
 
     @classmethod
     def fit(cls, counts: Ints, effect: float) -> ScoreMap:
-        """From ``feeds.calibration_counts`` of the baseline, int64[4·bins].
+        """From ``calibration_counts`` of the baseline, int64[4·bins].
 
         Raises:
             ValueError: not even one group of scores has rows and expected outcomes enough.
@@ -242,7 +242,7 @@ def reliability_bets(
 
     Guarantee, asymptotic in the baseline's labels and to first order: with probability at least 1 - δ over the baseline, for
     rows whose outcomes are independent given scores and past, E[e | scores, past] <= 1 in every window where each row's outcome
-    probability is within ε logits of the map. Simulated in ``tests/detect/test_calibration.py``. It assumes that one offset
+    probability is within ε logits of the map. Simulated in ``tests/detect/bets/test_calibration.py``. It assumes that one offset
     serves a group of scores. Bins that the baseline never saw are not bet on.
 
     ``recovered="outcomes more frequent"`` (or any other direction of an alarm) swaps the roles, for ``Recovery``.

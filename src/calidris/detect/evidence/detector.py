@@ -42,7 +42,7 @@ class Detector:
     Args:
         bets: the game: from ``freeze``, ``loss_bets``, ``calibration_bets``, ``reliability_bets``, ``group_bets`` or
             ``window_score_bets``.
-        threshold: A, from ``budget.thresholds`` or ``suite.Budget``; above 1.
+        threshold: A, from ``Budget.threshold``; above 1.
         minimum_rows: smallest window that is scored by itself.
     """
 

@@ -22,7 +22,7 @@ class Recovery:
     """Watches an alarm until every thing that it named has come back.
 
     Its game is one whose e-values have mean at most 1 while the change is still there (``loss_bets(side="recovered")``,
-    ``drift_recovery``, ``calibration_bets(side="recovered")``, ``group_bets(side="recovered")``). Each bet keeps
+    ``drift_recovery.drift_recovery``, ``reliability_bets`` and ``group_bets`` with ``recovered``). Each bet keeps
     ``R_t = e_t·(R_{t-1} + w_t)`` with ``w_t = 1/(t(t+1))`` in its t-th window: recovery may begin at any time.
 
     Guarantee: while a named change is still there in every window since the alarm, the chance that ``recovered`` ever becomes

@@ -41,7 +41,7 @@ def drift_p_values(
         spec: the spec of both states.
         baseline: counts of the baseline.
         window: counts of the window.
-        measures: names out of ``distances.MEASURES``; one set of draws serves all.
+        measures: names out of ``drift_measures.MEASURES``; one set of draws serves all.
         draws: draws a field.
         seed: of the random numbers.
         only: names of the fields that are asked for; None is all.

@@ -188,7 +188,7 @@ class DisplayState:
         return out
 
     def field(self, i: int) -> Ints:
-        """Counts of field i of the spec, int64[CELLS]; ``log_linear.bounds`` says where they are.
+        """Counts of field i of the spec, int64[CELLS]; ``bounds`` says where they are.
 
         Raises:
             ValueError: the field is not shown.

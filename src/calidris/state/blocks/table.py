@@ -45,7 +45,7 @@ class Entries(NamedTuple):
 class TableState(ArrayState):
     """A dense table, int64[slice, …, sum]: the first axis is the slice axis, the last one the ``SUMS`` of a cell.
 
-    Where ``SUMS`` is 1 there is no last axis. A sub-class says where rows go: ``place(spec, …)`` gives their ``Entries`` for
+    Where ``SUMS`` is 1 there is no last axis. A sub-class says where rows go: a method like ``GroupsState.place`` gives their ``Entries`` for
     this table and for a ``SparseTable`` of it alike.
     """
 
@@ -73,7 +73,7 @@ class TableState(ArrayState):
         return int(self.cells[self.counting(self.spec), 0].sum())
 
     def add(self, entries: Entries) -> None:
-        """Add entries that ``place`` made under the same spec; O(entries)."""
+        """Add entries that a sub-class placed under the same spec; O(entries)."""
         table = self.cells
         for i, values in enumerate(entries.sums):
             np.add.at(table[:, i], entries.cells, values)
