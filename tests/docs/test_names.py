@@ -34,6 +34,7 @@ EXCEPTIONS = {
     "otel_scope_name": "a label that Prometheus adds to OTLP",
     "otelcol_exporter_send_failed_spans": "a metric of the Collector",
     "policies": "a key of Grafana that we do not write",
+    "rate()": "a function of PromQL",
     "uninstrument": "OpenTelemetry's",
 }
 

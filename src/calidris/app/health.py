@@ -1,6 +1,8 @@
 """The receiver's own figures, gathered when somebody asks: each part keeps plain numbers, nothing is pushed.
 
 ``docs/operations.md`` says what each one means and what to do when it rises; a test holds the two together.
+
+Where the operating system does not say something of this process (not every system has ``/proc``), there is no figure.
 """
 
 from __future__ import annotations

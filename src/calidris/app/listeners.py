@@ -1,4 +1,4 @@
-"""Who gets in at which address: tokens, certificates, and a refusal to stand open by accident."""
+"""The addresses that are listened on: who gets in at which, a refusal to stand open by accident, and the servers of telemetry."""
 
 from __future__ import annotations
 

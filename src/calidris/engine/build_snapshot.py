@@ -1,4 +1,7 @@
-"""From what the engine remembers to what readers see: the figures of every window of every model version."""
+"""From what the engine remembers to what readers see: the figures of every window of every model version.
+
+What the previous snapshot already knew of a window is kept: most ticks bring labels of some windows only, or none at all.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model versions are watched, and who makes room for a new one: the caps of ``limits`` on names.
+"""Which model versions are watched: who comes in, with which settings and baseline, and who makes room: the caps of ``limits`` on names.
 
 ::
 

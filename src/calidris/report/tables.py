@@ -1,4 +1,7 @@
-"""Tables: readings as rows and columns. A cell without a value says why it has none."""
+"""Tables: readings as rows and columns. A cell without a value says why it has none.
+
+The few figures at the top of a model, ``tiles``, are what somebody looks at first.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Bets that scores stopped meaning what they say, from rows and score sums by bin and class: exact, without a baseline."""
+"""Bets that scores stopped meaning what they say, from rows and score sums by bin and class: exact, without a baseline.
+
+The log-ratios of a bet are bounded in each score bin by chords; ``calibration_bets`` says what they are for and proves them.
+"""
 
 from __future__ import annotations
 

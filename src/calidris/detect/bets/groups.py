@@ -1,4 +1,4 @@
-"""Make bets that two groups, two versions or a canary differ."""
+"""Two groups, two versions, a canary: bets that their rates differ, against each other and without a baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Bets that scores stopped meaning what they meant in the baseline, whose own calibration need not be perfect."""
+"""Bets that scores stopped meaning what they meant in the baseline, whose own calibration need not be perfect.
+
+Their null is the baseline's own map from scores to outcomes, with its error: ``ScoreMap``.
+"""
 
 from __future__ import annotations
 

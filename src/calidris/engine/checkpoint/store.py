@@ -12,6 +12,8 @@
     pending   (model, chunk)       → rows (written once), marks (when they changed)
 
 No pickle: states are their own self-describing bytes, the rest is JSON. ``synchronous=FULL``: a commit is on the disk.
+
+Hashes of what came before go there once when they are new; a generation of them is dropped as a whole.
 """
 
 from __future__ import annotations

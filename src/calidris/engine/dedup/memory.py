@@ -1,4 +1,7 @@
-"""Recognise what came before: a request, or a span in whatever request, because a Collector batches anew what it repeats."""
+"""Recognise what came before: a request, or a span in whatever request, because a Collector batches anew what it repeats.
+
+``drop_repeats`` leaves out of a request's batches the rows of spans that came before.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Detectors of what labels say: performance, calibration, fairness. A window is scored once, at a fixed age of its labels."""
+"""Detectors of what labels say: performance, calibration, fairness. A window is scored once, at a fixed age of its labels.
+
+Labels come late. A window of predictions is scored once, when every row in it is older than a fixed age, and only labels
+that came within that age count: ``delay`` is the last bucket of ``DELAY_EDGES_S`` that does. Whatever arrived today must
+not be fed instead: the faster class arrives first and looks like a change.
+"""
 
 from __future__ import annotations
 

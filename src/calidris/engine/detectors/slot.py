@@ -1,4 +1,7 @@
-"""One detector of a model at work: the learner that comes before it, the run of evidence, and the way back from an alarm."""
+"""One detector of a model at work: the learner that comes before it, the run of evidence, and the way back from an alarm.
+
+From its bytes it goes on bit by bit as it would have.
+"""
 
 from __future__ import annotations
 

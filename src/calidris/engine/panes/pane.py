@@ -1,4 +1,7 @@
-"""Pane: the states of one model version, one time step and one spec. Windows, baselines and replays are merges of panes."""
+"""Pane: the states of one model version, one time step and one spec. Windows, baselines and replays are merges of panes.
+
+In the checkpoint its labels are a row of their own, for they change when nothing else does.
+"""
 
 from __future__ import annotations
 

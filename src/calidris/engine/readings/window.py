@@ -1,4 +1,4 @@
-"""All figures of one window, and those of the baseline's own rows."""
+"""All figures of one window: of all rows, labelled or not, here; of labelled rows in the files beside; and those of the baseline's own rows."""
 
 from __future__ import annotations
 

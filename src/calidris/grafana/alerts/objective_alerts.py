@@ -1,4 +1,15 @@
-"""Recording rules and alerts of the objectives that models have."""
+"""Recording rules and alerts of the objectives that models have: error budgets with several windows and burn rates.
+
+As in the SRE workbook and sloth, as pure functions. A burn rate of 1 uses up the budget exactly at the end of the period. Each
+alert looks at a long window, which says that enough of the budget is really gone, and at a short one, which says that it is
+still burning::
+
+    factor   long   short   budget gone by then   severity
+      14.4     1h      5m                   2 %   page
+       6       6h     30m                   5 %   page
+       3       1d      2h                  10 %   ticket
+       1       3d      6h                  10 %   ticket
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panels that compare scores and decisions with true outcomes."""
+"""The panels that compare scores and decisions with true outcomes, and those about labels that are late or missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,18 @@
-"""Display bins of every number of a model, which no baseline decides: so that a new baseline can re-bin the past."""
+"""Display bins of every number of a model, which no baseline decides: so that a new baseline can re-bin the past.
+
+The bins are log-linear, the same for ever and for every model::
+
+    | negative, largest first | 0 | positive, smallest first | missing | other |
+      2048                      1   2048                       1         1
+
+Sixteen bins to a power of two from 2^-64 to 2^64, so a bin is at most a sixteenth wider than its lower end is large; what is
+smaller or larger falls into the first or last bin. A bin of numbers is ``(low, high]``, as the bins of a field are: a whole
+number up to 32, or any edge with five binary digits, is a boundary, and re-binning there is exact.
+
+Numbers that vary little beside their size (years, time stamps) share few bins, and re-binning states a large error for them.
+The bins are those of exponential histograms (Masson, Rim & Lee, "DDSketch", PVLDB 12(12), 2019; OpenTelemetry's exponential
+histogram), with even steps inside a power of two, which needs no logarithm.
+"""
 
 from __future__ import annotations
 
