@@ -78,8 +78,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     seconds = 1.0 if arguments.quick else 3.0
-    results: dict[str, Any] = {"guest": sdk.run(), "receiver": receiver.run(seconds, SINK)}
-    verdicts = show_sdk(results["guest"]) + show_receiver(results["receiver"])
+    results: dict[str, Any] = {"sdk": sdk.run(), "receiver": receiver.run(seconds, SINK)}
+    verdicts = show_sdk(results["sdk"]) + show_receiver(results["receiver"])
     if not arguments.quick:
         results["metrics"] = metrics.run()
         print()

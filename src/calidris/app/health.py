@@ -37,7 +37,7 @@ class Health:
         loop: the engine's thread.
         admission: the queue.
         counters: what was answered.
-        doors: who was refused, and what could not be read again.
+        auth: who was refused, and what could not be read again.
         state: what the receiver does now, a value of ``calidris.state``.
         clock_ns: time, ns since the epoch.
         started_ns: when the process started.

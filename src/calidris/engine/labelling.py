@@ -31,7 +31,7 @@ class Labelling:
 
     Args:
         models: what is watched; owned by the engine.
-        roster: its versions.
+        registry: its versions.
         limits: caps on what waits.
         unmatched: told of the rest.
     """

@@ -144,7 +144,7 @@ class Fleet:
     Attributes:
         models: what is remembered of each.
         watchers: its detectors.
-        roster: who may come in.
+        registry: who may come in.
         retired: versions that the store still has and the engine no longer.
         closed: the panes that were put away.
 

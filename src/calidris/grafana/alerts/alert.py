@@ -38,7 +38,7 @@ class Alert:
         summary: one line; a template.
         description: what, since when, which model, what to do; a template.
         runbook: anchor of the runbook.
-        place: the panel to look at.
+        panel: the panel to look at.
         labels: further labels; no two rules of one name have the same ones, because linters take them for copies.
         keep: how long it keeps firing where the expression has gone quiet: a receiver's restart resolves nothing.
     """
