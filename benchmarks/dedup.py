@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, save_dedup
 from calidris.engine.dedup.memory import DedupMemory, once
-from calidris.labels.hashes import Hashes
+from calidris.labels.id_hashes import Hashes
 from calidris.wire import Decoded, decode, encode_predictions
 from calidris.wire.span_ids import span_hashes
 

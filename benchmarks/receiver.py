@@ -28,7 +28,7 @@ import grpc
 from benchmarks.payloads import FORMS, Payload, stream
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from calidris.app.tuning import tune
+from calidris.app.interpreter_tuning import tune
 from calidris.engine.inbox import Inbox, Received
 from calidris.journal.journal import Journal
 from calidris.receive.admission import Admission, ReceiverCounters

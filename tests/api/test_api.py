@@ -18,7 +18,7 @@ import pytest
 from tests.engine.readings.test_readings import base_of, draw, fed
 
 from calidris.api import ApiServer, Sources
-from calidris.api.shape import status_json
+from calidris.api.json_shapes import status_json
 from calidris.batch import CodedColumn, ModelKey, PredictionBatch
 from calidris.engine.commands import Command
 from calidris.engine.snapshot import Snapshot

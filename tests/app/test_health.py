@@ -21,7 +21,7 @@ from served import FREE
 
 from calidris import semconv
 from calidris.app import loop
-from calidris.app.progress import Progress
+from calidris.app.replay_progress import Progress
 from calidris.app.restore import Storage
 from calidris.batch import PredictionBatch
 from calidris.wire import encode_labels, encode_predictions
@@ -322,7 +322,8 @@ def test_progress_is_honest_about_what_it_does_not_know() -> None:
 def test_a_long_replay_reports_in_the_log(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from calidris.app import progress, server
+    from calidris.app import replay_progress as progress
+    from calidris.app import server
 
     seen, usual = threading.Event(), Storage.replay
 

@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from calidris import semconv
-from calidris.api.shape import alarms_json, status_json
+from calidris.api.json_shapes import alarms_json, status_json
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.cli import alarms

@@ -14,7 +14,8 @@ from calidris.batch import CodedColumn, NumberColumn, PredictionBatch
 from calidris.engine.panes.days import DayPoint, Days
 from calidris.engine.readings.day_trend import day_trend_readings
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
-from calidris.report import render, words
+from calidris.report import render
+from calidris.report import wording as words
 
 DAY = 86_400.0
 

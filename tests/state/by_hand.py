@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from calidris.state import GroupsState, LossesState, MomentsState, ResidualsState, ScoresState, Spec
 from calidris.state.blocks.moments import scales
 from calidris.state.blocks.residuals import residual_scales
-from calidris.state.blocks.table import DELAY_EDGES_S
+from calidris.state.blocks.table_state import DELAY_EDGES_S
 from calidris.state.fixed import LIMIT, Scale
 
 Counts = NDArray[np.int64]

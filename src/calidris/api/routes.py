@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from calidris.access import ALL, Access, Action, Caller, joined
-from calidris.api.shape import alarms_json, readings_json, status_json
+from calidris.api.json_shapes import alarms_json, readings_json, status_json
 from calidris.batch import ModelKey
 from calidris.engine.commands import BadCommand, Command
 from calidris.engine.snapshot import ModelSnapshot, Snapshot

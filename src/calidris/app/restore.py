@@ -18,7 +18,7 @@ from pathlib import Path
 
 from calidris.app.baselines import find_baseline
 from calidris.app.loop import apply
-from calidris.app.progress import Progress
+from calidris.app.replay_progress import Progress
 from calidris.config import CalidrisConfig
 from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.checkpoint.store import Store

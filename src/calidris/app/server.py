@@ -15,7 +15,7 @@ from calidris.api import ApiServer, Sources
 from calidris.app.health import Figures, Health, calidris_version
 from calidris.app.listeners import ListenerAuth, host, receivers, scheme
 from calidris.app.loop import EngineLoop
-from calidris.app.progress import reported
+from calidris.app.replay_progress import reported
 from calidris.app.restore import Storage
 from calidris.app.shutdown import Ending
 from calidris.batch import ModelKey

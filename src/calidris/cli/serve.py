@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from calidris.app import Server, check_baselines
+from calidris.app.interpreter_tuning import tune
 from calidris.app.logs import Logs
-from calidris.app.tuning import tune
 from calidris.cli.common import placed
 from calidris.config import load
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Column, Ints, LabelBatch, Mask, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.labels import hash_text
-from calidris.labels.hashes import Hashes
+from calidris.labels.id_hashes import Hashes
 from calidris.state.blocks.groups import class_text
 from calidris.state.coding.fields import as_coded
 

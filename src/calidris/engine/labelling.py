@@ -14,7 +14,7 @@ from calidris.engine.model import WatchedModel
 from calidris.engine.registry import Registry
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel, even_level
-from calidris.labels.hashes import Hashes
+from calidris.labels.id_hashes import Hashes
 
 Owner = tuple[str, str]
 """Tenant and name of a model: a label names no version."""

@@ -18,7 +18,7 @@ from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.labels import PendingPredictions, pending_dtype
-from calidris.labels.hashes import Hashes
+from calidris.labels.id_hashes import Hashes
 from calidris.labels.pending import Rows
 from calidris.state import Spec, class_names
 from calidris.state.blocks.classes import with_top_label

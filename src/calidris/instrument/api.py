@@ -12,8 +12,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from calidris import semconv
 from calidris.instrument import many_rows
+from calidris.instrument.buffered_items import Series
 from calidris.instrument.ids import last_prediction_ids
-from calidris.instrument.items import Series
 from calidris.instrument.prediction import Prediction
 from calidris.instrument.privacy import Policy
 from calidris.instrument.runtime import configure, flush, runtime, shutdown

@@ -10,8 +10,8 @@ from opentelemetry.trace import get_current_span
 
 from calidris import semconv
 from calidris.instrument import ids
+from calidris.instrument.buffered_items import Block, Labels, Series
 from calidris.instrument.input_table import Table, TooLarge, copied, rows_of, table_of
-from calidris.instrument.items import Block, Labels, Series
 from calidris.instrument.packed_columns import is_missing, plain
 from calidris.instrument.privacy import text_of
 from calidris.instrument.runtime import runtime

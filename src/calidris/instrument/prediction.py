@@ -13,9 +13,9 @@ from typing import Any
 
 from opentelemetry.trace import get_current_span
 
-from calidris.instrument import many_rows, markers
+from calidris.instrument import many_rows, trace_markers
+from calidris.instrument.buffered_items import FLAT, Series
 from calidris.instrument.ids import last_call, place_of
-from calidris.instrument.items import FLAT, Series
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import caught, inside
 from calidris.instrument.vectors import Captured, capture
@@ -54,7 +54,7 @@ class Prediction:
         self._slices: Any = None
         self._vectors: Captured = None
         self._guard: Token[bool] | None = None
-        self._marker: markers.Marker | None = None
+        self._marker: trace_markers.Marker | None = None
         if runtime.on:
             try:
                 if slices is None and type(features) is dict:
@@ -87,7 +87,7 @@ class Prediction:
             if runtime.on:
                 self._guard = inside.set(True)
                 if span.is_recording():
-                    self._marker = markers.begin(self._series)
+                    self._marker = trace_markers.begin(self._series)
         except Exception:
             caught("predict")
         self._begun_ns = time_ns()
@@ -120,7 +120,7 @@ class Prediction:
         """Open the guard and end the light span, whatever became of the row."""
         try:
             if self._marker is not None:
-                markers.end(self._marker, failed)
+                trace_markers.end(self._marker, failed)
             inside.reset(guard)
         except ValueError:
             # Left in another context than it was entered in, as generators may be: that one never saw the guard.

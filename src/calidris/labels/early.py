@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from calidris.labels.hashes import Hashes
+from calidris.labels.id_hashes import Hashes
 
 LABEL_BYTES = 1400
 """The most that a waiting label takes, its outcome being a thousand characters; a fifth of that for short ones."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from calidris.labels.hashes import Hashes
+from calidris.labels.id_hashes import Hashes
 
 FULL_ROWS = 65_536
 BLOCKS = 8

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Reading, Status
-from calidris.report import interval_plots, scopes, words
+from calidris.report import interval_plots, scopes, wording
 from calidris.report.tables import TOP_ROWS, Cell, Row, Table, cell
 from calidris.state.blocks.moments import scales
 
@@ -40,9 +40,9 @@ def trend(model: ModelSnapshot) -> Trend | None:
         found.setdefault(scopes.measure(r), {})[r.window] = r
     if not found:
         return None
-    windows = sorted({w for row in found.values() for w in row}, key=words.window_order)
+    windows = sorted({w for row in found.values() for w in row}, key=wording.window_order)
     rows = tuple(
-        Row(f"{words.measure(m)}, a day", tuple(_slope(m, row.get(w)) for w in windows)) for m, row in found.items()
+        Row(f"{wording.measure(m)}, a day", tuple(_slope(m, row.get(w)) for w in windows)) for m, row in found.items()
     )
     table = Table("Change a day", ("Figure", *(f"over {w}" for w in windows)), rows)
     return Trend(table, tuple(_days(model, m) for m in found if sum(p.measure == m for p in model.days) > 1))
@@ -52,7 +52,7 @@ def _slope(measure: str, reading: Reading | None) -> Cell:
     if reading is None or reading.value is None:
         return cell(reading, n=False)
     shown = cell(replace(reading, status=Status.OK), n=False)
-    points = words.plural(reading.n, "day") + (" so far" if reading.status is Status.PARTIAL else "")
+    points = wording.plural(reading.n, "day") + (" so far" if reading.status is Status.PARTIAL else "")
     if reading.lower is None or reading.upper is None or reading.lower <= 0 <= reading.upper:
         return Cell(shown.text, (*shown.notes, points, "no clear direction"))
     better = (reading.value > 0) == (measure in _BETTER_UP)
@@ -67,7 +67,7 @@ def _days(model: ModelSnapshot, measure: str) -> tuple[str, Markup]:
          if r.window == BASELINE_WINDOW and scopes.measure(r) == measure and scopes.is_whole(r)), None,
     )  # fmt: skip
     points = [p for p in model.days if p.measure == measure]
-    return words.measure(measure), interval_plots.days(f"{words.measure(measure)} by day", points, base)
+    return wording.measure(measure), interval_plots.days(f"{wording.measure(measure)} by day", points, base)
 
 
 def schema(model: ModelSnapshot, window: str) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def schema(model: ModelSnapshot, window: str) -> tuple[str, ...]:
     for kind, said in _SCHEMA.items():
         for r in scopes.of(model, semconv.METRIC_ML_DATA_QUALITY_RATIO, ML_DATA_QUALITY_KIND=kind):
             if r.window == window and r.value is not None:
-                amount = f"{r.n:,}" if kind == "constant" else words.share(r.value)
+                amount = f"{r.n:,}" if kind == "constant" else wording.share(r.value)
                 out.append(f"{scopes.attribute(r, semconv.ML_FEATURE_NAME)} {said.format(amount)}")
     return tuple(out)
 
@@ -90,7 +90,7 @@ def unseen_levels(state: WindowState | None) -> Table | None:
         found = levels.top(i, NAMES)
         if found:
             names = ", ".join(f"“{level.name}” ({_count(level.at_least, level.at_most)})" for level in found)
-            rows.append((levels.unseen(i), Row(words.field(f.name), (Cell(f"{levels.unseen(i):,}"), Cell(names)))))
+            rows.append((levels.unseen(i), Row(wording.field(f.name), (Cell(f"{levels.unseen(i):,}"), Cell(names)))))
     rows.sort(key=lambda row: -row[0])
     caption = f"Values that the baseline does not have, {state.window} window"
     return Table(caption, ("Feature", "Rows", "Commonest of them"), tuple(row for _, row in rows)) if rows else None
@@ -110,7 +110,7 @@ def moments(model: ModelSnapshot, state: WindowState | None, order: Sequence[str
         now, then, name = state.merged.moments.field(i), base.field(i), base.spec.fields[i].name
         if now.n or then.n:
             cells = (_number(now.mean), _number(then.mean), _number(now.variance**0.5), _number(then.variance**0.5))
-            rows[name] = Row(words.field(name), (*cells, Cell(f"{now.n:,}")))
+            rows[name] = Row(wording.field(name), (*cells, Cell(f"{now.n:,}")))
     ordered = [rows[name] for name in order if name in rows]
     head = ("Feature", "Mean", "Baseline's mean", "Standard deviation", "Baseline's", "Numbers (n)")
     caption = f"Means and spreads, {state.window} window"
@@ -118,4 +118,4 @@ def moments(model: ModelSnapshot, state: WindowState | None, order: Sequence[str
 
 
 def _number(value: float) -> Cell:
-    return Cell(words.number(value)) if value == value else Cell("no numbers", known=False)
+    return Cell(wording.number(value)) if value == value else Cell("no numbers", known=False)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from calidris.batch import Ints
 from calidris.engine.snapshot import WindowPoint
 from calidris.metrics.calibration.calibration_measures import ReliabilityBin
-from calidris.report import svg, words
+from calidris.report import svg, wording
 from calidris.state import Field, Kind
 from calidris.state.coding.fields import SPECIALS
 
@@ -46,7 +46,7 @@ def evidence(window: str, points: Sequence[WindowPoint]) -> Markup:
     alarms = sum(p.alarm for p in points)
     said = f"{len(known)} windows scored, {len(points) - len(known)} not; {alarms} alarms. "
     said += "Higher values are drawn at the top. " if known and max(known) > top else ""
-    said += f"Newest evidence {words.evidence(known[-1])} of 1." if known else "No evidence yet."
+    said += f"Newest evidence {wording.evidence(known[-1])} of 1." if known else "No evidence yet."
     return svg.picture(width, height, f"Evidence of a change in {window} windows", said, shapes)
 
 
@@ -78,7 +78,7 @@ def _runs(points: Sequence[WindowPoint]) -> list[list[WindowPoint]]:
 def _alarm_mark(point: WindowPoint, x: float, y: svg.Scale) -> Iterator[Markup]:
     at = y(point.evidence or 0.0)
     yield svg.line(x, y(0), x, at, "alarm-line")
-    yield svg.circle(x, at, 5, "alarm-dot", f"Alarm at {words.moment(point.end_ns)}")
+    yield svg.circle(x, at, 5, "alarm-dot", f"Alarm at {wording.moment(point.end_ns)}")
     yield svg.text(x - 9, at + 4, "alarm", "tick budget-text", "end")
 
 
@@ -124,7 +124,7 @@ def histogram(title: str, cells: Sequence[Bar], n: int, m: int) -> Markup:
     top = _round_up(max((max(c.baseline, c.now) for c in cells), default=0.0))
     y, step = svg.scale(0.0, top, floor, 12), (width - left - 8) / max(len(cells), 1)
     shapes = [svg.line(left, y(v), width - 8, y(v), "grid") for v in (top / 2, top)]
-    shapes += [svg.text(left - 5, y(v) + 4, words.share(v), "tick", "end") for v in (0.0, top / 2, top)]
+    shapes += [svg.text(left - 5, y(v) + 4, wording.share(v), "tick", "end") for v in (0.0, top / 2, top)]
     every = math.ceil(len(cells) / _LABELS)
     for i, cell in enumerate(cells):
         shapes += _bar(cell, left + (i + 0.08) * step, step * 0.42, y)
@@ -133,16 +133,16 @@ def histogram(title: str, cells: Sequence[Bar], n: int, m: int) -> Markup:
             shapes.append(svg.slanted(left + (i + 0.63) * step, floor + 13, svg.short(cell.label, 13), kind))
     shapes.append(svg.line(left, floor, width - 8, floor, "axis"))
     moved = max(cells, key=lambda c: abs(c.now - c.baseline), default=None)
-    said = f"Baseline {words.rows(m)}, newest window {words.rows(n)}. "
+    said = f"Baseline {wording.rows(m)}, newest window {wording.rows(n)}. "
     if moved is not None:
-        said += f"Largest move: {moved.label}, from {words.share(moved.baseline)} to {words.share(moved.now)}."
+        said += f"Largest move: {moved.label}, from {wording.share(moved.baseline)} to {wording.share(moved.now)}."
     return svg.picture(width, height, title, said, shapes)
 
 
 def _bar(cell: Bar, x: float, wide: float, y: svg.Scale) -> Iterator[Markup]:
     kind = " special" if cell.special else ""
     for at, share, side, said in ((x, cell.baseline, "then", "Baseline"), (x + wide, cell.now, "now", "Now")):
-        hint = f"{said}, {cell.label}: {words.share(share)}"
+        hint = f"{said}, {cell.label}: {wording.share(share)}"
         yield svg.rect(at, y(share), wide, y(0.0) - y(share), side + kind, hint)
 
 
@@ -173,7 +173,7 @@ def reliability(now: Sequence[ReliabilityBin], then: Sequence[ReliabilityBin]) -
     shapes += _row_counts(now, x, height)
     shapes.append(svg.text((x(0) + x(1)) / 2, height - 74, "score that the model gave", "tick strong"))
     n = sum(b.n for b in now)
-    said = f"{words.rows(n)} labelled rows in {len(now)} tenths of the score. Vertical lines are 95 % intervals."
+    said = f"{wording.rows(n)} labelled rows in {len(now)} tenths of the score. Vertical lines are 95 % intervals."
     return svg.picture(width, height, "Share of positive outcomes by score", said, shapes)
 
 
@@ -184,11 +184,11 @@ def _row_counts(now: Sequence[ReliabilityBin], x: svg.Scale, height: float) -> l
     shapes = [svg.line(x(0), floor, x(1), floor, "axis"), svg.text(40, floor, "n", "tick", "end")]
     for b in now:
         up = max(b.n / most * tall, 1.0)
-        shapes.append(svg.rect(x(b.mean_score) - 9, floor - up, 18, up, "then", words.rows(b.n)))
+        shapes.append(svg.rect(x(b.mean_score) - 9, floor - up, 18, up, "then", wording.rows(b.n)))
         shapes.append(svg.text(x(b.mean_score), floor - up - 3, f"{b.n:,}", "tick small"))
     return shapes
 
 
 def _reliability_hint(side: str, b: ReliabilityBin) -> str:
-    interval = f"{words.number(b.lower)} to {words.number(b.upper)}"
-    return f"{side}: score {words.number(b.mean_score)}, outcome {words.number(b.mean_outcome)} ({interval}), {words.rows(b.n)}"
+    interval = f"{wording.number(b.lower)} to {wording.number(b.upper)}"
+    return f"{side}: score {wording.number(b.mean_score)}, outcome {wording.number(b.mean_outcome)} ({interval}), {wording.rows(b.n)}"

@@ -11,7 +11,7 @@ from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, Verdict
 from calidris.metrics.fairness.gaps import verdict
 from calidris.metrics.score_bins import Estimate
-from calidris.report import interval_plots, scopes, words
+from calidris.report import interval_plots, scopes, wording
 from calidris.report.tables import Cell, Row, Table, cell
 
 VERDICTS = {
@@ -46,7 +46,7 @@ class Fairness:
 def fairness(model: ModelSnapshot) -> Fairness | None:
     """The newest window with most labelled rows; None where no attribute is watched."""
     gaps = [r for r in scopes.of(model, semconv.METRIC_ML_FAIRNESS_GAP) if r.window != BASELINE_WINDOW]
-    window = scopes.labelled_window(model) or max((r.window for r in gaps), key=words.window_order, default=None)
+    window = scopes.labelled_window(model) or max((r.window for r in gaps), key=wording.window_order, default=None)
     mine = [r for r in gaps if r.window == window]
     if not mine:
         return None
@@ -58,7 +58,7 @@ def fairness(model: ModelSnapshot) -> Fairness | None:
     head = ("Question", "Largest difference", "Verdict", "Baseline")
     table = Table(f"Differences between groups, {window} window", head, rows)
     rates = [r for r in scopes.of(model, semconv.METRIC_ML_FAIRNESS_RATE) if r.window == window]
-    tolerance = words.share(model.fairness_tolerance)
+    tolerance = wording.share(model.fairness_tolerance)
     return Fairness(attribute, tolerance, table, tuple(_drawings(rates)), _groups(rates, window or ""))
 
 
@@ -71,7 +71,7 @@ def _gap(reading: Reading, base: Reading | None, tolerance: float) -> Row:
     else:
         figure = Estimate(reading.value, *(float("nan") if x is None else x for x in (reading.lower, reading.upper)))
         said = Cell(VERDICTS[verdict(figure, tolerance)])
-    return Row(_QUESTIONS.get(measure, words.measure(measure)), (cell(reading), said, cell(base)))
+    return Row(_QUESTIONS.get(measure, wording.measure(measure)), (cell(reading), said, cell(base)))
 
 
 def _drawings(rates: list[Reading]) -> list[tuple[str, Markup]]:
@@ -83,7 +83,7 @@ def _drawings(rates: list[Reading]) -> list[tuple[str, Markup]]:
             if scopes.measure(r) == measure and r.value is not None and r.lower is not None and r.upper is not None
         ]
         if shown:
-            out.append((words.measure(measure), interval_plots.forest(f"{words.measure(measure)} by group", shown)))
+            out.append((wording.measure(measure), interval_plots.forest(f"{wording.measure(measure)} by group", shown)))
     return out
 
 
@@ -94,5 +94,7 @@ def _groups(rates: list[Reading], window: str) -> Table | None:
     measures = [m for m in dict.fromkeys(m for row in found.values() for m in row) if not m.endswith("_gap")]
     rows = tuple(Row(name, tuple(cell(row.get(m)) for m in measures)) for name, row in found.items())
     return (
-        Table(f"Rates of each group, {window} window", ("Group", *map(words.measure, measures)), rows) if rows else None
+        Table(f"Rates of each group, {window} window", ("Group", *map(wording.measure, measures)), rows)
+        if rows
+        else None
     )

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from calidris.engine.panes.days import DayPoint
 from calidris.metrics.intervals import Z95
-from calidris.report import svg, words
+from calidris.report import svg, wording
 
 _LEFT, _WIDTH, _ROW = 190, 640, 26
 _DAYS = (640, 190)
@@ -39,17 +39,17 @@ def forest(title: str, dots: Sequence[Dot], line: float | None = None, line_name
         shapes += [svg.line(x(line), 8, x(line), height - 32, "diagonal")]
     for i, dot in enumerate(dots):
         shapes += _line(dot, x, 20 + i * _ROW)
-    said = "; ".join(f"{d.label} {words.number(d.value)}" for d in dots[:12])
-    said += f". Dashed line: {line_name}, {words.number(line)}." if line is not None else "."
+    said = "; ".join(f"{d.label} {wording.number(d.value)}" for d in dots[:12])
+    said += f". Dashed line: {line_name}, {wording.number(line)}." if line is not None else "."
     return svg.picture(_WIDTH, height, title, said, shapes)
 
 
 def _line(dot: Dot, x: svg.Scale, y: float) -> Iterator[Markup]:
-    hint = f"{dot.label}: {words.number(dot.value)} ({words.number(dot.lower)} to {words.number(dot.upper)}), n = {dot.n:,}"
+    hint = f"{dot.label}: {wording.number(dot.value)} ({wording.number(dot.lower)} to {wording.number(dot.upper)}), n = {dot.n:,}"
     yield svg.text(_LEFT - 10, y + 4, svg.short(dot.label, 28), "tick strong", "end")
     yield svg.line(x(dot.lower), y, x(dot.upper), y, "interval")
     if dot.then is not None:
-        yield svg.circle(x(dot.then), y, 4, "then-dot", f"Baseline, {dot.label}: {words.number(dot.then)}")
+        yield svg.circle(x(dot.then), y, 4, "then-dot", f"Baseline, {dot.label}: {wording.number(dot.then)}")
     yield svg.circle(x(dot.value), y, 4.5, "now-dot", hint)
     yield svg.text(_WIDTH - 4, y + 4, f"n {dot.n:,}", "tick", "end")
 
@@ -57,7 +57,7 @@ def _line(dot: Dot, x: svg.Scale, y: float) -> Iterator[Markup]:
 def _axis(x: svg.Scale, low: float, high: float, height: float) -> Iterator[Markup]:
     for value in _ticks(low, high):
         yield svg.line(x(value), 8, x(value), height - 32, "grid")
-        yield svg.text(x(value), height - 14, words.number(value), "tick")
+        yield svg.text(x(value), height - 14, wording.number(value), "tick")
 
 
 def days(title: str, points: Sequence[DayPoint], baseline: float | None) -> Markup:
@@ -70,17 +70,17 @@ def days(title: str, points: Sequence[DayPoint], baseline: float | None) -> Mark
     shapes = []
     for value in _ticks(low, high):
         shapes += [svg.line(58, y(value), width - 14, y(value), "grid")]
-        shapes += [svg.text(52, y(value) + 4, words.number(value), "tick", "end")]
+        shapes += [svg.text(52, y(value) + 4, wording.number(value), "tick", "end")]
     if baseline is not None:
         shapes.append(svg.line(58, y(baseline), width - 14, y(baseline), "diagonal"))
     shapes.append(svg.path([(x(p.time_s), y(p.value)) for p in points], "now-line"))
     for p, (lower, upper) in zip(points, spans):
         shapes.append(svg.line(x(p.time_s), y(lower), x(p.time_s), y(upper), "interval"))
-        hint = f"{_day(p.time_s)}: {words.number(p.value)} ({words.number(lower)} to {words.number(upper)})"
+        hint = f"{_day(p.time_s)}: {wording.number(p.value)} ({wording.number(lower)} to {wording.number(upper)})"
         shapes.append(svg.circle(x(p.time_s), y(p.value), 4, "now-dot", hint))
     shapes += [svg.text(x(points[0].time_s), height - 12, _day(points[0].time_s), "tick", "start")]
     shapes += [svg.text(x(points[-1].time_s), height - 12, _day(points[-1].time_s), "tick", "end")]
-    said = f"{len(points)} days, from {words.number(points[0].value)} to {words.number(points[-1].value)}."
+    said = f"{len(points)} days, from {wording.number(points[0].value)} to {wording.number(points[-1].value)}."
     return svg.picture(width, height, title, said, shapes)
 
 

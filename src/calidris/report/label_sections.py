@@ -10,7 +10,7 @@ from markupsafe import Markup
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, calibration_tests
-from calidris.report import interval_plots, scopes, words
+from calidris.report import interval_plots, scopes, wording
 from calidris.report.tables import Cell, Row, Table, cell
 from calidris.semconv import Metric
 from calidris.state import class_names
@@ -60,11 +60,11 @@ def columns(readings: Iterable[Reading], caption: str, heading: str, name: Calla
     found: dict[str, dict[str, Reading]] = {}
     for r in readings:
         found.setdefault(name(r), {})[r.window] = r
-    windows = sorted({w for row in found.values() for w in row}, key=words.window_order)
+    windows = sorted({w for row in found.values() for w in row}, key=wording.window_order)
     if not set(windows) - {BASELINE_WINDOW}:
         return None
     rows = tuple(Row(title, tuple(cell(row.get(w)) for w in windows)) for title, row in found.items())
-    return Table(caption, (heading, *map(words.window, windows)), rows)
+    return Table(caption, (heading, *map(wording.window, windows)), rows)
 
 
 def _by_maturity(model: ModelSnapshot, metric: Metric, what: str) -> tuple[Table, ...]:
@@ -79,7 +79,7 @@ def _by_maturity(model: ModelSnapshot, metric: Metric, what: str) -> tuple[Table
 
 
 def _named(reading: Reading) -> str:
-    return words.measure(scopes.measure(reading))
+    return wording.measure(scopes.measure(reading))
 
 
 def _tests(model: ModelSnapshot, window: str | None) -> Table | None:
@@ -88,13 +88,13 @@ def _tests(model: ModelSnapshot, window: str | None) -> Table | None:
     if state is None or model.task == semconv.ML_MODEL_TASK_REGRESSION or state.scores.count < 30:
         return None
     found = calibration_tests(state.scores.bins())
-    rows = tuple(Row(words.measure(name), (_plain(t.statistic), _plain(t.p_value))) for name, t in found.items())
+    rows = tuple(Row(wording.measure(name), (_plain(t.statistic), _plain(t.p_value))) for name, t in found.items())
     caption = f"Tests of one {window} window. One in twenty is below 0.05 with nothing wrong; nothing alarms on them"
     return Table(caption, ("Test", "Statistic", "p-value"), rows)
 
 
 def _plain(value: float) -> Cell:
-    return Cell(words.number(value)) if value == value and abs(value) < 1e300 else Cell("not defined", known=False)
+    return Cell(wording.number(value)) if value == value and abs(value) < 1e300 else Cell("not defined", known=False)
 
 
 def _classes(model: ModelSnapshot, window: str | None) -> Table | None:
@@ -141,7 +141,7 @@ def _slices(model: ModelSnapshot, window: str | None) -> Table | None:
     names = sorted(found, key=lambda key: _badness(model, found[key]))
     rows = tuple(Row(scopes.cut_name(k), tuple(cell(found[k].get(m)) for m in measures)) for k in names)
     caption = f"Slice by slice, {window} window, the worst first"
-    return Table(caption, ("Slice", *map(words.measure, measures)), rows) if rows else None
+    return Table(caption, ("Slice", *map(wording.measure, measures)), rows) if rows else None
 
 
 def _badness(model: ModelSnapshot, row: dict[str, Reading]) -> float:
@@ -166,7 +166,7 @@ def _slices_drawn(model: ModelSnapshot, window: str | None) -> Markup | None:
         (r.value for r in scopes.of(model, scopes.PERFORMANCE, ML_PERFORMANCE_MEASURE=measure, ML_LABEL_MATURITY=scopes.COMPLETE)
          if r.window == window and scopes.is_whole(r)), None,
     )  # fmt: skip
-    return interval_plots.forest(f"{words.measure(measure)} by slice", shown[:DRAWN], whole)
+    return interval_plots.forest(f"{wording.measure(measure)} by slice", shown[:DRAWN], whole)
 
 
 def _estimate(model: ModelSnapshot) -> Table | None:

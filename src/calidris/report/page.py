@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from calidris.batch import ModelKey
 from calidris.engine.snapshot import Snapshot
-from calidris.report import words
+from calidris.report import wording
 from calidris.report.page_model import model_view
 
 _HERE = Path(__file__).parent
@@ -45,10 +45,10 @@ def render(snapshot: Snapshot, model: ModelKey | None, *, title: str, generated_
         .get_template("page.html.jinja")
         .render(
             title=title,
-            generated=words.moment(generated_ns),
-            taken=words.moment(snapshot.taken_ns),
+            generated=wording.moment(generated_ns),
+            taken=wording.moment(snapshot.taken_ns),
             models=views,
-            meanings=[(words.STATUS_TITLE[s], s.value, words.STATUS_MEANING[s]) for s in words.STATUS_MEANING],
+            meanings=[(wording.STATUS_TITLE[s], s.value, wording.STATUS_MEANING[s]) for s in wording.STATUS_MEANING],
             style=Markup(style),  # our own file
             style_hash=_csp_hash(style),
         )

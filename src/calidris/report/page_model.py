@@ -11,7 +11,7 @@ from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Status, drift_p_values, reliability
 from calidris.metrics.calibration.calibration_measures import ReliabilityBin
 from calidris.metrics.drift.histograms import blocks
-from calidris.report import changes, charts, tables, words
+from calidris.report import changes, charts, tables, wording
 from calidris.report.changes import Trend
 from calidris.report.fairness_tables import Fairness, fairness
 from calidris.report.label_sections import Truth, truth
@@ -92,7 +92,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
     drift = tuple(t for w in windows if (t := _drift(model, w, w == windows[0])) is not None)
     return ModelView(
         anchor=anchor,
-        name=words.model(model.key),
+        name=wording.model(model.key),
         version=model.key.version,
         task=model.task,
         mood=mood,
@@ -144,7 +144,7 @@ def _headline(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> tuple[str,
     latched = [a for a in alarms if a.latched]
     if latched:
         return "bad", latched[0].headline
-    return ("good" if model.status is Status.OK else "unsure"), words.STATUS_TITLE[model.status]
+    return ("good" if model.status is Status.OK else "unsure"), wording.STATUS_TITLE[model.status]
 
 
 def _facts(model: ModelSnapshot) -> tuple[tuple[str, str], ...]:
@@ -152,7 +152,7 @@ def _facts(model: ModelSnapshot) -> tuple[tuple[str, str], ...]:
         ("Task", model.task),
         ("Rows", f"{model.rows:,}"),
         ("Labels", f"{model.labels:,}"),
-        ("Newest prediction", words.moment(model.last_event_ns)),
+        ("Newest prediction", wording.moment(model.last_event_ns)),
         ("Baseline", model.baseline or "none"),
         ("Owner", model.owner or "nobody named"),
         ("Tier", model.tier or "not set"),
@@ -160,23 +160,26 @@ def _facts(model: ModelSnapshot) -> tuple[tuple[str, str], ...]:
 
 
 def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
-    names = [words.field(f.name) for f in alarm.features]
+    names = [wording.field(f.name) for f in alarm.features]
     what = names[0] if names else alarm.kind
-    others = f" and {words.plural(len(names) - 1, 'more feature')}" if len(names) > 1 else ""
-    lasted = words.how_long(max(alarm.raised_ns - alarm.since_ns, 0))
+    others = f" and {wording.plural(len(names) - 1, 'more feature')}" if len(names) > 1 else ""
+    lasted = wording.how_long(max(alarm.raised_ns - alarm.since_ns, 0))
     facts = (
-        ("Changing since", words.moment(alarm.since_ns)),
+        ("Changing since", wording.moment(alarm.since_ns)),
         (
             "Alarm raised",
-            f"{words.moment(alarm.raised_ns)}, after {lasted}: {words.plural(alarm.windows, 'window')} of {alarm.window}",
+            f"{wording.moment(alarm.raised_ns)}, after {lasted}: {wording.plural(alarm.windows, 'window')} of {alarm.window}",
         ),
         ("Rows behind it", f"{alarm.n:,}"),
-        ("How sure", f"evidence {words.evidence(alarm.evidence)}, where 1 is enough for an alarm (logarithmic scale)"),
+        (
+            "How sure",
+            f"evidence {wording.evidence(alarm.evidence)}, where 1 is enough for an alarm (logarithmic scale)",
+        ),
         ("False-alarm budget", f"{alarm.budget}: without a change, no more alarms than this are to be expected"),
         ("Compared with", f"baseline {alarm.baseline}"),
     )
     changes = tuple(
-        f"{words.field(f.name)}: {words.direction(f.direction)} (own evidence {words.evidence(f.evidence)})"
+        f"{wording.field(f.name)}: {wording.direction(f.direction)} (own evidence {wording.evidence(f.evidence)})"
         for f in alarm.features
     )
     headline = f"{what}{others} changed" if names else f"A change in {alarm.kind}"
@@ -192,7 +195,7 @@ def _windows(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> list[str]:
     latched = [a.alarm.window for a in alarms if a.latched]
 
     def telling(window: str) -> tuple[bool, float, float]:
-        return window not in latched[:1], -_model_evidence(model, window), -words.window_order(window)
+        return window not in latched[:1], -_model_evidence(model, window), -wording.window_order(window)
 
     return sorted(drifting, key=telling)
 
@@ -203,7 +206,7 @@ def _model_evidence(model: ModelSnapshot, window: str) -> float:
 
 
 def _evidence(model: ModelSnapshot) -> tuple[Picture, ...]:
-    lengths = sorted({p.window for p in model.history}, key=words.window_order, reverse=True)
+    lengths = sorted({p.window for p in model.history}, key=wording.window_order, reverse=True)
     by_length = {w: [p for p in model.history if p.window == w] for w in lengths}
     return tuple(
         Picture(f"{w} windows", charts.evidence(w, points))
@@ -223,8 +226,8 @@ def _histograms(model: ModelSnapshot, window: str) -> tuple[Picture, ...]:
     for name in (n for n in names if n in index):
         i = index[name]
         cells = charts.bars(base.spec.fields[i], base.field(i), state.counts.field(i))
-        drawn = charts.histogram(f"Histogram of {words.field(name)}", cells, state.counts.count, base.count)
-        out.append(Picture(f"{words.field(name)}, n = {state.counts.count:,} and {base.count:,}", drawn))
+        drawn = charts.histogram(f"Histogram of {wording.field(name)}", cells, state.counts.count, base.count)
+        out.append(Picture(f"{wording.field(name)}, n = {state.counts.count:,} and {base.count:,}", drawn))
     return tuple(out)
 
 
@@ -240,7 +243,7 @@ def _reliability(model: ModelSnapshot, windows: list[str]) -> tuple[Picture | No
     if most is None or most.scores.count == 0:
         return None, "Not known because no labelled rows with a score have come yet."
     now, then = _tenths(most.scores), _tenths(model.baseline_scores) if model.baseline_scores else ()
-    caption = f"{most.window} window, {words.rows(most.scores.count)} labelled rows"
+    caption = f"{most.window} window, {wording.rows(most.scores.count)} labelled rows"
     return Picture(caption, charts.reliability(now, then)), ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading
-from calidris.report import words
+from calidris.report import wording
 from calidris.semconv import Metric
 
 PERFORMANCE, CALIBRATION = semconv.METRIC_ML_PERFORMANCE_SCORE, semconv.METRIC_ML_CALIBRATION_SCORE
@@ -54,7 +54,7 @@ def labelled_window(model: ModelSnapshot) -> str | None:
         for r in of(model, PERFORMANCE, ML_LABEL_MATURITY=COMPLETE, ML_PERFORMANCE_MEASURE=headline(model))
         if is_whole(r) and r.window != BASELINE_WINDOW and r.value is not None
     ]
-    return max(known, key=lambda r: (r.n, words.window_order(r.window))).window if known else None
+    return max(known, key=lambda r: (r.n, wording.window_order(r.window))).window if known else None
 
 
 def headline(model: ModelSnapshot) -> str:

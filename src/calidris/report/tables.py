@@ -14,7 +14,7 @@ from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, Status, drift_table
 from calidris.metrics.drift.drift_measures import MEASURES as DRIFT_MEASURES
 from calidris.metrics.quality import KINDS
-from calidris.report import scopes, words
+from calidris.report import scopes, wording
 from calidris.semconv import Metric
 
 TOP_ROWS = 25
@@ -57,15 +57,15 @@ def cell(reading: Reading | None, *, expected: float | None = None, n: bool = Tr
     """A reading as a cell; ``expected`` is what it would be by chance, ``n`` is false where a column tells it."""
     if reading is None:
         return Cell("not measured", known=False)
-    count = (words.rows(reading.n),) if n and reading.metric is not semconv.METRIC_ML_WINDOW_ROWS else ()
+    count = (wording.rows(reading.n),) if n and reading.metric is not semconv.METRIC_ML_WINDOW_ROWS else ()
     if reading.value is None:
-        return Cell(words.because(reading), count, known=False)
+        return Cell(wording.because(reading), count, known=False)
     notes = [*_interval(reading), *count]
     if expected:
-        notes.append(f"by chance {words.number(expected)}")
+        notes.append(f"by chance {wording.number(expected)}")
     if reading.status is not Status.OK:
-        notes.append(words.STATUS_MEANING[reading.status])
-    return Cell(words.figure(reading.metric, reading.value), tuple(notes))
+        notes.append(wording.STATUS_MEANING[reading.status])
+    return Cell(wording.figure(reading.metric, reading.value), tuple(notes))
 
 
 def by_window(
@@ -76,9 +76,9 @@ def by_window(
     for r in model.readings:
         if r.metric in metrics and scopes.is_whole(r):
             found.setdefault(_title(r, names), {})[r.window] = r
-    windows = sorted({w for row in found.values() for w in row}, key=words.window_order)
+    windows = sorted({w for row in found.values() for w in row}, key=wording.window_order)
     rows = tuple(Row(title, tuple(cell(row.get(w)) for w in windows)) for title, row in found.items())
-    return Table(caption, (heading, *map(words.window, windows)), rows) if rows else None
+    return Table(caption, (heading, *map(wording.window, windows)), rows) if rows else None
 
 
 def drift(
@@ -105,9 +105,9 @@ def drift(
         cells = [_evidence(evidence.get(name))]
         cells += [cell(found[name].get(m), expected=chance.get((name, m)), n=False) for m in measures]
         cells += [_p_value(p_values.get(name))] if p_values else []
-        rows.append(Row(words.field(name), (*cells, Cell(f"{max(r.n for r in found[name].values()):,}"))))
+        rows.append(Row(wording.field(name), (*cells, Cell(f"{max(r.n for r in found[name].values()):,}"))))
     more = ("p-value",) if p_values else ()
-    head = ("Feature", "Evidence", *map(words.measure, measures), *more, "Rows (n)")
+    head = ("Feature", "Evidence", *map(wording.measure, measures), *more, "Rows (n)")
     caption = f"Distance of the newest {window} window from the baseline, feature by feature"
     return Table(caption, head, tuple(rows[:TOP_ROWS]), tuple(rows[TOP_ROWS:]))
 
@@ -130,11 +130,11 @@ def quality(model: ModelSnapshot, window: str) -> Table | None:
     kinds = list(dict.fromkeys(kind for row in found.values() for kind in row))
     worst = {name: max((r.value or 0.0) for r in row.values()) for name, row in found.items()}
     names = sorted(found, key=lambda name: (-worst[name], name))
-    rows = {name: Row(words.field(name), tuple(_fault(found[name].get(kind)) for kind in kinds)) for name in names}
+    rows = {name: Row(wording.field(name), tuple(_fault(found[name].get(kind)) for kind in kinds)) for name in names}
     caption = f"Share of rows with a fault in the newest {window} window"
     shown = [name for name in names if worst[name] > 0][:TOP_ROWS]
     rest = tuple(rows[name] for name in names if name not in shown)
-    return Table(caption, ("Feature", *map(words.measure, kinds)), tuple(rows[name] for name in shown), rest)
+    return Table(caption, ("Feature", *map(wording.measure, kinds)), tuple(rows[name] for name in shown), rest)
 
 
 def by_feature(model: ModelSnapshot, metric: Metric, dimension: str, window: str) -> dict[str, dict[str, Reading]]:
@@ -165,8 +165,8 @@ def _title(reading: Reading, names: Mapping[Metric, str]) -> str:
         elif name == semconv.ML_LATENCY_QUANTILE:
             parts.append(_quantile(value))
         else:
-            parts.append(words.measure(value) if name.endswith((".measure", ".kind")) else f"{name} = {value}")
-    return ", ".join(parts) or words.measure(reading.metric.name)
+            parts.append(wording.measure(value) if name.endswith((".measure", ".kind")) else f"{name} = {value}")
+    return ", ".join(parts) or wording.measure(reading.metric.name)
 
 
 def _quantile(level: str) -> str:
@@ -179,8 +179,8 @@ def _quantile(level: str) -> str:
 def _interval(reading: Reading) -> list[str]:
     if reading.lower is None and reading.upper is None:
         return []
-    low = "?" if reading.lower is None else words.figure(reading.metric, reading.lower)
-    high = "?" if reading.upper is None else words.figure(reading.metric, reading.upper)
+    low = "?" if reading.lower is None else wording.figure(reading.metric, reading.lower)
+    high = "?" if reading.upper is None else wording.figure(reading.metric, reading.upper)
     if reading.upper is None:
         return [f"at least {low}"]
     return [f"{low} to {high}"] if reading.lower is not None else [f"at most {high}"]
@@ -189,7 +189,7 @@ def _interval(reading: Reading) -> list[str]:
 def _evidence(value: float | None) -> Cell:
     if value is None:
         return Cell("not scored", known=False)
-    return Cell(words.evidence(value), bar=max(0.0, min(value, 1.0)))
+    return Cell(wording.evidence(value), bar=max(0.0, min(value, 1.0)))
 
 
 def _fault(reading: Reading | None) -> Cell:
@@ -200,7 +200,7 @@ def _fault(reading: Reading | None) -> Cell:
 def _p_value(value: float | None) -> Cell:
     if value is None or value != value:
         return Cell("not drawn", known=False)
-    return Cell(words.number(value) if value > 0.001 else "0.001 or less")
+    return Cell(wording.number(value) if value > 0.001 else "0.001 or less")
 
 
 def _first(row: Mapping[str, Reading]) -> float:
@@ -231,7 +231,7 @@ def objectives(model: ModelSnapshot) -> Table | None:
     for name in names:
         good, bad = (model.slo_events.get((name, outcome), 0) for outcome in ("good", "bad"))
         met = (
-            Cell(words.share(good / (good + bad)), (words.rows(good + bad),))
+            Cell(wording.share(good / (good + bad)), (wording.rows(good + bad),))
             if good + bad
             else Cell("no events yet", known=False)
         )
@@ -251,7 +251,7 @@ def tiles(model: ModelSnapshot, windows: list[str]) -> tuple[tuple[str, Cell], .
     complete, headline = {semconv.ML_LABEL_MATURITY: scopes.COMPLETE}, scopes.headline(model)
     wanted: tuple[tuple[str, semconv.Metric, dict[str, str]], ...] = (
         ("Brier score", scopes.CALIBRATION, {semconv.ML_CALIBRATION_MEASURE: "brier", **complete}),
-        (words.measure(headline), scopes.PERFORMANCE, {semconv.ML_PERFORMANCE_MEASURE: headline, **complete}),
+        (wording.measure(headline), scopes.PERFORMANCE, {semconv.ML_PERFORMANCE_MEASURE: headline, **complete}),
         ("99 % of calls within", semconv.METRIC_ML_LATENCY_DURATION, {semconv.ML_LATENCY_QUANTILE: "0.99"}),
         ("Calls that failed", semconv.METRIC_ML_ERROR_RATIO, {}),
         ("Labels known", semconv.METRIC_ML_LABEL_COVERAGE, {}),
@@ -279,11 +279,13 @@ def _pick(
             if r.window == window and r.value is not None:
                 return r
     rest = [r for r in found if r.window != BASELINE_WINDOW]
-    return None if strict or not rest else max(rest, key=lambda r: (r.value is not None, words.window_order(r.window)))
+    return (
+        None if strict or not rest else max(rest, key=lambda r: (r.value is not None, wording.window_order(r.window)))
+    )
 
 
 def _with_baseline(cell: Cell, baseline: Reading | None) -> Cell:
     if baseline is None or baseline.value is None:
         return cell
-    said = f"baseline {words.figure(baseline.metric, baseline.value)}"
+    said = f"baseline {wording.figure(baseline.metric, baseline.value)}"
     return Cell(cell.text, (said, *cell.notes), cell.known, cell.bar)

@@ -10,7 +10,7 @@ from calidris.state.blocks.moments import MomentsState
 from calidris.state.blocks.residuals import ResidualsState
 from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.sparse import SparseTable
-from calidris.state.blocks.table import Entries, TableState
+from calidris.state.blocks.table_state import Entries, TableState
 from calidris.state.blocks.unseen_levels import LevelsState
 from calidris.state.bounded import Loss, row_losses
 from calidris.state.coding.centroids import fitting_rows, learn_codebook

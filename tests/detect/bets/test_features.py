@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import beta
 
 from calidris.detect import Bets, freeze
-from calidris.detect.bets.learned import Stake
+from calidris.detect.bets.learned_shapes import Stake
 from calidris.detect.bounds import cell_lower, cell_upper
 from calidris.errors import IncompatibleState
 from calidris.state import CountsState, Field, Kind, Role, Spec

@@ -8,7 +8,7 @@ from calidris.batch import CodedColumn, NumberColumn
 from calidris.config.models import label_text
 from calidris.state import GroupsState, Slice, SparseTable, Spec, class_codes, class_names, decision_codes
 from calidris.state.blocks.groups import MAX_CLASSES, class_text
-from calidris.state.blocks.table import DELAY_EDGES_S
+from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 SEX = Slice("sex", ("f", "m"))
 PETS = Spec(task="multiclass", classes=("cat", "dog", "2"), slices=(SEX,))

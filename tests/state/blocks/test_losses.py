@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, mean_absolute_erro
 
 from calidris.state import Loss, LossesState, Slice, Spec, row_losses
 from calidris.state.blocks.losses import LOSS_BINS
-from calidris.state.blocks.table import DELAY_EDGES_S
+from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 BINARY = Spec(slices=(Slice("sex", ("f",)),), losses=(Loss("error"), Loss("brier")))
 NUMBER = Spec(task="regression", losses=(Loss("absolute_error", 2.0), Loss("squared_error", 4.0)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.cells import CellBets
-from calidris.detect.bets.learned import GROUP, MEMORY, Learned, Stake
+from calidris.detect.bets.learned_shapes import GROUP, MEMORY, Learned, Stake
 from calidris.detect.bets.tilts import Tilts
 from calidris.detect.evidence.design_effect import at_size
 from calidris.detect.evidence.handicap import NONE, Handicap

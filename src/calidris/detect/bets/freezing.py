@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.bets import cells, learned, tilts
+from calidris.detect.bets import cells, learned_shapes, tilts
 from calidris.detect.bets.features import Bets
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.evidence.handicap import handicap
@@ -110,7 +110,7 @@ def lay(
         watch=watch,
         tilts=tilts.make(watch, p, baseline.count, alpha, seen, tolerance),
         cells=cells.make(watch, counts, p, alpha, seen, tolerance),
-        learned=learned.make(watch, counts, p, delta / (2.0 * max(len(p), 1)), seen, tolerance),
+        learned=learned_shapes.make(watch, counts, p, delta / (2.0 * max(len(p), 1)), seen, tolerance),
         field_weight=shares(watch, weights),
         window_rows=float(seen.rows.mean()) if seen else 0.0,
         design_known=seen is not None,

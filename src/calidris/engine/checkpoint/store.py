@@ -28,8 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
+from calidris.engine.dedup.hash_runs import Generation, merged
 from calidris.engine.dedup.memory import DedupMemory
-from calidris.engine.dedup.runs import Generation, merged
 from calidris.errors import CorruptState, IncompatibleState
 
 FORMAT = 5

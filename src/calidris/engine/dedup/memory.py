@@ -11,8 +11,8 @@ import numpy as np
 
 from calidris.batch import LabelBatch, Mask, PredictionBatch
 from calidris.engine.columns import rows_of
-from calidris.engine.dedup.runs import Generation, masks_of
-from calidris.labels.hashes import Hashes
+from calidris.engine.dedup.hash_runs import Generation, masks_of
+from calidris.labels.id_hashes import Hashes
 from calidris.wire import Decoded
 
 GENERATIONS = 4

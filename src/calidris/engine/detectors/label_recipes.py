@@ -23,7 +23,7 @@ from calidris.detect.bets.losses import layout_of, loss_counts, watched_losses
 from calidris.engine.detectors.recipes import Recipe
 from calidris.state import GroupsState, TableState
 from calidris.state.blocks.labelled import LabelTables
-from calidris.state.blocks.table import DELAY_EDGES_S
+from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 _T = TypeVar("_T", bound=TableState)
 

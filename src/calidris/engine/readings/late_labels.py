@@ -23,7 +23,7 @@ from calidris.metrics.labels.late_label_readings import adjusted_calibration, ad
 from calidris.metrics.labels.maturity import Cohort, Reporting, delay_adjusted, reporting
 from calidris.metrics.performance.decisions import RANKED, threshold_decides
 from calidris.state.blocks.labelled import LabelStates
-from calidris.state.blocks.table import DELAY_EDGES_S
+from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 YOUNGEST_S = DELAY_EDGES_S[0]
 """Rows younger than the shortest delay tell nothing about delays."""

@@ -21,7 +21,7 @@ from calidris.metrics.latency import error_reading, latency_readings
 from calidris.metrics.performance.performance_measures import coverage_reading
 from calidris.metrics.quality import quality_readings, rows_reading
 from calidris.metrics.schema import constant_readings, schema_readings
-from calidris.state.blocks.table import DELAY_EDGES_S
+from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 
 def window_readings(

@@ -17,10 +17,10 @@ from typing import Any
 import wrapt
 from opentelemetry.trace import Span, get_current_span
 
-from calidris.instrument import ids, markers
+from calidris.instrument import ids, trace_markers
+from calidris.instrument.buffered_items import Block, Series
 from calidris.instrument.identity import identity_of
 from calidris.instrument.input_table import Table, rows_of
-from calidris.instrument.items import Block, Series
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.many_rows import slice_table, table_or_none
 from calidris.instrument.runtime import runtime
@@ -155,13 +155,13 @@ class WatchedCall:
         self._rows = _rows(x)
         self._features: Table | None = None
         self._slices: Table | None = None
-        self._marker: markers.Marker | None = None
+        self._marker: trace_markers.Marker | None = None
         self._span = get_current_span()
         if runtime.on:
             self._features = table_or_none(series, x, names)
             self._slices = slice_table(runtime.settings.slices, None, self._features)
             if self._span.is_recording():
-                self._marker = markers.begin(series)
+                self._marker = trace_markers.begin(series)
         self._begun_ns = time.time_ns()
         self._tick = time.perf_counter_ns()
 
@@ -195,7 +195,7 @@ class WatchedCall:
 
     def _end(self, error: str | None) -> None:
         if self._marker is not None:
-            markers.end(self._marker, error)
+            trace_markers.end(self._marker, error)
 
     def _block(self, lasted_ns: int) -> Block:
         place = ids.place_of(self._span, self._rows)

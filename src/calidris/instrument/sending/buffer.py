@@ -22,8 +22,8 @@ from typing import Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from calidris.instrument.buffered_items import Block, Item, Row
 from calidris.instrument.fork import renew_in_child
-from calidris.instrument.items import Block, Item, Row
 from calidris.instrument.packed_columns import Note
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
 from calidris.instrument.shield import caught

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from calidris.instrument.buffered_items import FLAT, Block, Item, Labels, Row, Series
 from calidris.instrument.ids import prediction_ids
 from calidris.instrument.input_table import Table
-from calidris.instrument.items import FLAT, Block, Item, Labels, Row, Series
 from calidris.instrument.packed_columns import plain
 from calidris.instrument.privacy import text_of
 from calidris.instrument.vectors import Vectors, columns, most_rows, sizes_of

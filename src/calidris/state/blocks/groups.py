@@ -11,7 +11,7 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn
-from calidris.state.blocks.table import DELAYS, Entries, TableState, delay_buckets, over_slices
+from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay_buckets, over_slices
 from calidris.state.spec import Spec
 
 MAX_CLASSES = 20

@@ -23,7 +23,7 @@ from calidris.state.blocks.losses import LossesState
 from calidris.state.blocks.residuals import ResidualsState, residual_scales
 from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.sparse import SparseTable
-from calidris.state.blocks.table import Entries, TableState
+from calidris.state.blocks.table_state import Entries, TableState
 from calidris.state.bounded import row_losses
 from calidris.state.spec import Spec
 

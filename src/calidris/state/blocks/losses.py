@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.state.blocks.table import DELAYS, Entries, TableState, delay_buckets, over_slices
+from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay_buckets, over_slices
 from calidris.state.spec import Spec
 
 LOSS_BINS = 20

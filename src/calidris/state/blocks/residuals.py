@@ -13,7 +13,7 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.state import fixed
-from calidris.state.blocks.table import DELAYS, Entries, TableState, delay_buckets, over_slices
+from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay_buckets, over_slices
 from calidris.state.coding.fields import Kind, Role
 from calidris.state.fixed import Moments, Scale
 from calidris.state.spec import Spec

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.state.blocks.table import DELAY_EDGES_S, DELAYS, Entries, TableState, delay_buckets, over_slices
+from calidris.state.blocks.table_state import DELAY_EDGES_S, DELAYS, Entries, TableState, delay_buckets, over_slices
 from calidris.state.spec import Spec
 
 __all__ = ["DELAY_EDGES_S", "SCALE", "SMALLEST_P", "STATS", "ScoresState"]

@@ -13,7 +13,7 @@ import numpy as np
 from calidris.batch import Ints
 from calidris.errors import CorruptState, IncompatibleState
 from calidris.state import state_bytes
-from calidris.state.blocks.table import Entries, TableState
+from calidris.state.blocks.table_state import Entries, TableState
 from calidris.state.spec import Spec
 
 T = TypeVar("T", bound=TableState)

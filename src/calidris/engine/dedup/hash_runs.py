@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from calidris.batch import Mask
-from calidris.labels.hashes import Hashes
+from calidris.labels.id_hashes import Hashes
 
 _BITS = 8
 """Bits of the filter a span, at least: 1 to 5 % of new spans have to be looked for in the runs."""
