@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "calidris"
 PAGE = ROOT / "docs" / "contributing" / "unreached.md"
 CALLED_BY_OTHERS = {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[2] / "src" / "calidris"
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "calidris"
 SECTION = re.compile(r"^(?:Args|Attributes):\n((?:    .*\n|\n)*)", re.M)
 ENTRY = re.compile(r"^    \*{0,2}(\w+):", re.M)
 
