@@ -57,7 +57,7 @@ def rewrite(text: str, moves: Moves, *, python: bool) -> str:
     if not python:
         return _rewrite_mentions(text, moves)
     text, renamed = _rewrite_imports(text, moves)
-    return _rename(text, renamed)
+    return _rewrite_tokens(text, renamed, moves)
 
 
 def _rewrite_imports(text: str, moves: Moves) -> tuple[str, dict[str, str]]:
@@ -104,17 +104,50 @@ def find_offered(module: str) -> frozenset[str]:
     return frozenset()
 
 
-def _rename(text: str, renamed: Mapping[str, str]) -> str:
-    """Uses of imported names that got another one. Attributes and keywords of the same spelling are left alone."""
+def _rewrite_tokens(text: str, renamed: Mapping[str, str], moves: Moves) -> str:
+    """Uses of imported names that got another one, and dotted names in strings, comments and ``import`` statements.
+
+    Attributes, keywords and parameters of the same spelling are left alone: they are other names.
+    """
     edits = []
-    before = ""
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NAME and token.string in renamed and before != ".":
-            edits.append((token.start, token.end, renamed[token.string]))
+    before, tokens = "", list(tokenize.generate_tokens(io.StringIO(text).readline))
+    for token, after in zip(tokens, [*tokens[1:], tokens[-1]], strict=True):
+        is_use = token.type == tokenize.NAME and before != "." and after.string != "="
+        new = token.string
+        if is_use:
+            new = renamed.get(token.string, token.string)
+        elif token.type in (tokenize.STRING, tokenize.COMMENT):
+            new = _rewrite_mentions(token.string, moves)
+        if new != token.string:
+            edits.append((token.start, token.end, new))
         before = token.string
+    for start, end, new in reversed(edits):
+        text = _replace(text, start, end, new)
+    return _rewrite_plain_imports(text, moves)
+
+
+def _replace(text: str, start: tuple[int, int], end: tuple[int, int], new: str) -> str:
+    """The text with another piece between two places, each a line from 1 and a column from 0."""
     lines = text.splitlines(keepends=True)
-    for (line, start), (_, end), new in reversed(edits):
-        lines[line - 1] = lines[line - 1][:start] + new + lines[line - 1][end:]
+    head = lines[start[0] - 1][: start[1]]
+    tail = lines[end[0] - 1][end[1] :]
+    lines[start[0] - 1 : end[0]] = [head + new + tail]
+    return "".join(lines)
+
+
+def _rewrite_plain_imports(text: str, moves: Moves) -> str:
+    """``import calidris.x.y`` and the uses of it by its whole name, wherever a line of code has them."""
+    strings = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type == tokenize.STRING
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    imports = {node.lineno for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        if number not in strings | imports:
+            lines[number - 1] = _rewrite_mentions(line, moves)
     return "".join(lines)
 
 

@@ -31,13 +31,14 @@ from calidris.engine.orders import CLEAR, Order as Decision, BadOrder
 from calidris.state import frame
 from calidris.detect.feeds import error_counts, level_names
 from calidris.batch import Ints
+import calidris.wire.reader
 
 
-def f(order):
+def f(order, names=dict(BadOrder=1)):
     """See calidris.engine.orders.Order."""
-    if not isinstance(order, Decision):
+    if not isinstance(order, Decision):  # calidris.engine.limits
         raise BadOrder(order.BadOrder)
-    return frame.pack(order, error_counts)
+    return frame.pack(order, error_counts, calidris.wire.reader.Spans)
 '''
 NEW = '''
 from calidris.detect.bets.losses import loss_bets
@@ -49,13 +50,14 @@ from calidris.state import state_bytes
 from calidris.detect.bets.losses import error_counts
 from calidris.detect.bets.groups import level_names
 from calidris.batch import Ints
+import calidris.wire.otlp.spans
 
 
-def f(order):
-    """See calidris.engine.orders.Order."""
-    if not isinstance(order, Decision):
+def f(order, names=dict(BadOrder=1)):
+    """See calidris.engine.commands.Order."""
+    if not isinstance(order, Decision):  # calidris.engine.detectors.thresholds
         raise BadCommand(order.BadOrder)
-    return state_bytes.pack(order, error_counts)
+    return state_bytes.pack(order, error_counts, calidris.wire.otlp.spans.Spans)
 '''
 
 

@@ -25,7 +25,7 @@ from calidris.app.restore import Storage
 from calidris.export import OtlpExporter
 from calidris.receive.admission import Admission, ReceiverCounters
 
-Figures: TypeAlias = dict[str, "float | dict[str, float]"]
+Values: TypeAlias = dict[str, "float | dict[str, float]"]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Health:
     otlp: OtlpExporter | None = None
     suppressed: Callable[[], int] = field(default=lambda: 0)
 
-    def figures(self) -> Figures:
+    def read(self) -> Values:
         """Every figure by metric name, or by metric name and reason. Costs some 100 µs."""
         now_ns = self.clock_ns()
         return {
@@ -70,7 +70,7 @@ class Health:
             semconv.METRIC_CALIDRIS_BUILD_INFO.name: {calidris_version(): 1.0},
         }
 
-    def _receiver(self) -> Figures:
+    def _receiver(self) -> Values:
         told: Mapping[str, Mapping[str, int]] = self.counters.snapshot()
 
         def table(name: str) -> dict[str, float]:
@@ -93,7 +93,7 @@ class Health:
             semconv.METRIC_CALIDRIS_ACCESS_FAILURES.name: float(self.auth.failures),
         }
 
-    def _queue(self) -> Figures:
+    def _queue(self) -> Values:
         records, seconds = self.loop.lag()
         return {
             semconv.METRIC_CALIDRIS_QUEUE_SIZE.name: float(self.admission.used_bytes),
@@ -103,7 +103,7 @@ class Health:
             semconv.METRIC_CALIDRIS_LAG_TIME.name: seconds,
         }
 
-    def _journal(self) -> Figures:
+    def _journal(self) -> Values:
         journal = self.storage.journal
         return {
             semconv.METRIC_CALIDRIS_JOURNAL_SIZE.name: float(journal.size_bytes),
@@ -117,7 +117,7 @@ class Health:
             semconv.METRIC_CALIDRIS_JOURNAL_SYNC_MAX.name: journal.sync_timing.longest_s,
         }
 
-    def _checkpoint(self, now_ns: int) -> Figures:
+    def _checkpoint(self, now_ns: int) -> Values:
         saving = self.loop.saving
         return {
             semconv.METRIC_CALIDRIS_CHECKPOINT_AGE.name: max(now_ns - self.loop.saved_ns, 0) / 1e9,
@@ -128,7 +128,7 @@ class Health:
             semconv.METRIC_CALIDRIS_ENGINE_FAILURES.name: {r: float(n) for r, n in self.loop.failures.copy().items()},
         }
 
-    def _leaving(self, now_ns: int) -> Figures:
+    def _leaving(self, now_ns: int) -> Values:
         pushes = self.otlp.counts if self.otlp else None
         return {
             semconv.METRIC_CALIDRIS_CLOCK_OFFSET.name: self.loop.clock_offset_s,

@@ -12,7 +12,7 @@ from typing import Any
 
 from calidris import semconv
 from calidris.api import ApiServer, Sources
-from calidris.app.health import Figures, Health, calidris_version
+from calidris.app.health import Health, Values, calidris_version
 from calidris.app.listeners import ListenerAuth, host, receivers, scheme
 from calidris.app.loop import EngineLoop
 from calidris.app.replay_progress import reported
@@ -200,9 +200,9 @@ class Server:
             self.snapshot(), self.config.export, self.health(), start_ns=self.started_ns, counted=self._restored
         )
 
-    def health(self) -> Figures:
+    def health(self) -> Values:
         """The receiver's own figures by metric name."""
-        return self._health.figures()
+        return self._health.read()
 
     @property
     def state(self) -> str:

@@ -1,4 +1,4 @@
-"""What a person decides about an alarm. It is a record of the journal, so that a replay obeys it at the same place."""
+"""What a person decides about an alarm. It is a record of the journal, so that a replay executes it at the same place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 1000
 
 
 class BadCommand(PermanentError):
-    """An order that nobody can follow; the message says why."""
+    """A command that cannot be executed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Command:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Command:
-        """The order that ``to_bytes`` wrote.
+        """The command that ``to_bytes`` wrote.
 
         >>> command = Command(1, "clear", "ada", "sensor replaced", 5)
         >>> Command.from_bytes(command.to_bytes()) == command

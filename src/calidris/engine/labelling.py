@@ -41,7 +41,7 @@ class Labelling:
     ) -> None:
         self.early: dict[Owner, EarlyLabels] = {}
         self._models = models
-        self._roster = registry
+        self._registry = registry
         self._limits = limits
         self._unmatched = unmatched
 
@@ -55,7 +55,7 @@ class Labelling:
         usable = np.flatnonzero(valid & named)
         left = usable[np.sort(np.unique(ids[usable], return_index=True)[1])]  # the first label of each id
         repeated = len(usable) - len(left)
-        for key in self._roster.versions(owner)[::-1]:  # the newest version first
+        for key in self._registry.versions(owner)[::-1]:  # the newest version first
             match = self._models[key].pending.match(ids[left])
             hit = left[match.found]
             if len(hit):
@@ -111,7 +111,7 @@ class Labelling:
         return strangers < self._limits.models
 
     def _is_stranger(self, owner: Owner) -> bool:
-        return not self._roster.versions(owner) and owner not in self._roster.configured
+        return not self._registry.versions(owner) and owner not in self._registry.configured
 
 
 def _texts(batch: LabelBatch, rows: list[int]) -> list[str]:

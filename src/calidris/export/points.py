@@ -3,10 +3,11 @@
 A figure that is not known gives no point: never NaN, never a 0 that means "no data". That it is absent can be seen in
 ``ml.monitoring.status`` and ``ml.window.rows``.
 
-The program's own health is among them: what the engine keeps across restarts, and what this process counts. A counter of the engine (``Snapshot.counters``) comes back from the checkpoint and goes on: it counts since the state began.
-A counter of the process (``Health``) begins at 0 with each start. Both only ever rise between two starts, which is what
-``rate()`` asks for. While the journal is read back the engine's counters are behind what was told before the end of the last
-process, so nothing of them is told then: a gap costs ``rate()`` nothing, a step back would count everything again.
+The program's own health is among them: what the engine keeps across restarts, and what this process counts. A counter of the
+engine (``Snapshot.counters``) comes back from the checkpoint and goes on: it counts since the state began. A counter of the
+process (``Health``) begins at 0 with each start. Both only ever rise between two starts, which is what ``rate()`` asks for. While
+the journal is read back the engine's counters are behind what was told before the end of the last process, so nothing of them
+is told then: a gap costs ``rate()`` nothing, a step back would count everything again.
 """
 
 from __future__ import annotations

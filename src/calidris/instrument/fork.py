@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Protocol
 from weakref import WeakSet
@@ -16,6 +17,7 @@ class Renewable(Protocol):
 
 
 _renewed: WeakSet[Renewable] = WeakSet()
+_log = logging.getLogger("calidris")
 
 
 def renew_in_child(thing: Renewable) -> None:
@@ -25,7 +27,10 @@ def renew_in_child(thing: Renewable) -> None:
 
 def _renew_all() -> None:
     for thing in list(_renewed):
-        thing.after_fork()
+        try:
+            thing.after_fork()
+        except Exception:  # one that cannot begin anew must not keep the others from it
+            _log.exception("calidris: %s could not begin anew in a forked child", type(thing).__name__)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,6 +1,7 @@
 """The file calls that the journal makes, all in one place, so that a test can count them and break each one; and what it leaves free.
 
-Some of the disk is left alone, so that a checkpoint can always be written: a journal that takes the last byte locks itself out: only a checkpoint makes records unnecessary, and that needs space too.
+Some of the disk is left alone, so that a checkpoint can always be written. A journal that takes the last byte locks itself out:
+only a checkpoint makes records unnecessary, and that needs space too.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Journal:
         self._max_bytes = max_bytes
         self._kept_to = start_after if keep_truncated else None
         self._io = threading.Lock()  # guards the fields below; held during a write and its sync
-        self._segments = self._open_shelf(Path(path), disk or Disk())
+        self._segments = self._open_segments(Path(path), disk or Disk())
         self._space = Space(Path(path), disk or Disk())
         self._last_seq = max(self._segments.last_seq, start_after)
         self._live_bytes = self._count_live()
@@ -184,7 +184,7 @@ class Journal:
             self._segments.close_active()
             self._unlock()
 
-    def _open_shelf(self, path: Path, disk: Disk) -> Segments:
+    def _open_segments(self, path: Path, disk: Disk) -> Segments:
         try:
             return Segments(path, disk)
         except BaseException:

@@ -1,7 +1,8 @@
 """Bets that the mean of a bounded loss rose above what the baseline allows: accuracy, Brier, error rate.
 
-A loss is what a prediction cost, between 0 and 1, counted in bins of known range. Accuracy is the mean of a 0/1 loss; Brier, a clipped absolute error or a pinball loss take values in between, and are
-counted in bins so that little is lost by knowing only each bin's rows and sum.
+A loss is what a prediction cost, between 0 and 1, counted in bins of known range. Accuracy is the mean of a 0/1 loss; Brier, a
+clipped absolute error or a pinball loss take values in between, and are counted in bins so that little is lost by knowing only
+each bin's rows and sum.
 """
 
 from __future__ import annotations

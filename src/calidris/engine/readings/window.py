@@ -1,4 +1,4 @@
-"""All figures of one window: of all rows, labelled or not, here; of labelled rows in the files beside; and those of the baseline's own rows."""
+"""All figures of one window, labelled or not, and those of the baseline's own rows; of labelled rows in the files beside."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from calidris.semconv import Metric
 
 NEARLY_FULL = 0.8
 LAG_S = 60
-FIGURES_S = 300
+OLD_READINGS_S = 300
 CHECKPOINT_S = 600
 """Beside three intervals of the configuration."""
 
@@ -123,7 +123,7 @@ def _late_readings() -> Alert:
         key="",
         title="Calidris figures are old",
         expr=_own(semconv.METRIC_CALIDRIS_SNAPSHOT_AGE),
-        threshold=FIGURES_S,
+        threshold=OLD_READINGS_S,
         pending="5m",
         severity=TICKET,
         summary=f"Figures of Calidris receiver {_WHERE} are {_DURATION} old",

@@ -1,6 +1,10 @@
 """Distances of scores from outcomes: ECE in its many forms, its de-biased estimates, the worst bin, and smooth ECE.
 
-Smooth ECE has no bins that a reader could have chosen otherwise: J. Błasiok & P. Nakkiran, "Smooth ECE: Principled reliability diagrams via kernel smoothing", ICLR 2024 (arXiv 2309.12236).
+All of them but the de-biased ones are biased upwards by noise: about √(2/π) Σ √(n_b ȳ(1-ȳ))/n where scores are calibrated.
+They are figures to look at beside their n, and none of them may alert.
+
+Smooth ECE has no bins that a reader could have chosen otherwise: J. Błasiok & P. Nakkiran, "Smooth ECE: Principled reliability
+diagrams via kernel smoothing", ICLR 2024 (arXiv 2309.12236).
 """
 
 from __future__ import annotations

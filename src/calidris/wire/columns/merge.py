@@ -1,7 +1,11 @@
 """Batches of the same model and the same columns, made one; and packed spans of one model, one after the other, as one table.
 
-Of such a table each column gets its type once, not once a span. Only where nothing can tell the difference: the same names in the same order, every column packed the same way and with few
-enough levels, all spans with a trace id or none, none that failed. What is wrong with such a table is looked for in its parts.
+A column without a single value has no kind: it goes with numbers, strings and embeddings. Where batches hold different
+kinds under one name, embeddings of different dimensions among them, they stay apart.
+
+Of a table of spans each column gets its type once, not once a span. Only where nothing can tell the difference: the same names
+in the same order, every column packed the same way and with few enough levels, all spans with a trace id or none, none that
+failed. What is wrong with such a table is looked for in its parts.
 """
 
 from __future__ import annotations

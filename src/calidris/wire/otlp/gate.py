@@ -6,7 +6,7 @@ Whatever is not ours is counted and goes no further.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from calidris import semconv
@@ -48,7 +48,7 @@ def is_ours(key: str) -> bool:
     return key in KEYS or key.startswith(MAP_PREFIXES)
 
 
-def is_ours_by_attributes(names: Iterable[str]) -> bool:
+def is_ours_by_attributes(names: Collection[str]) -> bool:
     """Whether attributes of these names, all of them read here, make their span a model or feedback span."""
     return semconv.ML_MODEL_NAME in names or not _SILENT_KEYS.issuperset(names)
 
