@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds test check lint types contracts house generate render bench bench-load bench-detect bench-peers fuzz format clean
+.PHONY: help setup demo demo-seeds test check lint types contracts house generate render bench bench-load bench-detect bench-peers bench-alternate fuzz format clean
 
 help:           ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -62,6 +62,9 @@ bench-detect: setup  ## false alarms and delays of detection, simulated with fix
 
 bench-peers: setup  ## beside Evidently and NannyML, each in an environment of its own (the first run builds them)
 	$(BIN)/python -m benchmarks.peers
+
+bench-alternate: setup  ## what a change costs the two hot paths, two commits in turns (ARGS="BEFORE AFTER", "main --worktree")
+	$(BIN)/python -m benchmarks.alternate $(ARGS)
 
 fuzz: setup     ## look for requests that break a promise (ARGS="--seconds 600")
 	$(BIN)/python -m fuzz $(ARGS)
