@@ -1,4 +1,4 @@
-"""What a change costs the two hot paths, two commits side by side: ``make bench-alternate ARGS="BEFORE AFTER"``.
+"""What a change costs the two hot paths, two commits side by side: ``make bench-alternate``, with both revisions in ARGS.
 
     python -m benchmarks.alternate HEAD~1 HEAD
     python -m benchmarks.alternate main --worktree            the files as they are here, committed or not
