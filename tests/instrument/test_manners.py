@@ -16,8 +16,8 @@ from opentelemetry.test.globals_test import reset_metrics_globals, reset_trace_g
 import calidris
 from calidris import Model, semconv
 from calidris.instrument import shield
-from calidris.instrument.buffered_items import Series
 from calidris.instrument.libraries._patch import PatchTable
+from calidris.instrument.rows.buffered_items import Series
 from calidris.instrument.runtime import runtime
 from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import internal_errors, shielded

@@ -12,10 +12,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from calidris import semconv
 from calidris.instrument import many_rows
-from calidris.instrument.buffered_items import Series
 from calidris.instrument.ids import last_prediction_ids
 from calidris.instrument.prediction import Prediction
 from calidris.instrument.privacy import Policy
+from calidris.instrument.rows.buffered_items import Series
 from calidris.instrument.runtime import configure, flush, runtime, shutdown
 from calidris.instrument.shield import caught, shielded
 

@@ -10,12 +10,12 @@ from opentelemetry.trace import get_current_span
 
 from calidris import semconv
 from calidris.instrument import ids
-from calidris.instrument.buffered_items import Block, Labels, Series
-from calidris.instrument.input_table import Table, TooLarge, copied, rows_of, table_of
-from calidris.instrument.packed_columns import is_missing, plain
 from calidris.instrument.privacy import text_of
+from calidris.instrument.rows.buffered_items import Block, Labels, Series
+from calidris.instrument.rows.input_table import Table, TooLarge, copied, rows_of, table_of
+from calidris.instrument.rows.packed_columns import is_missing, plain
+from calidris.instrument.rows.vectors import capture_many
 from calidris.instrument.runtime import runtime
-from calidris.instrument.vectors import capture_many
 
 
 def record_batch(

@@ -14,11 +14,11 @@ from typing import Any
 from opentelemetry.trace import get_current_span
 
 from calidris.instrument import many_rows, trace_markers
-from calidris.instrument.buffered_items import FLAT, Series
 from calidris.instrument.ids import last_call, place_of
+from calidris.instrument.rows.buffered_items import FLAT, Series
+from calidris.instrument.rows.vectors import Captured, capture
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import caught, inside
-from calidris.instrument.vectors import Captured, capture
 
 
 class Prediction:

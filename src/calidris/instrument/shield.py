@@ -48,7 +48,7 @@ def caught(where: str) -> None:
 
 
 def internal_errors() -> dict[str, int]:
-    """How many errors of ours the shield swallowed, by ``place: type``."""
+    """How many errors of ours the shield swallowed, by place and type of the error."""
     with _lock:
         return dict(_errors)
 

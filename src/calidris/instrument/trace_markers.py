@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from calidris import semconv
 from calidris.instrument import SCOPE, VERSION
-from calidris.instrument.buffered_items import Series
+from calidris.instrument.rows.buffered_items import Series
 
 Marker = tuple[Span, Token[context.Context]]
 

@@ -18,11 +18,11 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, trace_markers
-from calidris.instrument.buffered_items import Block, Series
 from calidris.instrument.identity import identity_of
-from calidris.instrument.input_table import Table, rows_of
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.many_rows import slice_table, table_or_none
+from calidris.instrument.rows.buffered_items import Block, Series
+from calidris.instrument.rows.input_table import Table, rows_of
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import inside, not_a_prediction, shielded
 

@@ -22,12 +22,12 @@ from typing import Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from calidris.instrument.buffered_items import Block, Item, Row
 from calidris.instrument.fork import renew_in_child
-from calidris.instrument.packed_columns import Note
+from calidris.instrument.rows.buffered_items import Block, Item, Row
+from calidris.instrument.rows.packed_columns import Note
+from calidris.instrument.rows.vectors import cells_of
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
 from calidris.instrument.shield import caught
-from calidris.instrument.vectors import cells_of
 
 MAX_CELLS = 8_000_000
 """Values that may wait in memory as blocks and embeddings, and the width times number of single rows: 64 MB of numbers."""

@@ -19,8 +19,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from calidris.instrument import VERSION
-from calidris.instrument.buffered_items import Item
-from calidris.instrument.packed_columns import Note
+from calidris.instrument.rows.buffered_items import Item
+from calidris.instrument.rows.packed_columns import Note
 from calidris.instrument.sending.meters import Meters
 from calidris.instrument.sending.outbox import Drop, Outcome, Request
 from calidris.instrument.sending.packing import Encoder

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from calidris.instrument.buffered_items import FLAT, Block, Item, Labels, Row, Series
 from calidris.instrument.ids import prediction_ids
-from calidris.instrument.input_table import Table
-from calidris.instrument.packed_columns import plain
 from calidris.instrument.privacy import text_of
-from calidris.instrument.vectors import Vectors, columns, most_rows, sizes_of
+from calidris.instrument.rows.buffered_items import FLAT, Block, Item, Labels, Row, Series
+from calidris.instrument.rows.input_table import Table
+from calidris.instrument.rows.packed_columns import plain
+from calidris.instrument.rows.vectors import Vectors, columns, most_rows, sizes_of
 
 MAX_ROWS = 512
 """Rows of one span: decoding no longer gets faster beyond it."""

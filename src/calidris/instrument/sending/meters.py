@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 
 from calidris import semconv
 from calidris.instrument import SCOPE, VERSION
-from calidris.instrument.buffered_items import Item, Labels, Series
+from calidris.instrument.rows.buffered_items import Item, Labels, Series
 
 MAX_DURATIONS = 1000
 BOUNDARIES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -23,11 +23,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from calidris import semconv
 from calidris.instrument import SCOPE, VERSION
-from calidris.instrument import packed_columns as col
-from calidris.instrument.buffered_items import Item
 from calidris.instrument.ids import random_bits
-from calidris.instrument.packed_columns import Note
 from calidris.instrument.privacy import Action, Policy
+from calidris.instrument.rows import packed_columns as col
+from calidris.instrument.rows.buffered_items import Item
+from calidris.instrument.rows.packed_columns import Note
 from calidris.instrument.sending.chunks import Chunk, Group, LabelChunk, groups_of
 from calidris.instrument.sending.outbox import Drop, Request
 from calidris.instrument.shield import caught

@@ -11,9 +11,9 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from calidris.instrument.ids import Place
-from calidris.instrument.input_table import Table, default_names
 from calidris.instrument.privacy import Policy
-from calidris.instrument.vectors import Vectors
+from calidris.instrument.rows.input_table import Table, default_names
+from calidris.instrument.rows.vectors import Vectors
 
 Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None, tuple[bytes, ...] | None]"
 """Series, start (ns since the epoch), duration (ns), place, given id, features, slices, score, class, value, error type,

@@ -13,7 +13,7 @@ import pytest
 import calidris
 from calidris import Model, semconv
 from calidris.batch import PredictionBatch
-from calidris.instrument import vectors
+from calidris.instrument.rows import vectors
 from calidris.instrument.runtime import runtime
 from calidris.instrument.sending import buffer, packing
 from calidris.wire import decode, limits
