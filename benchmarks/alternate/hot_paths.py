@@ -29,11 +29,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from benchmarks import engine_sink
 from benchmarks.payloads import FORMS, stream
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import calidris
-from benchmarks import engine_sink
 from calidris.wire import decode
 
 WIRE = {

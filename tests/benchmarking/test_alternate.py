@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from benchmarks import engine_sink
 from benchmarks.alternate import __main__ as command
 from benchmarks.alternate import checkouts, hot_paths, sides
 from benchmarks.alternate.checkouts import CannotCompare
 from benchmarks.alternate.paired import Result, Run, Timing, Turn, compute_coverage, find_interval, find_rank
-
-from benchmarks import engine_sink
 
 CHANGES = [0.05, 0.01, 0.02, -0.01, 0.03, 0.04, 0.06, 0.00, 0.02]
 
