@@ -2,7 +2,7 @@
 
     python -m benchmarks.alternate HEAD~1 HEAD
     python -m benchmarks.alternate main --worktree            the files as they are here, committed or not
-    python -m benchmarks.alternate v0.1 HEAD --runs 15 --json figures.json
+    python -m benchmarks.alternate HEAD~5 HEAD --runs 15 --json figures.json
 
 In each run both commits get a fresh process on the same core, and these take turns of some hundredths of a second:
 before, after, after, before, before ... So drift of the machine, and its other load, fall on both alike. Runs of half
@@ -45,6 +45,8 @@ def parse_options(words: Sequence[str] | None) -> argparse.Namespace:
         parser.error("name AFTER, or compare with the files as they are here: --worktree")
     if options.runs < 1:
         parser.error("--runs must be 1 or more")
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {options.json.parent}; make it first")
     return options
 
 
@@ -151,10 +153,10 @@ def compare(options: argparse.Namespace) -> int:
             lay_probe(folder)
         runs = run_all(folders, options.runs)
     results = summarize(runs, options.must)
-    if options.json:
-        write_figures(options.json, {"before": before, "after": after}, runs, results)
     print(f"before {before[:10]}, after {after[:10] if after else 'the files as they are here'}")
     print("\n".join(format_table(results, options.runs)))
+    if options.json:
+        write_figures(options.json, {"before": before, "after": after}, runs, results)
     missed = [result for result in results.values() if not result.met]
     return 1 if missed else 0
 

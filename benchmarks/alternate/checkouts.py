@@ -23,9 +23,12 @@ def run_git(*words: str) -> bytes:
     """Run git in the repository; returns its output.
 
     Raises:
-        CannotCompare: it refused.
+        CannotCompare: it refused, or is not there.
     """
-    ran = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=False)
+    try:
+        ran = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=False)
+    except FileNotFoundError as missing:
+        raise CannotCompare("there is no git on the path: install it, commits come from it") from missing
     if ran.returncode:
         raise CannotCompare(f"git {words[0]}: {ran.stderr.decode().strip()}")
     return ran.stdout

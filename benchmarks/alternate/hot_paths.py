@@ -50,11 +50,14 @@ ENGINE = {
 }
 """Forms, and how many requests are applied together."""
 
-COUNTED = 6
+COUNTED = 12
 """How often the rows are counted for the engine's floor."""
 
+DECODED = 6
+APPLIED = 4
+"""Calls in a turn; fewer to the engine, whose requests are decoded beforehand."""
+
 DISTINCT = 2
-CALLS = 6
 FEATURES = 25
 LEVELS = 12
 
@@ -79,7 +82,7 @@ def decode_turns(form: str, times: int) -> Turns:
     """Make turns of decoding."""
     requests = stream(make_payloads(form))
     while True:
-        yield [pair_with_parsing(next(requests), times) for _ in range(CALLS)]
+        yield [pair_with_parsing(next(requests), times) for _ in range(DECODED)]
 
 
 def pair_with_parsing(raw: bytes, times: int) -> Pair:
@@ -99,7 +102,7 @@ def apply_turns(form: str, together: int) -> Turns:
     floor = partial(count_columns, codes)
     while True:
         # Decoded here, not in the call.
-        gathered = [list(itertools.islice(items, together)) for _ in range(CALLS)]
+        gathered = [list(itertools.islice(items, together)) for _ in range(APPLIED)]
         yield [Pair(floor, COUNTED, partial(sink, some)) for some in gathered]
 
 

@@ -107,7 +107,7 @@ def test_no_request_is_a_repeat_which_the_engine_would_leave_out(monkeypatch: py
     for turn in itertools.islice(turns, 2):
         hot_paths.measure_turn(turn)
     items = list(itertools.chain.from_iterable(taken))
-    assert [item.seq for item in items] == list(range(1, 2 * 2 * hot_paths.CALLS + 1))
+    assert [item.seq for item in items] == list(range(1, 2 * 2 * hot_paths.APPLIED + 1))
     spans = [span for item in items for span in item.decoded.span_hashes.tolist()]
     assert len(spans) == 4 * len(items) == len(set(spans))
     assert {item.rows for item in items} == {2048}
