@@ -9,7 +9,8 @@ The check holds src/calidris to rules and to a ratchet. Rules, whatever was take
 
   - no import cycle between modules, imports for type checkers included;
   - at most 17 Python files of its own in a folder of src/calidris and of tests;
-  - in a file that is not in the ratchet's known_files: at most 150 tokens a function, 8 tokens a code line on average.
+  - in a file that is not in the ratchet's known_files: at most 150 tokens a function, 8 tokens a code line on average
+    (an `__init__` may have more a line: it is a list of names).
 
 The ratchet, scripts/house.json, holds the figures of each top-level package as they were taken; none may get worse:
 

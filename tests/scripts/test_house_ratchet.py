@@ -341,3 +341,9 @@ def test_nothing_is_loosened_before_anything_was_taken(check: Check, tmp_path: P
     code, said = check(START, "--take", "--loosen", "p", "--why", "reason")
     assert code == 1 and "house.json is not there" in said
     assert not (tmp_path / "scripts" / "house.json").exists()
+
+
+def test_a_new_init_may_have_long_lines_of_names_and_a_new_module_may_not(check: Check, taken: Path) -> None:
+    assert check({"r/__init__.py": TERSE}) == (0, "")
+    code, said = check({"r/c.py": TERSE})
+    assert code == 1 and "src/calidris/r/c.py" in said and "tokens a code line" in said
