@@ -54,6 +54,12 @@ ML_MODEL_TASK_RANKING: Final = "ranking"
 ML_MODEL_TASK_GENERATION: Final = "generation"
 """text or media"""
 
+ML_REPORT_ROWS_DROPPED: Final = "ml.report.rows_dropped"
+"""Map from reason to the number of rows that will never arrive."""
+
+ML_REPORT_VALUES_WITHHELD: Final = "ml.report.values_withheld"
+"""Map from reason to the number of values that became missing before they were sent."""
+
 ML_PREDICTION_COUNT: Final = "ml.prediction.count"
 """Rows in this span; 1 if absent, 0 on a span that only marks a trace."""
 
@@ -223,6 +229,14 @@ METRIC_ML_INFERENCE_DROPPED: Final = Metric(
     instrument="counter",
     description="Predictions that were not sent to the monitor.",
     prometheus="ml_inference_dropped_total",
+)
+
+METRIC_ML_INFERENCE_WITHHELD: Final = Metric(
+    name="ml.inference.withheld",
+    unit="{value}",
+    instrument="counter",
+    description="Values that became missing before they were sent to the monitor.",
+    prometheus="ml_inference_withheld_total",
 )
 
 METRIC_ML_DRIFT_SCORE: Final = Metric(
@@ -1021,6 +1035,7 @@ METRICS: Final = (
     METRIC_ML_INFERENCE_DURATION,
     METRIC_ML_INFERENCE_PREDICTIONS,
     METRIC_ML_INFERENCE_DROPPED,
+    METRIC_ML_INFERENCE_WITHHELD,
     METRIC_ML_DRIFT_SCORE,
     METRIC_ML_CALIBRATION_SCORE,
     METRIC_ML_CALIBRATION_SCORE_LOWER,

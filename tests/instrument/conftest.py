@@ -23,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 import calidris
 from calidris.instrument import ids
 from calidris.instrument.runtime import runtime
+from calidris.instrument.sending.losses import Losses
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 
@@ -88,6 +89,10 @@ class Receiver:
                         )
         return found
 
+    def predictions_and_labels(self) -> list[dict[str, Any]]:
+        """The spans without the reports of what was lost."""
+        return [span for span in self.spans() if not span["name"].startswith("report")]
+
     def only(self, name: str) -> dict[str, Any]:
         """The one span of that name."""
         (span,) = [span for span in self.spans() if span["name"] == name]
@@ -139,7 +144,7 @@ def guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def fresh() -> None:
     runtime.shutdown(0.2)
     runtime.models.clear()
-    runtime._notes.clear()
+    runtime.losses = Losses()
     runtime._ready = False
     runtime._warned = False
     runtime.settings = type(runtime.settings)()

@@ -234,7 +234,8 @@ def test_a_batch_whose_lengths_disagree_is_dropped_and_counted(receiver: Any) ->
     model.record_batch(np.ones((3, 2)), [0.5, 0.5])
     model.record_batch(np.ones((3, 2)), [0.5] * 3, ids=["a"])
     calidris.flush()
-    assert receiver.spans() == []
+    assert receiver.predictions_and_labels() == []
+    assert receiver.only("report m")["ml.report.rows_dropped"] == {"malformed": 6}
     assert runtime.drops() == {("m", "malformed"): 6}
 
 
@@ -247,7 +248,7 @@ def test_labels_follow_their_predictions(receiver: Any, strings: Any) -> None:
     credit.record_labels(np.array(["r2", "r3"]), np.array([0, 1]), times_ns=[7, 8])
     credit.record_label("r4", None)
     calidris.flush()
-    assert [span["name"] for span in receiver.spans()] == ["predict credit", "feedback credit"]
+    assert [span["name"] for span in receiver.predictions_and_labels()] == ["predict credit", "feedback credit"]
     span = receiver.only("feedback credit")
     assert span[semconv.ML_PREDICTION_COUNT] == 4
     assert strings(span[semconv.ML_PREDICTION_ID]) == ["early", "r1", "r2", "r3"]
@@ -269,6 +270,7 @@ def test_a_label_needs_a_model_that_is_known(receiver: Any, monkeypatch: pytest.
     Model("two")
     calidris.record_labels(["r", "s"], [1, 0])
     assert runtime.drops() == {("", "label_without_model"): 3}
+    assert not calidris.flush()
     assert caplog.text.count("label without model") == 1
     monkeypatch.setenv("OTEL_CALIDRIS_MODEL_NAME", "three")
     calidris.configure(endpoint=receiver.endpoint)

@@ -109,7 +109,7 @@ def test_without_a_token_it_is_told_once_and_the_rows_are_counted(
     calidris.configure(endpoint=endpoint, certificate=str(authority.roots))
     for _ in range(3):
         predict()
-        assert calidris.flush(), "nothing is left to send: a refusal is for good"
+        assert not calidris.flush(), "a refusal is for good, and no acknowledgement"
     assert runtime.drops() == {("credit", "refused"): 3} and started.rows() == 0
     assert caplog.text.count("UNAUTHENTICATED: no token: send `authorization: Bearer <token>`") == 1
 

@@ -120,7 +120,23 @@ OTEL_CALIDRIS_QUEUE_SIZE: Final = "OTEL_CALIDRIS_QUEUE_SIZE"
 """
 .. envvar:: OTEL_CALIDRIS_QUEUE_SIZE
 
-Rows that may wait in memory; further ones are dropped and counted. Default 65536.
+Single rows, and calls with many rows, that may wait in memory; beyond it the oldest make room and are counted. Default 65536.
+"""
+
+OTEL_CALIDRIS_QUEUE_BYTES: Final = "OTEL_CALIDRIS_QUEUE_BYTES"
+"""
+.. envvar:: OTEL_CALIDRIS_QUEUE_BYTES
+
+Bytes that calls with many rows, labels and embeddings may take while they wait; what is beyond it is dropped and counted.
+Default 268435456 (256 MiB).
+"""
+
+OTEL_CALIDRIS_HANDLE_SIGTERM: Final = "OTEL_CALIDRIS_HANDLE_SIGTERM"
+"""
+.. envvar:: OTEL_CALIDRIS_HANDLE_SIGTERM
+
+``false`` leaves SIGTERM alone. By default, where a process has no handler for it, the rows of the last second are sent first,
+for at most two seconds; then the signal does what it would have done.
 """
 
 OTEL_CALIDRIS_SCHEDULE_DELAY: Final = "OTEL_CALIDRIS_SCHEDULE_DELAY"

@@ -10,39 +10,27 @@ import importlib
 import logging
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from calidris.instrument import ids
+from calidris.instrument.ending import EndOfProcess
 from calidris.instrument.environment import OTEL_EXPORTER_CALIDRIS_ENDPOINT
 from calidris.instrument.fork import renew_in_child
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.buffered_items import Item, Row, Series
-from calidris.instrument.sending.buffer import RowBuffer, Shipper
+from calidris.instrument.sending.buffer import EXIT_DEADLINE_S, RowBuffer
+from calidris.instrument.sending.losses import Losses
+from calidris.instrument.sending.sender import Shipper
+from calidris.instrument.sending.threads import SAY_S
 from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import caught, shielded
 
 _log = logging.getLogger("calidris")
 
-_CURES = {
-    "string_feature": "Its strings stay here. List it in OTEL_CALIDRIS_ALLOW (or HASH), or pass allow= to Model.",
-    "hash_without_key": "It is withheld. Set OTEL_CALIDRIS_HASH_KEY.",
-    "unsupported_type": "Values that are no number, boolean or string are sent as missing.",
-    "score_out_of_range": "It is no probability and is sent as missing; use p.value for other outputs.",
-    "features_not_copied": "The input is too large or of an unknown kind; its rows are sent without features.",
-    "embedding_not_declared": "It stays here. List it in embeddings= of Model.",
-    "embedding_not_copied": "It is no vector of 1 to 4096 numbers, or of another length than its neighbours, or too many at once; it is sent as missing.",
-    "embedding_rule": "It is withheld: a vector can be dropped or allowed, not hashed or bucketed.",
-    "label_without_model": "Pass model=..., or set OTEL_CALIDRIS_MODEL_NAME; the label is dropped.",
-    "malformed": "Lengths do not agree; the call is dropped.",
-    "missing_label": "Labels that are None or NaN are left out.",
-    "backlog_full": "The receiver has been away for long; the oldest rows made room.",
-    "shutdown": "Recording ended before the receiver took its last rows.",
-    "queue_full": "Rows come faster than they leave; raise OTEL_CALIDRIS_QUEUE_SIZE or check the receiver.",
-}
-MAX_NOTES = 1000
+MAX_MODELS = 1000
+"""Names of models that are remembered."""
 
 
 class Runtime:
@@ -50,6 +38,7 @@ class Runtime:
 
     Attributes:
         on: whether rows are recorded.
+        losses: what was given and did not leave, since the last configuration.
         settings: in force.
         models: names of the models seen in this process.
         generation: counts the configurations, so that caches know when they are stale.
@@ -57,6 +46,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.on = False
+        self.losses = Losses()
         self.append: Callable[[Row], None] = _ignore  # the buffer's own method while on: one call less for each row
         self.settings = SdkSettings()
         self.models: set[str] = set()
@@ -64,8 +54,8 @@ class Runtime:
         self._ready = False
         self._warned = False
         self._buffer: RowBuffer | None = None
-        self._lock = threading.Lock()
-        self._notes: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.RLock()
+        self._end = EndOfProcess(self._flush_at_signal, self._finish)
 
     def ensure(self) -> None:
         """Read the environment if nobody configured yet."""
@@ -87,10 +77,21 @@ class Runtime:
         self.on = bool(settings.endpoint)
         if self.on:
             self._warned = False
-            self._buffer = RowBuffer(
-                self._connect, settings.queue_rows, settings.delay_s, settings.timeout_s, self.note
-            )
+            self.losses = Losses()
+            self._buffer = self._make_buffer(settings)
             self.append = self._buffer.append
+            self._end.watch(settings.handle_sigterm)
+
+    def _make_buffer(self, settings: SdkSettings) -> RowBuffer:
+        return RowBuffer(
+            self._connect,
+            self.losses,
+            max_items=settings.queue_rows,
+            max_bytes=settings.queue_bytes,
+            delay_s=settings.delay_s,
+            timeout_s=settings.timeout_s,
+            started=lambda: self._end.watch(settings.handle_sigterm),
+        )
 
     def append_many(self, item: Item) -> None:
         """Record many rows or labels, or one row with embeddings."""
@@ -100,7 +101,7 @@ class Runtime:
     def seen(self, series: Series) -> None:
         """A model exists in this process; without an endpoint, say once what to set."""
         self.ensure()
-        if len(self.models) < MAX_NOTES:
+        if len(self.models) < MAX_MODELS:
             self.models.add(series.name)
         if self._buffer is not None:
             self._buffer.narrow(len(series.features or ()) + len(series.slices))
@@ -117,29 +118,28 @@ class Runtime:
         self.ensure()
         return next(iter(self.models)) if len(self.models) == 1 else self.settings.model_name or None
 
-    def drop(self, model: str, reason: str, rows: int) -> None:
-        """Count rows or labels that are not sent, and say so once a reason."""
-        if self.on and self._buffer is not None:
-            self._buffer.drop(model, reason, rows)
+    def rows_that_fit(self, rows: int, row_bytes: int) -> int:
+        """Of a batch of so many rows of so many bytes each, how many can wait at all. Ask before copying."""
+        return rows if self._buffer is None else self._buffer.rows_that_fit(rows, row_bytes)
 
-    def note(self, reason: str, name: str) -> None:
-        """Count something withheld; the first of each kind is logged with its cure."""
-        with self._lock:
-            if (reason, name) not in self._notes and len(self._notes) >= MAX_NOTES:
-                name = "(others)"
-            self._notes[reason, name] += 1
-            first = self._notes[reason, name] == 1
-        if first:
-            _log.warning("calidris: %s: %s. %s", name or "(no model)", reason.replace("_", " "), _CURES.get(reason, ""))
+    def drop(self, model: str, reason: str, rows: int) -> None:
+        """Count rows or labels that are not sent; the log says so once a reason."""
+        if self.on:
+            self.losses.drop(model, reason, rows)
+            self._wake()
+
+    def note(self, reason: str, name: str, values: int = 1) -> None:
+        """Count values withheld; the first of each kind is logged with its cure."""
+        self.losses.withhold("", reason, name, values)
+        self._wake()
 
     def notes(self) -> dict[tuple[str, str], int]:
-        """What was withheld so far: (reason, feature or model) to how often."""
-        with self._lock:
-            return dict(self._notes)
+        """What was withheld so far: (reason, feature or model) to how many values or rows."""
+        return self.losses.notes()
 
     def drops(self) -> dict[tuple[str, str], int]:
         """Rows that were not sent: (model, reason) to how many."""
-        return {} if self._buffer is None else self._buffer.drops()
+        return self.losses.rows()
 
     def flush(self, timeout_s: float) -> bool:
         """Send everything recorded so far; true when the receiver has it."""
@@ -149,17 +149,34 @@ class Runtime:
         """Flush and stop; nothing is recorded afterwards, until `use`."""
         buffer, self._buffer, self.on = self._buffer, None, False
         self.append = _ignore
+        self._end.leave()
         return buffer is None or buffer.close(timeout_s)
 
     def after_fork(self) -> None:
-        """New random numbers and locks in the child."""
+        """In the child: new random numbers and a lock; what the parent lost, the parent tells."""
         ids.reseed()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self.losses.after_fork()
+
+    def _wake(self) -> None:
+        """Have somebody there who says and reports what was counted, also where no row is given."""
+        if self._buffer is not None:
+            self._buffer.ensure_thread()
+
+    def _flush_at_signal(self) -> None:
+        """The process is about to die of a signal that nobody handles; unless it is the first of its machine or container."""
+        if self._buffer is not None:
+            self._buffer.flush(EXIT_DEADLINE_S - SAY_S)
+
+    def _finish(self) -> None:
+        """The process is at its end: what is given from now on cannot be sent, and is counted."""
+        if self._buffer is not None:
+            self._buffer.end(EXIT_DEADLINE_S)
 
     def _connect(self) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.
         channel = importlib.import_module("calidris.instrument.sending.channel")
-        return cast(Shipper, channel.connect(self.settings, self.note, self.drop))
+        return cast(Shipper, channel.connect(self.settings, self.losses))
 
 
 def _ignore(row: Row) -> None:
@@ -195,8 +212,8 @@ def configure(
         hash: features that leave as a keyed hash.
         bucket: features that leave as a range, with its edges.
         hash_key: secret of the hash.
-        others: further fields of `SdkSettings`: ``timeout_s``, ``delay_s``, ``queue_rows``, ``certificate``, ``client_certificate``,
-            ``client_key``, ``slices``.
+        others: further fields of `SdkSettings`: ``timeout_s``, ``delay_s``, ``queue_rows``, ``queue_bytes``, ``handle_sigterm``,
+            ``certificate``, ``client_certificate``, ``client_key``, ``slices``.
 
     Never raises: what cannot be used is logged, and then nothing is recorded that was not before.
     """
@@ -221,7 +238,10 @@ def _flush(timeout_s: float) -> bool:
 
 
 def flush(timeout_s: float = 5.0) -> bool:
-    """Send everything recorded so far, waiting at most so long; true when the receiver has acknowledged it."""
+    """Send everything recorded so far, waiting at most so long, and trying again while the receiver does not answer.
+
+    True only when the receiver has acknowledged everything given since the last flush; else the log says what not, by reason.
+    """
     return bool(_flush(timeout_s))
 
 

@@ -13,6 +13,7 @@ from calidris.instrument.privacy import Policy
 _log = logging.getLogger("calidris")
 
 DEFAULT_QUEUE_ROWS = 65_536
+DEFAULT_QUEUE_BYTES = 256 * 1024 * 1024
 DEFAULT_DELAY_S = 1.0
 DEFAULT_TIMEOUT_S = 5.0
 
@@ -33,6 +34,8 @@ class SdkSettings:
     slices: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
     queue_rows: int = DEFAULT_QUEUE_ROWS
+    queue_bytes: int = DEFAULT_QUEUE_BYTES
+    handle_sigterm: bool = True
     delay_s: float = DEFAULT_DELAY_S
 
     @classmethod
@@ -57,6 +60,8 @@ class SdkSettings:
             slices=_list(get(env.OTEL_CALIDRIS_SLICES, "")),
             policy=_policy(environ),
             queue_rows=int(_number(environ, env.OTEL_CALIDRIS_QUEUE_SIZE, DEFAULT_QUEUE_ROWS)),
+            queue_bytes=int(_number(environ, env.OTEL_CALIDRIS_QUEUE_BYTES, DEFAULT_QUEUE_BYTES)),
+            handle_sigterm=_switch(environ, env.OTEL_CALIDRIS_HANDLE_SIGTERM, True),
             delay_s=_number(environ, env.OTEL_CALIDRIS_SCHEDULE_DELAY, DEFAULT_DELAY_S * 1000) / 1000,
         )
 
@@ -111,6 +116,16 @@ def _buckets(text: str) -> dict[str, list[float]]:
                 part,
             )
     return buckets
+
+
+def _switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    """``true`` or ``false``, or the default with a word about it."""
+    raw = environ.get(name, "").strip().lower()
+    if raw in ("true", "false"):
+        return raw == "true"
+    if raw:
+        _log.error("calidris: %s must be true or false, got %r; %s is used.", name, raw, str(default).lower())
+    return default
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -15,7 +15,7 @@ from calidris import Model, semconv
 from calidris.batch import PredictionBatch
 from calidris.instrument.rows import vectors
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sending import buffer, packing
+from calidris.instrument.sending import packing
 from calidris.wire import decode, limits
 
 
@@ -161,7 +161,7 @@ def test_arguments_that_are_no_mapping_raise_nothing(receiver: Any, monkeypatch:
     model.record_batch({"age": [1]}, ids=["b"], embeddings=3)
     model.record_batch({"age": [1, 2]}, ids=["c", "d"], embeddings={"text": [[1.0], [2.0], [3.0]]})
     model.record_batch({"age": [1, 2]}, ids=["e", "f"], embeddings={"text": [[1.0], [2.0, 3.0]]})
-    assert calidris.flush()
+    assert not calidris.flush()
     assert set(rows_of(receiver)) == {"a", "e", "f"}
     assert runtime.drops()["m", "malformed"] == 2
 
@@ -198,21 +198,23 @@ def test_spans_stay_within_their_size(receiver: Any, rows: int) -> None:
     assert all(found[f"{kind}{n}"] == matrix[n].tolist() for n in range(rows) for kind in "br")
 
 
-def test_waiting_vectors_are_bounded_by_their_bytes(receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffer, "MAX_CELLS", 1000)
-    monkeypatch.setattr(buffer, "WAKE_CELLS", 1 << 60)
+def test_waiting_vectors_are_bounded_by_their_bytes(receiver: Any) -> None:
+    calidris.configure(endpoint=receiver.endpoint, queue_bytes=8000, delay_s=60)
     model = Model("m", embeddings=["text"])
-    for _ in range(5):  # of 400 cells each
+    with model.predict():
+        pass
+    assert calidris.flush()  # its thread has begun to wait
+    for _ in range(5):  # of 3200 bytes each
         with model.predict(embeddings={"text": np.zeros(800)}):
             pass
     model.record_batch(None, scores=[0.5], embeddings={"text": np.zeros((1, 800))})
     assert runtime.drops() == {("m", "queue_full"): 4}
-    assert calidris.flush()
+    assert not calidris.flush()
     with model.predict(embeddings={"text": np.zeros(800)}):
         pass
     assert calidris.flush()
     assert runtime.drops() == {("m", "queue_full"): 4}
-    assert sum(map(len, received(receiver))) == 3
+    assert sum(map(len, received(receiver))) == 4
 
 
 def test_sdk_and_receiver_agree_on_the_longest_vector() -> None:

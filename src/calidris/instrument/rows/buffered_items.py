@@ -105,8 +105,8 @@ class Block:
     """Rows of one call as columns. Mutable only until the flush thread takes it (`taken`)."""
 
     __slots__ = (
-        "__weakref__", "begun_ns", "classes", "duration_s", "embeddings", "error", "features", "ids", "place", "rows", "scores",
-        "series", "slices", "taken", "values",
+        "__weakref__", "begun_ns", "classes", "duration_s", "embeddings", "error", "features", "held_bytes", "ids", "place", "rows",
+        "scores", "series", "slices", "taken", "values",
     )  # fmt: skip
 
     def __init__(self, series: Series, begun_ns: int, duration_s: float | None, place: Place, rows: int) -> None:
@@ -124,6 +124,25 @@ class Block:
         self.error: str | None = None
         self.embeddings: dict[str, Vectors] = {}
         self.taken = False
+        self.held_bytes = 0
+
+    def hold(self, size: int) -> None:
+        """Note the bytes that are counted for it, because it may still grow."""
+        self.held_bytes = size
+
+    def part(self, a: int, b: int) -> Block:
+        """Rows a to b. Arrays are not copied."""
+        trace_id, span_id, first = self.place
+        part = Block(self.series, self.begun_ns, self.duration_s, (trace_id, span_id, first + a), b - a)
+        part.ids = cut(self.ids, a, b)
+        part.features = None if self.features is None else self.features.part(a, b)
+        part.slices = None if self.slices is None else self.slices.part(a, b)
+        part.scores = cut(self.scores, a, b)
+        part.classes = cut(self.classes, a, b)
+        part.values = cut(self.values, a, b)
+        part.error = self.error
+        part.embeddings = {name: one.part(a, b) for name, one in self.embeddings.items()}
+        return part
 
     @property
     def vector_bytes(self) -> int:
@@ -139,13 +158,22 @@ class Block:
 class Labels:
     """Outcomes of earlier predictions of one model."""
 
-    __slots__ = ("ids", "labels", "model", "times_ns")
+    __slots__ = ("held_bytes", "ids", "labels", "model", "times_ns")
 
     def __init__(self, model: str, ids: list[str], labels: list[Any], times_ns: list[int]) -> None:
         self.model = model
         self.ids = ids
         self.labels = labels
         self.times_ns = times_ns
+        self.held_bytes = 0
+
+    def hold(self, size: int) -> None:
+        """Note the bytes that are counted for it."""
+        self.held_bytes = size
+
+    def part(self, a: int, b: int) -> Labels:
+        """Labels a to b."""
+        return Labels(self.model, self.ids[a:b], self.labels[a:b], self.times_ns[a:b])
 
     @property
     def rows(self) -> int:
@@ -154,6 +182,13 @@ class Labels:
 
 
 Item: TypeAlias = "Row | Block | Labels"
+
+
+def cut(values: Any, a: int, b: int) -> Any:
+    """Rows a to b of a column, of a mapping from name to column, or of nothing."""
+    if isinstance(values, dict):
+        return {name: column[a:b] for name, column in values.items()}
+    return None if values is None else values[a:b]
 
 
 def _unpickable(row: Any) -> tuple[Any, ...]:

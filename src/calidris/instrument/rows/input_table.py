@@ -42,6 +42,11 @@ class Table:
         """One column."""
         return self.columns[at] if self.matrix is None else self.matrix[:, at]
 
+    def part(self, a: int, b: int) -> Table:
+        """Rows a to b. Arrays are not copied."""
+        matrix = None if self.matrix is None else self.matrix[a:b]
+        return Table(self.names, b - a, matrix, [column[a:b] for column in self.columns])
+
     def as_dict(self) -> dict[str, Any]:
         """Name to column."""
         return {name: self.column(at) for at, name in enumerate(self.names)}

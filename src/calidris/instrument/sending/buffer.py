@@ -2,64 +2,44 @@
 
 ::
 
-    caller ── append ──► rows (bounded) ──► flush thread: encode ──► outbox (bounded) ──► receiver
-                          newest dropped                              oldest dropped
-                          when full                                   when full
+    caller ── append ──► rows that wait ──► sending thread: pack ──► outbox ──► receiver
+                         (bounded)                                   (bounded)
 
-When the rows are full the **newest** is dropped: making room would put work and a race on the caller's path. In the outbox the
-**oldest** goes. Both are counted by reason. The caller takes no lock for a single row.
+In both bounded places the **oldest** make room, counted by reason: what a monitor can still use is the newest. Only of a
+batch that is larger than all the room there is, the end is cut off. The caller takes no lock, so a signal handler that records while its
+own thread is recording waits for nobody.
 """
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures.thread  # noqa: F401  # grpc needs it, and once the interpreter is ending it can no longer be imported
+import itertools
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
-
-from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from calidris.instrument.fork import renew_in_child
-from calidris.instrument.rows.buffered_items import Block, Item, Row
-from calidris.instrument.rows.packed_columns import Note
-from calidris.instrument.rows.vectors import cells_of
-from calidris.instrument.sending.outbox import Outbox, Outcome, Request
+from calidris.instrument.rows.buffered_items import Item, Row
+from calidris.instrument.sending.losses import Loss, Losses
+from calidris.instrument.sending.sender import Sender, Shipper
+from calidris.instrument.sending.threads import SAY_S, run_apart
+from calidris.instrument.sending.waiting import Waiting
 from calidris.instrument.shield import caught
 
-MAX_CELLS = 8_000_000
-"""Values that may wait in memory as blocks and embeddings, and the width times number of single rows: 64 MB of numbers."""
-
-WAKE_CELLS = MAX_CELLS // 4
-"""Values at which the thread does not wait for its interval."""
-
 WAKE_ROWS = 2048
-"""Rows at which the thread does not wait for its interval."""
+"""Items at which the thread does not wait for its interval."""
 
-EXIT_DEADLINE_S = 3.0
-"""Longest time that the end of the process waits for a last flush."""
+WAKE_BYTES = 8 * 1024 * 1024
+"""Bytes of batches at which it does not."""
 
+EXIT_DEADLINE_S = 2.0
+"""Longest time that the end of the process is held for what is left."""
 
-class Shipper(Protocol):
-    """Encodes and sends; made by the flush thread, because loading it is slow."""
+STOP_S = 0.2
+"""Of it, the time in which the thread counts what stays behind and hangs up."""
 
-    def encode(self, items: list[Item]) -> list[Request]:
-        """Items as requests."""
-        ...
-
-    def send(self, payload: bytes, timeout_s: float) -> Outcome:
-        """One attempt."""
-        ...
-
-    def observe(self, items: list[Item], drops: dict[tuple[str, str], int]) -> None:
-        """Record metrics of the items and of newly counted drops."""
-        ...
-
-    def close(self) -> None:
-        """Free the connection."""
-        ...
+RESTART_AFTER_S = 1.0
+"""A thread that could not be started is not tried again at every row."""
 
 
 class RowBuffer:
@@ -67,110 +47,110 @@ class RowBuffer:
 
     Args:
         connect: makes the shipper, in the thread.
-        max_rows: rows that may wait.
+        losses: where everything is counted that is not sent.
+        max_items: single rows, and calls with many rows, that may wait.
+        max_bytes: of calls with many rows, labels and embeddings that may wait.
         delay_s: seconds between flushes.
         timeout_s: seconds a request may take.
-        note: told the reason and the model of each drop.
+        started: called by whoever starts the thread, before it starts.
     """
 
     def __init__(
-        self, connect: Callable[[], Shipper], max_rows: int, delay_s: float, timeout_s: float, note: Note
+        self,
+        connect: Callable[[], Shipper],
+        losses: Losses,
+        *,
+        max_items: int,
+        max_bytes: int,
+        delay_s: float,
+        timeout_s: float,
+        started: Callable[[], None],
     ) -> None:
-        self._connect = connect
-        self._note = note
-        self._max_rows = max_rows
-        self._delay_s = delay_s
-        self._timeout_s = timeout_s
-        self._limit = max_rows
-        self._orphans: list[object] = []
+        self._losses = losses
+        self._started = started
+        self._make_waiting: Callable[[], Waiting] = lambda: Waiting(losses, max_items, max_bytes)
+        self._make_sender: Callable[[Waiting], Sender] = lambda waiting: Sender(
+            waiting, connect, losses, delay_s, timeout_s, self._thread_ended
+        )
+        self._orphans: list[Sender] = []
         self._reset()
         renew_in_child(self)
 
     def _reset(self) -> None:
         """Start empty: at first, and in a forked child, whose rows the parent sends."""
-        self._rows: deque[Item] = deque()
-        self._extra = 0  # rows in blocks and labels beyond one an item
-        self._cells = 0
-        self._drops: Counter[tuple[str, str]] = Counter()
-        self._new_drops: Counter[tuple[str, str]] = Counter()
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._flushed = threading.Condition(threading.Lock())
-        self._asked = self._done = 0
-        self._until_s: float | None = None
-        self._delivered = True
+        self._waiting = self._make_waiting()
+        self._sender = self._make_sender(self._waiting)
+        self._running = False
+        self._attended = False  # an append has nothing to do but to append
         self._closed = False
-        self._thread: threading.Thread | None = None
-        self._shipper: Shipper | None = None
-        self._outbox = Outbox(self.drop)
+        self._end_s: float | None = None
+        self._starting = threading.Lock()
+        self._start_after_s = 0.0
+        self._settlements = itertools.count()
+        self._flushed: dict[Loss, int] = {}
 
     def append(self, row: Row) -> None:
-        """Add one row; about 0.2 µs. Never blocks; a full buffer drops the row and counts it."""
-        rows = self._rows
-        waiting = len(rows) + self._extra
-        if waiting >= self._limit:
-            self.drop(row[0].name, "queue_full", 1)
-            return
-        rows.append(row)
-        if self._thread is None:
-            self._start()
-        if waiting >= WAKE_ROWS and not self._wake.is_set():
-            self._wake.set()
+        """Add one row; about 0.2 µs. Never waits; in a full buffer the oldest makes room and is counted."""
+        waiting = self._waiting
+        items = waiting.items
+        number = len(items)
+        if number >= waiting.limit:
+            waiting.make_room()
+        items.append(row)
+        if not self._attended:
+            self._attend()
+        if number >= WAKE_ROWS:
+            self._sender.wake()
 
     def append_many(self, item: Item) -> None:
-        """Add a block, labels, or a row with embeddings, whole or not at all."""
-        rows, cells = _size(item)
-        with self._lock:
-            fits = len(self._rows) + self._extra + rows <= self._limit and self._cells + cells <= MAX_CELLS
-            if fits:
-                self._rows.append(item)
-                self._extra += rows - 1
-                self._cells += cells
-        if not fits:
-            self.drop(_model_of(item), "queue_full", rows)
-        if self._thread is None:
-            self._start()
-        if len(self._rows) + self._extra >= WAKE_ROWS or self._cells >= WAKE_CELLS:
-            self._wake.set()
+        """Add a block, labels, or a row with embeddings. What is beyond the bound in bytes is cut off and counted."""
+        waiting = self._waiting
+        waiting.put(item)
+        if not self._attended:
+            self._attend()
+        if len(waiting) >= WAKE_ROWS or waiting.bytes() >= WAKE_BYTES:
+            self._sender.wake()
+
+    def rows_that_fit(self, rows: int, row_bytes: int) -> int:
+        """Of a batch of so many rows of so many bytes each, how many can wait at all. Ask before copying."""
+        return self._waiting.rows_that_fit(rows, row_bytes)
 
     def narrow(self, width: int) -> None:
         """Learn that rows are so many values wide, so that wide rows do not multiply the memory."""
-        self._limit = min(self._limit, max(256, min(self._max_rows, MAX_CELLS // max(1, width))))
-
-    def drop(self, model: str, reason: str, rows: int) -> None:
-        """Count rows that will never arrive."""
-        with self._lock:
-            self._drops[model, reason] += rows
-            self._new_drops[model, reason] += rows
-        self._note(reason, model)
-
-    def drops(self) -> dict[tuple[str, str], int]:
-        """Rows dropped so far, by model and reason."""
-        with self._lock:
-            return dict(self._drops)
+        self._waiting.narrow(width)
 
     def flush(self, timeout_s: float) -> bool:
-        """Have everything appended so far sent, waiting at most ``timeout_s``; true when the receiver has it all."""
-        thread = self._thread
-        if thread is None or not thread.is_alive() or thread is threading.current_thread():
-            return not self._rows
-        with self._flushed:
-            self._asked += 1
-            ticket = self._asked
-            self._until_s = time.monotonic() + timeout_s
-            self._wake.set()
-            self._flushed.wait_for(lambda: self._done >= ticket or not thread.is_alive(), timeout_s)
-            return self._done >= ticket and self._delivered
+        """Have everything appended so far sent, waiting at most ``timeout_s``.
+
+        True when the receiver has acknowledged all that was given since the last flush. Else it is logged what was not, by reason.
+        """
+        delivered = self._deliver(timeout_s)
+        lost = self._newly_lost()
+        if delivered and not lost:
+            return True
+        waiting = {} if delivered else self._unsent()
+        run_apart(lambda: self._losses.say_not_acknowledged(lost, waiting), SAY_S)
+        return False
+
+    def end(self, timeout_s: float = EXIT_DEADLINE_S) -> None:
+        """Send what waits, because the process is at its end; what is given later waits for its answer, while there is time.
+
+        Functions that the application registered for the end before we did run after us, and may predict.
+        """
+        self._end_s = time.monotonic() + timeout_s
+        self._attended = False
+        if self._running or len(self._waiting):
+            self._send_before_end()
 
     def close(self, timeout_s: float = EXIT_DEADLINE_S) -> bool:
-        """Flush, then stop the thread. What is left after ``timeout_s`` is dropped. Safe to call twice."""
-        delivered = self.flush(timeout_s)
+        """Flush, then stop the thread. What is left after ``timeout_s`` is dropped, counted and logged. Safe to call twice."""
+        if self._closed:
+            return True
+        delivered = self._deliver(max(0.0, timeout_s - STOP_S)) and not self._newly_lost()
         self._closed = True
-        self._wake.set()
-        atexit.unregister(self.close)
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(0.2)
+        self._attended = False
+        self._sender.stop(STOP_S)
+        self._settle()
         return delivered
 
     def after_fork(self) -> None:
@@ -178,91 +158,86 @@ class RowBuffer:
 
         The parent's connection is kept alive unused: closing it here would talk to threads that exist only in the parent.
         """
-        self._orphans.append(self._shipper)
+        self._orphans.append(self._sender)
         self._reset()
 
+    def ensure_thread(self) -> None:
+        """Have the thread there, to say what was counted."""
+        if not self._attended:
+            self._attend()
+
+    def _deliver(self, timeout_s: float) -> bool:
+        if not self._running:
+            if not len(self._waiting):
+                return True
+            self._start()
+        return self._sender.flush(timeout_s, self._start)
+
+    def _send_before_end(self) -> None:
+        left_s = (self._end_s or 0.0) - time.monotonic() - STOP_S
+        if not self._deliver(max(0.0, left_s)):
+            self.close(0.0)
+
+    def _attend(self) -> None:
+        """What an append has to do besides, while things are not as usual."""
+        if self._closed:
+            self._refuse()
+        elif self._end_s is not None:
+            self._send_before_end()
+        else:
+            self._start()
+
     def _start(self) -> None:
-        with self._lock:
-            if self._thread is not None or self._closed:
-                return
-            self._thread = threading.Thread(target=self._run, name="calidris-flush", daemon=True)
-            self._thread.start()
-        atexit.unregister(self.close)
-        atexit.register(self.close)
-
-    def _run(self) -> None:
-        with suppress_instrumentation():  # our own gRPC calls are not the application's
-            self._load()
-            while not self._closed:
-                self._wake.wait(self._delay_s)
-                self._wake.clear()
-                self._cycle()
-            self._leave()
-
-    def _leave(self) -> None:
-        """Count what stays behind, and hang up."""
-        for item in self._take():
-            self.drop(_model_of(item), "shutdown", _size(item)[0])
-        self._outbox.abandon("shutdown")
-        if self._shipper is not None:
-            self._shipper.close()
-
-    def _load(self) -> None:
-        """Make the shipper at once: a process that ends soon must not begin with it at its end."""
+        """Start the thread, unless somebody is at it: perhaps the code that this very thread was interrupted in."""
+        if time.monotonic() < self._start_after_s or not self._starting.acquire(blocking=False):
+            return
         try:
-            self._shipper = self._connect()
-        except Exception:
-            caught("connect")
-
-    def _cycle(self) -> None:
-        """Encode what waits, send what is due, and tell whoever waits for it."""
-        with self._flushed:
-            asked, until_s = self._asked, self._until_s
-            self._until_s = None
-        delivered = False
-        try:
-            delivered = self._ship(until_s)
-        except Exception:
-            caught("flush")
+            if not self._running:
+                self._started()
+                self._set_running(True)  # first: a thread that ends at once must be the last to say so
+                self._sender.start()
+        except Exception:  # no more threads, or the interpreter is ending
+            self._set_running(False)
+            self._start_after_s = time.monotonic() + RESTART_AFTER_S
+            caught("start")
         finally:
-            with self._flushed:
-                self._done, self._delivered = asked, delivered
-                self._flushed.notify_all()
+            self._starting.release()
 
-    def _ship(self, until_s: float | None) -> bool:
-        if self._shipper is None:
-            self._shipper = self._connect()
-        items = self._take()
-        self._outbox.put(self._shipper.encode(items))
-        delivered = self._outbox.send(self._shipper.send, time.monotonic, self._timeout_s, until_s)
-        with self._lock:
-            drops, self._new_drops = self._new_drops, Counter()
-        self._shipper.observe(items, drops)
-        return delivered
+    def _set_running(self, running: bool) -> None:
+        self._running = running
+        self._attended = running and self._end_s is None
 
-    def _take(self) -> list[Item]:
-        rows, items = self._rows, []
-        for _ in range(len(rows)):
-            item = rows.popleft()
-            if not isinstance(item, tuple) or item[-1] is not None:
-                if isinstance(item, Block):
-                    item.taken = True
-                size, cells = _size(item)
-                with self._lock:
-                    self._extra -= size - 1
-                    self._cells -= cells
-            items.append(item)
-        return items
+    def _thread_ended(self) -> None:
+        """The thread is gone: the next append starts another."""
+        self._set_running(False)
+        if self._closed:
+            self._settle()
 
+    def _settle(self) -> None:
+        """Count what stays behind, once, whether the thread gets to it or who closed does not wait for it any longer."""
+        if next(self._settlements) == 0:
+            for model, rows in self._unsent().items():
+                self._losses.drop(model, "shutdown", rows)
+        self._losses.say_new()
 
-def _model_of(item: Item) -> str:
-    if isinstance(item, tuple):
-        return item[0].name
-    return item.series.name if isinstance(item, Block) else item.model
+    def _refuse(self) -> None:
+        """Count what is given after the end."""
+        waiting = self._waiting
+        while waiting.items:
+            waiting.make_room("shutdown")
+        self._losses.say_new()
 
+    def _newly_lost(self) -> dict[Loss, int]:
+        """Rows dropped since this was asked last. A label that is None was never given."""
+        known, self._flushed = self._flushed, self._losses.rows()
+        new = {loss: count - known.get(loss, 0) for loss, count in self._flushed.items()}
+        return {
+            (model, reason): rows for (model, reason), rows in new.items() if rows > 0 and reason != "missing_label"
+        }
 
-def _size(item: Item) -> tuple[int, int]:
-    """Rows of an item, and the values by which its memory is counted; single rows without embeddings go by ``narrow``."""
-    if isinstance(item, tuple):
-        return 1, cells_of(item[-1])
-    return item.rows, item.cells if isinstance(item, Block) else item.rows
+    def _unsent(self) -> dict[str, int]:
+        """Rows of each model that are neither acknowledged nor dropped."""
+        unsent: Counter[str] = Counter()
+        for model, rows in (*self._waiting.unsent(), *self._sender.unsent()):
+            unsent[model] += rows
+        return dict(unsent)

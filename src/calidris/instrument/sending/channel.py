@@ -20,10 +20,11 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from calidris.instrument import VERSION
 from calidris.instrument.rows.buffered_items import Item
-from calidris.instrument.rows.packed_columns import Note
+from calidris.instrument.sending.losses import Losses
 from calidris.instrument.sending.meters import Meters
-from calidris.instrument.sending.outbox import Drop, Outcome, Request
+from calidris.instrument.sending.outbox import Outcome, Request
 from calidris.instrument.sending.packing import Encoder
+from calidris.instrument.sending.reports import Reports
 from calidris.instrument.settings import SdkSettings
 
 _KEY = re.compile(r"[a-z0-9_.-]{1,100}")
@@ -129,33 +130,38 @@ def _seconds(info: RetryInfo) -> float:
 
 
 class GrpcShipper:
-    """Implements `calidris.instrument.sending.buffer.Shipper`."""
+    """Implements `calidris.instrument.sending.sender.Shipper`."""
 
     def __init__(self, encoder: Encoder, channel: Channel) -> None:
         self._encoder = encoder
         self._channel = channel
         self._meters = Meters()
+        self._reports = Reports(encoder.report)
 
     def encode(self, items: list[Item]) -> list[Request]:
         """Items as requests."""
         return self._encoder.encode(items)
 
+    def report(self, losses: Losses) -> Request | None:
+        """What was lost since the last report that arrived."""
+        return self._reports.make(losses)
+
     def send(self, payload: bytes, timeout_s: float) -> Outcome:
         """One attempt."""
         return self._channel.send(payload, timeout_s)
 
-    def observe(self, items: list[Item], drops: dict[tuple[str, str], int]) -> None:
-        """Metrics of the items and drops."""
-        self._meters.observe(items, drops)
+    def observe(self, items: list[Item], losses: Losses) -> None:
+        """Metrics of the items and of what was lost."""
+        self._meters.observe(items, losses)
 
     def close(self) -> None:
         """Free the connection."""
         self._channel.close()
 
 
-def connect(settings: SdkSettings, note: Note, drop: Drop) -> GrpcShipper:
+def connect(settings: SdkSettings, losses: Losses) -> GrpcShipper:
     """A shipper to the settings' endpoint; opens no connection yet."""
-    return GrpcShipper(Encoder(resource(), settings.policy, note, drop), Channel(settings))
+    return GrpcShipper(Encoder(resource(), settings.policy, losses), Channel(settings))
 
 
 def resource() -> Resource:

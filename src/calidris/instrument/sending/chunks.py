@@ -16,6 +16,15 @@ from calidris.instrument.rows.vectors import Vectors, columns, most_rows, sizes_
 MAX_ROWS = 512
 """Rows of one span: decoding no longer gets faster beyond it."""
 
+MAX_NAMES = 1_000
+"""Names under which the rows of one span may be united: half of what the receiver takes."""
+
+MAX_CELLS = 24 * 1024
+"""Rows times names of one span, 192 KiB of numbers: a missing value takes as much room as one that is there."""
+
+NAMED_PLACES = (5, 6, 7)
+"""Where a row has its features, slices and scores."""
+
 
 @dataclass(slots=True)
 class Chunk:
@@ -89,23 +98,38 @@ class Group:
     model: str
     members: list[Any] = field(default_factory=list)
 
-    @property
-    def rows(self) -> int:
-        """How many rows or labels."""
-        return sum(1 if isinstance(one, tuple) else one.rows for one in self.members)
-
-    def chunks(self) -> Iterator[Chunk | LabelChunk]:
-        """The rows in order, at most `MAX_ROWS` at a time."""
+    def runs(self) -> Iterator[list[Any]]:
+        """The members in order, as many at a time as make one span, or where one is larger, it alone."""
         first = self.members[0]
         if isinstance(first, Labels):
-            yield from _of_labels(self.model, self.members)
+            yield from _label_runs(self.members)
         elif isinstance(first, Block):
-            for alike in _alike(self.members):
-                yield from _of_blocks(alike)
+            yield from _alike(self.members)
         else:
-            most = most_rows(sum(sizes_of(first[-1]) or ()), MAX_ROWS)
-            for start in range(0, len(self.members), most):
-                yield _of_rows(first[0], self.members[start : start + most])
+            yield from row_runs(self.members)
+
+
+def chunks_of(run: list[Any]) -> Iterator[Chunk | LabelChunk]:
+    """The rows of a run, at most `MAX_ROWS` at a time."""
+    first = run[0]
+    if isinstance(first, Labels):
+        yield from _of_labels(first.model, run)
+    elif isinstance(first, Block):
+        yield from _of_blocks(run)
+    else:
+        yield _of_rows(first[0], run)
+
+
+def halves_of(run: list[Any]) -> tuple[list[Any], list[Any]] | None:
+    """A run in two, which may be two parts of its only member; None where it is a single row."""
+    if len(run) > 1:
+        middle = len(run) // 2
+        return run[:middle], run[middle:]
+    only = run[0]
+    if isinstance(only, tuple) or only.rows < 2:
+        return None
+    middle = only.rows // 2
+    return [only.part(0, middle)], [only.part(middle, only.rows)]
 
 
 def groups_of(items: Iterable[Item]) -> list[Group]:
@@ -122,6 +146,48 @@ def groups_of(items: Iterable[Item]) -> list[Group]:
         else:
             labels.setdefault(item.model, Group(item.model)).members.append(item)
     return [*rows.values(), *blocks.values(), *labels.values()]
+
+
+def row_runs(rows: list[Row]) -> Iterator[list[Row]]:
+    """Rows in order, cut where a span would get too long, or too wide under the union of their names."""
+    most = most_rows(sum(sizes_of(rows[0][-1]) or ()), MAX_ROWS)
+    run: list[Row] = []
+    names: set[object] = set()
+    for row in rows:
+        union = _united(names, row)
+        if run and (len(run) >= most or len(union) * (len(run) + 1) > MAX_CELLS or len(union) > MAX_NAMES):
+            yield run
+            run, union = [], _united(set(), row)
+        run.append(row)
+        names = union
+    if run:
+        yield run
+
+
+def _united(names: set[object], row: Row) -> set[object]:
+    """The names with those of one more row; the same object where it brings none."""
+    for place in NAMED_PLACES:
+        captured = row[place]
+        if type(captured) is tuple:
+            captured = range(len(captured))  # declared names: only how many they are matters
+        elif type(captured) is not dict:
+            continue
+        if not names.issuperset(captured):
+            names = names.union(captured)
+    return names
+
+
+def _label_runs(batches: list[Labels]) -> Iterator[list[Labels]]:
+    run: list[Labels] = []
+    rows = 0
+    for batch in batches:
+        if run and rows + batch.rows > MAX_ROWS:
+            yield run
+            run, rows = [], 0
+        run.append(batch)
+        rows += batch.rows
+    if run:
+        yield run
 
 
 def _of_rows(series: Series, rows: list[Row]) -> Chunk:

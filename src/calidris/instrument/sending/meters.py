@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from calidris import semconv
 from calidris.instrument import SCOPE, VERSION
 from calidris.instrument.rows.buffered_items import Item, Labels, Series
+from calidris.instrument.sending.losses import Loss, Losses
 
 MAX_DURATIONS = 1000
 BOUNDARIES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -30,8 +31,9 @@ class Meters:
 
     def __init__(self) -> None:
         self._provider: metrics.MeterProvider | None = None
+        self._recorded: Mapping[Loss, int] = {}
 
-    def observe(self, items: Iterable[Item], drops: Mapping[tuple[str, str], int]) -> None:
+    def observe(self, items: Iterable[Item], losses: Losses) -> None:
         """Record; costs nothing while the application has no meter provider."""
         provider = metrics.get_meter_provider()
         # The API's own providers (no-op, and the proxy that waits for a real one) throw away what they are given.
@@ -40,9 +42,7 @@ class Meters:
         if provider is not self._provider:
             self._create(provider)
         self._count(items)
-        for (model, reason), rows in drops.items():
-            attributes = {semconv.ML_MODEL_NAME: model} if model else {}
-            self._dropped.add(rows, {**attributes, semconv.CALIDRIS_REASON: reason}, Context())
+        self._count_drops(losses.rows())
 
     def _create(self, provider: metrics.MeterProvider) -> None:
         self._provider = provider
@@ -52,6 +52,14 @@ class Meters:
         )
         self._predictions = meter.create_counter(_PREDICTIONS.name, _PREDICTIONS.unit, _PREDICTIONS.description)
         self._dropped = meter.create_counter(_DROPPED.name, _DROPPED.unit, _DROPPED.description)
+
+    def _count_drops(self, drops: Mapping[Loss, int]) -> None:
+        for (model, reason), rows in drops.items():
+            new = rows - self._recorded.get((model, reason), 0)
+            if new:
+                attributes = {semconv.ML_MODEL_NAME: model} if model else {}
+                self._dropped.add(new, {**attributes, semconv.CALIDRIS_REASON: reason}, Context())
+        self._recorded = drops
 
     def _count(self, items: Iterable[Item]) -> None:
         rows: defaultdict[Series, int] = defaultdict(int)

@@ -1,14 +1,17 @@
 """Requests on their way: bounded, retried in order with the same bytes, never for too long.
 
-No thread, socket or clock: the time is an argument.
+No thread or socket; the clock and the pause are arguments.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from calidris.instrument.sending.losses import Drop
 
 _log = logging.getLogger("calidris")
 
@@ -20,6 +23,10 @@ MAX_AGE_S = 600.0
 ones might count twice."""
 
 FIRST_DELAY_S, LAST_DELAY_S = 1.0, 30.0
+"""Back-off while nobody waits."""
+
+FLUSH_DELAY_S, LAST_FLUSH_DELAY_S = 0.1, 1.0
+"""Back-off while somebody waits for a flush: a receiver that is started anew is not missed by the end of a short time."""
 
 
 @dataclass(slots=True)
@@ -30,6 +37,8 @@ class Request:
     rows: Counter[str] = field(default_factory=Counter)
     spans: int = 0
     first_try_s: float | None = None
+    settled: Callable[[bool], None] | None = None
+    """Told in the end whether the request arrived."""
 
     def add(self, payload: bytes, model: str, rows: int) -> None:
         """Append one serialised span."""
@@ -49,26 +58,35 @@ class Outcome:
     message: str = ""
 
 
-Drop = Callable[[str, str, int], None]
-"""Called with model, reason and rows for whatever will never arrive."""
-
 Send = Callable[[bytes, float], Outcome]
 
 
 class Outbox:
     """First in, first out; one request at a time, so that labels stay behind their predictions."""
 
-    def __init__(self, drop: Drop, max_bytes: int = MAX_PENDING_BYTES) -> None:
+    def __init__(
+        self, drop: Drop, max_bytes: int = MAX_PENDING_BYTES, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._drop = drop
         self._max_bytes = max_bytes
+        self._pause = pause
         self._pending: deque[Request] = deque()
         self._bytes = 0
         self._failures = 0
         self._not_before_s = 0.0
+        self._asked_to_wait = False
         self._said: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    def has_room(self) -> bool:
+        """True while what a round adds need not push out what is older."""
+        return self._bytes < self._max_bytes // 2
+
+    def unsent(self) -> list[tuple[str, int]]:
+        """Model and rows of what has not been acknowledged."""
+        return [pair for request in self._pending.copy() for pair in request.rows.items()]
 
     def put(self, requests: list[Request]) -> None:
         """Queue requests; the oldest fall out where there is no room (reason ``backlog_full``)."""
@@ -81,14 +99,30 @@ class Outbox:
     def send(self, send: Send, now: Callable[[], float], timeout_s: float, until_s: float | None = None) -> bool:
         """Send what is due; true when nothing is left.
 
-        With ``until_s`` the back-off is ignored, attempts share the time until then, and the first failure ends it: for a
-        flush that somebody waits for. Without it, a failure waits 1, 2, 4 … 30 s, or as long as the receiver asks.
+        With ``until_s`` somebody waits for a flush: failures are followed by further attempts until then, 0.1 to 1 s apart.
+        Without it, the next call that comes 1, 2, 4 … 30 s after a failure tries again; in both cases later where the
+        receiver asks for it.
         """
-        if until_s is None and now() < self._not_before_s:
+        if until_s is None:
+            return self._send_due(send, now, timeout_s)
+        delay_s = FLUSH_DELAY_S
+        while self._pending and (left_s := until_s - now()) > 0:
+            if self._attempt(send, now, min(timeout_s, left_s)):
+                continue
+            # The last attempt is made shortly before the end, however long the pause would be.
+            longest_s = until_s - now() - FLUSH_DELAY_S
+            if longest_s <= 0:
+                break
+            asked_s = self._not_before_s - now() if self._asked_to_wait else 0.0
+            self._pause(min(max(delay_s, asked_s), longest_s))
+            delay_s = min(2 * delay_s, LAST_FLUSH_DELAY_S)
+        return not self._pending
+
+    def _send_due(self, send: Send, now: Callable[[], float], timeout_s: float) -> bool:
+        if now() < self._not_before_s:
             return not self._pending
         while self._pending:
-            budget = timeout_s if until_s is None else min(timeout_s, until_s - now())
-            if budget <= 0 or not self._attempt(send, now, budget):
+            if not self._attempt(send, now, timeout_s):
                 return False
         return True
 
@@ -120,6 +154,8 @@ class Outbox:
             _log.info("calidris: the receiver answers again.")
         self._failures, self._not_before_s = 0, 0.0
         self._remove()
+        if request.settled is not None:
+            request.settled(True)
         if outcome.message:
             self._say(f"the receiver says: {outcome.message}")
         if outcome.rejected_spans:
@@ -132,6 +168,7 @@ class Outbox:
             _log.warning("calidris: the receiver does not answer (%s). Rows are kept and sent again.", outcome.message)
         delay = min(LAST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._failures, 10))
         self._failures += 1
+        self._asked_to_wait = outcome.retry_after_s is not None
         self._not_before_s = now_s + (delay if outcome.retry_after_s is None else outcome.retry_after_s)
 
     def _say(self, message: str) -> None:
@@ -141,7 +178,10 @@ class Outbox:
             _log.error("calidris: %s", message)
 
     def _give_up(self, reason: str) -> None:
-        for model, rows in self._remove().rows.items():
+        request = self._remove()
+        if request.settled is not None:
+            request.settled(False)
+        for model, rows in request.rows.items():
             self._drop(model, reason, rows)
 
     def _remove(self) -> Request:

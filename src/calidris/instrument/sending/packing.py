@@ -10,7 +10,8 @@ of 25 features costs some 5 µs there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry import trace
@@ -28,13 +29,17 @@ from calidris.instrument.privacy import Action, Policy
 from calidris.instrument.rows import packed_columns as col
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.packed_columns import Note
-from calidris.instrument.sending.chunks import Chunk, Group, LabelChunk, groups_of
-from calidris.instrument.sending.outbox import Drop, Request
+from calidris.instrument.sending.chunks import Chunk, LabelChunk, chunks_of, groups_of, halves_of
+from calidris.instrument.sending.losses import Losses
+from calidris.instrument.sending.outbox import Request
 from calidris.instrument.shield import caught
 
 MAX_SPAN_BYTES = 256 * 1024
 MAX_REQUEST_BYTES = 2 * 1024 * 1024 - 4096
 """The Collector's default limit is 4 MiB; headers and framing are not ours to count."""
+
+MAX_SPANS = 500
+"""Spans of one request: each may be of another model, and the receiver takes a thousand of them."""
 
 
 class OwnIds(IdGenerator):
@@ -63,13 +68,23 @@ class _Collected(SpanProcessor):
         self.spans.append(span)
 
 
+class _Notes:
+    """What was withheld while a run was packed. Counted only when it is packed: a part of it may be tried again."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, int]] = []
+
+    def __call__(self, reason: str, name: str, values: int = 1) -> None:
+        self.taken.append((reason, name, values))
+
+
 class Encoder:
     """Buffered items to requests: spans of at most 512 rows and 256 KiB, requests below 2 MiB.
 
     Used by one thread. With ``OTEL_SDK_DISABLED=true`` it encodes nothing.
     """
 
-    def __init__(self, resource: Resource, policy: Policy, note: Note, drop: Drop) -> None:
+    def __init__(self, resource: Resource, policy: Policy, losses: Losses) -> None:
         limits = SpanLimits(max_span_attributes=SpanLimits.UNSET, max_span_attribute_length=SpanLimits.UNSET)
         self._ended = _Collected()
         self._provider = TracerProvider(
@@ -78,48 +93,77 @@ class Encoder:
         self._provider.add_span_processor(self._ended)
         self._tracer = self._provider.get_tracer(SCOPE, VERSION, semconv.SCHEMA_URL)
         self._policy = policy
-        self._note = note
-        self._drop = drop
+        self._losses = losses
 
     def encode(self, items: Iterable[Item]) -> list[Request]:
-        """All items as requests, in order: predictions before labels. What cannot be packed is dropped and counted."""
+        """All items as requests, in order: predictions before labels. A row that cannot be packed is dropped alone, and counted."""
         requests: list[Request] = []
         for group in groups_of(items):
-            self._encode_group(group, requests)
+            for run in group.runs():
+                for payload, rows in self._pack(group.model, run):
+                    self._room_for(payload, requests).add(payload, group.model, rows)
         return requests
 
-    def _encode_group(self, group: Group, requests: list[Request]) -> None:
-        left = group.rows
-        try:
-            for chunk in group.chunks():
-                for payload, rows in self._spans(chunk):
-                    if not requests or len(requests[-1].payload) + len(payload) > MAX_REQUEST_BYTES:
-                        requests.append(Request())
-                    requests[-1].add(payload, group.model, rows)
-                left -= len(chunk)
-        except Exception:
-            self._drop(group.model, "internal_error", left)
-            caught("packing")
+    def report(self, model: str, dropped: Mapping[str, int], withheld: Mapping[str, int]) -> bytes:
+        """What was lost of one model, by reason, as a serialised span."""
+        attributes: Attributes = {semconv.ML_MODEL_NAME: model} if model else {}
+        attributes[semconv.ML_PREDICTION_COUNT] = 0
+        if dropped:
+            attributes[semconv.ML_REPORT_ROWS_DROPPED] = dict(dropped)
+        if withheld:
+            attributes[semconv.ML_REPORT_VALUES_WITHHELD] = dict(withheld)
+        now_ns = time.time_ns()
+        return self._serialise(f"report {model}".rstrip(), attributes, now_ns, now_ns)
 
-    def _spans(self, chunk: Chunk | LabelChunk) -> list[tuple[bytes, int]]:
+    def _room_for(self, payload: bytes, requests: list[Request]) -> Request:
+        """The last request if it has room for one more span, else a new one."""
+        last = requests[-1] if requests else None
+        if last is None or last.spans >= MAX_SPANS or len(last.payload) + len(payload) > MAX_REQUEST_BYTES:
+            last = Request()
+            requests.append(last)
+        return last
+
+    def _pack(self, model: str, run: list[Any]) -> list[tuple[bytes, int]]:
+        """A run as serialised spans and their rows. One that cannot be packed is halved until the row is found."""
+        notes = _Notes()
+        try:
+            packed = [span for chunk in chunks_of(run) for span in self._spans(chunk, notes)]
+        except BaseException:  # a value may raise whatever it likes when it is read
+            return self._pack_halves(model, run)
+        for reason, name, values in notes.taken:
+            self._losses.withhold(model, reason, name, values)
+        return packed
+
+    def _pack_halves(self, model: str, run: list[Any]) -> list[tuple[bytes, int]]:
+        halves = halves_of(run)
+        if halves is None:
+            self._losses.drop(model, "unreadable", 1)
+            caught("packing")
+            return []
+        first, second = halves
+        return [*self._pack(model, first), *self._pack(model, second)]
+
+    def _spans(self, chunk: Chunk | LabelChunk, notes: _Notes) -> list[tuple[bytes, int]]:
         """A chunk as one serialised span and its rows, or as several spans where it is too large for one."""
-        payload = self._span(chunk)
+        before = len(notes.taken)
+        payload = self._span(chunk, notes)
         if len(payload) <= MAX_SPAN_BYTES:
             return [(payload, len(chunk))] if payload else []
+        del notes.taken[before:]  # its parts will say the same again
         if len(chunk) == 1:
-            self._drop(chunk.model, "row_too_large", 1)
+            self._losses.drop(chunk.model, "row_too_large", 1)
             return []
         first, second = chunk.halves()
-        return [*self._spans(first), *self._spans(second)]
+        return [*self._spans(first, notes), *self._spans(second, notes)]
 
-    def _span(self, chunk: Chunk | LabelChunk) -> bytes:
+    def _span(self, chunk: Chunk | LabelChunk, note: Note) -> bytes:
         """One span as a whole request. Joining such requests is joining their bytes: protobuf appends repeated fields."""
         if isinstance(chunk, LabelChunk):
             name, attributes = f"feedback {chunk.model}", label_attributes(chunk)
             start, end = min(chunk.times_ns), max(chunk.times_ns)
         else:
             name = f"predict {chunk.series.name}"
-            attributes = prediction_attributes(chunk, self._policy, self._note)
+            attributes = prediction_attributes(chunk, self._policy, note)
             start, end = _extent(chunk)
         return self._serialise(name, attributes, start, end)
 

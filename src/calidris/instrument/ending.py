@@ -1,0 +1,172 @@
+"""The end of a process: how the last rows leave before it, whoever ends it.
+
+====================================================  =====================================================================
+the process ends by                                   what happens
+====================================================  =====================================================================
+the end of the program, an exception, ``sys.exit``    ``atexit``
+a child of multiprocessing or joblib                  its ``Finalize``: such children need not reach ``atexit``
+a child of Celery                                     its signal ``worker_process_shutdown``: they reach neither
+SIGTERM, and nobody handles it                        a handler of ours sends, puts the default back, raises it again
+a server that handles SIGTERM, puts the default       `signal.raise_signal` and `os.kill` send first
+back and raises it again (uvicorn)
+``os._exit``, SIGKILL                                 nothing can be done
+====================================================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import Any, Final
+
+from calidris.instrument.shield import caught
+
+FINALIZING_MODULE: Final = "multiprocessing.util"
+"""Whose children end without ``atexit``; joblib's workers are such."""
+
+CELERY_SIGNALS: Final = "celery.signals"
+"""Where Celery's children say that they end."""
+
+FINALIZE_LAST: Final = -1_000_000
+"""Priority among a child's finalizers: the application's may still predict. Those without one do not run at all."""
+
+DEADLY: Final = frozenset(
+    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM") if hasattr(signal, name)
+)
+"""Signals that end a process in which nobody handles them, and that are used to ask for it."""
+
+
+class EndOfProcess:
+    """Watches for the end of the process, in every process anew, and leaves everything as it was.
+
+    Args:
+        flush: sends what waits; the process may yet go on.
+        finish: sends what waits; nothing can be sent afterwards.
+    """
+
+    def __init__(self, flush: Callable[[], None], finish: Callable[[], None]) -> None:
+        self._flush = flush
+        self._finish = finish
+        self._raisers: list[_Replaced] = []
+        self._finalizer: Any = None
+        self._hooked: set[str] = set()
+        # At the import, which is early: what is registered first runs last, after the application's own handlers.
+        atexit.register(self._at_exit)
+
+    def watch(self, handle_sigterm: bool) -> None:
+        """Begin, or in a child begin anew. Never raises; cheap enough to be called whenever recording starts."""
+        try:
+            self._hook_libraries()
+            if not self._raisers:
+                self._replace_raisers()
+            if handle_sigterm:
+                self._handle_sigterm()
+        except Exception:
+            caught("end of process")
+
+    def leave(self) -> None:
+        """Undo what `watch` changed, as far as it is still ours."""
+        while self._raisers:
+            self._raisers.pop().undo()
+        if threading.current_thread() is threading.main_thread() and self._is_handler():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _at_exit(self) -> None:
+        try:
+            self._finish()
+        except Exception:
+            caught("exit")
+
+    def _hook_libraries(self) -> None:
+        """Only those that the application has imported."""
+        if (util := sys.modules.get(FINALIZING_MODULE)) is not None:
+            # A child clears its finalizers when it begins, after it has imported the application: then ours is needed again.
+            self._once(FINALIZING_MODULE, lambda: util.register_after_fork(self, EndOfProcess._finalize))
+            self._finalize()
+        if (signals := sys.modules.get(CELERY_SIGNALS)) is not None:
+            self._once(CELERY_SIGNALS, lambda: signals.worker_process_shutdown.connect(self._on_celery, weak=False))
+
+    def _once(self, name: str, hook: Callable[[], object]) -> None:
+        if name not in self._hooked:
+            self._hooked.add(name)
+            hook()
+
+    def _finalize(self) -> None:
+        if _is_child() and (self._finalizer is None or not self._finalizer.still_active()):
+            make = sys.modules[FINALIZING_MODULE].Finalize
+            self._finalizer = make(None, self._at_exit, exitpriority=FINALIZE_LAST)
+
+    def _on_celery(self, **described: object) -> None:
+        self._flush_shielded()
+
+    def _handle_sigterm(self) -> None:
+        """Only where nobody handles it, and only the main thread may."""
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _is_handler(self) -> bool:
+        return signal.getsignal(signal.SIGTERM) == self._on_sigterm
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        """Send, then let the signal do what it would have done without us.
+
+        Where another handler has taken our place and calls us as the one before it, it decides what becomes of the process.
+        """
+        self._flush_shielded()
+        if self._is_handler():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _flush_shielded(self) -> None:
+        try:
+            self._flush()
+        except Exception:
+            caught("signal")
+
+    def _replace_raisers(self) -> None:
+        """Have a process that raises a deadly signal at itself send first."""
+        raise_signal, kill = signal.raise_signal, os.kill
+
+        @functools.wraps(raise_signal)
+        def raising(signalnum: int, /) -> None:
+            if self._dies_of(signalnum):
+                self._flush_shielded()
+            raise_signal(signalnum)
+
+        @functools.wraps(kill)
+        def killing(pid: int, signal: int, /) -> None:
+            if pid == os.getpid() and self._dies_of(signal):
+                self._flush_shielded()
+            kill(pid, signal)
+
+        self._raisers = [_Replaced(signal, "raise_signal", raising), _Replaced(os, "kill", killing)]
+
+    def _dies_of(self, number: int) -> bool:
+        return number in DEADLY and signal.getsignal(number) is signal.SIG_DFL
+
+
+class _Replaced:
+    """A function of a module replaced by ours."""
+
+    def __init__(self, module: ModuleType, name: str, ours: Any) -> None:
+        self._module = module
+        self._name = name
+        self._ours = ours
+        self._theirs = getattr(module, name)
+        setattr(module, name, ours)
+
+    def undo(self) -> None:
+        """Put the very object back, unless somebody else has replaced ours."""
+        if getattr(self._module, self._name) is self._ours:
+            setattr(self._module, self._name, self._theirs)
+
+
+def _is_child() -> bool:
+    """Whether this process was started by multiprocessing."""
+    return type(sys.modules["multiprocessing.process"].current_process()).__name__ != "_MainProcess"

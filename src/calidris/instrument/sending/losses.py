@@ -1,0 +1,128 @@
+"""What was given to the SDK and did not leave: rows by model and reason, values by model and reason, and the notes about both.
+
+Counting is all that a caller pays: the notes are written by the sending thread, because a signal handler of the
+application may be the caller, and a log handler may hold a lock that the interrupted code holds too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from calidris.instrument.sending.tally import Tally
+
+_log = logging.getLogger("calidris")
+
+_CURES: Final = {
+    "string_feature": "Its strings stay here. List it in OTEL_CALIDRIS_ALLOW (or HASH), or pass allow= to Model.",
+    "hash_without_key": "It is withheld. Set OTEL_CALIDRIS_HASH_KEY.",
+    "unsupported_type": "Values that are no number, boolean or string are sent as missing.",
+    "score_out_of_range": "It is no probability and is sent as missing; use p.value for other outputs.",
+    "features_not_copied": "The input is too large or of an unknown kind; its rows are sent without features.",
+    "embedding_not_declared": "It stays here. List it in embeddings= of Model.",
+    "embedding_not_copied": "It is no vector of 1 to 4096 numbers, or of another length than its neighbours, or too many at once; it is sent as missing.",
+    "embedding_rule": "It is withheld: a vector can be dropped or allowed, not hashed or bucketed.",
+    "label_without_model": "Pass model=..., or set OTEL_CALIDRIS_MODEL_NAME; the label is dropped.",
+    "malformed": "Lengths do not agree; the call is dropped.",
+    "missing_label": "Labels that are None or NaN are left out.",
+    "backlog_full": "The receiver has been away for long; the oldest rows made room.",
+    "expired": "The receiver has been away for longer than a request is repeated.",
+    "refused": "The receiver does not take them; what it says stands in the log.",
+    "rejected": "The receiver cannot use them; what it says stands in the log.",
+    "row_too_large": "A row must fit in 256 KiB.",
+    "unreadable": "A value of the row raised an error when it was read; the row is dropped, its neighbours are not.",
+    "interrupted": "A signal handler raised an exception while the row was being recorded.",
+    "shutdown": "Recording ended before the receiver took its last rows.",
+    "queue_full": "Rows come faster than they leave, or the receiver is away; the oldest made room. Raise "
+    "OTEL_CALIDRIS_QUEUE_SIZE or OTEL_CALIDRIS_QUEUE_BYTES, or check the receiver.",
+}
+"""What a person can do about each reason."""
+
+MAX_NAMES = 1000
+"""Names that are counted apart: names of features may come from data, and must not fill the memory."""
+
+OTHERS = "(others)"
+"""Stands for the names beyond them."""
+
+Loss = tuple[str, str]
+"""Model and reason."""
+
+Note = tuple[str, str]
+"""Reason, and the feature or model that it is about."""
+
+
+class Losses:
+    """Counts of what did not leave. Adding never waits; safe in any thread and in signal handlers."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._rows: Tally[Loss] = Tally()
+        self._values: Tally[Loss] = Tally()
+        self._notes: Tally[Note] = Tally()
+        self._said: dict[Note, object] = {}
+
+    def after_fork(self) -> None:
+        """In the child: begin at nothing. Called by the owner."""
+        self._reset()
+
+    def drop(self, model: str, reason: str, rows: int) -> None:
+        """Count rows or labels that will never arrive."""
+        if rows > 0:
+            self._rows.add((model, reason), rows)
+            self._notes.add(self._bounded(reason, model), rows)
+
+    def withhold(self, model: str, reason: str, name: str, values: int = 1) -> None:
+        """Count values of a feature (or embedding, or of the whole model) that are sent as missing or not at all."""
+        self._values.add((model, reason), values)
+        self._notes.add(self._bounded(reason, name), values)
+
+    def rows(self) -> dict[Loss, int]:
+        """Rows dropped so far, by model and reason."""
+        return self._rows.sums()
+
+    def values(self) -> dict[Loss, int]:
+        """Values withheld so far, by model and reason."""
+        return self._values.sums()
+
+    def notes(self) -> dict[Note, int]:
+        """Reason and feature or model, to how many rows or values."""
+        return self._notes.sums()
+
+    def has_news(self) -> bool:
+        """Whether there is something that has not been said."""
+        return len(self._notes) > len(self._said)
+
+    def say_new(self) -> None:
+        """Log what has not been said yet: once for each reason and name, with what to do about it."""
+        for note, count in self._notes.sums().items():
+            if note not in self._said and self._claim(note):
+                reason, name = note
+                words = reason.replace("_", " ")
+                _log.warning(
+                    "calidris: %s: %s (%d so far). %s", name or "(no model)", words, count, _CURES.get(reason, "")
+                )
+
+    def say_not_acknowledged(self, lost: Mapping[Loss, int], waiting: Mapping[str, int]) -> None:
+        """Log why a flush was not complete: rows dropped since the last one, and rows that still wait."""
+        self.say_new()
+        parts = [f"{rows} of {model or '(no model)'} dropped: {reason}" for (model, reason), rows in lost.items()]
+        parts += [f"{rows} of {model} still wait" for model, rows in waiting.items() if rows]
+        _log.warning(
+            "calidris: flush: not all rows are acknowledged: %s.", "; ".join(parts) or "the sender did not answer"
+        )
+
+    def _claim(self, note: Note) -> bool:
+        """True for one of several threads that want to say the same."""
+        mine = object()
+        return self._said.setdefault(note, mine) is mine
+
+    def _bounded(self, reason: str, name: str) -> Note:
+        note = reason, name
+        return note if note in self._notes or len(self._notes) < MAX_NAMES else (reason, OTHERS)
+
+
+Drop = Callable[[str, str, int], None]
+"""Called with model, reason and rows for whatever will never arrive."""

@@ -1,0 +1,85 @@
+"""Threads that may be started in a signal handler.
+
+``threading.Thread.start`` takes a lock of the threading module that is not re-entrant: a handler that interrupted the start
+of another thread would wait for it for ever. Starting a thread without that class takes none.
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Callable
+
+SAY_S = 0.1
+"""Time in which a note is written, unless whoever is interrupted holds the log."""
+
+
+class BackgroundThread:
+    """A thread that does not keep the process. It may be started again where it ended.
+
+    Args:
+        run: what it does.
+        ended: called as the last thing in the thread, also where it could not be started after all.
+        name: for people who look at threads.
+    """
+
+    def __init__(self, run: Callable[[], None], ended: Callable[[], None], name: str) -> None:
+        self._run = run
+        self._on_end = ended
+        self._name = name
+        self._ident: int | None = None
+        self._gone: threading.Event | None = None
+
+    def start(self) -> None:
+        """Start it, without taking a lock.
+
+        Raises:
+            RuntimeError: there can be no more threads.
+        """
+        gone = self._gone = threading.Event()
+        _thread.start_new_thread(self._begin, (gone,))
+
+    def is_alive(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._gone is not None and not self._gone.is_set()
+
+    def is_current(self) -> bool:
+        """Whether the caller runs in it."""
+        return threading.get_ident() == self._ident and self.is_alive()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end, at most so long."""
+        if self._gone is not None and not self.is_current():
+            self._gone.wait(timeout_s)
+
+    def _begin(self, gone: threading.Event) -> None:
+        """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
+        try:
+            threading.Thread(target=self._serve, args=(gone,), name=self._name, daemon=True).start()
+        except BaseException:
+            self._end(gone)
+
+    def _serve(self, gone: threading.Event) -> None:
+        self._ident = threading.get_ident()
+        try:
+            self._run()
+        finally:
+            self._end(gone)
+
+    def _end(self, gone: threading.Event) -> None:
+        gone.set()
+        self._on_end()
+
+
+def run_apart(function: Callable[[], None], timeout_s: float) -> None:
+    """Run a function in a thread of its own and wait for it, at most so long.
+
+    For logging: whoever calls may be a signal handler, and a log handler may hold a lock that the interrupted code holds.
+    """
+    thread = BackgroundThread(function, lambda: None, "calidris-note")
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads, or the interpreter is ending and nothing is interrupted any more
+        function()
+        return
+    thread.join(timeout_s)
