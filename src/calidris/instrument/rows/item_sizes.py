@@ -47,9 +47,10 @@ def row_bytes_of(item: Item) -> int:
     """About how many bytes one of its rows takes when it is packed, at least 1."""
     if not isinstance(item, tuple):
         return max(1, bytes_of(item) // max(1, item.rows))
-    captured = (item[5], item[6])
-    cells = sum(len(one) for one in captured if isinstance(one, (tuple, dict)))
-    return ROW_BYTES + NUMBER_BYTES * cells + bytes_of(item)
+    features = item[5]
+    cells = len(features) if features else 0
+    size = ROW_BYTES + NUMBER_BYTES * cells
+    return size if item[-1] is None else size + bytes_of(item)
 
 
 def _outputs(block: Block) -> int:

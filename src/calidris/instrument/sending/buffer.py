@@ -224,7 +224,7 @@ class RowBuffer:
         """Count what is given after the end."""
         waiting = self._waiting
         while waiting.items:
-            waiting.make_room("shutdown")
+            waiting.make_room("after_end")
         self._losses.say_new()
 
     def _newly_lost(self) -> dict[Loss, int]:

@@ -22,9 +22,6 @@ MAX_NAMES = 1_000
 MAX_CELLS = 24 * 1024
 """Rows times names of one span, 192 KiB of numbers: a missing value takes as much room as one that is there."""
 
-NAMED_PLACES = (5, 6, 7)
-"""Where a row has its features, slices and scores."""
-
 
 @dataclass(slots=True)
 class Chunk:
@@ -151,6 +148,17 @@ def groups_of(items: Iterable[Item]) -> list[Group]:
 def row_runs(rows: list[Row]) -> Iterator[list[Row]]:
     """Rows in order, cut where a span would get too long, or too wide under the union of their names."""
     most = most_rows(sum(sizes_of(rows[0][-1]) or ()), MAX_ROWS)
+    if any(dict in kinds for kinds in {(type(row[5]), type(row[6]), type(row[7])) for row in rows}):
+        yield from _open_runs(rows, most)
+        return
+    width = max(len(row[5] or ()) for row in rows)
+    most = min(most, max(1, MAX_CELLS // max(1, width)))
+    for start in range(0, len(rows), most):
+        yield rows[start : start + most]
+
+
+def _open_runs(rows: list[Row], most: int) -> Iterator[list[Row]]:
+    """Rows that bring names of their own."""
     run: list[Row] = []
     names: set[object] = set()
     for row in rows:
@@ -166,13 +174,8 @@ def row_runs(rows: list[Row]) -> Iterator[list[Row]]:
 
 def _united(names: set[object], row: Row) -> set[object]:
     """The names with those of one more row; the same object where it brings none."""
-    for place in NAMED_PLACES:
-        captured = row[place]
-        if type(captured) is tuple:
-            captured = range(len(captured))  # declared names: only how many they are matters
-        elif type(captured) is not dict:
-            continue
-        if not names.issuperset(captured):
+    for captured in row[5:8]:  # features, slices, scores
+        if type(captured) is dict and not names.issuperset(captured):
             names = names.union(captured)
     return names
 

@@ -7,6 +7,7 @@ application may be the caller, and a log handler may hold a lock that the interr
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -33,6 +34,7 @@ _CURES: Final = {
     "row_too_large": "A row must fit in 256 KiB.",
     "unreadable": "A value of the row raised an error when it was read; the row is dropped, its neighbours are not.",
     "interrupted": "A signal handler raised an exception while the row was being recorded.",
+    "after_end": "They were recorded after the end of recording, at the exit of the process, when nothing can be sent any more.",
     "shutdown": "Recording ended before the receiver took its last rows.",
     "queue_full": "Rows come faster than they leave, or the receiver is away; the oldest made room. Raise "
     "OTEL_CALIDRIS_QUEUE_SIZE or OTEL_CALIDRIS_QUEUE_BYTES, or check the receiver.",
@@ -41,6 +43,12 @@ _CURES: Final = {
 
 MAX_NAMES = 1000
 """Names that are counted apart: names of features may come from data, and must not fill the memory."""
+
+FLUSH_NOTES = 10
+"""Incomplete flushes that are logged in a row."""
+
+FLUSH_NOTE_EVERY_S = 10.0
+"""And one more in so many seconds."""
 
 OTHERS = "(others)"
 """Stands for the names beyond them."""
@@ -63,6 +71,8 @@ class Losses:
         self._values: Tally[Loss] = Tally()
         self._notes: Tally[Note] = Tally()
         self._said: dict[Note, object] = {}
+        self._flush_notes = float(FLUSH_NOTES)
+        self._said_s = time.monotonic()
 
     def after_fork(self) -> None:
         """In the child: begin at nothing. Called by the owner."""
@@ -108,11 +118,24 @@ class Losses:
     def say_not_acknowledged(self, lost: Mapping[Loss, int], waiting: Mapping[str, int]) -> None:
         """Log why a flush was not complete: rows dropped since the last one, and rows that still wait."""
         self.say_new()
+        if not self._may_say():
+            return
         parts = [f"{rows} of {model or '(no model)'} dropped: {reason}" for (model, reason), rows in lost.items()]
         parts += [f"{rows} of {model} still wait" for model, rows in waiting.items() if rows]
         _log.warning(
             "calidris: flush: not all rows are acknowledged: %s.", "; ".join(parts) or "the sender did not answer"
         )
+
+    def _may_say(self) -> bool:
+        """A token of a bucket that holds some and fills slowly: who flushes in a loop must not fill the log."""
+        now_s = time.monotonic()
+        gained = (now_s - self._said_s) / FLUSH_NOTE_EVERY_S
+        self._flush_notes = min(FLUSH_NOTES, self._flush_notes + gained)
+        self._said_s = now_s
+        if self._flush_notes < 1:
+            return False
+        self._flush_notes -= 1
+        return True
 
     def _claim(self, note: Note) -> bool:
         """True for one of several threads that want to say the same."""

@@ -28,6 +28,9 @@ FIRST_DELAY_S, LAST_DELAY_S = 1.0, 30.0
 FLUSH_DELAY_S, LAST_FLUSH_DELAY_S = 0.1, 1.0
 """Back-off while somebody waits for a flush: a receiver that is started anew is not missed by the end of a short time."""
 
+SHORTEST_ATTEMPT_S = 1.0
+"""Who flushes for a few milliseconds stops waiting then, but does not break off an attempt that would have succeeded."""
+
 
 @dataclass(slots=True)
 class Request:
@@ -107,7 +110,7 @@ class Outbox:
             return self._send_due(send, now, timeout_s)
         delay_s = FLUSH_DELAY_S
         while self._pending and (left_s := until_s - now()) > 0:
-            if self._attempt(send, now, min(timeout_s, left_s)):
+            if self._attempt(send, now, min(timeout_s, max(left_s, SHORTEST_ATTEMPT_S))):
                 continue
             # The last attempt is made shortly before the end, however long the pause would be.
             longest_s = until_s - now() - FLUSH_DELAY_S

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401  # grpc needs it, and once the interpreter is ending it cannot be imported
 import queue
-import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,7 +16,7 @@ from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.item_sizes import model_of, rows_of
 from calidris.instrument.sending.losses import Losses
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
-from calidris.instrument.sending.threads import SAY_S, BackgroundThread, run_apart
+from calidris.instrument.sending.threads import SAY_S, BackgroundThread, Latch, run_apart
 from calidris.instrument.sending.waiting import Waiting
 from calidris.instrument.shield import caught
 
@@ -61,12 +60,12 @@ class _Ticket:
     def __init__(self, until_s: float) -> None:
         self.until_s = until_s
         self.delivered = False
-        self.answered = threading.Event()
+        self.answered = Latch()
 
     def answer(self, delivered: bool) -> None:
         """Let whoever waits go on."""
         self.delivered = delivered
-        self.answered.set()
+        self.answered.open()
 
 
 class Sender:

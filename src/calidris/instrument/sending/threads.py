@@ -14,6 +14,35 @@ SAY_S = 0.1
 """Time in which a note is written, unless whoever is interrupted holds the log."""
 
 
+class Latch:
+    """Something that happens once, and that others wait for.
+
+    Unlike ``threading.Event`` it has no inner lock: a signal handler that interrupts somebody who waits cannot keep the other
+    thread from saying that it has happened.
+    """
+
+    def __init__(self) -> None:
+        self._open = False
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """It has happened. Called by one thread."""
+        if not self._open:
+            self._open = True
+            self._lock.release()
+
+    def is_open(self) -> bool:
+        """Whether it has happened."""
+        return self._open
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for it, at most so long; true if it has happened."""
+        if not self._open and self._lock.acquire(timeout=max(0.0, timeout_s)):
+            self._lock.release()  # for the next who waits
+        return self._open
+
+
 class BackgroundThread:
     """A thread that does not keep the process. It may be started again where it ended.
 
@@ -28,7 +57,7 @@ class BackgroundThread:
         self._on_end = ended
         self._name = name
         self._ident: int | None = None
-        self._gone: threading.Event | None = None
+        self._gone: Latch | None = None
 
     def start(self) -> None:
         """Start it, without taking a lock.
@@ -36,12 +65,12 @@ class BackgroundThread:
         Raises:
             RuntimeError: there can be no more threads.
         """
-        gone = self._gone = threading.Event()
+        gone = self._gone = Latch()
         _thread.start_new_thread(self._begin, (gone,))
 
     def is_alive(self) -> bool:
         """Whether it was started and has not ended."""
-        return self._gone is not None and not self._gone.is_set()
+        return self._gone is not None and not self._gone.is_open()
 
     def is_current(self) -> bool:
         """Whether the caller runs in it."""
@@ -52,22 +81,22 @@ class BackgroundThread:
         if self._gone is not None and not self.is_current():
             self._gone.wait(timeout_s)
 
-    def _begin(self, gone: threading.Event) -> None:
+    def _begin(self, gone: Latch) -> None:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
         try:
             threading.Thread(target=self._serve, args=(gone,), name=self._name, daemon=True).start()
         except BaseException:
             self._end(gone)
 
-    def _serve(self, gone: threading.Event) -> None:
+    def _serve(self, gone: Latch) -> None:
         self._ident = threading.get_ident()
         try:
             self._run()
         finally:
             self._end(gone)
 
-    def _end(self, gone: threading.Event) -> None:
-        gone.set()
+    def _end(self, gone: Latch) -> None:
+        gone.open()
         self._on_end()
 
 

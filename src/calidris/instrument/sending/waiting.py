@@ -104,15 +104,18 @@ class Waiting:
         taken: list[Item] = []
         finished = 0
         while rows > 0 and size > 0:
-            item, at = self._oldest()
+            item = self._oldest()
             if item is None:
                 break
             row_bytes = row_bytes_of(item)
-            stop = min(rows_of(item), at + rows, at + max(1, size // row_bytes))
-            rows -= stop - at
-            size -= (stop - at) * row_bytes
-            taken.append(item if isinstance(item, tuple) or stop - at == item.rows else item.part(at, stop))
-            finished += self._leave(item, stop)
+            if not isinstance(item, tuple):
+                item = self._part(item, min(rows, max(1, size // row_bytes)))
+            elif item[-1] is not None:
+                self._release(item)
+            taken.append(item)
+            finished += self._begun is None
+            rows -= rows_of(item)
+            size -= rows_of(item) * row_bytes
         return taken, finished
 
     def is_crowded(self) -> bool:
@@ -128,26 +131,26 @@ class Waiting:
             unsent.append((model_of(batch), batch.rows - at))
         return unsent
 
-    def _oldest(self) -> tuple[Item | None, int]:
-        """The item whose turn it is, and how many of its rows were taken before."""
+    def _oldest(self) -> Item | None:
+        """The item whose turn it is: the batch that was begun, else the first that waits."""
         if self._begun is not None:
-            return self._begun
+            return self._begun[0]
         try:
             item = self.items.popleft()
         except IndexError:
-            return None, 0
+            return None
         if isinstance(item, Block):
             item.taken = True
-        return item, 0
+        return item
 
-    def _leave(self, item: Item, stop: int) -> bool:
-        """Note that its rows have been taken up to there; true if that is all of them."""
-        if isinstance(item, tuple) or stop == item.rows:
-            self._begun = None
-            self._release(item)
-            return True
-        self._begun = item, stop
-        return False
+    def _part(self, batch: Block | Labels, rows: int) -> Block | Labels:
+        """The next rows of a batch; what is left of it is the next to be taken."""
+        at = 0 if self._begun is None else self._begun[1]
+        stop = min(batch.rows, at + rows)
+        self._begun = None if stop == batch.rows else (batch, stop)
+        if self._begun is None:
+            self._release(batch)
+        return batch if stop - at == batch.rows else batch.part(at, stop)
 
     def _release(self, item: Item) -> None:
         """Its bytes are free again; single rows without embeddings go by their number alone."""
