@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 import calidris
 from calidris.instrument import ids
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sending.losses import Losses
+from calidris.instrument.sending.not_sent import NotSent
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 
@@ -35,11 +35,15 @@ class Receiver:
         self.requests: list[bytes] = []
         self.metadata: list[dict[str, Any]] = []
         self.answer: grpc.StatusCode | ExportTracePartialSuccess | None = None
+        self.hangs_s = 0.0
+        self.acknowledged: list[bytes] = []
         self.trailers: tuple[tuple[str, bytes], ...] = ()
         self.port = 0
         self._server: grpc.Server | None = None
 
     def start(self) -> str:
+        if self._server is not None:
+            return self.endpoint
         handler = grpc.unary_unary_rpc_method_handler(self._export)
         self._server = grpc.server(
             futures.ThreadPoolExecutor(2),
@@ -62,18 +66,25 @@ class Receiver:
     def _export(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
+        time.sleep(self.hangs_s)
         if isinstance(self.answer, grpc.StatusCode):
             context.set_trailing_metadata(self.trailers)
             context.abort(self.answer, "as the test wants")
+        self.acknowledged.append(request)
         response = ExportTraceServiceResponse()
         if self.answer is not None:
             response.partial_success.CopyFrom(self.answer)
         return response.SerializeToString()
 
-    def spans(self) -> list[dict[str, Any]]:
+    def acknowledged_ids(self) -> set[str]:
+        """Ids of the predictions in requests that were not refused."""
+        spans = [span for span in self.spans(self.acknowledged) if span["name"].startswith("predict")]
+        return {one for span in spans for one in strings(span["ml.prediction.id"])}
+
+    def spans(self, requests: list[bytes] | None = None) -> list[dict[str, Any]]:
         """All spans received, flat: name, ids, scope, resource, and the attributes with columns decoded."""
         found = []
-        for request in self.requests:
+        for request in self.requests if requests is None else requests:
             for resource in ExportTraceServiceRequest.FromString(request).resource_spans:
                 for scope in resource.scope_spans:
                     for span in scope.spans:
@@ -144,7 +155,7 @@ def guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def fresh() -> None:
     runtime.shutdown(0.2)
     runtime.models.clear()
-    runtime.losses = Losses()
+    runtime.not_sent = NotSent()
     runtime._ready = False
     runtime._warned = False
     runtime.settings = type(runtime.settings)()

@@ -37,9 +37,14 @@ FINALIZE_LAST: Final = -1_000_000
 """Priority among a child's finalizers: the application's may still predict. Those without one do not run at all."""
 
 DEADLY: Final = frozenset(
-    getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM")
+    if hasattr(signal, name)  # not every system has them all
 )
 """Signals that end a process in which nobody handles them, and that are used to ask for it."""
+
+_kill: Final = os.kill
+"""Before anybody replaces it, we among them."""
 
 
 class EndOfProcess:
@@ -73,8 +78,9 @@ class EndOfProcess:
     def leave(self) -> None:
         """Undo what `watch` changed, as far as it is still ours."""
         while self._raisers:
-            self._raisers.pop().undo()
-        if threading.current_thread() is threading.main_thread() and self._is_handler():
+            replaced = self._raisers.pop()
+            replaced.undo()
+        if _is_main_thread() and self._is_handler():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _at_exit(self) -> None:
@@ -85,29 +91,44 @@ class EndOfProcess:
 
     def _hook_libraries(self) -> None:
         """Only those that the application has imported."""
-        if (util := sys.modules.get(FINALIZING_MODULE)) is not None:
-            # A child clears its finalizers when it begins, after it has imported the application: then ours is needed again.
-            self._once(FINALIZING_MODULE, lambda: util.register_after_fork(self, EndOfProcess._finalize))
-            self._finalize()
-        if (signals := sys.modules.get(CELERY_SIGNALS)) is not None:
-            self._once(CELERY_SIGNALS, lambda: signals.worker_process_shutdown.connect(self._on_celery, weak=False))
+        if FINALIZING_MODULE in sys.modules:
+            self._hook_multiprocessing(sys.modules[FINALIZING_MODULE])
+        if CELERY_SIGNALS in sys.modules:
+            self._hook_celery(sys.modules[CELERY_SIGNALS])
 
-    def _once(self, name: str, hook: Callable[[], object]) -> None:
-        if name not in self._hooked:
-            self._hooked.add(name)
-            hook()
+    def _hook_multiprocessing(self, util: Any) -> None:
+        if FINALIZING_MODULE not in self._hooked:
+            self._hooked.add(FINALIZING_MODULE)
+            # A child clears its finalizers when it begins, after it has imported the application: then ours is needed again.
+            util.register_after_fork(self, EndOfProcess._finalize)
+        self._finalize()
+
+    def _hook_celery(self, signals: Any) -> None:
+        if CELERY_SIGNALS not in self._hooked:
+            self._hooked.add(CELERY_SIGNALS)
+            ending = signals.worker_process_shutdown
+            ending.connect(self._on_celery, weak=False)
 
     def _finalize(self) -> None:
-        if _is_child() and (self._finalizer is None or not self._finalizer.still_active()):
-            make = sys.modules[FINALIZING_MODULE].Finalize
-            self._finalizer = make(None, self._at_exit, exitpriority=FINALIZE_LAST)
+        if not _is_child():
+            return
+        if self._finalizer is not None and self._finalizer.still_active():
+            return
+        util: Any = sys.modules[FINALIZING_MODULE]
+        self._finalizer = util.Finalize(
+            None,
+            self._at_exit,
+            exitpriority=FINALIZE_LAST,
+        )
 
     def _on_celery(self, **described: object) -> None:
         self._flush_shielded()
 
     def _handle_sigterm(self) -> None:
         """Only where nobody handles it, and only the main thread may."""
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        if not _is_main_thread():
+            return
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def _is_handler(self) -> bool:
@@ -121,7 +142,7 @@ class EndOfProcess:
         self._flush_shielded()
         if self._is_handler():
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            _kill(os.getpid(), number)
 
     def _flush_shielded(self) -> None:
         try:
@@ -131,7 +152,8 @@ class EndOfProcess:
 
     def _replace_raisers(self) -> None:
         """Have a process that raises a deadly signal at itself send first."""
-        raise_signal, kill = signal.raise_signal, os.kill
+        raise_signal = signal.raise_signal
+        kill = os.kill
 
         @functools.wraps(raise_signal)
         def raising(signalnum: int, /) -> None:
@@ -145,10 +167,15 @@ class EndOfProcess:
                 self._flush_shielded()
             kill(pid, signal)
 
-        self._raisers = [_Replaced(signal, "raise_signal", raising), _Replaced(os, "kill", killing)]
+        self._raisers = [
+            _Replaced(signal, "raise_signal", raising),
+            _Replaced(os, "kill", killing),
+        ]
 
     def _dies_of(self, number: int) -> bool:
-        return number in DEADLY and signal.getsignal(number) is signal.SIG_DFL
+        if number not in DEADLY:
+            return False
+        return signal.getsignal(number) is signal.SIG_DFL
 
 
 class _Replaced:
@@ -169,4 +196,11 @@ class _Replaced:
 
 def _is_child() -> bool:
     """Whether this process was started by multiprocessing."""
-    return type(sys.modules["multiprocessing.process"].current_process()).__name__ != "_MainProcess"
+    process: Any = sys.modules["multiprocessing.process"]
+    kind = type(process.current_process())
+    return kind.__name__ != "_MainProcess"
+
+
+def _is_main_thread() -> bool:
+    """Where signal handlers may be set."""
+    return threading.current_thread() is threading.main_thread()

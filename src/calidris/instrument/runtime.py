@@ -21,7 +21,7 @@ from calidris.instrument.fork import renew_in_child
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.buffered_items import Item, Row, Series
 from calidris.instrument.sending.buffer import EXIT_DEADLINE_S, RowBuffer
-from calidris.instrument.sending.losses import Losses
+from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.sender import Shipper
 from calidris.instrument.sending.threads import SAY_S
 from calidris.instrument.settings import SdkSettings
@@ -38,7 +38,7 @@ class Runtime:
 
     Attributes:
         on: whether rows are recorded.
-        losses: what was given and did not leave, since the last configuration.
+        not_sent: what was given and did not leave, since the last configuration.
         settings: in force.
         models: names of the models seen in this process.
         generation: counts the configurations, so that caches know when they are stale.
@@ -46,7 +46,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.on = False
-        self.losses = Losses()
+        self.not_sent = NotSent()
         self.append: Callable[[Row], None] = _ignore  # the buffer's own method while on: one call less for each row
         self.settings = SdkSettings()
         self.models: set[str] = set()
@@ -77,7 +77,7 @@ class Runtime:
         self.on = bool(settings.endpoint)
         if self.on:
             self._warned = False
-            self.losses = Losses()
+            self.not_sent = NotSent()
             self._buffer = self._make_buffer(settings)
             self.append = self._buffer.append
             self._end.watch(settings.handle_sigterm)
@@ -85,7 +85,7 @@ class Runtime:
     def _make_buffer(self, settings: SdkSettings) -> RowBuffer:
         return RowBuffer(
             self._connect,
-            self.losses,
+            self.not_sent,
             max_items=settings.queue_rows,
             max_bytes=settings.queue_bytes,
             delay_s=settings.delay_s,
@@ -125,21 +125,21 @@ class Runtime:
     def drop(self, model: str, reason: str, rows: int) -> None:
         """Count rows or labels that are not sent; the log says so once a reason."""
         if self.on:
-            self.losses.drop(model, reason, rows)
+            self.not_sent.drop(model, reason, rows)
             self._wake()
 
     def note(self, reason: str, name: str, values: int = 1) -> None:
         """Count values withheld; the first of each kind is logged with its cure."""
-        self.losses.withhold("", reason, name, values)
+        self.not_sent.withhold("", reason, name, values)
         self._wake()
 
     def notes(self) -> dict[tuple[str, str], int]:
         """What was withheld so far: (reason, feature or model) to how many values or rows."""
-        return self.losses.notes()
+        return self.not_sent.notes()
 
     def drops(self) -> dict[tuple[str, str], int]:
         """Rows that were not sent: (model, reason) to how many."""
-        return self.losses.rows()
+        return self.not_sent.rows()
 
     def flush(self, timeout_s: float) -> bool:
         """Send everything recorded so far; true when the receiver has it."""
@@ -156,7 +156,7 @@ class Runtime:
         """In the child: new random numbers and a lock; what the parent lost, the parent tells."""
         ids.reseed()
         self._lock = threading.RLock()
-        self.losses.after_fork()
+        self.not_sent.after_fork()
 
     def _wake(self) -> None:
         """Have somebody there who says and reports what was counted, also where no row is given."""
@@ -176,7 +176,7 @@ class Runtime:
     def _connect(self) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.
         channel = importlib.import_module("calidris.instrument.sending.channel")
-        return cast(Shipper, channel.connect(self.settings, self.losses))
+        return cast(Shipper, channel.connect(self.settings, self.not_sent))
 
 
 def _ignore(row: Row) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from calidris.instrument.rows.buffered_items import Block, Item, Labels
@@ -17,6 +18,9 @@ ROW_BYTES = 100
 
 NUMBER_BYTES = 8
 """A packed number."""
+
+OBJECTS_OF_A_LABEL = 3
+"""Id, label and time."""
 
 SAMPLED = 16
 """Values of a column that are looked at."""
@@ -35,33 +39,44 @@ def rows_of(item: Item) -> int:
 
 
 def bytes_of(item: Item) -> int:
-    """About how many bytes; the same for the same item at any time. A few µs."""
+    """About how many bytes it holds. A few µs."""
     if isinstance(item, tuple):
-        return sum(map(len, item[-1] or ()))
+        vectors = item[-1] or ()
+        return sum(map(len, vectors))
     if isinstance(item, Labels):
-        return ITEM_BYTES + item.rows * 3 * OBJECT_BYTES
-    return ITEM_BYTES + _outputs(item) + _tables(item) + item.rows * item.vector_bytes
+        objects = item.rows * OBJECTS_OF_A_LABEL
+        return ITEM_BYTES + objects * OBJECT_BYTES
+    columns = sum(map(column_bytes, _columns(item)))
+    vector_bytes = item.rows * item.vector_bytes
+    return ITEM_BYTES + columns + vector_bytes
 
 
 def row_bytes_of(item: Item) -> int:
     """About how many bytes one of its rows takes when it is packed, at least 1."""
     if not isinstance(item, tuple):
-        return max(1, bytes_of(item) // max(1, item.rows))
+        rows = max(1, item.rows)
+        return max(1, bytes_of(item) // rows)
     features = item[5]
     cells = len(features) if features else 0
     size = ROW_BYTES + NUMBER_BYTES * cells
-    return size if item[-1] is None else size + bytes_of(item)
+    if item[-1] is None:
+        return size
+    return size + bytes_of(item)
 
 
-def _outputs(block: Block) -> int:
-    scores = block.scores.values() if isinstance(block.scores, dict) else (block.scores,)
-    return sum(map(column_bytes, (block.ids, block.classes, block.values, *scores)))
-
-
-def _tables(block: Block) -> int:
-    tables = [table for table in (block.features, block.slices) if table is not None]
-    parts = (table.columns if table.matrix is None else [table.matrix] for table in tables)
-    return sum(column_bytes(column) for columns in parts for column in columns)
+def _columns(block: Block) -> Iterator[Any]:
+    """All columns of a block; a matrix is one."""
+    yield block.ids
+    yield block.classes
+    yield block.values
+    if isinstance(block.scores, dict):
+        yield from block.scores.values()
+    else:
+        yield block.scores
+    for table in (block.features, block.slices):
+        if table is not None:
+            yield table.matrix
+            yield from table.columns
 
 
 def column_bytes(column: Any) -> int:
@@ -70,10 +85,13 @@ def column_bytes(column: Any) -> int:
         return 0
     if hasattr(column, "nbytes"):
         return int(column.nbytes)
-    return len(column) * (OBJECT_BYTES + _text_length(column))
+    object_bytes = OBJECT_BYTES + _mean_length(column)
+    return len(column) * object_bytes
 
 
-def _text_length(column: Any) -> int:
-    """Mean length of the texts among a few values spread over a column: enough to tell a category from a document."""
-    some = column[:: -(-len(column) // SAMPLED) or 1]
-    return sum(len(one) for one in some if isinstance(one, (str, bytes))) // max(1, len(some))
+def _mean_length(column: Any) -> int:
+    """Of the texts among a few values spread over a column: enough to tell a category from a document."""
+    step = len(column) // SAMPLED + 1
+    some = column[::step]
+    lengths = [len(value) for value in some if isinstance(value, (str, bytes))]
+    return sum(lengths) // max(1, len(some))

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from calidris.instrument.fork import renew_in_child
 from calidris.instrument.rows.buffered_items import Item, Row
-from calidris.instrument.sending.losses import Loss, Losses
+from calidris.instrument.sending.not_sent import Cause, NotSent
 from calidris.instrument.sending.sender import Sender, Shipper
 from calidris.instrument.sending.threads import SAY_S, run_apart
 from calidris.instrument.sending.waiting import Waiting
@@ -47,7 +47,7 @@ class RowBuffer:
 
     Args:
         connect: makes the shipper, in the thread.
-        losses: where everything is counted that is not sent.
+        not_sent: where everything is counted that is not sent.
         max_items: single rows, and calls with many rows, that may wait.
         max_bytes: of calls with many rows, labels and embeddings that may wait.
         delay_s: seconds between flushes.
@@ -58,7 +58,7 @@ class RowBuffer:
     def __init__(
         self,
         connect: Callable[[], Shipper],
-        losses: Losses,
+        not_sent: NotSent,
         *,
         max_items: int,
         max_bytes: int,
@@ -66,11 +66,11 @@ class RowBuffer:
         timeout_s: float,
         started: Callable[[], None],
     ) -> None:
-        self._losses = losses
+        self._not_sent = not_sent
         self._started = started
-        self._make_waiting: Callable[[], Waiting] = lambda: Waiting(losses, max_items, max_bytes)
+        self._make_waiting: Callable[[], Waiting] = lambda: Waiting(not_sent, max_items, max_bytes)
         self._make_sender: Callable[[Waiting], Sender] = lambda waiting: Sender(
-            waiting, connect, losses, delay_s, timeout_s, self._thread_ended
+            waiting, connect, not_sent, delay_s, timeout_s, self._thread_ended
         )
         self._orphans: list[Sender] = []
         self._reset()
@@ -87,7 +87,7 @@ class RowBuffer:
         self._starting = threading.Lock()
         self._start_after_s = 0.0
         self._settlements = itertools.count()
-        self._flushed: dict[Loss, int] = {}
+        self._flushed: dict[Cause, int] = {}
 
     def append(self, row: Row) -> None:
         """Add one row; about 0.2 µs. Never waits; in a full buffer the oldest makes room and is counted."""
@@ -129,7 +129,7 @@ class RowBuffer:
         if delivered and not lost:
             return True
         waiting = {} if delivered else self._unsent()
-        run_apart(lambda: self._losses.say_not_acknowledged(lost, waiting), SAY_S)
+        run_apart(lambda: self._not_sent.say_not_acknowledged(lost, waiting), SAY_S)
         return False
 
     def end(self, timeout_s: float = EXIT_DEADLINE_S) -> None:
@@ -217,20 +217,20 @@ class RowBuffer:
         """Count what stays behind, once, whether the thread gets to it or who closed does not wait for it any longer."""
         if next(self._settlements) == 0:
             for model, rows in self._unsent().items():
-                self._losses.drop(model, "shutdown", rows)
-        self._losses.say_new()
+                self._not_sent.drop(model, "shutdown", rows)
+        self._not_sent.say_new()
 
     def _refuse(self) -> None:
         """Count what is given after the end."""
         waiting = self._waiting
         while waiting.items:
             waiting.make_room("after_end")
-        self._losses.say_new()
+        self._not_sent.say_new()
 
-    def _newly_lost(self) -> dict[Loss, int]:
+    def _newly_lost(self) -> dict[Cause, int]:
         """Rows dropped since this was asked last. A label that is None was never given."""
-        known, self._flushed = self._flushed, self._losses.rows()
-        new = {loss: count - known.get(loss, 0) for loss, count in self._flushed.items()}
+        known, self._flushed = self._flushed, self._not_sent.rows()
+        new = {cause: count - known.get(cause, 0) for cause, count in self._flushed.items()}
         return {
             (model, reason): rows for (model, reason), rows in new.items() if rows > 0 and reason != "missing_label"
         }

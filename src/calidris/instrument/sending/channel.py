@@ -20,11 +20,10 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from calidris.instrument import VERSION
 from calidris.instrument.rows.buffered_items import Item
-from calidris.instrument.sending.losses import Losses
 from calidris.instrument.sending.meters import Meters
+from calidris.instrument.sending.not_sent import NotSent, Reports
 from calidris.instrument.sending.outbox import Outcome, Request
 from calidris.instrument.sending.packing import Encoder
-from calidris.instrument.sending.reports import Reports
 from calidris.instrument.settings import SdkSettings
 
 _KEY = re.compile(r"[a-z0-9_.-]{1,100}")
@@ -142,26 +141,26 @@ class GrpcShipper:
         """Items as requests."""
         return self._encoder.encode(items)
 
-    def report(self, losses: Losses) -> Request | None:
+    def report(self, not_sent: NotSent) -> Request | None:
         """What was lost since the last report that arrived."""
-        return self._reports.make(losses)
+        return self._reports.make(not_sent)
 
     def send(self, payload: bytes, timeout_s: float) -> Outcome:
         """One attempt."""
         return self._channel.send(payload, timeout_s)
 
-    def observe(self, items: list[Item], losses: Losses) -> None:
+    def observe(self, items: list[Item], not_sent: NotSent) -> None:
         """Metrics of the items and of what was lost."""
-        self._meters.observe(items, losses)
+        self._meters.observe(items, not_sent)
 
     def close(self) -> None:
         """Free the connection."""
         self._channel.close()
 
 
-def connect(settings: SdkSettings, losses: Losses) -> GrpcShipper:
+def connect(settings: SdkSettings, not_sent: NotSent) -> GrpcShipper:
     """A shipper to the settings' endpoint; opens no connection yet."""
-    return GrpcShipper(Encoder(resource(), settings.policy, losses), Channel(settings))
+    return GrpcShipper(Encoder(resource(), settings.policy, not_sent), Channel(settings))
 
 
 def resource() -> Resource:

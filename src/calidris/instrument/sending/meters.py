@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 from calidris import semconv
 from calidris.instrument import SCOPE, VERSION
 from calidris.instrument.rows.buffered_items import Item, Labels, Series
-from calidris.instrument.sending.losses import Loss, Losses
+from calidris.instrument.sending.not_sent import Cause, NotSent
 
 MAX_DURATIONS = 1000
 BOUNDARIES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -31,9 +31,9 @@ class Meters:
 
     def __init__(self) -> None:
         self._provider: metrics.MeterProvider | None = None
-        self._recorded: Mapping[Loss, int] = {}
+        self._recorded: Mapping[Cause, int] = {}
 
-    def observe(self, items: Iterable[Item], losses: Losses) -> None:
+    def observe(self, items: Iterable[Item], not_sent: NotSent) -> None:
         """Record; costs nothing while the application has no meter provider."""
         provider = metrics.get_meter_provider()
         # The API's own providers (no-op, and the proxy that waits for a real one) throw away what they are given.
@@ -42,7 +42,7 @@ class Meters:
         if provider is not self._provider:
             self._create(provider)
         self._count(items)
-        self._count_drops(losses.rows())
+        self._count_drops(not_sent.rows())
 
     def _create(self, provider: metrics.MeterProvider) -> None:
         self._provider = provider
@@ -53,7 +53,7 @@ class Meters:
         self._predictions = meter.create_counter(_PREDICTIONS.name, _PREDICTIONS.unit, _PREDICTIONS.description)
         self._dropped = meter.create_counter(_DROPPED.name, _DROPPED.unit, _DROPPED.description)
 
-    def _count_drops(self, drops: Mapping[Loss, int]) -> None:
+    def _count_drops(self, drops: Mapping[Cause, int]) -> None:
         for (model, reason), rows in drops.items():
             new = rows - self._recorded.get((model, reason), 0)
             if new:

@@ -11,8 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from calidris.instrument.sending.losses import Drop
-
 _log = logging.getLogger("calidris")
 
 MAX_PENDING_BYTES = 32 * 1024 * 1024
@@ -60,6 +58,9 @@ class Outcome:
     rejected_spans: int = 0
     message: str = ""
 
+
+Drop = Callable[[str, str, int], None]
+"""Called with model, reason and rows for whatever will never arrive."""
 
 Send = Callable[[bytes, float], Outcome]
 

@@ -30,7 +30,7 @@ from calidris.instrument.rows import packed_columns as col
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.packed_columns import Note
 from calidris.instrument.sending.chunks import Chunk, LabelChunk, chunks_of, groups_of, halves_of
-from calidris.instrument.sending.losses import Losses
+from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.outbox import Request
 from calidris.instrument.shield import caught
 
@@ -84,7 +84,7 @@ class Encoder:
     Used by one thread. With ``OTEL_SDK_DISABLED=true`` it encodes nothing.
     """
 
-    def __init__(self, resource: Resource, policy: Policy, losses: Losses) -> None:
+    def __init__(self, resource: Resource, policy: Policy, not_sent: NotSent) -> None:
         limits = SpanLimits(max_span_attributes=SpanLimits.UNSET, max_span_attribute_length=SpanLimits.UNSET)
         self._ended = _Collected()
         self._provider = TracerProvider(
@@ -93,7 +93,7 @@ class Encoder:
         self._provider.add_span_processor(self._ended)
         self._tracer = self._provider.get_tracer(SCOPE, VERSION, semconv.SCHEMA_URL)
         self._policy = policy
-        self._losses = losses
+        self._not_sent = not_sent
 
     def encode(self, items: Iterable[Item]) -> list[Request]:
         """All items as requests, in order: predictions before labels. A row that cannot be packed is dropped alone, and counted."""
@@ -131,13 +131,13 @@ class Encoder:
         except BaseException:  # a value may raise whatever it likes when it is read
             return self._pack_halves(model, run)
         for reason, name, values in notes.taken:
-            self._losses.withhold(model, reason, name, values)
+            self._not_sent.withhold(model, reason, name, values)
         return packed
 
     def _pack_halves(self, model: str, run: list[Any]) -> list[tuple[bytes, int]]:
         halves = halves_of(run)
         if halves is None:
-            self._losses.drop(model, "unreadable", 1)
+            self._not_sent.drop(model, "unreadable", 1)
             caught("packing")
             return []
         first, second = halves
@@ -151,7 +151,7 @@ class Encoder:
             return [(payload, len(chunk))] if payload else []
         del notes.taken[before:]  # its parts will say the same again
         if len(chunk) == 1:
-            self._losses.drop(chunk.model, "row_too_large", 1)
+            self._not_sent.drop(chunk.model, "row_too_large", 1)
             return []
         first, second = chunk.halves()
         return [*self._spans(first, notes), *self._spans(second, notes)]

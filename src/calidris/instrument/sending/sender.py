@@ -14,7 +14,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from calidris.instrument.fork import hold_forks
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.item_sizes import model_of, rows_of
-from calidris.instrument.sending.losses import Losses
+from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
 from calidris.instrument.sending.threads import SAY_S, BackgroundThread, Latch, run_apart
 from calidris.instrument.sending.waiting import Waiting
@@ -37,7 +37,7 @@ class Shipper(Protocol):
         """Items as requests."""
         ...
 
-    def report(self, losses: Losses) -> Request | None:
+    def report(self, not_sent: NotSent) -> Request | None:
         """What was lost since the last report that arrived, as a request, if there is anything to say."""
         ...
 
@@ -45,7 +45,7 @@ class Shipper(Protocol):
         """One attempt."""
         ...
 
-    def observe(self, items: list[Item], losses: Losses) -> None:
+    def observe(self, items: list[Item], not_sent: NotSent) -> None:
         """Record metrics of the items and of what was lost."""
         ...
 
@@ -74,7 +74,7 @@ class Sender:
     Args:
         waiting: what it takes from.
         connect: makes the shipper, in the thread.
-        losses: where everything is counted that is not sent.
+        not_sent: where everything is counted that is not sent.
         delay_s: seconds between two rounds.
         timeout_s: seconds a request may take.
         ended: called as the last thing in the thread.
@@ -84,14 +84,14 @@ class Sender:
         self,
         waiting: Waiting,
         connect: Callable[[], Shipper],
-        losses: Losses,
+        not_sent: NotSent,
         delay_s: float,
         timeout_s: float,
         ended: Callable[[], None],
     ) -> None:
         self._waiting = waiting
         self._connect = connect
-        self._losses = losses
+        self._not_sent = not_sent
         self._delay_s = delay_s
         self._timeout_s = timeout_s
         # Its `put` is re-entrant: an Event or a Queue would let a signal handler wait for the code it interrupted.
@@ -101,7 +101,7 @@ class Sender:
         self._warm = False
         self._packing: list[Item] = []
         self._shipper: Shipper | None = None
-        self._outbox = Outbox(losses.drop)
+        self._outbox = Outbox(not_sent.drop)
         self._thread = BackgroundThread(self._run, ended, "calidris-flush")
 
     def start(self) -> None:
@@ -188,8 +188,8 @@ class Sender:
         except BaseException:  # whatever objects of the application raise when they are read: the thread must live
             caught("flush")
         finally:
-            if self._losses.has_news():  # said before it is answered, unless the code that waits holds the log
-                run_apart(self._losses.say_new, SAY_S)
+            if self._not_sent.has_news():  # said before it is answered, unless the code that waits holds the log
+                run_apart(self._not_sent.say_new, SAY_S)
             for ticket in tickets:
                 ticket.answer(delivered)
 
@@ -200,7 +200,7 @@ class Sender:
         while left > 0 and (self._outbox.has_room() or self._waiting.is_crowded()):
             left -= self._pack(shipper)
             self._send(shipper, until_s)
-        report = shipper.report(self._losses)
+        report = shipper.report(self._not_sent)
         if report is not None:
             self._outbox.put([report])
         return self._send(shipper, until_s) and left <= 0
@@ -219,9 +219,9 @@ class Sender:
                 self._warm = True
         except BaseException:
             for item in items:
-                self._losses.drop(model_of(item), "internal_error", rows_of(item))
+                self._not_sent.drop(model_of(item), "internal_error", rows_of(item))
             raise
         finally:
             self._packing = []
-        shipper.observe(items, self._losses)
+        shipper.observe(items, self._not_sent)
         return finished if items else len(self._waiting) + 1

@@ -44,10 +44,6 @@ class Tally(Generic[Key]):
         self._move()
         return self._sums[key]
 
-    def total(self) -> int:
-        """The sum of all sums."""
-        return sum(self.sums().values())
-
     def __contains__(self, key: object) -> bool:
         return key in self._sums
 
@@ -56,7 +52,10 @@ class Tally(Generic[Key]):
 
     def _move(self) -> None:
         # The condition is looked at again after the lock is let go: an amount that came in between was left to us.
-        while self._queued and self._moving.acquire(blocking=False):
+        while self._queued:
+            is_mine = self._moving.acquire(blocking=False)
+            if not is_mine:
+                return
             try:
                 self._empty()
             finally:

@@ -38,7 +38,10 @@ class Latch:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for it, at most so long; true if it has happened."""
-        if not self._open and self._lock.acquire(timeout=max(0.0, timeout_s)):
+        if self._open:
+            return True
+        timeout_s = max(0.0, timeout_s)
+        if self._lock.acquire(timeout=timeout_s):
             self._lock.release()  # for the next who waits
         return self._open
 

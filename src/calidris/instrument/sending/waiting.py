@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from calidris.instrument.rows.buffered_items import Block, Item, Labels
 from calidris.instrument.rows.item_sizes import bytes_of, model_of, row_bytes_of, rows_of
-from calidris.instrument.sending.losses import Losses
+from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.tally import Tally
 
 MAX_CELLS = 8_000_000
@@ -21,7 +21,7 @@ class Waiting:
     """The items that wait. Anybody adds, the sending thread alone takes.
 
     Args:
-        losses: where it is counted what had to make room.
+        not_sent: where it is counted what had to make room.
         max_items: single rows, and calls with many rows, that may wait.
         max_bytes: of calls with many rows, labels and embeddings that may wait.
 
@@ -30,21 +30,24 @@ class Waiting:
         limit: how many items may wait.
     """
 
-    def __init__(self, losses: Losses, max_items: int, max_bytes: int) -> None:
+    def __init__(self, not_sent: NotSent, max_items: int, max_bytes: int) -> None:
         self.items: deque[Item] = deque()
         self.limit = max_items
-        self._losses = losses
+        self._not_sent = not_sent
         self._max_bytes = max_bytes
         self._bytes: Tally[str] = Tally()
         self._begun: tuple[Block | Labels, int] | None = None  # a batch, and how many of its rows were taken
         self._crowded = False
 
     def __len__(self) -> int:
-        return len(self.items) + (self._begun is not None)
+        begun = 0 if self._begun is None else 1
+        return begun + len(self.items)
 
     def narrow(self, width: int) -> None:
         """Learn that rows are so many values wide, so that wide rows do not multiply the memory."""
-        self.limit = min(self.limit, max(FEWEST_ITEMS, MAX_CELLS // max(1, width)))
+        most = MAX_CELLS // max(1, width)
+        most = max(FEWEST_ITEMS, most)
+        self.limit = min(self.limit, most)
 
     def bytes(self) -> int:
         """Bytes of batches, labels and embeddings that wait."""
@@ -52,18 +55,31 @@ class Waiting:
 
     def rows_that_fit(self, rows: int, row_bytes: int) -> int:
         """Of a batch of so many rows of so many bytes each, how many can wait at all."""
-        return min(rows, self._max_bytes // max(1, row_bytes))
+        most = self._max_bytes // max(1, row_bytes)
+        return min(rows, most)
 
     def put(self, item: Item) -> None:
         """Add a batch, labels or a row with embeddings. The oldest make room; what still is beyond the bound is cut off."""
-        rows, size = rows_of(item), bytes_of(item)
+        size = bytes_of(item)
         self._make_bytes(min(size, self._max_bytes))
-        fit = min(rows, (self._max_bytes - self.bytes()) // max(1, -(-size // max(1, rows))))
+        rows = rows_of(item)
+        fit = self._rows_of_room(rows, size)
         if fit < rows:
             self._crowded = True
-            self._losses.drop(model_of(item), "queue_full", rows - max(0, fit))
-        if fit > 0:
-            self._add(item if fit == rows or isinstance(item, tuple) else item.part(0, fit), self.items.append)
+            self._not_sent.drop(model_of(item), "queue_full", rows - fit)
+        if fit == rows:
+            self._add(item, self.items.append)
+        elif fit > 0 and not isinstance(item, tuple):
+            self._add(item.part(0, fit), self.items.append)
+
+    def _rows_of_room(self, rows: int, size: int) -> int:
+        """How many of so many rows, which have so many bytes together, there is room for."""
+        room = max(0, self._max_bytes - self.bytes())
+        if size <= room:
+            return rows
+        row_bytes = size / rows
+        fit = room / row_bytes
+        return int(fit)
 
     def _add(self, item: Item, append: Callable[[Item], None]) -> None:
         if len(self.items) >= self.limit:
@@ -76,28 +92,38 @@ class Waiting:
 
     def _make_bytes(self, size: int) -> None:
         """Drop the oldest rows until so many bytes are free, if they can be."""
-        while (excess := self.bytes() + size - self._max_bytes) > 0 and self.items:
-            self._crowded = True
-            try:
-                oldest = self.items.popleft()
-            except IndexError:  # the thread was faster
+        while self.items:
+            excess = self.bytes() + size - self._max_bytes
+            if excess <= 0:
                 return
-            self._release(oldest)
-            rows = rows_of(oldest)
-            gone = min(rows, -(-excess // row_bytes_of(oldest)))
-            self._losses.drop(model_of(oldest), "queue_full", gone)
-            if not isinstance(oldest, tuple) and gone < rows:
-                self._add(oldest.part(gone, rows), self.items.appendleft)
+            self._drop_bytes(excess)
 
-    def make_room(self, reason: str = "queue_full") -> None:
-        """Drop the oldest item of which nothing has been taken."""
+    def _drop_bytes(self, excess: int) -> None:
+        """Drop so many bytes of the oldest item, or all of it if it has fewer."""
+        oldest = self._pop()
+        if oldest is None:
+            return
+        rows = rows_of(oldest)
+        gone = excess // row_bytes_of(oldest) + 1
+        self._not_sent.drop(model_of(oldest), "queue_full", min(rows, gone))
+        if gone < rows and not isinstance(oldest, tuple):
+            self._add(oldest.part(gone, rows), self.items.appendleft)
+
+    def _pop(self) -> Item | None:
+        """Remove the oldest item of which nothing has been taken, if the thread was not faster."""
         self._crowded = True
         try:
             oldest = self.items.popleft()
-        except IndexError:  # the thread was faster
-            return
+        except IndexError:
+            return None
         self._release(oldest)
-        self._losses.drop(model_of(oldest), reason, rows_of(oldest))
+        return oldest
+
+    def make_room(self, reason: str = "queue_full") -> None:
+        """Drop the oldest item of which nothing has been taken."""
+        oldest = self._pop()
+        if oldest is not None:
+            self._not_sent.drop(model_of(oldest), reason, rows_of(oldest))
 
     def take(self, rows: int, size: int) -> tuple[list[Item], int]:
         """Remove the oldest items of about so many rows and bytes; also how many items are now taken as a whole."""
@@ -108,27 +134,38 @@ class Waiting:
             if item is None:
                 break
             row_bytes = row_bytes_of(item)
-            if not isinstance(item, tuple):
-                item = self._part(item, min(rows, max(1, size // row_bytes)))
-            elif item[-1] is not None:
+            if isinstance(item, tuple):
+                part: Item = item
                 self._release(item)
-            taken.append(item)
-            finished += self._begun is None
-            rows -= rows_of(item)
-            size -= rows_of(item) * row_bytes
+            else:
+                most = max(1, size // row_bytes)
+                part = self._part(item, min(rows, most))
+            taken.append(part)
+            if self._begun is None:
+                finished += 1
+            number = rows_of(part)
+            rows -= number
+            size -= number * row_bytes
         return taken, finished
 
     def is_crowded(self) -> bool:
         """True if something had to make room since this was asked last."""
-        crowded, self._crowded = self._crowded, False
+        crowded = self._crowded
+        self._crowded = False
         return crowded
 
     def unsent(self) -> list[tuple[str, int]]:
         """Model and rows of everything that waits."""
-        unsent = [(model_of(item), rows_of(item)) for item in self.items.copy()]
+        unsent = []
+        for item in self.items.copy():
+            model = model_of(item)
+            rows = rows_of(item)
+            unsent.append((model, rows))
         if self._begun is not None:
             batch, at = self._begun
-            unsent.append((model_of(batch), batch.rows - at))
+            model = model_of(batch)
+            left = batch.rows - at
+            unsent.append((model, left))
         return unsent
 
     def _oldest(self) -> Item | None:
@@ -145,16 +182,20 @@ class Waiting:
 
     def _part(self, batch: Block | Labels, rows: int) -> Block | Labels:
         """The next rows of a batch; what is left of it is the next to be taken."""
-        at = 0 if self._begun is None else self._begun[1]
+        at = 0
+        if self._begun is not None:
+            at = self._begun[1]
         stop = min(batch.rows, at + rows)
-        self._begun = None if stop == batch.rows else (batch, stop)
-        if self._begun is None:
+        if stop < batch.rows:
+            self._begun = batch, stop
+        else:
+            self._begun = None
             self._release(batch)
-        return batch if stop - at == batch.rows else batch.part(at, stop)
+        is_whole = stop - at == batch.rows
+        return batch if is_whole else batch.part(at, stop)
 
     def _release(self, item: Item) -> None:
         """Its bytes are free again; single rows without embeddings go by their number alone."""
-        if not isinstance(item, tuple):
-            self._bytes.add("waiting", -item.held_bytes)
-        elif item[-1] is not None:
-            self._bytes.add("waiting", -bytes_of(item))
+        held = bytes_of(item) if isinstance(item, tuple) else item.held_bytes
+        if held:
+            self._bytes.add("waiting", -held)

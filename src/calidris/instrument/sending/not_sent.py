@@ -1,4 +1,4 @@
-"""What was given to the SDK and did not leave: rows by model and reason, values by model and reason, and the notes about both.
+"""What was given to the SDK and did not leave: rows and values by model and reason, the notes about both, and the reports of both.
 
 Counting is all that a caller pays: the notes are written by the sending thread, because a signal handler of the
 application may be the caller, and a log handler may hold a lock that the interrupted code holds too.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from calidris.instrument.sending.outbox import Request
 from calidris.instrument.sending.tally import Tally
 
 _log = logging.getLogger("calidris")
@@ -53,24 +54,30 @@ FLUSH_NOTE_EVERY_S = 10.0
 OTHERS = "(others)"
 """Stands for the names beyond them."""
 
-Loss = tuple[str, str]
-"""Model and reason."""
+Cause = tuple[str, str]
+"""Model, or in a note also a feature, and reason."""
 
-Note = tuple[str, str]
-"""Reason, and the feature or model that it is about."""
+AGAIN_AFTER_S = 60.0
+"""After a report that was refused: a receiver that takes nothing from us is not to hear more of it than of our rows."""
+
+Serialise = Callable[[str, Mapping[str, int], Mapping[str, int]], bytes]
+"""Model, rows dropped by reason, values withheld by reason, to a serialised span."""
+
+Totals = tuple[dict[Cause, int], dict[Cause, int]]
+"""Rows dropped and values withheld so far."""
 
 
-class Losses:
+class NotSent:
     """Counts of what did not leave. Adding never waits; safe in any thread and in signal handlers."""
 
     def __init__(self) -> None:
         self._reset()
 
     def _reset(self) -> None:
-        self._rows: Tally[Loss] = Tally()
-        self._values: Tally[Loss] = Tally()
-        self._notes: Tally[Note] = Tally()
-        self._said: dict[Note, object] = {}
+        self._rows: Tally[Cause] = Tally()
+        self._values: Tally[Cause] = Tally()
+        self._notes: Tally[Cause] = Tally()
+        self._said: dict[Cause, object] = {}
         self._flush_notes = float(FLUSH_NOTES)
         self._said_s = time.monotonic()
 
@@ -81,25 +88,25 @@ class Losses:
     def drop(self, model: str, reason: str, rows: int) -> None:
         """Count rows or labels that will never arrive."""
         if rows > 0:
-            self._rows.add((model, reason), rows)
-            self._notes.add(self._bounded(reason, model), rows)
+            self._rows.add(_bound(self._rows, model, reason), rows)
+            self._notes.add(_bound(self._notes, model, reason), rows)
 
     def withhold(self, model: str, reason: str, name: str, values: int = 1) -> None:
         """Count values of a feature (or embedding, or of the whole model) that are sent as missing or not at all."""
-        self._values.add((model, reason), values)
-        self._notes.add(self._bounded(reason, name), values)
+        self._values.add(_bound(self._values, model, reason), values)
+        self._notes.add(_bound(self._notes, name, reason), values)
 
-    def rows(self) -> dict[Loss, int]:
+    def rows(self) -> dict[Cause, int]:
         """Rows dropped so far, by model and reason."""
         return self._rows.sums()
 
-    def values(self) -> dict[Loss, int]:
+    def values(self) -> dict[Cause, int]:
         """Values withheld so far, by model and reason."""
         return self._values.sums()
 
-    def notes(self) -> dict[Note, int]:
+    def notes(self) -> dict[tuple[str, str], int]:
         """Reason and feature or model, to how many rows or values."""
-        return self._notes.sums()
+        return {(reason, name): count for (name, reason), count in self._notes.sums().items()}
 
     def has_news(self) -> bool:
         """Whether there is something that has not been said."""
@@ -109,13 +116,13 @@ class Losses:
         """Log what has not been said yet: once for each reason and name, with what to do about it."""
         for note, count in self._notes.sums().items():
             if note not in self._said and self._claim(note):
-                reason, name = note
+                name, reason = note
                 words = reason.replace("_", " ")
                 _log.warning(
                     "calidris: %s: %s (%d so far). %s", name or "(no model)", words, count, _CURES.get(reason, "")
                 )
 
-    def say_not_acknowledged(self, lost: Mapping[Loss, int], waiting: Mapping[str, int]) -> None:
+    def say_not_acknowledged(self, lost: Mapping[Cause, int], waiting: Mapping[str, int]) -> None:
         """Log why a flush was not complete: rows dropped since the last one, and rows that still wait."""
         self.say_new()
         if not self._may_say():
@@ -137,15 +144,81 @@ class Losses:
         self._flush_notes -= 1
         return True
 
-    def _claim(self, note: Note) -> bool:
+    def _claim(self, note: Cause) -> bool:
         """True for one of several threads that want to say the same."""
         mine = object()
         return self._said.setdefault(note, mine) is mine
 
-    def _bounded(self, reason: str, name: str) -> Note:
-        note = reason, name
-        return note if note in self._notes or len(self._notes) < MAX_NAMES else (reason, OTHERS)
+
+def _bound(tally: Tally[Cause], name: str, reason: str) -> Cause:
+    """The key to count under: names beyond a thousand share one."""
+    key = name, reason
+    if key in tally or len(tally) < MAX_NAMES:
+        return key
+    return OTHERS, reason
 
 
-Drop = Callable[[str, str, int], None]
-"""Called with model, reason and rows for whatever will never arrive."""
+class Reports:
+    """Makes reports, one at a time: while one is on its way, what comes meanwhile waits for the next.
+
+    A report that was given up is told again by the next: the counts at the receiver are then late, but whole.
+    """
+
+    def __init__(
+        self,
+        serialise: Serialise,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._serialise = serialise
+        self._now = now
+        self._not_before_s = 0.0
+        self._told: Totals = ({}, {})
+        self._under_way: Totals | None = None
+
+    def make(self, not_sent: NotSent) -> Request | None:
+        """A request that tells what is new, or None."""
+        if self._under_way is not None:
+            return None
+        totals = not_sent.rows(), not_sent.values()
+        if totals == self._told or self._now() < self._not_before_s:
+            return None
+        self._under_way = totals
+        request = Request(settled=self._settle)
+        for payload in self._spans(totals):
+            request.add(payload, "", 0)
+        return request
+
+    def _spans(self, totals: Totals) -> Iterator[bytes]:
+        """A span for each model about which there is something new."""
+        rows, values = totals
+        told_rows, told_values = self._told
+        dropped = _find_new(rows, told_rows)
+        withheld = _find_new(values, told_values)
+        for model in {**dropped, **withheld}:
+            yield self._serialise(
+                model,
+                dropped.get(model, {}),
+                withheld.get(model, {}),
+            )
+
+    def _settle(self, arrived: bool) -> None:
+        if not arrived:
+            self._not_before_s = self._now() + AGAIN_AFTER_S
+        elif self._under_way is not None:
+            self._told = self._under_way
+        self._under_way = None
+
+
+def _find_new(
+    now: Mapping[Cause, int],
+    told: Mapping[Cause, int],
+) -> dict[str, dict[str, int]]:
+    """What came since, by model and reason."""
+    new: dict[str, dict[str, int]] = {}
+    for cause, count in now.items():
+        more = count - told.get(cause, 0)
+        if more > 0:
+            model, reason = cause
+            reasons = new.setdefault(model, {})
+            reasons[reason] = more
+    return new
