@@ -104,10 +104,13 @@ class Waiting:
         if oldest is None:
             return
         rows = rows_of(oldest)
-        gone = excess // row_bytes_of(oldest) + 1
-        self._not_sent.drop(model_of(oldest), "queue_full", min(rows, gone))
+        row_bytes = row_bytes_of(oldest)
+        gone = excess // row_bytes + 1
+        gone = min(rows, gone)
+        self._not_sent.drop(model_of(oldest), "queue_full", gone)
         if gone < rows and not isinstance(oldest, tuple):
-            self._add(oldest.part(gone, rows), self.items.appendleft)
+            rest = oldest.part(gone, rows)
+            self._add(rest, self.items.appendleft)
 
     def _pop(self) -> Item | None:
         """Remove the oldest item of which nothing has been taken, if the thread was not faster."""
