@@ -70,7 +70,8 @@ class Waiting:
         if fit == rows:
             self._add(item, self.items.append)
         elif fit > 0 and not isinstance(item, tuple):
-            self._add(item.part(0, fit), self.items.append)
+            first = item.part(0, fit)
+            self._add(first, self.items.append)
 
     def _rows_of_room(self, rows: int, size: int) -> int:
         """How many of so many rows, which have so many bytes together, there is room for."""
