@@ -154,11 +154,6 @@ def sizes_of(row: Captured) -> tuple[int, ...] | None:
     return None if row is None else tuple(map(len, row))
 
 
-def cells_of(row: Captured) -> int:
-    """What the vectors of a row take, in numbers of eight bytes, which is what the buffer counts in."""
-    return 0 if row is None else sum(map(len, row)) // 8
-
-
 def most_rows(row_bytes: int, at_most: int) -> int:
     """Rows of one span whose vectors have so many bytes each."""
     return max(1, min(at_most, SPAN_BYTES // max(row_bytes, 1)))

@@ -130,11 +130,6 @@ class Outbox:
                 return False
         return True
 
-    def abandon(self, reason: str) -> None:
-        """Count everything left as dropped."""
-        while self._pending:
-            self._give_up(reason)
-
     def _attempt(self, send: Send, now: Callable[[], float], timeout_s: float) -> bool:
         request = self._pending[0]
         if request.first_try_s is None:
