@@ -180,6 +180,7 @@ def test_metrics_go_to_the_applications_meter_provider(receiver: Any, reader: In
         raise KeyError
     model.record_batch(None, [0.5, 0.5])
     model.record_batch([[1]], [0.5, 0.5])
+    model.record_batch(None, [7.0])
     assert not calidris.flush()
     data = reader.get_metrics_data()
     assert data is not None
@@ -190,14 +191,18 @@ def test_metrics_go_to_the_applications_meter_provider(receiver: Any, reader: In
             semconv.METRIC_ML_INFERENCE_DURATION,
             semconv.METRIC_ML_INFERENCE_PREDICTIONS,
             semconv.METRIC_ML_INFERENCE_DROPPED,
+            semconv.METRIC_ML_INFERENCE_WITHHELD,
         )
     }
     model_attributes = {"ml.model.name": "m", "ml.model.version": "2"}
     (made,) = found["ml.inference.predictions"].data.data_points
-    assert (made.value, made.attributes) == (6, model_attributes)  # type: ignore[union-attr]
+    assert (made.value, made.attributes) == (7, model_attributes)  # type: ignore[union-attr]
     (dropped,) = found["ml.inference.dropped"].data.data_points
     assert dropped.value == 1  # type: ignore[union-attr]
     assert dropped.attributes == {"ml.model.name": "m", "calidris.reason": "malformed"}
+    (withheld,) = found["ml.inference.withheld"].data.data_points
+    assert withheld.value == 1  # type: ignore[union-attr]
+    assert withheld.attributes == {"ml.model.name": "m", "calidris.reason": "score_out_of_range"}
     durations = {p.attributes.get("error.type"): p for p in found["ml.inference.duration"].data.data_points}
     assert {error: point.count for error, point in durations.items()} == {None: 3, "KeyError": 1}  # type: ignore[union-attr]
 

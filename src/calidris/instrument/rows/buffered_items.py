@@ -149,11 +149,6 @@ class Block:
         """Bytes of the vectors of one row."""
         return sum(one.row_bytes for one in self.embeddings.values())
 
-    @property
-    def cells(self) -> int:
-        """Values held, which is what memory goes by."""
-        return self.rows + self.rows * self.vector_bytes // 8 + (0 if self.features is None else self.features.cells)
-
 
 class Labels:
     """Outcomes of earlier predictions of one model."""

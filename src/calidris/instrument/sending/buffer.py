@@ -38,8 +38,8 @@ EXIT_DEADLINE_S = 2.0
 STOP_S = 0.2
 """Of it, the time in which the thread counts what stays behind and hangs up."""
 
-RESTART_AFTER_S = 1.0
-"""A thread that could not be started is not tried again at every row."""
+RESTART_AFTER_S = 0.5
+"""A thread that ended or could not be started is not tried again at every row."""
 
 
 class RowBuffer:
@@ -208,7 +208,8 @@ class RowBuffer:
         self._attended = running and self._end_s is None
 
     def _thread_ended(self) -> None:
-        """The thread is gone: the next append starts another."""
+        """The thread is gone: one of the next appends starts another."""
+        self._start_after_s = time.monotonic() + RESTART_AFTER_S
         self._set_running(False)
         if self._closed:
             self._settle()

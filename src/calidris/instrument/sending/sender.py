@@ -203,7 +203,9 @@ class Sender:
         report = shipper.report(self._not_sent)
         if report is not None:
             self._outbox.put([report])
-        return self._send(shipper, until_s) and left <= 0
+        delivered = self._send(shipper, until_s)
+        shipper.observe([], self._not_sent)  # what was refused just now, too
+        return delivered and left <= 0
 
     def _send(self, shipper: Shipper, until_s: float | None) -> bool:
         return self._outbox.send(shipper.send, time.monotonic, self._timeout_s, until_s)

@@ -10,6 +10,8 @@ import _thread
 import threading
 from collections.abc import Callable
 
+from calidris.instrument.shield import caught
+
 SAY_S = 0.1
 """Time in which a note is written, unless whoever is interrupted holds the log."""
 
@@ -88,7 +90,8 @@ class BackgroundThread:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
         try:
             threading.Thread(target=self._serve, args=(gone,), name=self._name, daemon=True).start()
-        except BaseException:
+        except BaseException:  # no more threads
+            caught("start")
             self._end(gone)
 
     def _serve(self, gone: Latch) -> None:
