@@ -16,7 +16,7 @@ from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.item_sizes import model_of, rows_of
 from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
-from calidris.instrument.sending.threads import SAY_S, BackgroundThread, Latch, run_apart
+from calidris.instrument.sending.threads import SAY_S, BackgroundThread, Latch, find_original, run_apart
 from calidris.instrument.sending.waiting import Waiting
 from calidris.instrument.shield import caught
 
@@ -95,13 +95,13 @@ class Sender:
         self._delay_s = delay_s
         self._timeout_s = timeout_s
         # Its `put` is re-entrant: an Event or a Queue would let a signal handler wait for the code it interrupted.
-        self._mail: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._mail: queue.SimpleQueue[_Ticket | None] = find_original("queue", "SimpleQueue")()
         self._woken = False
         self._stopped = False
         self._warm = False
         self._packing: list[Item] = []
         self._shipper: Shipper | None = None
-        self._outbox = Outbox(not_sent.drop)
+        self._outbox = Outbox(not_sent.drop, pause=find_original("time", "sleep"))
         self._thread = BackgroundThread(self._run, ended, "calidris-flush")
 
     def start(self) -> None:

@@ -1,14 +1,19 @@
-"""Threads that may be started in a signal handler.
+"""Threads that may be started in a signal handler, and that are real threads under gevent.
 
 ``threading.Thread.start`` takes a lock of the threading module that is not re-entrant: a handler that interrupted the start
 of another thread would wait for it for ever. Starting a thread without that class takes none.
+
+gevent replaces threads by turns in one thread. Sending would then stop the application for as long as the receiver takes, so
+what we start and wait with is what was there before.
 """
 
 from __future__ import annotations
 
-import _thread
+import importlib
+import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from calidris.instrument.shield import caught
 
@@ -25,7 +30,8 @@ class Latch:
 
     def __init__(self) -> None:
         self._open = False
-        self._lock = _thread.allocate_lock()
+        allocate_lock = find_original("_thread", "allocate_lock")
+        self._lock = allocate_lock()
         self._lock.acquire()
 
     def open(self) -> None:
@@ -71,7 +77,8 @@ class BackgroundThread:
             RuntimeError: there can be no more threads.
         """
         gone = self._gone = Latch()
-        _thread.start_new_thread(self._begin, (gone,))
+        start_new_thread = find_original("_thread", "start_new_thread")
+        start_new_thread(self._begin, (gone,))
 
     def is_alive(self) -> bool:
         """Whether it was started and has not ended."""
@@ -88,6 +95,9 @@ class BackgroundThread:
 
     def _begin(self, gone: Latch) -> None:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
+        if is_replaced("threading"):
+            self._serve(gone)
+            return
         try:
             threading.Thread(target=self._serve, args=(gone,), name=self._name, daemon=True).start()
         except BaseException:  # no more threads
@@ -104,6 +114,20 @@ class BackgroundThread:
     def _end(self, gone: Latch) -> None:
         gone.open()
         self._on_end()
+
+
+def find_original(module: str, name: str) -> Any:
+    """A function of a module as it was before gevent replaced it, which may be at any time."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    if monkey is not None:
+        return monkey.get_original(module, name)
+    return getattr(importlib.import_module(module), name)
+
+
+def is_replaced(module: str) -> bool:
+    """Whether gevent has replaced functions of a module."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched(module))
 
 
 def run_apart(function: Callable[[], None], timeout_s: float) -> None:
