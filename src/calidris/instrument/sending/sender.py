@@ -68,6 +68,12 @@ class _Ticket:
         self.answered.open()
 
 
+def _make_mail() -> queue.SimpleQueue[_Ticket | None]:
+    """Its `put` is re-entrant: an Event or a Queue would let a signal handler wait for the code it interrupted."""
+    make: type[queue.SimpleQueue[_Ticket | None]] = find_original("queue", "SimpleQueue")
+    return make()
+
+
 class Sender:
     """One daemon thread, which may be started again where it ended.
 
@@ -94,8 +100,7 @@ class Sender:
         self._not_sent = not_sent
         self._delay_s = delay_s
         self._timeout_s = timeout_s
-        # Its `put` is re-entrant: an Event or a Queue would let a signal handler wait for the code it interrupted.
-        self._mail: queue.SimpleQueue[_Ticket | None] = find_original("queue", "SimpleQueue")()
+        self._mail = _make_mail()
         self._woken = False
         self._stopped = False
         self._warm = False
