@@ -75,7 +75,9 @@ export class Calidris {
   // Many predictions at once, packed: 50,000 rows are a hundred spans. Each row as above, with `duration` in seconds
   // instead of startTime. `time` (Date or ms) is that of all of them, now unless given.
   recordPredictions(model, rows, time = Date.now()) {
-    for (const part of cut(rows)) this.#sendPacked(model, part, time);
+    this.#guard(0, () => {
+      for (const part of cut(rows)) this.#sendPacked(`predict ${model.name}`, model, part, predictionColumns, time);
+    });
   }
 
   // What a prediction turned out to be; `time` is when that became known.
@@ -85,12 +87,9 @@ export class Calidris {
 
   // Many labels at once: [{ id, label }, …].
   recordLabels(model, labels, time = Date.now()) {
-    for (const part of cut(labels)) {
-      this.#guard(part.length, () => {
-        const columns = { 'ml.prediction.id': column(part, 'id'), 'ml.label': column(part, 'label') };
-        this.#send(`feedback ${model.name}`, model, part.length, columns, time, time);
-      });
-    }
+    this.#guard(0, () => {
+      for (const part of cut(labels)) this.#sendPacked(`feedback ${model.name}`, model, part, labelColumns, time);
+    });
   }
 
   // Rows so far, labels among them. Lost are those whose request failed for good and those that found the queue full.
@@ -108,23 +107,27 @@ export class Calidris {
     const sent = this.#provider.shutdown().catch(() => {}).then(() => this.#exporter.idle);
     await Promise.race([sent, deadline]);
     clearTimeout(timer);
-    const { waiting } = this.counts;
-    if (waiting) console.warn(`calidris: ${waiting} rows were not sent within ${milliseconds} ms`);
-    return this.counts;
+    const counts = this.counts;
+    if (counts.lost) console.warn(`calidris: ${counts.lost} rows were lost in all`);
+    if (counts.waiting) console.warn(`calidris: ${counts.waiting} rows were not sent within ${milliseconds} ms`);
+    return counts;
   }
 
-  #sendPacked(model, rows, time) {
-    this.#guard(rows.length, () => {
-      const columns = packed(rows);
-      const characters = columns['ml.features'].length + columns['ml.slices'].length;
-      if (characters <= CHARACTERS_PER_SPAN || rows.length === 1) {
-        this.#send(`predict ${model.name}`, model, rows.length, columns, time, time);
-        return;
-      }
+  // A row that cannot be sent costs itself, not its neighbours, and a span that would be too long becomes two.
+  #sendPacked(name, model, rows, toColumns, time) {
+    let columns;
+    try {
+      columns = toColumns(rows);
+    } catch (error) {
+      if (rows.length === 1) return this.#exporter.lose(1, error);
+    }
+    if (rows.length > 1 && !(columns && characters(columns) <= CHARACTERS_PER_SPAN)) {
       const half = rows.length >> 1;
-      this.#sendPacked(model, rows.slice(0, half), time);
-      this.#sendPacked(model, rows.slice(half), time);
-    });
+      this.#sendPacked(name, model, rows.slice(0, half), toColumns, time);
+      this.#sendPacked(name, model, rows.slice(half), toColumns, time);
+    } else {
+      this.#guard(rows.length, () => this.#send(name, model, rows.length, columns, time, time));
+    }
   }
 
   #send(name, model, rows, columns, startTime, endTime) {
@@ -214,7 +217,7 @@ const failed = (error) => ({ code: ExportResultCode.FAILED, error });
 
 function* cut(rows) {
   for (let at = 0; at < rows.length; ) {
-    const values = Object.keys(rows[at].features ?? {}).length + Object.keys(rows[at].slices ?? {}).length + 1;
+    const values = Object.keys(rows[at]?.features ?? {}).length + Object.keys(rows[at]?.slices ?? {}).length + 1;
     const end = at + Math.max(1, Math.min(ROWS_PER_SPAN, Math.floor(VALUES_PER_SPAN / values)));
     yield rows.slice(at, end);
     at = end;
@@ -222,7 +225,7 @@ function* cut(rows) {
 }
 
 // Rows to columns, each an array in a string of JSON: every SDK can send that, and null is a missing value.
-function packed(rows) {
+function predictionColumns(rows) {
   return {
     'ml.prediction.id': column(rows, 'id'),
     'ml.prediction.score': column(rows, 'score'),
@@ -233,6 +236,10 @@ function packed(rows) {
     'ml.features': columnsByName(rows.map((row) => row.features ?? {})),
     'ml.slices': columnsByName(rows.map((row) => row.slices ?? {})),
   };
+}
+
+function labelColumns(labels) {
+  return { 'ml.prediction.id': column(labels, 'id'), 'ml.label': column(labels, 'label') };
 }
 
 // Undefined where no row has a value.
@@ -246,6 +253,8 @@ function columnsByName(maps) {
   const columns = [...names].map((name) => [name, maps.map((map) => map[name] ?? null)]);
   return JSON.stringify(Object.fromEntries(columns));
 }
+
+const characters = (columns) => Object.values(columns).reduce((sum, text) => sum + (text?.length ?? 0), 0);
 
 let warned = -Infinity;
 function warn(text) {

@@ -43,7 +43,9 @@ def sources(root: Path) -> list[Path]:
         found.update((root / folder).rglob("*.py"))
     for pattern in _SETTINGS:
         found.update(root.glob(pattern))
-    return sorted(path.relative_to(root) for path in found)
+    # What a user of the Node client installed there is not ours.
+    ours = (path.relative_to(root) for path in found if "node_modules" not in path.parts)
+    return sorted(ours)
 
 
 def judged(path: Path, text: str, project: Project) -> Iterator[tuple[Piece, str | Stale]]:

@@ -13,7 +13,6 @@ package calidris
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -144,7 +143,7 @@ func (c *Client) RecordPrediction(ctx context.Context, model Model, row Row) {
 func (c *Client) RecordPredictions(ctx context.Context, model Model, rows []Row, at time.Time) {
 	for len(rows) > 0 {
 		n := min(len(rows), rowsPerSpan, max(1, valuesPerSpan/(len(rows[0].Features)+len(rows[0].Slices)+1)))
-		c.sendPacked(ctx, model, rows[:n], orNow(at))
+		sendPacked(ctx, c, "predict "+model.Name, model, rows[:n], columnsOfRows, orNow(at))
 		rows = rows[n:]
 	}
 }
@@ -158,7 +157,7 @@ func (c *Client) RecordLabel(ctx context.Context, model Model, label Label) {
 func (c *Client) RecordLabels(ctx context.Context, model Model, labels []Label, at time.Time) {
 	for len(labels) > 0 {
 		n := min(len(labels), rowsPerSpan)
-		c.sendLabels(ctx, model, labels[:n], orNow(at))
+		sendPacked(ctx, c, "feedback "+model.Name, model, labels[:n], columnsOfLabels, orNow(at))
 		labels = labels[n:]
 	}
 }
@@ -174,41 +173,32 @@ func (c *Client) Shutdown(ctx context.Context) Counts {
 	c.closing.Unlock()
 	err := c.provider.Shutdown(ctx)
 	counts := c.Counts()
+	if counts.Lost > 0 {
+		slog.Warn("calidris: rows were lost in all", "rows", counts.Lost)
+	}
 	if counts.Waiting > 0 {
 		slog.Warn("calidris: rows were not sent before the end", "rows", counts.Waiting, "error", err)
 	}
 	return counts
 }
 
-func (c *Client) sendPacked(ctx context.Context, model Model, rows []Row, at time.Time) {
-	columns, size, err := columnsOfRows(rows)
+// sendPacked sends rows in one span. A row that cannot be sent costs itself, not its neighbours, and a span that would be
+// too large becomes two.
+func sendPacked[T any](
+	ctx context.Context, c *Client, name string, model Model, rows []T,
+	toColumns func([]T) ([]attribute.KeyValue, int, error), at time.Time,
+) {
+	columns, size, err := toColumns(rows)
 	switch {
 	case err != nil && len(rows) == 1:
 		c.ledger.lose(1, err)
-	case err != nil, size > bytesPerSpan && len(rows) > 1: // too large, or one row cannot be sent: not its neighbours
+	case len(rows) > 1 && (err != nil || size > bytesPerSpan):
 		half := len(rows) / 2
-		c.sendPacked(ctx, model, rows[:half], at)
-		c.sendPacked(ctx, model, rows[half:], at)
+		sendPacked(ctx, c, name, model, rows[:half], toColumns, at)
+		sendPacked(ctx, c, name, model, rows[half:], toColumns, at)
 	default:
-		c.send(ctx, "predict "+model.Name, model, len(rows), columns, at, at)
+		c.send(ctx, name, model, len(rows), columns, at, at)
 	}
-}
-
-func (c *Client) sendLabels(ctx context.Context, model Model, labels []Label, at time.Time) {
-	ids, values := make([]string, len(labels)), make([]any, len(labels))
-	for i, label := range labels {
-		ids[i], values[i] = label.ID, finite(label.Value)
-	}
-	text, err := json.Marshal(values)
-	if err != nil {
-		c.ledger.lose(len(labels), err)
-		return
-	}
-	columns := []attribute.KeyValue{
-		attribute.StringSlice("ml.prediction.id", ids),
-		attribute.String("ml.label", string(text)),
-	}
-	c.send(ctx, "feedback "+model.Name, model, len(labels), columns, at, at)
 }
 
 var (

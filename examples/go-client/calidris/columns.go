@@ -68,6 +68,20 @@ func columnsOfRows(rows []Row) ([]attribute.KeyValue, int, error) {
 	return columns, size + more, err
 }
 
+// columnsOfLabels is many labels as columns, with the bytes of the outcomes.
+func columnsOfLabels(labels []Label) ([]attribute.KeyValue, int, error) {
+	ids, values := make([]string, len(labels)), make([]any, len(labels))
+	for i, label := range labels {
+		ids[i], values[i] = label.ID, finite(label.Value)
+	}
+	text, err := json.Marshal(values)
+	columns := []attribute.KeyValue{
+		attribute.StringSlice("ml.prediction.id", ids),
+		attribute.String("ml.label", string(text)),
+	}
+	return columns, len(text), err
+}
+
 func put(columns map[string][]any, name string, at, n int, value any) {
 	column, ok := columns[name]
 	if !ok {
