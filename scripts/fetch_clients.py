@@ -24,7 +24,7 @@ NODE_PACKAGES = CLIENTS / "node" / "node_modules"
 GO_PROGRAM = CLIENTS / "go-client"
 CURE = "Install Node 18.19 or newer with npm, and Go 1.26 or newer, and see that their registries are reachable."
 # No scripts of packages are run, and nothing is asked that the tests do not need.
-NPM_INSTALL = "install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel error".split()
+NPM_INSTALL = ["install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"]
 
 
 class CannotFetch(Exception):
