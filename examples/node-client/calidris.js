@@ -15,7 +15,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { AlwaysOnSampler, BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 
 // The SDK's own 2048 lose most of a burst: one turn of the event loop can record any number of spans before the first
-// request leaves. At about 2 KB a span with a dozen features, a full queue holds 130 MB.
+// request leaves. At 1 to 2 KB a span with a dozen features, a full queue holds 130 MB.
 const SPANS_WAITING = 65_536;
 const SPANS_PER_REQUEST = 128;
 
@@ -68,7 +68,7 @@ export class Calidris {
         'ml.slices': row.slices && JSON.stringify(row.slices),
         'error.type': row.error,
       };
-      this.#send(`predict ${model.name}`, model, 1, columns, row.startTime, Date.now());
+      this.#send(`predict ${model.name}`, model, 1, columns, row.startTime);
     });
   }
 
@@ -92,7 +92,8 @@ export class Calidris {
     });
   }
 
-  // Rows so far, labels among them. Lost are those whose request failed for good and those that found the queue full.
+  // Rows so far, labels among them. Acknowledged: durable at the receiver, or refused there, which OpenTelemetry's `diag`
+  // logger says. Lost: their request failed for good, or they found the queue full.
   get counts() {
     const { recorded, acknowledged, lost } = this.#exporter;
     return { recorded, acknowledged, lost, waiting: recorded - acknowledged - lost };

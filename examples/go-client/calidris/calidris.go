@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	// The SDK's own 2048 lose most of a burst. At about 2 KB a span with a dozen features, a full queue holds 130 MB.
+	// The SDK's own 2048 lose most of a burst. At 1 to 2 KB a span with a dozen features, a full queue holds 130 MB.
 	spansWaiting    = 65_536
 	spansPerRequest = 128
 
