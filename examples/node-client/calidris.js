@@ -13,6 +13,7 @@ import { SpanStatusCode } from '@opentelemetry/api';
 import { ExportResultCode } from '@opentelemetry/core';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { AlwaysOnSampler, BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 // The SDK's own 2048 lose most of a burst: one turn of the event loop can record any number of spans before the first
 // request leaves. At 1 to 2 KB a span with a dozen features, a full queue holds 130 MB.
@@ -24,8 +25,9 @@ const ROWS_PER_SPAN = 512;
 const VALUES_PER_SPAN = 4096;
 const CHARACTERS_PER_SPAN = 256 * 1024;
 
-// How long a request is tried again while the receiver restarts. The exporter itself gives up after five tries, 13 s.
+// How long a request is tried again while the receiver restarts. The exporter by itself gives up after five tries, 13 s.
 const REQUEST_MS = 30_000;
+const PAUSE_MS = 1000;
 const WARN_EVERY_MS = 10_000;
 
 export class Calidris {
@@ -192,12 +194,21 @@ class CountingExporter {
   }
 
   async #send(spans) {
-    const result = await new Promise((resolve) => this.exporter.export(spans, resolve)).catch(failed);
+    const deadline = performance.now() + REQUEST_MS;
+    let result = await this.#try(spans);
+    while (mayPass(result) && performance.now() < deadline) {
+      await sleep(PAUSE_MS);
+      result = await this.#try(spans);
+    }
     const rows = spans.reduce((sum, span) => sum + span.attributes['ml.prediction.count'], 0);
     this.#spansWaiting -= spans.length;
     if (result.code === ExportResultCode.SUCCESS) this.acknowledged += rows;
     else this.#lost(rows, result.error);
     return result;
+  }
+
+  #try(spans) {
+    return new Promise((resolve) => this.exporter.export(spans, resolve)).catch(failed);
   }
 
   #lost(rows, error) {
@@ -214,6 +225,8 @@ class CountingExporter {
   }
 }
 
+// An HTTP status that is no "try again" (a number) is for good; a receiver that is away (ECONNREFUSED), or full, is not.
+const mayPass = ({ code, error }) => code !== ExportResultCode.SUCCESS && typeof error?.code !== 'number';
 const failed = (error) => ({ code: ExportResultCode.FAILED, error });
 
 function* cut(rows) {
