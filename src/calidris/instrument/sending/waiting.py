@@ -139,15 +139,16 @@ class Waiting:
                 break
             row_bytes = row_bytes_of(item)
             if isinstance(item, tuple):
-                part: Item = item
-                self._release(item)
+                number = 1
+                if item[-1] is not None:
+                    self._release(item)
             else:
-                most = max(1, size // row_bytes)
-                part = self._part(item, min(rows, most))
-            taken.append(part)
+                fit = size // row_bytes
+                item = self._part(item, min(rows, fit))
+                number = item.rows
+            taken.append(item)
             if self._begun is None:
                 finished += 1
-            number = rows_of(part)
             rows -= number
             size -= number * row_bytes
         return taken, finished
@@ -185,11 +186,12 @@ class Waiting:
         return item
 
     def _part(self, batch: Block | Labels, rows: int) -> Block | Labels:
-        """The next rows of a batch; what is left of it is the next to be taken."""
+        """The next rows of a batch, at least one; what is left of it is the next to be taken."""
         at = 0
         if self._begun is not None:
             at = self._begun[1]
-        stop = min(batch.rows, at + rows)
+        stop = at + max(1, rows)
+        stop = min(batch.rows, stop)
         if stop < batch.rows:
             self._begun = batch, stop
         else:
