@@ -21,11 +21,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any, Final
 
 from calidris.instrument.shield import caught
+
+EXIT_DEADLINE_S: Final = 2.0
+"""Longest time that the end of a process is held for what is left."""
+
+GOES_ON_AFTER_S: Final = 10.0
+"""A process that still runs so long after has not ended: its next end is another one."""
 
 FINALIZING_MODULE: Final = "multiprocessing.util"
 """Whose children end without ``atexit``; joblib's workers are such."""
@@ -51,13 +58,18 @@ class EndOfProcess:
     """Watches for the end of the process, in every process anew, and leaves everything as it was.
 
     Args:
-        flush: sends what waits; the process may yet go on.
-        finish: sends what waits; nothing can be sent afterwards.
+        flush: sends what waits, for at most so many seconds; the process may yet go on.
+        finish: the same; nothing can be sent afterwards.
     """
 
-    def __init__(self, flush: Callable[[], None], finish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        flush: Callable[[float], object],
+        finish: Callable[[float], object],
+    ) -> None:
         self._flush = flush
         self._finish = finish
+        self._hold_until_s = 0.0
         self._raisers: list[_Replaced] = []
         self._finalizer: Any = None
         self._hooked: set[str] = set()
@@ -85,9 +97,17 @@ class EndOfProcess:
 
     def _at_exit(self) -> None:
         try:
-            self._finish()
+            self._finish(self._left_s())
         except Exception:
             caught("exit")
+
+    def _left_s(self) -> float:
+        """What is left of the time for which an end may be held: a process may come by several of these doors on its way."""
+        now_s = time.monotonic()
+        if now_s > self._hold_until_s + GOES_ON_AFTER_S:
+            self._hold_until_s = now_s + EXIT_DEADLINE_S
+        left_s = self._hold_until_s - now_s
+        return max(0.0, left_s)
 
     def _hook_libraries(self) -> None:
         """Only those that the application has imported."""
@@ -146,7 +166,7 @@ class EndOfProcess:
 
     def _flush_shielded(self) -> None:
         try:
-            self._flush()
+            self._flush(self._left_s())
         except Exception:
             caught("signal")
 

@@ -20,7 +20,7 @@ from calidris.instrument.environment import OTEL_EXPORTER_CALIDRIS_ENDPOINT
 from calidris.instrument.fork import renew_in_child
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.buffered_items import Item, Row, Series
-from calidris.instrument.sending.buffer import EXIT_DEADLINE_S, RowBuffer
+from calidris.instrument.sending.buffer import RowBuffer
 from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.sender import Shipper
 from calidris.instrument.sending.threads import SAY_S
@@ -163,15 +163,15 @@ class Runtime:
         if self._buffer is not None:
             self._buffer.ensure_thread()
 
-    def _flush_at_signal(self) -> None:
+    def _flush_at_signal(self, timeout_s: float) -> None:
         """The process is about to die of a signal that nobody handles; unless it is the first of its machine or container."""
         if self._buffer is not None:
-            self._buffer.flush(EXIT_DEADLINE_S - SAY_S)
+            self._buffer.flush(max(0.0, timeout_s - SAY_S))
 
-    def _finish(self) -> None:
-        """The process is at its end: what is given from now on cannot be sent, and is counted."""
+    def _finish(self, timeout_s: float) -> None:
+        """The process is at its end."""
         if self._buffer is not None:
-            self._buffer.end(EXIT_DEADLINE_S)
+            self._buffer.end(timeout_s)
 
     def _connect(self) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.

@@ -32,11 +32,8 @@ WAKE_ROWS = 2048
 WAKE_BYTES = 8 * 1024 * 1024
 """Bytes of batches at which it does not."""
 
-EXIT_DEADLINE_S = 2.0
-"""Longest time that the end of the process is held for what is left."""
-
 STOP_S = 0.2
-"""Of it, the time in which the thread counts what stays behind and hangs up."""
+"""Of the time that an end may take, what the thread has to count what stays behind and to hang up."""
 
 RESTART_AFTER_S = 0.5
 """A thread that ended or could not be started is not tried again at every row."""
@@ -132,7 +129,7 @@ class RowBuffer:
         run_apart(lambda: self._not_sent.say_not_acknowledged(lost, waiting), SAY_S)
         return False
 
-    def end(self, timeout_s: float = EXIT_DEADLINE_S) -> None:
+    def end(self, timeout_s: float) -> None:
         """Send what waits, because the process is at its end; what is given later waits for its answer, while there is time.
 
         Functions that the application registered for the end before we did run after us, and may predict.
@@ -142,7 +139,7 @@ class RowBuffer:
         if self._running or len(self._waiting):
             self._send_before_end()
 
-    def close(self, timeout_s: float = EXIT_DEADLINE_S) -> bool:
+    def close(self, timeout_s: float) -> bool:
         """Flush, then stop the thread. What is left after ``timeout_s`` is dropped, counted and logged. Safe to call twice."""
         if self._closed:
             return True
