@@ -3,19 +3,26 @@
 The id given by the caller, else ``{trace_id}-{span_id}-{row}`` of the active context (sampled or not; ``row`` counts the
 predictions within that span), else 128 random bits with ``-{row}``. Formatting is left to whoever needs the string: the
 caller's thread only keeps three integers.
+
+One spelling for ids of predictions and of labels (`id_of`): whole numbers that a table made floats are their digits, bytes are the
+text that they hold or hexadecimal digits, anything else is what ``str`` says. One of more than 1024 characters is its begin
+and a digest of it all, in both places alike.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import random
-import threading
 from collections.abc import Sequence
 from contextvars import ContextVar
+from decimal import Decimal
 from typing import Any, Final
 from weakref import ref
 
 from opentelemetry.trace import Span
+
+from calidris.instrument.foreign import Refused, each, fitted, guarded, listed, single
 
 Place = tuple[int, int, int]
 """Trace id, span id and first row of a call; outside a trace a random 128-bit number, 0 and 0."""
@@ -27,15 +34,14 @@ _Last = tuple[object, Place, int]
 # the receiver, which recognises retries by id, would drop what is no retry.
 _random = random.Random(os.urandom(16))
 # What a WeakKeyDictionary is inside, without its Python frames: this is on the caller's path.
-_rows: Final[dict[ref[Span], list[int]]] = {}
-_lock = threading.Lock()
+# A span's rows are counted by a position that is moved on: one call into C that adds and answers, between whose parts neither
+# another thread gets nor a signal handler that predicts, which a lock would wait for for ever. It costs a third of the lock.
+_rows: Final[dict[ref[Span], io.BytesIO]] = {}
 last_call: ContextVar[_Last | None] = ContextVar("calidris_last", default=None)
 
 
 def reseed() -> None:
-    """Give a forked child its own random numbers, and a lock that no lost thread holds."""
-    global _lock
-    _lock = threading.Lock()
+    """Give a forked child its own random numbers."""
     _random.seed(os.urandom(16))
 
 
@@ -56,11 +62,8 @@ def place_of(span: Span, rows: int = 1) -> Place:
         return _random.getrandbits(128) or 1, 0, 0
     taken = _rows.get(ref(span))
     if taken is None:
-        taken = _rows.setdefault(ref(span, _forget), [0])
-    with _lock:
-        first = taken[0]
-        taken[0] = first + rows
-    return context.trace_id, span_id, first
+        taken = _rows.setdefault(ref(span, _forget), io.BytesIO())
+    return context.trace_id, span_id, taken.seek(rows, os.SEEK_CUR) - rows
 
 
 def _forget(gone: ref[Span]) -> None:
@@ -68,19 +71,19 @@ def _forget(gone: ref[Span]) -> None:
 
 
 def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
-    """The ids of a call as strings.
+    """The ids of a call as strings; where a given one is missing, one is made.
 
     >>> prediction_ids(None, (0xABC, 0x1, 4), 2)
     ['00000000000000000000000000000abc-0000000000000001-4', '00000000000000000000000000000abc-0000000000000001-5']
-    >>> prediction_ids(17, (0, 0, 0), 1)
-    ['17']
+    >>> prediction_ids(["17", None], (0, 0, 3), 2)
+    ['17', '00000000000000000000000000000000-4']
     """
-    if isinstance(given, (list, tuple)):
-        return [str(one) for one in given]
-    if given is not None:
-        return [str(given)]
+    if isinstance(given, str):
+        return [given]
     trace_id, span_id, first = place
     stem = f"{trace_id:032x}-{span_id:016x}" if span_id else f"{trace_id:032x}"
+    if isinstance(given, (list, tuple)):
+        return [f"{stem}-{first + row}" if one is None else one for row, one in enumerate(given)]
     return [f"{stem}-{first + row}" for row in range(rows)]
 
 
@@ -99,7 +102,48 @@ def last_prediction_ids() -> tuple[str, ...]:
     return () if last is None else tuple(prediction_ids(*last))
 
 
-def as_ids(ids: Sequence[object] | Any) -> list[str]:
-    """Ids from a list, an array or a Series, as strings."""
-    values = ids.tolist() if hasattr(ids, "tolist") else ids
-    return [str(one) for one in values]
+def id_of(value: Any) -> str | None:
+    """An id as text, the same for predictions and labels; None for one that is missing.
+
+    >>> id_of(17.0), id_of(17), id_of("17"), id_of("17.0"), id_of(b"r1"), id_of(float("nan"))
+    ('17', '17', '17', '17.0', 'r1', None)
+
+    Raises:
+        Refused: there is an id, but it cannot be read.
+    """
+    return value if type(value) is str and value.isascii() and len(value) <= 64 else _read_id(value)
+
+
+@guarded
+def _read_id(value: Any) -> str | None:
+    value = single(value)
+    kind = type(value)
+    if value is None or kind.__name__ in ("NAType", "NaTType"):
+        return None
+    if issubclass(kind, bytes):
+        return _text_in(value)
+    if issubclass(kind, Decimal) or (hasattr(kind, "is_integer") and not issubclass(kind, int)):
+        if value != value:
+            return None
+        if value == value // 1:  # also what a table made a float of, because a row beside it has none
+            return str(int(value))
+    elif hasattr(kind, "__len__") and not issubclass(kind, str):
+        raise Refused("unreadable")
+    text = str(value)
+    return fitted(text if type(text) is str else str.__str__(text))
+
+
+def _text_in(value: bytes) -> str:
+    try:
+        return fitted(value.decode())
+    except UnicodeDecodeError:
+        return fitted(value.hex())
+
+
+def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[str | None], int]:
+    """Ids of a call as strings, None where one is missing, and how many could not be read.
+
+    Raises:
+        Refused: they are more than ``most``, or no list.
+    """
+    return each(iter(listed(ids, most, once=True)), id_of, None)

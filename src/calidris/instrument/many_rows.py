@@ -1,141 +1,328 @@
-"""Many rows or labels of one call, copied and checked: what `api` and the library instrumentations have in common."""
+"""Many rows or labels of one call, copied and checked: what `api` and the library instrumentations have in common.
+
+How much is read of what an application gives is bounded by its own number of rows, told by the first of its arguments that says
+so; what can be read only once is read to one row beyond that.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
 
 from opentelemetry.trace import get_current_span
 
 from calidris import semconv
 from calidris.instrument import ids
-from calidris.instrument.privacy import text_of
+from calidris.instrument.foreign import (
+    MAX_ROWS,
+    PLAIN,
+    Refused,
+    each,
+    guarded,
+    is_mapping,
+    is_sequence,
+    is_stream,
+    is_table,
+    is_text,
+    listed,
+    name_of,
+    offers,
+    outcome_of,
+    rows_in,
+    single,
+)
 from calidris.instrument.rows.buffered_items import Block, Labels, Series
-from calidris.instrument.rows.input_table import Table, TooLarge, copied, rows_of, table_of
-from calidris.instrument.rows.packed_columns import is_missing, plain
+from calidris.instrument.rows.input_table import Table, column_of, table_of
+from calidris.instrument.rows.one_row import MAX_WIDTH
+from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import capture_many
 from calidris.instrument.runtime import runtime
 
+MAX_READ: Final = 1_000_000
+"""Rows that are read of what does not say how many it has: some 100 MB and a second, then it is taken for endless."""
 
-def record_batch(
-    series: Series, X: Any, scores: Any, given: Any, classes: Any, values: Any, slices: Any, embeddings: Any
-) -> None:
+
+class Batch:
+    """The arguments of one ``record_batch``, which the application may change or reuse right after."""
+
+    __slots__ = ("X", "classes", "embeddings", "ids", "scores", "slices", "time_unit", "times", "values")
+
+    def __init__(self, X: Any, scores: Any, ids: Any, classes: Any, values: Any, slices: Any) -> None:
+        self.X = X
+        self.scores = scores
+        self.ids = ids
+        self.classes = classes
+        self.values = values
+        self.slices = slices
+        self.embeddings: dict[str, Any] = {}
+        self.times: Any = None
+        self.time_unit: str | None = None
+
+    def count_rows(self) -> int:
+        """How many rows it has, by the first argument that says so; where none does, the first is read.
+
+        Raises:
+            Refused: no argument has rows, or they have no end.
+        """
+        given = [self.X, self.ids, self.classes, self.values, self.scores, *self.embeddings.values()]
+        if all(one is None for one in given):
+            return 0
+        for one in given:
+            rows = None if one is None or is_text(one) else rows_or_none(one)
+            if rows is not None:
+                return rows
+        for name in ("X", "ids", "classes", "values", "scores"):
+            one = getattr(self, name)
+            if one is not None and is_stream(type(one)):
+                read = listed(one, MAX_READ, once=True)
+                setattr(self, name, read)
+                return len(read)
+        raise Refused("malformed")
+
+
+def rows_or_none(values: Any) -> int | None:
+    """How many rows an input says that it has; None where it does not say, or raises."""
+    try:
+        return rows_in(values)
+    except Refused:
+        return None
+
+
+def record_batch(series: Series, batch: Batch) -> None:
     """Record predictions already made; see ``Model.record_batch``."""
     begun_ns = time.time_ns()
-    vectors = dict(embeddings or {})
-    rows = next((rows_of(one) for one in (X, given, classes, values, scores, *vectors.values()) if one is not None), 0)
-    if rows == 0:
-        return
+    rows = 1
+    try:
+        rows = batch.count_rows()
+        if rows > MAX_ROWS:
+            raise Refused("malformed")
+        if rows > 0:
+            _record(series, batch, begun_ns, rows)
+    except Refused as refused:
+        if refused.reason in ("time_without_unit", "time_without_zone", "time_unit_unknown"):
+            runtime.note(refused.reason, series.name, rows)
+        runtime.drop(series.name, "malformed", rows)
+
+
+def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
+    names = None if batch.ids is None else _ids(batch.ids, rows, series)
     place = ids.place_of(get_current_span(), rows)
-    names = None if given is None else ids.as_ids(given)
     ids.remember(names, place, rows)
     if not runtime.on:
         return
     block = Block(series, begun_ns, None, place, rows)
-    whole = table_or_none(series, X)
-    block.ids = names
-    block.scores = score_columns(scores, series)
-    block.classes = None if classes is None else copied(classes)
-    block.values = None if values is None else copied(values)
-    block.slices = slice_table(series.slices, slices, whole)
+    block.times_ns = None if batch.times is None else _times(batch.times, batch.time_unit, rows, begun_ns, series.name)
+    if is_stream(type(batch.X)):
+        batch.X = listed(batch.X, rows, once=True)
+    whole = table_or_none(series, batch.X, rows=rows)
+    block.ids = None if names is None else ids.prediction_ids(names, place, rows)
+    block.scores = score_columns(batch.scores, series, rows)
+    block.classes = None if batch.classes is None else column_of(batch.classes, rows)
+    block.values = None if batch.values is None else column_of(batch.values, rows)
+    block.slices = slice_table(series, series.slices, batch.slices, whole, rows)
     block.features = chosen(series, whole)
-    block.embeddings = capture_many(series.embeddings, vectors, runtime.note)
-    if _lengths(block) == {rows}:
-        runtime.append_many(block)
-    else:
-        runtime.drop(series.name, "malformed", rows)
+    block.embeddings = capture_many(series.embeddings, batch.embeddings, rows, runtime.note)
+    if _lengths(block) != {rows}:
+        raise Refused("malformed")
+    runtime.append_many(block)
 
 
-def record_labels(given: Any, labels: Any, model: str | None, times_ns: Any) -> None:
+def _ids(given: Any, rows: int, series: Series) -> list[str | None]:
+    names, unreadable = ids.as_ids(given, rows)
+    if len(names) != rows:
+        raise Refused("malformed")
+    if unreadable:
+        runtime.note("id_unreadable", series.name, unreadable)
+    return names
+
+
+def _times(given: Any, unit: Any, rows: int, now_ns: int, model: str) -> list[int]:
+    """A time for every row: now where its own is missing."""
+    found, missing = times_of(given, unit, rows)
+    if missing:
+        runtime.note("time_missing", model, missing)
+    return [now_ns if at is None else at for at in found]
+
+
+def time_of(given: Any, unit: Any, model: str) -> int | None:
+    """The one time of a call, None for now.
+
+    Raises:
+        Refused: it is no time: a date without a zone, or a number without a unit.
+    """
+    return None if given is None else _times([given], unit, 1, time.time_ns(), model)[0]
+
+
+def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) -> None:
     """Record outcomes; see ``record_labels`` of the manual interface."""
     runtime.ensure()
-    model = model or runtime.label_model()
     if not runtime.on:
         return
-    names, outcomes = ids.as_ids(given), plain(copied(labels))
-    times = [time.time_ns()] * len(names) if times_ns is None else [int(one) for one in plain(times_ns)]
-    known = [at for at, label in enumerate(outcomes) if not is_missing(label)]
-    if model is None:
-        runtime.drop("", "label_without_model", len(names))
-        return
-    if not len(names) == len(outcomes) == len(times):
-        runtime.drop(model, "malformed", len(names))
-        return
-    if len(known) < len(names):
-        runtime.drop(model, "missing_label", len(names) - len(known))
+    name, rows = "", 1
+    try:
+        name = (name_of(model) if model is not None else runtime.label_model()) or ""
+        rows = rows_or_none(labels) or rows_or_none(given) or 1
+        rows = _record_labels(given, labels, name, times, unit)
+    except Refused as refused:
+        if refused.reason.startswith("time_"):
+            runtime.note(refused.reason, name, rows)
+        runtime.drop(name, "malformed", rows)
+
+
+def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -> int:
+    claimed = rows_or_none(given)
+    names, unreadable = ids.as_ids(given, min(MAX_READ if claimed is None else claimed, MAX_ROWS))
+    rows = len(names)
+    if not model:
+        runtime.drop("", "label_without_model", rows)
+        return rows
+    outcomes, unsupported = each(iter(_listed_labels(labels, rows)), outcome_of, None)
+    if len(outcomes) != rows:
+        raise Refused("malformed")
+    now_ns = time.time_ns()
+    times = [now_ns] * rows if times is None else _times(times, unit, rows, now_ns, model)
+    without_id = names.count(None)
+    known = [at for at in range(rows) if names[at] is not None and not _is_missing(outcomes[at])]
+    for reason, values in (("id_unreadable", unreadable), ("unsupported_type", unsupported)):
+        if values:
+            runtime.note(reason, model, values)
+    if without_id:
+        runtime.drop(model, "missing_id", without_id)
+    if rows - without_id > len(known):
+        runtime.drop(model, "missing_label", rows - without_id - len(known))
     if known:
-        kept = [names[at] for at in known], [outcomes[at] for at in known], [times[at] for at in known]
+        kept = [names[at] or "" for at in known], [outcomes[at] for at in known], [times[at] for at in known]
         runtime.append_many(Labels(model, *kept))
+    return rows
 
 
-def table_or_none(series: Series, X: Any, names: Sequence[str] | None = None) -> Table | None:
-    """A copy of an input, or None, counted, where it is too large or of an unknown kind."""
+def _listed_labels(labels: Any, rows: int) -> list[Any]:
+    column = column_of(labels, rows)
+    return column if type(column) is list else list(column.tolist())
+
+
+def _is_missing(outcome: Any) -> bool:
+    return outcome is None or outcome != outcome
+
+
+def table_or_none(series: Series, X: Any, names: Sequence[str] | None = None, rows: int | None = None) -> Table | None:
+    """A copy of an input, or None, counted, where it is too large or of an unknown kind; ``rows`` as for `table_of`."""
     if X is None:
         return None
     try:
-        return table_of(X, series.features or names)
-    except (TooLarge, TypeError, ValueError):
-        runtime.note("features_not_copied", series.name)
+        table = table_of(X, series.features or names, series.wanted, rows)
+    except Refused as refused:
+        if refused.reason in ("malformed", "too_long"):
+            raise
+        runtime.note("no_row" if refused.reason == "no_row" else "features_not_copied", series.name)
         return None
+    if table.refused:
+        runtime.note("no_row", series.name, table.refused)
+    return table
 
 
 def chosen(series: Series, table: Table | None) -> Table | None:
     """The columns that the model declares, of those that there are."""
     try:
         return None if table is None else table.only(series.features)
-    except ValueError:
+    except Refused:
         runtime.note("features_not_copied", series.name)
         return None
 
 
-def slice_table(names: Sequence[str], given: Any, features: Table | None) -> Table | None:
+def slice_table(
+    series: Series, names: Sequence[str], given: Any, features: Table | None, rows: int | None = None
+) -> Table | None:
     """Slices given with the call, else those columns of the features that are slices."""
     if given is not None:
-        return table_of(given)
+        try:
+            return table_of(given, rows=rows)
+        except Refused as refused:
+            if refused.reason in ("malformed", "too_long"):
+                raise
+            runtime.note("slices_not_copied", series.name, rows or 1)
+            return None
     found = [name for name in names if features is not None and name in features.names]
     return features.only(found) if features is not None and found else None
 
 
-def score_columns(scores: Any, series: Series) -> Any:
+def score_columns(scores: Any, series: Series, rows: int) -> Any:
     """One column of probabilities, or a mapping from class to column.
 
     Two columns of a binary model are reduced to the second, the positive class, as scikit-learn orders them.
+
+    Raises:
+        Refused: they are not so many, or of too many classes.
     """
     if scores is None:
         return None
-    if isinstance(scores, Mapping):
-        return {text_of(name): copied(column) for name, column in scores.items()}
-    two_d = getattr(scores, "ndim", 1) == 2 or (isinstance(scores, (list, tuple)) and hasattr(scores[0], "__len__"))
-    if not two_d:
-        return copied(scores)
+    kind = type(scores)
+    if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
+        return {name_of(name): column_of(scores[name], rows) for name in _names(scores)}
+    if is_stream(kind):
+        scores = listed(scores, rows, once=True)
+    if not _is_two_d(scores):
+        return column_of(scores, rows)
     table = table_of(scores)
     width = len(table.names)
+    if table.rows != rows:
+        raise Refused("malformed")
     if width == 1 or (width == 2 and series.task in (None, semconv.ML_MODEL_TASK_BINARY)):
         return table.column(width - 1)
-    return {text_of(name): table.column(at) for at, name in enumerate(_class_names(series, width))}
+    return dict(zip(_class_names(series, width), map(table.column, range(width))))
 
 
+@guarded
+def _names(scores: Any) -> list[Any]:
+    names = list(islice(scores, MAX_WIDTH + 1))
+    if len(names) > MAX_WIDTH:
+        raise Refused("malformed")
+    return names
+
+
+@guarded
+def _is_two_d(scores: Any) -> bool:
+    if offers(type(scores), "ndim"):
+        return bool(scores.ndim == 2)
+    first = next(islice(scores, 1), None) if type(scores) in (list, tuple) else None
+    return first is not None and is_sequence(first) and len(first) > 1
+
+
+@guarded
 def frozen_score(score: Any, series: Series) -> Any:
-    """One row's score as a number, or a mapping from class to number, owned by us."""
-    if isinstance(score, Mapping):
-        return dict(score)
-    values = score.tolist() if hasattr(score, "tolist") else score
-    while isinstance(values, (list, tuple)) and len(values) == 1:
-        values = values[0]
-    if not isinstance(values, (list, tuple)):
-        return values
+    """One row's score as a number, or a mapping from class to number, owned by us.
+
+    Raises:
+        Refused: it is neither.
+    """
+    kind = type(score)
+    if kind in PLAIN:
+        return score
+    if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
+        return {name_of(name): outcome_of(score[name]) for name in _names(score)}
+    values = single(score)
+    if not is_sequence(values):
+        return outcome_of(values)
+    values = listed(values, MAX_WIDTH)
+    while len(values) == 1 and is_sequence(values[0]):
+        values = listed(values[0], MAX_WIDTH)
     if len(values) == 2 and series.task in (None, semconv.ML_MODEL_TASK_BINARY):
-        return values[1]
-    return dict(zip(_class_names(series, len(values)), values))
+        return outcome_of(values[1])
+    return dict(zip(_class_names(series, len(values)), map(outcome_of, values)))
 
 
-def _class_names(series: Series, width: int) -> Sequence[object]:
-    return series.classes if series.classes is not None and len(series.classes) == width else range(width)
+def _class_names(series: Series, width: int) -> Sequence[str]:
+    """Names of score columns: the classes where their number fits, else their places."""
+    if series.classes is not None and len(series.classes) == width:
+        return series.classes
+    return [str(at) for at in range(width)]
 
 
 def _lengths(block: Block) -> set[int]:
     scores = list(block.scores.values()) if isinstance(block.scores, dict) else [block.scores]
     tables = {table.rows for table in (block.features, block.slices) if table is not None}
     tables |= {len(one) for one in block.embeddings.values()}
-    return tables | {len(one) for one in (block.ids, block.classes, block.values, *scores) if one is not None}
+    found = tables | {len(one) for one in (block.classes, block.values, *scores) if one is not None}
+    return found or {block.rows}

@@ -14,11 +14,12 @@ from typing import Any
 from opentelemetry.trace import get_current_span
 
 from calidris.instrument import many_rows, trace_markers
-from calidris.instrument.ids import last_call, place_of
-from calidris.instrument.rows.buffered_items import FLAT, Series
+from calidris.instrument.foreign import PLAIN, Refused, error_name, outcome_of
+from calidris.instrument.ids import id_of, last_call, place_of
+from calidris.instrument.rows.buffered_items import FLAT, Series, cut_of
 from calidris.instrument.rows.vectors import Captured, capture
 from calidris.instrument.runtime import runtime
-from calidris.instrument.shield import caught, inside
+from calidris.instrument.shield import caught, inside, passes
 
 
 class Prediction:
@@ -33,8 +34,8 @@ class Prediction:
     """
 
     __slots__ = (
-        "_begun_ns", "_features", "_given", "_guard", "_marker", "_place", "_series", "_slices", "_tick", "_vectors", "cls",
-        "score", "value",
+        "_at_ns", "_begun_ns", "_features", "_given", "_guard", "_marker", "_open", "_place", "_series", "_slices", "_tick",
+        "_vectors", "cls", "score", "value",
     )  # fmt: skip
 
     def __init__(
@@ -44,40 +45,59 @@ class Prediction:
         given: object,
         slices: Mapping[str, object] | None,
         embeddings: Mapping[str, Any] | None = None,
+        at_ns: int | None = None,
     ) -> None:
         self.score: Any = None
         self.cls: Any = None
         self.value: Any = None
         self._series = series
-        self._given = given
+        self._given = given if given is None else self._id(given)
+        self._at_ns = at_ns
         self._features: Any = None
         self._slices: Any = None
         self._vectors: Captured = None
         self._guard: Token[bool] | None = None
         self._marker: trace_markers.Marker | None = None
+        self._open = False
         if runtime.on:
-            try:
-                if slices is None and type(features) is dict:
-                    # the usual row, copied by one call into C
-                    self._features, self._slices = series.pick(features), FLAT
-                else:
-                    self._capture(features, slices)
-            except KeyError:
-                self._capture(features, slices)
+            picked = None
+            if slices is None and type(features) is dict:
+                try:
+                    picked = series.pick(features)  # the usual row, copied by one call into C
+                except KeyError:
+                    pass  # a missing name, or none declared: below
+                except BaseException as theirs:  # a key of the application's, compared with ours
+                    if passes(theirs):
+                        raise
+            if picked is None or ((kind := type(picked[0])) not in PLAIN and hasattr(kind, "__len__")):
+                self._capture(features, slices)  # also a table of one row as a mapping: its values are containers
+            else:
+                self._features, self._slices = picked, FLAT
             if embeddings is not None:
-                self._capture_vectors(embeddings)
+                self._vectors = capture(series.embeddings, embeddings, runtime.note)
+
+    def _id(self, given: object) -> str | None:
+        try:
+            return id_of(given)
+        except Refused:
+            runtime.note("id_unreadable", self._series.name)
+            return None
 
     def _capture(self, features: Any, slices: Mapping[str, object] | None) -> None:
+        series = self._series
         try:
-            self._features, self._slices = self._series.capture(features, slices)
-        except Exception:
-            runtime.note("features_not_copied", self._series.name)
-
-    def _capture_vectors(self, embeddings: Mapping[str, Any]) -> None:
-        try:
-            self._vectors = capture(self._series.embeddings, embeddings, runtime.note)
-        except Exception:
-            runtime.note("embedding_not_copied", self._series.name)
+            self._features, self._slices = series.capture(features, slices)
+            return
+        except Refused as refused:
+            reason = "no_row" if refused.reason == "no_row" else "features_not_copied"
+        if slices is not None:
+            try:
+                self._slices = cut_of(slices)
+            except Refused:
+                runtime.note("slices_not_copied", series.name)
+                self._capture(features, None)
+                return
+        runtime.note(reason, series.name)
 
     def __enter__(self) -> Prediction:
         try:
@@ -86,11 +106,12 @@ class Prediction:
             last_call.set((self._given, place, 1))
             if runtime.on:
                 self._guard = inside.set(True)
+                self._open = True
                 if span.is_recording():
                     self._marker = trace_markers.begin(self._series)
-        except Exception:
-            caught("predict")
-        self._begun_ns = time_ns()
+        except BaseException:
+            self._lost(None)
+        self._begun_ns = time_ns() if self._at_ns is None else self._at_ns
         self._tick = perf_counter_ns()
         return self
 
@@ -98,32 +119,89 @@ class Prediction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lasted_ns = perf_counter_ns() - self._tick
-        if self._guard is None:
+        if not self._open:
             return
-        failed = None if kind is None else kind.__qualname__
+        failed = None if kind is None else error_name(kind)
         try:
-            score = self.score
+            score, cls, value = self.score, self.cls, self.value
             if type(score) is not float and score is not None:
-                score = many_rows.frozen_score(score, self._series)
+                score = self._answer("score", score)
+            if type(cls) not in PLAIN:
+                cls = self._answer("class", cls)
+            if type(value) not in PLAIN:
+                value = self._answer("value", value)
             row = (
                 self._series, self._begun_ns, lasted_ns, self._place, self._given, self._features, self._slices,
-                score, self.cls, self.value, failed, self._vectors,
+                score, cls, value, failed, self._vectors,
             )  # fmt: skip
             # Vectors are large: rows that have some are counted by their bytes, which takes a lock.
             runtime.append(row) if self._vectors is None else runtime.append_many(row)
-        except Exception:
-            caught("predict")
+        except BaseException:
+            self._lost(failed)
         finally:
-            self._leave(self._guard, failed)
+            self._leave(failed)
 
-    def _leave(self, guard: Token[bool], failed: str | None) -> None:
-        """Open the guard and end the light span, whatever became of the row."""
+    def _answer(self, what: str, answer: Any) -> Any:
+        """An answer that is no plain number or string, as one; noted where it is missing then."""
         try:
-            if self._marker is not None:
-                trace_markers.end(self._marker, failed)
-            inside.reset(guard)
+            return many_rows.frozen_score(answer, self._series) if what == "score" else outcome_of(answer)
+        except Refused as refused:
+            runtime.note(refused.reason, what)
+            return None
+
+    def _lost(self, failed: str | None) -> None:
+        """Count a row that an error kept from being recorded; call it where that is handled."""
+        try:
+            caught("predict")
+        except BaseException:  # a signal handler's: the application goes on without having left
+            self._leave(failed)
+            raise
+        finally:
+            if runtime.on:
+                self._open = False
+                runtime.drop(self._series.name, "internal_error", 1)
+
+    def _leave(self, failed: str | None) -> None:
+        """Open the guard and end the light span, whatever became of the row."""
+        marker, guard, self._marker, self._guard = self._marker, self._guard, None, None
+        try:
+            if marker is not None:
+                trace_markers.end(marker, failed)
+            if guard is not None:
+                inside.reset(guard)
         except ValueError:
             # Left in another context than it was entered in, as generators may be: that one never saw the guard.
             pass
-        except Exception:
+        except BaseException:
             caught("predict")
+
+
+class Streamed(Prediction):
+    """A prediction whose answer comes in pieces, from a generator. Nothing is read of it but how long it takes.
+
+    Between the pieces the application does other things, in the same context: there neither the guard nor the light span may last.
+    A stream that is left early has no error.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> Prediction:
+        super().__enter__()
+        self._leave(None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(None if kind is GeneratorExit else kind, error, trace)
+
+
+class Unrecorded(Streamed):
+    """A prediction that cannot be placed, and was counted as dropped: the application's block runs as ever."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Prediction:
+        super().__enter__()
+        self._open = False
+        return self

@@ -11,9 +11,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
+from math import isfinite
 
 ALL = "*"
 """Stands for every feature that no list names."""
+
+MAX_LISTED = 100_000
+"""Names, or edges, of one list: what goes beyond has no end, and would be read until the process has no memory."""
 
 
 class Action(Enum):
@@ -28,17 +33,33 @@ class Action(Enum):
 def text_of(value: object) -> str:
     """The one spelling of a value as a level: ``1``, ``1.0`` and numpy's 1 are all ``"1"``.
 
-    >>> text_of(1.0), text_of(True), text_of("NL"), text_of(0.5)
-    ('1', 'true', 'NL', '0.5')
+    Raises whatever an object of the application raises.
+
+    >>> text_of(1.0), text_of(True), text_of("NL"), text_of(0.5), text_of(b"NL")
+    ('1', 'true', 'NL', '0.5', 'NL')
     """
-    item = getattr(value, "item", None)
-    if item is not None and getattr(value, "ndim", None) == 0:
-        value = item()
-    if isinstance(value, bool):
+    if hasattr(type(value), "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()  # type: ignore[attr-defined]
+    kind = type(value)
+    if kind is bool:
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    if issubclass(kind, float) and value.is_integer():  # type: ignore[attr-defined]
+        return str(int(value))  # type: ignore[call-overload]
+    if issubclass(kind, bytes):
+        return value.decode("utf-8", "replace")  # type: ignore[attr-defined]
+    text = str(value)
+    return whole(text if type(text) is str else str.__str__(text))
+
+
+def whole(text: str) -> str:
+    r"""The text with its lone surrogates replaced: nothing that has one can be sent, nor what stands beside it.
+
+    >>> whole("caf\u00e9"), whole("half \ud83d")
+    ('café', 'half ?')
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +88,14 @@ class Policy:
         edges, unusable = {}, set()
         for name, raw in (bucket or {}).items():
             try:
-                cut = tuple(sorted(float(edge) for edge in raw))
+                cut = tuple(sorted(float(edge) for edge in islice(raw, MAX_LISTED)))
             except (TypeError, ValueError):
                 cut = ()
-            if cut:
-                edges[name] = cut
+            if cut and all(map(isfinite, cut)):
+                edges[whole(str(name))] = cut
             else:
-                unusable.add(name)
-        key = hash_key.encode() if isinstance(hash_key, str) else hash_key
+                unusable.add(whole(str(name)))
+        key = hash_key.encode("utf-8", "replace") if isinstance(hash_key, str) else hash_key
         return cls(_names(allow), _names(drop) | unusable, _names(hash), edges, key)
 
     def with_(self, other: Policy) -> Policy:
@@ -133,5 +154,12 @@ class Policy:
 
 
 def _names(names: Iterable[str]) -> frozenset[str]:
-    """A list of names; one string is one name, not its letters."""
-    return frozenset([names] if isinstance(names, str) else map(str, names))
+    """A list of names as features have them; one string is one name, not its letters.
+
+    Raises:
+        ValueError: there are more than anybody lists. A rule that is cut short would let something out.
+    """
+    found = [names] if isinstance(names, str) else list(islice(names, MAX_LISTED + 1))
+    if len(found) > MAX_LISTED:
+        raise ValueError(f"more than {MAX_LISTED} names")
+    return frozenset(whole(str(name)) for name in found)

@@ -10,6 +10,7 @@ import importlib
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -136,6 +137,13 @@ class Runtime:
     def notes(self) -> dict[tuple[str, str], int]:
         """What was withheld so far: (reason, feature or model) to how many values or rows."""
         return self.not_sent.notes()
+
+    def missing(self) -> dict[str, int]:
+        """Values that were given and are missing, by reason."""
+        by_reason: Counter[str] = Counter()
+        for (_, reason), values in self.not_sent.values().items():
+            by_reason[reason] += values
+        return dict(by_reason)
 
     def drops(self) -> dict[tuple[str, str], int]:
         """Rows that were not sent: (model, reason) to how many."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import functools
 import logging
+import opcode
 import os
+import signal
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import ParamSpec, TypeVar
+from itertools import pairwise
+from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
+from typing import Final, ParamSpec, TypeVar
 
 from calidris.instrument.environment import OTEL_CALIDRIS_DEBUG_RAISE
 
@@ -25,6 +29,7 @@ R = TypeVar("R")
 _log = logging.getLogger("calidris")
 _lock = threading.Lock()
 _errors: Counter[str] = Counter()
+_RAISE: Final = opcode.opmap["RAISE_VARARGS"]
 
 inside: ContextVar[bool] = ContextVar("calidris_inside", default=False)
 """True while an outer call is already being watched, or is no prediction at all (``fit``, cross-validation)."""
@@ -33,11 +38,11 @@ inside: ContextVar[bool] = ContextVar("calidris_inside", default=False)
 def caught(where: str) -> None:
     """Swallow the exception being handled: log the first of each kind with its stack, count all.
 
-    Call it in an ``except Exception`` block. Under ``OTEL_CALIDRIS_DEBUG_RAISE=1`` it re-raises, so that the shield cannot
+    Call it in an ``except BaseException`` block: what `passes` goes on to the application, unchanged. Under ``OTEL_CALIDRIS_DEBUG_RAISE=1`` it re-raises, so that the shield cannot
     hide our own bugs from our own tests; this is the only place that looks at the switch.
     """
     error = sys.exception()
-    if error is not None and os.environ.get(OTEL_CALIDRIS_DEBUG_RAISE) == "1":
+    if error is not None and (passes(error) or os.environ.get(OTEL_CALIDRIS_DEBUG_RAISE) == "1"):
         raise error
     kind = f"{where}: {type(error).__name__}"
     with _lock:
@@ -45,6 +50,53 @@ def caught(where: str) -> None:
         first = _errors[kind] == 1
     if first:
         _log.error("calidris: internal error in %s; the host is not affected. Logged once.", where, exc_info=True)
+
+
+def passes(error: BaseException) -> bool:
+    """True for what a signal handler raised while code of ours ran: Ctrl-C, a worker's exit, a time-out. It is the application's.
+
+    Whatever an object of the application raises while we read it stays with us, also `SystemExit` and a `KeyboardInterrupt`
+    that it raises itself. Costs nothing until something is raised.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False  # handlers run in the main thread only
+    if isinstance(error, KeyboardInterrupt) and not _raised_by_python(error.__traceback__):
+        return True
+    handlers = _handlers()
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers or _was_given_a_frame(trace.tb_frame):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _raised_by_python(trace: TracebackType | None) -> bool:
+    """True when the innermost frame executed a ``raise``; the interpreter's own handler of Ctrl-C leaves no such frame."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE
+
+
+def _handlers() -> set[CodeType]:
+    """The code of every Python function that handles a signal now, also behind a partial, a method or a callable object."""
+    found = set()
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        while isinstance(handler, functools.partial):
+            handler = handler.func
+        if isinstance(handler, (FunctionType, MethodType)):
+            found.add(handler.__code__)
+        elif isinstance(call := vars(type(handler)).get("__call__"), FunctionType):
+            found.add(call.__code__)
+    return found
+
+
+def _was_given_a_frame(frame: FrameType) -> bool:
+    """True for a call with a number and a frame: a handler that gave up its place before it raised, as many do."""
+    names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    given = [frame.f_locals.get(name) for name in names]
+    return any(type(one) in (int, signal.Signals) and type(two) is FrameType for one, two in pairwise(given))
 
 
 def internal_errors() -> dict[str, int]:
@@ -68,7 +120,7 @@ def shielded(where: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
             try:
                 return function(*args, **kwargs)
-            except Exception:
+            except BaseException:
                 caught(where)
                 return None
 

@@ -18,22 +18,19 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, trace_markers
-from calidris.instrument.identity import identity_of
+from calidris.instrument.foreign import Refused, error_name, guarded, is_sequence
 from calidris.instrument.libraries._patch import PatchTable
-from calidris.instrument.many_rows import slice_table, table_or_none
+from calidris.instrument.many_rows import rows_or_none, slice_table, table_or_none
 from calidris.instrument.rows.buffered_items import Block, Series
-from calidris.instrument.rows.input_table import Table, rows_of
+from calidris.instrument.rows.input_table import Table, column_of
 from calidris.instrument.runtime import runtime
-from calidris.instrument.shield import inside, not_a_prediction, shielded
+from calidris.instrument.shield import caught, inside, not_a_prediction, shielded
 
 MAX_FINGERPRINT_CELLS = 100_000
 """Inputs above it are recognised by being the same object."""
 
 MAX_GAP_NS = 1_000_000_000
 """Longest time between two calls outside a trace that are one prediction."""
-
-MAX_SERIES = 1000
-_series: dict[tuple[type, str, int], Series] = {}
 
 
 def when_imported(table: PatchTable, module: str, patch: Callable[[PatchTable, ModuleType], None]) -> None:
@@ -76,15 +73,28 @@ def watched(
         answer: what the result of an instance says.
         library: whose errors of ours are told as.
     """
-    begin = shielded(f"{library} call")(begin)
     failed = shielded(f"{library} failure")(_failed)
-    done = shielded(f"{library} answer")(_done)
+
+    def begun(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WatchedCall | None:
+        try:
+            return begin(instance, args, kwargs)
+        except BaseException:
+            runtime.drop("", "internal_error", 1)
+            caught(f"{library} call")
+            return None
+
+    def done(call: WatchedCall, instance: Any, result: Any) -> None:
+        try:
+            call.done(call.lasted_ns(), answer(instance, result) if runtime.on else Answer())
+        except BaseException:
+            call.lost()
+            caught(f"{library} answer")
 
     @functools.wraps(function)
     def predicting(self: Any, *args: Any, **kwargs: Any) -> Any:
         if inside.get() or not table.active:
             return function(self, *args, **kwargs)
-        call = begin(self, args, kwargs)
+        call = begun(self, args, kwargs)
         if call is None:
             return function(self, *args, **kwargs)
         token = inside.set(True)
@@ -95,7 +105,7 @@ def watched(
             raise
         finally:
             inside.reset(token)
-        done(call, self, result, answer)
+        done(call, self, result)
         return result
 
     return predicting
@@ -103,23 +113,6 @@ def watched(
 
 def _failed(call: WatchedCall, error: BaseException) -> None:
     call.failed(call.lasted_ns(), error)
-
-
-def _done(call: WatchedCall, instance: Any, result: Any, answer: Callable[[Any, Any], Answer]) -> None:
-    call.done(call.lasted_ns(), answer(instance, result) if runtime.on else Answer())
-
-
-def series_of(kind: type, task: str) -> Series:
-    """Name and version by the zero-code rules, resolved once per class of model and configuration."""
-    key = kind, task, runtime.generation
-    series = _series.get(key)
-    if series is None:
-        series = Series(*identity_of(kind, runtime.settings), task, slices=runtime.settings.slices)
-        runtime.seen(series)
-        if len(_series) >= MAX_SERIES:
-            _series.clear()
-        _series[key] = series
-    return series
 
 
 class Answer:
@@ -131,6 +124,12 @@ class Answer:
         self.scores = scores
         self.classes = classes
         self.values = values
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it is of, None where it says nothing."""
+        scores = next(iter(self.scores.values())) if isinstance(self.scores, dict) else self.scores
+        return next((len(one) for one in (scores, self.classes, self.values) if one is not None), None)
 
 
 class WatchedCall:
@@ -152,14 +151,14 @@ class WatchedCall:
 
     def __init__(self, model: object, series: Series, what: str, x: Any, names: Sequence[str] | None) -> None:
         self._model, self._series, self._what, self._x = model, series, what, x
-        self._rows = _rows(x)
+        self._rows = (rows_or_none(x) if is_sequence(x) else None) or 0
         self._features: Table | None = None
         self._slices: Table | None = None
         self._marker: trace_markers.Marker | None = None
         self._span = get_current_span()
         if runtime.on:
             self._features = table_or_none(series, x, names)
-            self._slices = slice_table(runtime.settings.slices, None, self._features)
+            self._slices = slice_table(series, runtime.settings.slices, None, self._features)
             if self._span.is_recording():
                 self._marker = trace_markers.begin(series)
         self._begun_ns = time.time_ns()
@@ -167,15 +166,23 @@ class WatchedCall:
 
     def failed(self, lasted_ns: int, error: BaseException) -> None:
         """The call raised: its rows carry the error's type."""
-        name = type(error).__qualname__
+        name = error_name(type(error))
         self._end(name)
+        self._rows = self._rows or 1
         block = self._block(lasted_ns)
         block.error = name
         self._record(block)
 
     def done(self, lasted_ns: int, answer: Answer) -> None:
-        """The call answered."""
+        """The call answered. Of an input that does not say how many rows it has, the answer does."""
         self._end(None)
+        rows = answer.rows
+        if rows is not None and self._rows and rows != self._rows:
+            runtime.note("answer_length", self._series.name, rows)
+            answer = Answer()
+        self._rows = self._rows or rows or 1
+        if self._features is not None and self._features.rows != self._rows:
+            self._features = self._slices = None
         if not runtime.on:
             ids.remember(None, ids.place_of(self._span, self._rows), self._rows)
             return
@@ -188,6 +195,10 @@ class WatchedCall:
         block.scores, block.classes, block.values = answer.scores, answer.classes, answer.values
         _last.set(_Last(same, self._what, block))
         self._record(block)
+
+    def lost(self) -> None:
+        """Count the rows of a call that an error kept from being recorded."""
+        runtime.drop(self._series.name, "internal_error", self._rows or 1)
 
     def lasted_ns(self) -> int:
         """Time since the call began; take it before anything else is done."""
@@ -223,13 +234,11 @@ class _Input:
         self.begun_ns = call._begun_ns
         table = call._features
         self.content: Any = None
-        if table is not None and table.cells <= MAX_FINGERPRINT_CELLS:
-            self.content = table.fingerprint()
-        else:
-            try:
-                self.content = weakref.ref(call._x)
-            except TypeError:
-                self.content = None
+        try:
+            small = table is not None and table.cells <= MAX_FINGERPRINT_CELLS
+            self.content = table.fingerprint() if small and table is not None else weakref.ref(call._x)
+        except (Refused, TypeError):
+            self.content = None
 
     def same_as(self, other: _Input) -> bool:
         """Conservative: in doubt they are two."""
@@ -280,13 +289,7 @@ class _Last:
 _last: ContextVar[_Last | None] = ContextVar("calidris_last_call", default=None)
 
 
-def _rows(x: Any) -> int:
-    try:
-        return rows_of(x)
-    except Exception:  # an input that has no rows: the library will say so itself
-        return 1
-
-
+@guarded
 def probable(classes: Any, probabilities: Any) -> Answer:
     """Binary: the probability of ``classes[1]``. More: a column a class, and the likeliest class."""
     if probabilities.ndim != 2 or probabilities.shape[1] != len(classes):
@@ -297,6 +300,7 @@ def probable(classes: Any, probabilities: Any) -> Answer:
     return Answer(scores=scores, classes=classes[probabilities.argmax(axis=1)])
 
 
+@guarded
 def decided(classes: Any, margins: Any) -> Any:
     """The class that margins stand for; they are no probabilities, so there is no score."""
     if margins.ndim == 1 and len(classes) == 2:
@@ -307,9 +311,9 @@ def decided(classes: Any, margins: Any) -> Any:
 
 
 def flat(result: Any) -> Any:
-    """One value a row, copied, or None."""
-    if getattr(result, "ndim", 1) == 2 and result.shape[1] == 1:
-        result = result.reshape(-1)
-    if getattr(result, "ndim", 1) != 1:
+    """One value a row, copied, or None. A result that can be read only once is the application's to read."""
+    rows = rows_or_none(result) if is_sequence(result) else None
+    try:
+        return None if rows is None else column_of(result, rows, once=False)
+    except Refused:
         return None
-    return result.copy() if hasattr(result, "copy") else list(result)

@@ -10,13 +10,20 @@ from __future__ import annotations
 
 import functools
 import sys
+import weakref
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # untyped
 
 from calidris import semconv
+from calidris.instrument import announcement
+from calidris.instrument.foreign import Refused, guarded, listed, name_of, offers
+from calidris.instrument.identity import default_name
+from calidris.instrument.libraries._identities import Shape, series_of
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.libraries._wrapping import (
     Answer,
@@ -24,11 +31,12 @@ from calidris.instrument.libraries._wrapping import (
     decided,
     flat,
     probable,
-    series_of,
     unwatched,
     watched,
     when_imported,
 )
+from calidris.instrument.rows.buffered_items import Series
+from calidris.instrument.rows.one_row import MAX_WIDTH
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import shielded
 
@@ -68,6 +76,7 @@ def _install(instrumentor: SklearnInstrumentor) -> None:
         ("sklearn.metrics._scorer", _patch_scorer),
     ):
         when_imported(table, module, hook)
+    announcement.announce_library("scikit-learn", default_name("<class>"))
 
 
 def _patch_base(table: PatchTable, module: ModuleType) -> None:
@@ -134,13 +143,67 @@ def _watch(table: PatchTable, method: str, function: Callable[..., Any]) -> Call
     return watched(table, function, begin, answer, "sklearn")
 
 
+class _Known:
+    """What an estimator stands for, for as long as what it was fitted with stays the same objects."""
+
+    __slots__ = ("fitted", "generation", "names", "ref", "series")
+
+    def __init__(self, estimator: Any, fitted: tuple[Any, ...], series: Series, names: Sequence[str] | None) -> None:
+        self.ref = weakref.ref(estimator, functools.partial(_forget, id(estimator)))
+        self.fitted = fitted
+        self.generation = runtime.generation
+        self.series = series
+        self.names = names
+
+    def stands_for(self, estimator: Any, fitted: tuple[Any, ...]) -> bool:
+        return self.ref() is estimator and self.generation == runtime.generation and all(map(is_, self.fitted, fitted))
+
+
+_known: dict[int, _Known] = {}
+
+
+def _forget(key: int, gone: Any) -> None:
+    _known.pop(key, None)
+
+
 def _begin(estimator: Any, method: str, x: Any) -> WatchedCall | None:
-    task = task_of(estimator)
-    if x is None or task is None:
+    if x is None:
+        return None
+    try:
+        known = _identified(estimator)
+    except Refused:
+        runtime.note("model_unreadable", type(estimator).__name__)
+        runtime.drop("", "model_unreadable", 1)
+        return None
+    if known is None:
         return None
     what = "predict_proba" if method == "predict_log_proba" else method
-    series = series_of(type(final_of(estimator)), task)
-    return WatchedCall(estimator, series, what, x, feature_names(estimator))
+    return WatchedCall(estimator, known[0], what, x, known[1])
+
+
+@guarded
+def _identified(estimator: Any) -> tuple[Series, Sequence[str] | None] | None:
+    """The model that an estimator is, and the names of its features; None for what is not watched."""
+    fitted = tuple(getattr(estimator, name, None) for name in ("feature_names_in_", "classes_", "n_features_in_"))
+    known = _known.get(id(estimator))
+    if known is not None and known.stands_for(estimator, fitted):
+        return known.series, known.names
+    task = task_of(estimator)
+    if task is None:
+        return None
+    names = feature_names(estimator)
+    series = series_of(_shape(estimator, task, names))
+    with suppress(TypeError):  # one that cannot be referred to weakly is looked at each time
+        _known[id(estimator)] = _Known(estimator, fitted, series, names)
+    return series, names
+
+
+def _shape(estimator: Any, task: str, names: Sequence[str] | None) -> Shape:
+    final = final_of(estimator)
+    width = getattr(estimator, "n_features_in_", None) or getattr(final, "n_features_in_", None)
+    classes = classes_of(estimator)
+    texts = () if classes is None else tuple(map(name_of, listed(classes, MAX_WIDTH)))
+    return Shape(type(final), task, tuple(names) if names else width if type(width) is int else None, texts)
 
 
 def final_of(estimator: Any) -> Any:
@@ -176,19 +239,30 @@ def classes_of(estimator: Any) -> Any:
 def feature_names(estimator: Any) -> Sequence[str] | None:
     """The names it was fitted with, if it was fitted with names."""
     names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else names.tolist()
+    return None if names is None else list(map(name_of, listed(names, MAX_WIDTH)))
 
 
 def answer_of(estimator: Any, method: str, result: Any) -> Answer:
     """What a result says, copied. Several outputs at once say nothing that the convention has words for."""
+    try:
+        answer = _read_answer(estimator, method, result)
+    except Refused:
+        answer = Answer()
+    if answer.rows is None:
+        runtime.note("answer_not_read", type(estimator).__name__)
+    return answer
+
+
+@guarded
+def _read_answer(estimator: Any, method: str, result: Any) -> Answer:
     classes = classes_of(estimator)
     if method == "predict":
-        if isinstance(result, tuple):
+        if type(result) is tuple and result:
             result = result[0]  # return_std
         values = flat(result)
         regression = task_of(estimator) == semconv.ML_MODEL_TASK_REGRESSION
         return Answer(values=values) if regression else Answer(classes=values)
-    if classes is None or not hasattr(result, "ndim"):
+    if classes is None or not offers(type(result), "ndim"):
         return Answer()
     if method == "decision_function":
         return Answer(classes=decided(classes, result))

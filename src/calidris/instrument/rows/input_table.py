@@ -5,20 +5,37 @@ Works on numpy arrays, DataFrames, sparse matrices, lists of rows and mappings o
 
 from __future__ import annotations
 
-import functools
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
+
+from calidris.instrument.foreign import (
+    PLAIN,
+    Refused,
+    each,
+    guarded,
+    is_mapping,
+    is_stream,
+    is_table,
+    is_text,
+    listed,
+    name_of,
+    offers,
+    rows_in,
+    unwrapped,
+)
+from calidris.instrument.rows.one_row import MAX_WIDTH, Read, default_names, read
 
 MAX_CELLS = 4_000_000
 """Largest input that is copied whole, 32 MB of numbers."""
 
-MAX_WIDTH = 2_000
-"""Widest row that is copied."""
+MAX_COLUMNS = 100 * MAX_WIDTH
+"""Names of a table that are looked at, to find those that the model declares."""
 
-
-class TooLarge(Exception):
-    """The input has more cells than a guest may copy; its features are left out and that is counted."""
+_NUMBERS = "fiub"
+"""Kinds of numpy types whose values are numbers."""
 
 
 class Table:
@@ -28,15 +45,19 @@ class Table:
         names: of the columns.
         matrix: a 2-D numeric array, or None.
         columns: one array or list a name where there is no matrix.
+        refused: rows that could not be read; they are there, and empty.
     """
 
-    __slots__ = ("columns", "matrix", "names", "rows")
+    __slots__ = ("columns", "matrix", "names", "refused", "rows")
 
-    def __init__(self, names: Sequence[str], rows: int, matrix: Any = None, columns: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, names: Sequence[str], rows: int, matrix: Any = None, columns: Sequence[Any] = (), refused: int = 0
+    ) -> None:
         self.names = tuple(names)
         self.rows = rows
         self.matrix = matrix
         self.columns = columns
+        self.refused = refused
 
     def column(self, at: int) -> Any:
         """One column."""
@@ -56,6 +77,7 @@ class Table:
         """How many values it holds."""
         return self.rows * len(self.names)
 
+    @guarded
     def fingerprint(self) -> int:
         """Equal for equal content; different content almost never agrees."""
         if self.matrix is not None:
@@ -78,130 +100,186 @@ class Table:
         """Some of the columns, in their order; all of them without ``names``.
 
         Raises:
-            ValueError: none of the names is a column.
+            Refused: none of the names is a column.
         """
         if names is None or tuple(names) == self.names:
             return self
         picked = [at for at, name in enumerate(self.names) if name in names]
         if not picked:
-            raise ValueError(f"none of {tuple(names)} among {self.names}")
+            raise Refused("features_not_copied")
         return Table([self.names[at] for at in picked], self.rows, columns=[self.column(at) for at in picked])
 
 
-def table_of(data: Any, names: Sequence[str] | None = None) -> Table:
+@guarded
+def table_of(
+    data: Any, names: Sequence[str] | None = None, wanted: Sequence[str] | None = None, rows: int | None = None
+) -> Table:
     """A copy of an input, with names from the input itself, else ``names``, else ``x0``, ``x1`` and so on.
 
     Cost: one copy of the values. Objects inside object columns are not copied.
 
+    Args:
+        data: of the application.
+        names: of columns that have none of their own.
+        wanted: columns to take where they have names of their own; all of them without.
+        rows: how many there are, where the input was handed over to be read: then also what can be read only once is read.
+
     Raises:
-        TooLarge: more than `MAX_CELLS` cells or `MAX_WIDTH` columns.
-        TypeError: nothing that has rows and columns.
+        Refused: ``no_row`` for what has no rows and columns, ``features_not_copied`` for more than `MAX_CELLS` or `MAX_WIDTH`.
     """
-    if type(data).__name__ == "ndarray":  # the usual input first
+    kind = type(data)
+    if kind.__name__ == "ndarray":  # the usual input first
         return _of_array(data, names)
-    if isinstance(data, Mapping):
-        return _of_columns(list(map(str, data)), list(data.values()))
-    if hasattr(data, "columns") and hasattr(data, "__getitem__"):
-        return _of_frame(data)
-    if hasattr(data, "nnz") and hasattr(data, "toarray"):
+    if is_text(data) or (is_stream(kind) and rows is None):
+        raise Refused("no_row")
+    if is_table(kind):
+        return _of_frame(data, wanted)
+    if is_mapping(kind) and not offers(kind, "dtype"):
+        return _of_columns(data, wanted, rows)
+    if offers(kind, "nnz", "toarray"):
         _check(*data.shape)
-        data = data.toarray()
-    elif hasattr(data, "__array__"):
+        return _of_array(data.toarray(), names)
+    if offers(kind, "filled", "mask") and data.dtype.kind in _NUMBERS:
+        return _of_array(data.astype(float).filled(float("nan")), names)
+    if offers(kind, "__array__"):
         data = data.__array__()
-    else:
-        return _of_rows(list(data), names)
-    return _of_array(data, names)
+        return _of_array(data, names) if type(data).__name__ == "ndarray" else _refuse("no_row")
+    return _of_rows(listed(data, MAX_CELLS if rows is None else rows, once=rows is not None), names, wanted)
 
 
-def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
-    """The given names where their number fits, else ``x0``, ``x1`` and so on."""
-    if names is not None and len(names) == width:
-        return tuple(map(str, names))
-    return _numbered(width)
+@guarded
+def column_of(values: Any, rows: int, *, once: bool = True) -> Any:
+    """A column of our own of so many values: an array is copied, a Series gives its array, anything else becomes a list.
 
+    Never reads more than one value beyond ``rows``.
 
-@functools.lru_cache(maxsize=64)
-def _numbered(width: int) -> tuple[str, ...]:
-    return tuple(f"x{at}" for at in range(width))
-
-
-def rows_of(data: Any) -> int:
-    """How many rows an input has, without copying it.
-
-    >>> rows_of({"age": [1, 2, 3]}), rows_of([[1, 2]])
-    (3, 1)
+    Raises:
+        Refused: it has another length, or is no column.
     """
-    shape = getattr(data, "shape", None)
-    if shape:
-        return int(shape[0])
-    return len(next(iter(data.values()), ())) if isinstance(data, Mapping) else len(data)
+    found = _column(values, rows, once)
+    if len(found) != rows:
+        raise Refused("malformed")
+    return found
 
 
-def copied(values: Any) -> Any:
-    """A column of our own: an array is copied, a Series gives its array, anything else becomes a list."""
-    if isinstance(values, (list, tuple)):
-        return list(values)
-    if hasattr(values, "to_numpy"):
+def _column(values: Any, rows: int, once: bool) -> Any:
+    kind = type(values)
+    if is_table(kind) and values.shape[1:] == (1,):
+        values, kind = values.to_numpy(), type(None)
+    if kind is list or kind is tuple or is_text(values) or not offers(kind, "dtype", "shape"):
+        return unwrapped(listed(values, rows, once=once))
+    if offers(kind, "filled", "mask") and values.dtype.kind in _NUMBERS:
+        values = values.astype(float).filled(float("nan"))
+    if values.shape[0] != rows:
+        raise Refused("malformed")
+    if offers(kind, "to_numpy"):
         values = values.to_numpy()
-    if hasattr(values, "dtype"):
-        return values.copy() if values.dtype.kind in "fiub" else values.tolist()
-    return list(values)
+    if getattr(values.dtype, "kind", "O") not in _NUMBERS or not offers(type(values), "copy", "reshape"):
+        return unwrapped(listed(values, rows))
+    if values.ndim == 2 and values.shape[1] == 1:
+        return values.reshape(-1).copy()
+    return values.copy() if values.ndim == 1 else _refuse("malformed")
+
+
+def _refuse(reason: str) -> Any:
+    raise Refused(reason)
 
 
 def _check(rows: int, width: int) -> None:
     if width > MAX_WIDTH or rows * width > MAX_CELLS:
-        raise TooLarge(f"{rows} rows of {width} columns")
+        raise Refused("features_not_copied")
 
 
 def _of_array(data: Any, names: Sequence[str] | None) -> Table:
+    if data.dtype.names:
+        return _of_columns({name: data[name] for name in data.dtype.names}, None, len(data))
     if data.ndim == 1:
         data = data.reshape(-1, 1)
     if data.ndim != 2:
-        raise TypeError(f"an input of {data.ndim} dimensions has no columns")
+        raise Refused("no_row")
     rows, width = data.shape
     _check(rows, width)
     own = default_names(width, names)
-    if data.dtype.kind in "fiub":
+    if data.dtype.kind in _NUMBERS:
         return Table(own, rows, matrix=data.copy())
-    return Table(own, rows, columns=[data[:, at].tolist() for at in range(width)])
+    return Table(own, rows, columns=[listed(data[:, at], rows) for at in range(width)])
 
 
-def _of_frame(frame: Any) -> Table:
-    names = [str(name) for name in frame.columns]
+def _of_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
+    labels = listed(frame.columns, MAX_COLUMNS)
+    names = list(map(name_of, labels))
     rows = len(frame)
-    _check(rows, len(names))
-    dtypes = getattr(frame, "dtypes", ())
-    if names and len({str(dtype) for dtype in dtypes}) == 1 and getattr(next(iter(dtypes)), "kind", "O") in "fiub":
+    picked = [at for at, name in enumerate(names) if wanted is None or name in wanted]
+    _check(rows, len(picked))
+    if len(picked) == len(names) and _is_numeric(frame):
         matrix = frame.to_numpy()
-        if matrix.dtype.kind in "fiub":
+        if matrix.dtype.kind in _NUMBERS:
             return Table(names, rows, matrix=matrix.copy())
-    picked = [frame.iloc[:, at] if hasattr(frame, "iloc") else frame[name] for at, name in enumerate(frame.columns)]
-    return Table(names, rows, columns=[copied(column) for column in picked])
+    columns = [frame.iloc[:, at] if offers(type(frame), "iloc") else frame[labels[at]] for at in picked]
+    return Table([names[at] for at in picked], rows, columns=[column_of(column, rows) for column in columns])
 
 
-def _of_columns(names: list[str], columns: list[Any]) -> Table:
-    rows = len(columns[0]) if columns else 0
-    _check(rows, len(names))
-    if any(len(column) != rows for column in columns):
-        raise TypeError("columns of different lengths")
-    return Table(names, rows, columns=[copied(column) for column in columns])
+def _is_numeric(frame: Any) -> bool:
+    """True where all columns are of one type of numbers, so that they are one matrix."""
+    dtypes = set(getattr(frame, "dtypes", ()))
+    return len(dtypes) == 1 and getattr(next(iter(dtypes)), "kind", "O") in _NUMBERS
 
 
-def _of_rows(rows: list[Any], names: Sequence[str] | None) -> Table:
-    if not rows:
-        return Table(tuple(names or ()), 0, columns=[[] for _ in names or ()])
-    if isinstance(rows[0], Mapping):
-        own = tuple(dict.fromkeys(key for row in rows for key in row))
-        _check(len(rows), len(own))
-        return Table([str(key) for key in own], len(rows), columns=[[row.get(key) for row in rows] for key in own])
-    if not hasattr(rows[0], "__len__") or isinstance(rows[0], str):
-        rows = [(value,) for value in rows]
+def _of_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: int | None) -> Table:
+    found: dict[str, Any] = {}
+    for label in islice(data, MAX_COLUMNS):
+        name = name_of(label)
+        if wanted is None or name in wanted:
+            found[name] = data[label]
+        _check(0, len(found))
+    once = rows is not None
+    rows = next(map(rows_in, found.values()), 0) if rows is None else rows
+    if rows is None:
+        raise Refused("no_row")
+    _check(rows, len(found))
+    return Table(list(found), rows, columns=[column_of(values, rows, once=once) for values in found.values()])
+
+
+def _of_rows(rows: list[Any], names: Sequence[str] | None, wanted: Sequence[str] | None) -> Table:
+    if rows and {list, tuple}.issuperset(map(type, rows)) and len(set(map(len, rows))) == 1:
+        return _of_lists(rows, names)
+    found, refused = each(iter(rows), lambda row: _row(row, wanted), None)
+    if any(isinstance(row, dict) for row in found):
+        return _named(found, refused)
+    widths = Counter(len(row) for row in found if row is not None)
+    width = len(names) if names is not None and widths[len(names)] else next(iter(widths), len(names or ()))
+    _check(len(rows), width)
+    blank = (None,) * width
+    placed = [row if row is not None and len(row) == width else blank for row in found]
+    refused += sum(count for other, count in widths.items() if other != width)
+    columns = list(map(list, zip(*placed))) if placed else [[] for _ in blank]
+    return Table(default_names(width, names), len(rows), columns=columns, refused=refused)
+
+
+def _of_lists(rows: list[Any], names: Sequence[str] | None) -> Table:
+    """The usual list of rows: all of one length."""
     width = len(rows[0])
     _check(len(rows), width)
-    if any(len(row) != width for row in rows):
-        raise TypeError("rows of different lengths")
-    lists = [row.tolist() if hasattr(row, "tolist") else row for row in rows]
-    return Table(default_names(width, names), len(rows), columns=[list(column) for column in zip(*lists)])
+    return Table(default_names(width, names), len(rows), columns=[unwrapped(list(column)) for column in zip(*rows)])
+
+
+def _row(row: Any, wanted: Sequence[str] | None) -> Read:
+    """A row of a list of rows; a bare number is a row of one."""
+    kind = type(row)
+    if (kind in PLAIN and kind is not str) or (offers(kind, "item", "dtype") and getattr(row, "ndim", 1) == 0):
+        return (row,)
+    return read(row, wanted)
+
+
+def _named(rows: Sequence[Any], refused: int) -> Table:
+    names: dict[str, None] = {}
+    blank: dict[str, Any] = {}
+    dicts = [row if isinstance(row, dict) else blank for row in rows]
+    for row in dicts:
+        names |= dict.fromkeys(row)
+        _check(len(rows), len(names))
+    refused += sum(isinstance(row, tuple) for row in rows)
+    return Table(list(names), len(rows), columns=[[row.get(name) for row in dicts] for name in names], refused=refused)
 
 
 def _content(column: Any) -> Any:

@@ -10,20 +10,30 @@ import math
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
 
+from calidris.instrument.foreign import PLAIN, Refused, outcome_of, plain_of
 from calidris.instrument.privacy import Action, Policy, text_of
+from calidris.instrument.shield import passes
 
 Packed = dict[str, Any]
 """One column as an attribute value: bytes, or levels and codes."""
 
-Note = Callable[[str, str], None]
-"""Called with a reason and a feature where something is withheld."""
+
+class Note(Protocol):
+    """Told where something is withheld."""
+
+    def __call__(self, reason: str, name: str, values: int = 1) -> None:
+        """Count a reason, a feature or model, and how many values are missing for it."""
+        ...
+
 
 NAN = math.nan
 MAX_TEXT = 256
 """Longest string that leaves: what is longer is no category, and one value must not fill a span."""
+
+_NUMBERS: Final = frozenset({float, int, bool})
 
 
 def little(values: array[Any]) -> bytes:
@@ -32,33 +42,6 @@ def little(values: array[Any]) -> bytes:
         values = values[:]
         values.byteswap()
     return values.tobytes()
-
-
-def number_of(value: object) -> float:
-    """A number as a float, NaN for anything else; numpy scalars, booleans and Decimals are numbers, strings are not."""
-    if value is None or isinstance(value, (str, bytes)):
-        return NAN
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        return math.inf
-    except (TypeError, ValueError):
-        return NAN
-
-
-def is_text(value: object) -> bool:
-    """True for strings, which need permission to leave."""
-    return isinstance(value, str)
-
-
-def is_missing(value: object) -> bool:
-    """None, NaN, and the missing values of pandas (``pd.NA``, ``NaT``), which are not equal to themselves."""
-    if value is None:
-        return True
-    try:
-        return bool(value != value)
-    except (TypeError, ValueError):
-        return True
 
 
 def plain(values: Any) -> Sequence[Any]:
@@ -75,17 +58,63 @@ def _float_array(values: Any) -> bytes | None:
         return bytes(values.astype("<f8").tobytes())
     try:
         return little(array("d", values))
-    except (TypeError, ValueError, OverflowError):
+    except BaseException as error:  # a value that is no number, which may raise anything
+        if passes(error):
+            raise
         return None
 
 
-def f64(values: Any) -> Packed:
-    """Numbers; what is none becomes NaN.
+def _read(values: Any, *, spoken: bool = False) -> tuple[list[Any], Counter[str]]:
+    """Values as plain numbers and strings, None where one is missing or cannot be had; and how many of those, by reason.
+
+    Args:
+        values: a column.
+        spoken: whether things of other kinds are taken for what they say.
+    """
+    read = outcome_of if spoken else plain_of
+    found: list[Any] = []
+    refused: Counter[str] = Counter()
+    for value in plain(values):
+        kind = type(value)
+        if kind not in PLAIN:
+            try:
+                value = read(value)
+            except Refused as reason:
+                refused[reason.reason] += 1
+                value = None
+        found.append(None if value != value else value)
+    return found, refused
+
+
+def _tell(refused: Counter[str], name: str, note: Note) -> None:
+    for reason, values in refused.items():
+        note(reason, name, values)
+
+
+def _number(value: Any) -> float:
+    """A plain value as a float, NaN for a string and for a missing one."""
+    if type(value) not in _NUMBERS:
+        return NAN
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def f64(values: Any, note: Note | None = None, name: str = "") -> Packed:
+    """Numbers; what is none becomes NaN, and is told.
 
     >>> f64([1, None, True])["f64"] == array("d", [1, math.nan, 1]).tobytes()
     True
     """
-    return {"f64": _float_array(values) or little(array("d", map(number_of, plain(values))))}
+    fast = _float_array(values)
+    if fast is not None:
+        return {"f64": fast}
+    found, refused = _read(values)
+    refused["unsupported_type"] += sum(type(value) is str for value in found)
+    if note is not None:
+        _tell(+refused, name, note)
+    return {"f64": little(array("d", map(_number, found)))}
 
 
 def i64(values: Iterable[int]) -> Packed:
@@ -104,15 +133,23 @@ def coded(values: Iterable[str | None]) -> Packed:
     return {"levels": list(index), "codes": little(codes)}
 
 
-def texts(values: Any) -> Packed:
+def texts(values: Any, note: Note | None = None, name: str = "") -> Packed:
     """Any values as coded strings in their one spelling; missing stays missing."""
     values = plain(values)
     if set(map(type, values)) == {str}:
         levels = dict.fromkeys(values)
-        if max(map(len, levels)) <= MAX_TEXT:
+        if max(map(len, levels)) <= MAX_TEXT and "".join(levels).isascii():
             index = {level: at for at, level in enumerate(levels)}
             return {"levels": list(index), "codes": little(array("i", map(index.__getitem__, values)))}
-    return coded(None if is_missing(v) else text_of(v)[:MAX_TEXT] for v in values)
+    found, refused = _read(values, spoken=True)
+    if note is not None:
+        _tell(refused, name, note)
+    return _coded_texts(found)
+
+
+def _coded_texts(values: Iterable[Any]) -> Packed:
+    """Plain values as coded strings."""
+    return coded(None if value is None else text_of(value)[:MAX_TEXT] for value in values)
 
 
 def probabilities(values: Any, note: Note) -> Packed:
@@ -122,34 +159,43 @@ def probabilities(values: Any, note: Note) -> Packed:
         fast = array("d", values)
         if min(fast) >= 0.0 and max(fast) <= 1.0:
             return {"f64": little(fast)}
-    except (TypeError, ValueError, OverflowError):
-        pass
-    return f64([_probability(number_of(v), note) for v in values])
+    except BaseException as error:
+        if passes(error):
+            raise
+    found, refused = _read(values)
+    numbers = [_probability(_number(value)) for value in found]
+    refused["score_out_of_range"] = sum(
+        type(value) in _NUMBERS and number != number for value, number in zip(found, numbers)
+    )
+    refused["unsupported_type"] += sum(type(value) is str for value in found)
+    _tell(+refused, "score", note)
+    return {"f64": little(array("d", numbers))}
 
 
-def _probability(number: float, note: Note) -> float:
+def _probability(number: float) -> float:
     if number != number or 0.0 <= number <= 1.0:
         return number
     if -1e-6 <= number <= 1 + 1e-6:  # float32 arithmetic overshoots by an ulp or two
         return min(max(number, 0.0), 1.0)
-    note("score_out_of_range", "score")
     return NAN
 
 
-def outcomes(values: Any) -> Packed:
+def outcomes(values: Any, note: Note | None = None, name: str = "") -> Packed:
     """Classes or labels: whole numbers as i64, other numbers as f64, anything else as coded strings.
 
     >>> sorted(outcomes([0, True])), sorted(outcomes([1.0, None])), sorted(outcomes(["spam", 1]))
     (['i64'], ['f64'], ['codes', 'levels'])
     """
-    items = [None if is_missing(v) else v for v in plain(values)]
-    known = [v for v in items if v is not None]
-    numbers = [number_of(v) for v in known]
+    items, refused = _read(values, spoken=True)
+    if note is not None:
+        _tell(refused, name, note)
+    known = [value for value in items if value is not None]
+    numbers = [_number(value) for value in known]
     if any(number != number for number in numbers) or not known:
-        return texts(items)
+        return _coded_texts(items)
     if len(known) == len(items) and all(n.is_integer() and abs(n) < 2**53 for n in numbers):
         return i64(map(int, numbers))
-    return f64(items)
+    return {"f64": little(array("d", map(_number, items)))}
 
 
 def feature(name: str, values: Any, policy: Policy, note: Note) -> Packed | None:
@@ -163,8 +209,7 @@ def feature(name: str, values: Any, policy: Policy, note: Note) -> Packed | None
     if action is Action.HASH:
         return _hashed(name, values, policy, note)
     if action is Action.BUCKET:
-        numbers = [number_of(v) for v in plain(values)]
-        return coded(None if n != n else policy.range_of(name, n) for n in numbers)
+        return _in_ranges(name, values, policy, note)
     fast = _float_array(values)
     if fast is not None:
         return {"f64": fast}
@@ -173,9 +218,19 @@ def feature(name: str, values: Any, policy: Policy, note: Note) -> Packed | None
 
 def _hashed(name: str, values: Any, policy: Policy, note: Note) -> Packed | None:
     if not policy.hash_key:
-        note("hash_without_key", name)
+        note("hash_without_key", name, len(values))
         return None
-    return coded(None if is_missing(v) else policy.hashed(name, v) for v in plain(values))
+    found, refused = _read(values, spoken=True)
+    _tell(refused, name, note)
+    return coded(None if value is None else policy.hashed(name, value) for value in found)
+
+
+def _in_ranges(name: str, values: Any, policy: Policy, note: Note) -> Packed:
+    found, refused = _read(values)
+    refused["unsupported_type"] += sum(type(value) is str for value in found)
+    _tell(+refused, name, note)
+    numbers = map(_number, found)
+    return coded(None if number != number else policy.range_of(name, number) for number in numbers)
 
 
 def _mixed(name: str, values: Sequence[Any], allowed: bool, note: Note) -> Packed | None:
@@ -183,24 +238,15 @@ def _mixed(name: str, values: Sequence[Any], allowed: bool, note: Note) -> Packe
     if set(map(type, values)) == {str}:
         if allowed:
             return texts(values)
-        note("string_feature", name)
+        note("string_feature", name, len(values))
         return None
-    kinds = Counter(_kind(v) for v in values)
-    if kinds["other"]:
-        note("unsupported_type", name)
-    if kinds["text"] and allowed:
-        return texts([v if _kind(v) != "other" else None for v in values])
-    if kinds["text"]:
-        note("string_feature", name)
-    if (kinds["text"] or kinds["other"]) and not kinds["number"]:
+    found, refused = _read(values)
+    _tell(refused, name, note)
+    strings = sum(type(value) is str for value in found)
+    if strings and allowed:
+        return _coded_texts(found)
+    if strings:
+        note("string_feature", name, strings)
+    if (strings or refused) and not any(type(value) in _NUMBERS for value in found):
         return None
-    return f64([v if _kind(v) == "number" else None for v in values])
-
-
-def _kind(value: object) -> str:
-    if is_missing(value):
-        return "missing"
-    if is_text(value):
-        return "text"
-    number = number_of(value)
-    return "number" if number == number else "other"
+    return {"f64": little(array("d", map(_number, found)))}

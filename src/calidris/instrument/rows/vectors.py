@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias
+
+from calidris.instrument.foreign import Refused, guarded, is_mapping, is_text, listed, name_of, offers
+from calidris.instrument.rows.one_row import MAX_WIDTH
 
 MAX_DIMENSION: Final = 4096
 """Numbers of one vector: the receiver refuses longer ones."""
@@ -26,8 +30,8 @@ _NAN: Final = float("nan")
 Captured: TypeAlias = "tuple[bytes, ...] | None"
 """The vectors of one row in declared order, packed, empty where missing; None where the call brought none."""
 
-Tell: TypeAlias = Callable[[str, str], None]
-"""Told a reason and a name where something is withheld."""
+Tell: TypeAlias = Callable[..., None]
+"""Told a reason, a name and how many values where something is withheld."""
 
 
 class Vectors:
@@ -62,81 +66,94 @@ class Vectors:
         return parts[0] if len(parts) == 1 else cls(parts[0].dimension, b"".join(part.data for part in parts))
 
 
+@guarded
 def packed(values: Any) -> bytes:
     """One vector as float32: an array or tensor of any library, a list or a tuple; an ``[[...]]`` of one row too.
 
     Cost: one copy; with its place in the buffer about 4 µs for a numpy array of 768 numbers, 14 µs for a list.
 
     Raises:
-        ValueError: no vector of 1 to `MAX_DIMENSION` numbers.
-        TypeError: something else than numbers.
+        Refused: no vector of 1 to `MAX_DIMENSION` numbers.
     """
-    kind = getattr(getattr(values, "dtype", None), "kind", "")
-    if kind in ("f", "i", "u", "b") and hasattr(values, "astype"):
-        if values.size != values.shape[-1]:
-            raise ValueError("several vectors where one belongs")
-        data = _floats(values)
-    elif isinstance(values, (str, bytes, bytearray)):
-        raise TypeError("text where a vector belongs")
-    else:
-        values = values.tolist() if hasattr(values, "tolist") else values
-        if len(values) == 1 and isinstance(values[0], (list, tuple)):
-            values = values[0]
-        data = _little(array("f", values))
-    if not 0 < len(data) <= _WIDTH * MAX_DIMENSION:
-        raise ValueError(f"a vector of {len(data) // _WIDTH} numbers")
-    return data
+    if _is_numeric(values):
+        if not 0 < values.size <= MAX_DIMENSION or values.size != values.shape[-1]:
+            raise Refused("embedding_not_copied")
+        return _floats(values)
+    numbers = listed(values, MAX_DIMENSION)
+    if len(numbers) == 1 and isinstance(numbers[0], (list, tuple)):
+        numbers = listed(numbers[0], MAX_DIMENSION)
+    if not numbers:
+        raise Refused("embedding_not_copied")
+    return _little(array("f", numbers))
 
 
-def stacked(values: Any) -> Vectors:
+@guarded
+def stacked(values: Any, rows: int) -> Vectors:
     """Vectors of n rows: a matrix of any library, or n vectors of one dimension, of which some may be None.
 
+    Never reads more than one vector beyond ``rows``: then their number tells that there are too many.
+
     Raises:
-        ValueError: vectors of different dimensions, or too large.
-        TypeError: something else than numbers.
+        Refused: vectors of different dimensions, too large, or none.
     """
-    if getattr(getattr(values, "dtype", None), "kind", "") in ("f", "i", "u", "b") and hasattr(values, "astype"):
-        rows, dimension = values.shape
-        _check(rows, dimension)
-        return Vectors(dimension, _floats(values))
-    rows = values.tolist() if hasattr(values, "tolist") else list(values)
-    found = [None if row is None else packed(row) for row in rows]
+    if _is_numeric(values):
+        _check(*values.shape)
+        return Vectors(values.shape[1], _floats(values))
+    given = listed(values, rows + 1, once=True) if not is_text(values) else []
+    found = [None if row is None else packed(row) for row in given]
     sizes = {len(row) for row in found if row is not None}
     if len(sizes) != 1:
-        raise ValueError("vectors of different dimensions, or none at all")
+        raise Refused("embedding_not_copied")
     (size,) = sizes
     _check(len(found), size // _WIDTH)
     nothing = _little(array("f", [_NAN] * (size // _WIDTH)))
     return Vectors(size // _WIDTH, b"".join(nothing if row is None else row for row in found))
 
 
-def capture(declared: tuple[str, ...], given: Mapping[str, Any], tell: Tell) -> Captured:
+def capture(declared: tuple[str, ...], given: Any, tell: Tell) -> Captured:
     """Copies of the declared vectors of one row; what cannot be copied is missing, and told."""
-    for name in given:
+    named = by_name(given, tell)
+    for name in named:
         if name not in declared:
-            tell("embedding_not_declared", str(name))
-    return tuple([_one(name, given.get(name), tell) for name in declared]) if declared else None
+            tell("embedding_not_declared", name)
+    return tuple([_one(name, named.get(name), tell) for name in declared]) if declared else None
 
 
 def _one(name: str, values: Any, tell: Tell) -> bytes:
     try:
         return b"" if values is None else packed(values)
-    except Exception:
+    except Refused:
         tell("embedding_not_copied", name)
         return b""
 
 
-def capture_many(declared: tuple[str, ...], given: Mapping[str, Any], tell: Tell) -> dict[str, Vectors]:
+def by_name(given: Any, tell: Tell) -> dict[str, Any]:
+    """The embeddings of a call by name; nothing, and told, where it is no mapping."""
+    try:
+        return {} if given is None else _named(given)
+    except Refused:
+        tell("embedding_not_copied", "embeddings")
+        return {}
+
+
+@guarded
+def _named(given: Any) -> dict[str, Any]:
+    if not is_mapping(type(given)):
+        raise Refused("embedding_not_copied")
+    return {name_of(name): given[name] for name in islice(given, MAX_WIDTH)}
+
+
+def capture_many(declared: tuple[str, ...], given: dict[str, Any], rows: int, tell: Tell) -> dict[str, Vectors]:
     """Copies of the declared embeddings of many rows; what cannot be copied is left out, and told."""
     found = {}
     for name, values in given.items():
         try:
             if name not in declared:
-                tell("embedding_not_declared", str(name))
+                tell("embedding_not_declared", name)
             elif values is not None:
-                found[name] = stacked(values)
-        except Exception:
-            tell("embedding_not_copied", str(name))
+                found[name] = stacked(values, rows)
+        except Refused:
+            tell("embedding_not_copied", name, rows)
     return found
 
 
@@ -159,9 +176,14 @@ def most_rows(row_bytes: int, at_most: int) -> int:
     return max(1, min(at_most, SPAN_BYTES // max(row_bytes, 1)))
 
 
+def _is_numeric(values: Any) -> bool:
+    """True for numpy's arrays of numbers, which are copied at once."""
+    return offers(type(values), "astype", "shape") and getattr(getattr(values, "dtype", None), "kind", "O") in "fiub"
+
+
 def _check(rows: int, dimension: int) -> None:
     if not 0 < dimension <= MAX_DIMENSION or rows * dimension * _WIDTH > MAX_CALL_BYTES:
-        raise ValueError(f"{rows} vectors of {dimension} numbers")
+        raise Refused("embedding_not_copied")
 
 
 def _floats(values: Any) -> bytes:

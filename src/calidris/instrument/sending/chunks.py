@@ -272,7 +272,7 @@ def _of_blocks(blocks: list[Block]) -> Iterator[Chunk]:
     ids = [one for b in blocks for one in (b.ids if b.ids is not None else prediction_ids(None, b.place, b.rows))]
     whole = Chunk(
         first.series,
-        [block.begun_ns for block in spread],
+        [at for b in blocks for at in (b.times_ns if b.times_ns is not None else [b.begun_ns] * b.rows)],
         [block.duration_s for block in spread],
         ids,
         [block.place[0] for block in spread],

@@ -199,8 +199,8 @@ def prediction_attributes(chunk: Chunk, policy: Policy, note: col.Note) -> Attri
         semconv.ML_FEATURES: {**_features(chunk, policy, note), **_embeddings(chunk, policy, note)},
         semconv.ML_SLICES: _slices(chunk.slices, policy, note),
         semconv.ML_PREDICTION_SCORE: _scores(chunk.scores, note),
-        semconv.ML_PREDICTION_CLASS: None if chunk.classes is None else col.outcomes(chunk.classes),
-        semconv.ML_PREDICTION_VALUE: None if chunk.values is None else col.f64(chunk.values),
+        semconv.ML_PREDICTION_CLASS: None if chunk.classes is None else col.outcomes(chunk.classes, note, "class"),
+        semconv.ML_PREDICTION_VALUE: None if chunk.values is None else col.f64(chunk.values, note, "value"),
         semconv.ML_PREDICTION_DURATION: col.f64(chunk.durations_s) if any(chunk.durations_s) else None,
         semconv.ML_PREDICTION_ERROR: col.coded(chunk.errors) if chunk.errors and any(chunk.errors) else None,
     }
@@ -232,9 +232,9 @@ def strings(values: Sequence[str | None]) -> str | tuple[str | None, ...]:
 
 
 def _features(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
-    def tell(reason: str, name: str) -> None:
+    def tell(reason: str, name: str, values: int = 1) -> None:
         if name not in chunk.slices:  # it does leave, as a slice
-            note(reason, name)
+            note(reason, name, values)
 
     packed = {name: col.feature(name, values, policy, tell) for name, values in chunk.features.items()}
     return {name: column for name, column in packed.items() if column is not None and name}
@@ -257,7 +257,7 @@ def _slices(slices: dict[str, Any], policy: Policy, note: col.Note) -> Attribute
     packed: Attributes = {}
     for name, values in slices.items():
         ruled = policy.action(name) in (Action.DROP, Action.HASH, Action.BUCKET)
-        column = col.feature(name, values, policy, note) if ruled else col.texts(values)
+        column = col.feature(name, values, policy, note) if ruled else col.texts(values, note, name)
         if column is not None and name:
             packed[name] = column
     return packed
