@@ -15,7 +15,6 @@ from calidris.instrument.ids import last_prediction_ids
 from calidris.instrument.prediction import Prediction, Unrecorded
 from calidris.instrument.privacy import ALL, Policy
 from calidris.instrument.rows.buffered_items import Series
-from calidris.instrument.rows.vectors import by_name
 from calidris.instrument.runtime import configure, flush, runtime, shutdown
 from calidris.instrument.shield import caught, passes
 
@@ -205,9 +204,8 @@ class Model:
         >>> Model("credit").record_batch([[2100.0, 41]], [0.93], times=[1_700_000_000], time_unit="s")
         """
         batch = many_rows.Batch(X, scores, ids, classes, values, slices)
-        batch.embeddings = by_name(embeddings, runtime.note)
         batch.times, batch.time_unit = times, time_unit
-        many_rows.record_batch(self._series, batch)
+        many_rows.record_batch(self._series, batch, embeddings)
 
     @_door("record_label")
     def record_label(

@@ -29,6 +29,9 @@ MAX_ROWS: Final = 1 << 25
 MAX_NAME: Final = 1024
 """Characters of a name or an id: the receiver refuses a span with a longer one, and all its rows."""
 
+MAX_CUT: Final = 1 << 17
+"""Characters up to which a name or an id is cut: what is longer is a mistake, and its row is dropped as ``row_too_large``."""
+
 MAX_NESTS: Final = 4
 """Containers around one value: a row of a table of a batch, and one to spare."""
 
@@ -200,6 +203,8 @@ def single(value: Any) -> Any:
             continue
         if not is_sequence(value) or (is_mapping(kind) and not offers(kind, "tolist")):
             return value
+        if offers(kind, "shape") and math.prod(value.shape) != 1:
+            return value
         if offers(kind, "shape") and value.shape == ():
             return value.item()
         if len(value) != 1:
@@ -253,15 +258,16 @@ def outcome_of(value: Any) -> Any:
 def _spoken(value: Any) -> str:
     """What a thing says it is. A container is no one thing, and one that says nothing has an address for a text."""
     kind = type(value)
-    silent = kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
-    if silent or is_stream(kind) or offers(kind, "__len__"):
+    speaks = any("__str__" in vars(base) or "__repr__" in vars(base) for base in kind.__mro__[:-1])
+    if not speaks or is_stream(kind) or offers(kind, "__len__"):
         raise Refused("unsupported_type")
     return text_of(value)
 
 
 def unwrapped(values: list[Any]) -> list[Any]:
     """Values out of their one-element containers, in place. What cannot be asked stays, and is found out when it is packed."""
-    if any(kind not in PLAIN and hasattr(kind, "__len__") for kind in set(map(type, values))):
+    kinds = set(map(type, values)) - PLAIN
+    if kinds and any(hasattr(kind, "__len__") for kind in kinds):
         for at, value in enumerate(values):
             with suppress(Refused):
                 values[at] = single(value)
@@ -299,7 +305,7 @@ def error_name(kind: type[BaseException]) -> str:
 def fitted(text: str) -> str:
     """A text as the receiver takes it. The same for the same text, so that labels find their predictions."""
     text = whole(text)
-    if len(text) <= MAX_NAME:
+    if not MAX_NAME < len(text) <= MAX_CUT:
         return text
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return f"{text[: MAX_NAME - 1 - len(digest)]}~{digest}"

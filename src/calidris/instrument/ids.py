@@ -79,7 +79,7 @@ def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
     ['17', '00000000000000000000000000000000-4']
     """
     if isinstance(given, str):
-        return [given]
+        return [fitted(given)]
     trace_id, span_id, first = place
     stem = f"{trace_id:032x}-{span_id:016x}" if span_id else f"{trace_id:032x}"
     if isinstance(given, (list, tuple)):

@@ -37,7 +37,7 @@ from calidris.instrument.rows.buffered_items import Block, Labels, Series
 from calidris.instrument.rows.input_table import Table, column_of, table_of
 from calidris.instrument.rows.one_row import MAX_WIDTH
 from calidris.instrument.rows.times import times_of
-from calidris.instrument.rows.vectors import capture_many
+from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
 
 MAX_READ: Final = 1_000_000
@@ -90,12 +90,14 @@ def rows_or_none(values: Any) -> int | None:
         return None
 
 
-def record_batch(series: Series, batch: Batch) -> None:
+def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
     """Record predictions already made; see ``Model.record_batch``."""
     begun_ns = time.time_ns()
     rows = 1
     try:
         rows = batch.count_rows()
+        batch.embeddings = by_name(embeddings)
+        rows = rows or batch.count_rows()
         if rows > MAX_ROWS:
             raise Refused("malformed")
         if rows > 0:
@@ -103,7 +105,7 @@ def record_batch(series: Series, batch: Batch) -> None:
     except Refused as refused:
         if refused.reason in ("time_without_unit", "time_without_zone", "time_unit_unknown"):
             runtime.note(refused.reason, series.name, rows)
-        runtime.drop(series.name, "malformed", rows)
+        runtime.drop(series.name, "wrong_arguments" if refused.reason == "wrong_arguments" else "malformed", rows)
 
 
 def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:

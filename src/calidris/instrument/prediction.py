@@ -6,10 +6,9 @@ On the host's path: everything here is either a copy of what was given or the ap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import Token
 from time import perf_counter_ns, time_ns
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.trace import get_current_span
 
@@ -20,6 +19,13 @@ from calidris.instrument.rows.buffered_items import FLAT, Series, cut_of
 from calidris.instrument.rows.vectors import Captured, capture
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import caught, inside, passes
+
+
+_LOST: Final = object()
+"""Stands for an id that cannot be read."""
+
+_LEFT: Final = object()
+"""Stands for a guard that is open again while the prediction goes on."""
 
 
 class Prediction:
@@ -34,8 +40,8 @@ class Prediction:
     """
 
     __slots__ = (
-        "_at_ns", "_begun_ns", "_features", "_given", "_guard", "_marker", "_open", "_place", "_series", "_slices", "_tick",
-        "_vectors", "cls", "score", "value",
+        "_begun_ns", "_features", "_given", "_guard", "_marker", "_place", "_series", "_slices", "_tick", "_vectors", "cls",
+        "score", "value",
     )  # fmt: skip
 
     def __init__(
@@ -51,14 +57,13 @@ class Prediction:
         self.cls: Any = None
         self.value: Any = None
         self._series = series
-        self._given = given if given is None else self._id(given)
-        self._at_ns = at_ns
+        self._given = given if given is None or type(given) is str else self._id(given)
+        self._begun_ns: Any = at_ns
         self._features: Any = None
         self._slices: Any = None
         self._vectors: Captured = None
-        self._guard: Token[bool] | None = None
+        self._guard: Any = None  # what resets the guard, `_LEFT` once it is, or None: then nothing is recorded
         self._marker: trace_markers.Marker | None = None
-        self._open = False
         if runtime.on:
             picked = None
             if slices is None and type(features) is dict:
@@ -76,12 +81,14 @@ class Prediction:
             if embeddings is not None:
                 self._vectors = capture(series.embeddings, embeddings, runtime.note)
 
-    def _id(self, given: object) -> str | None:
+    def _id(self, given: object) -> object:
+        """An id as text. A row whose id cannot be read would never find its label: it is not recorded, and counted."""
         try:
             return id_of(given)
         except Refused:
             runtime.note("id_unreadable", self._series.name)
-            return None
+            runtime.drop(self._series.name, "internal_error", 1)
+            return _LOST
 
     def _capture(self, features: Any, slices: Mapping[str, object] | None) -> None:
         series = self._series
@@ -106,12 +113,12 @@ class Prediction:
             last_call.set((self._given, place, 1))
             if runtime.on:
                 self._guard = inside.set(True)
-                self._open = True
                 if span.is_recording():
                     self._marker = trace_markers.begin(self._series)
         except BaseException:
-            self._lost(None)
-        self._begun_ns = time_ns() if self._at_ns is None else self._at_ns
+            self._abandon()
+        if self._begun_ns is None:
+            self._begun_ns = time_ns()
         self._tick = perf_counter_ns()
         return self
 
@@ -119,16 +126,19 @@ class Prediction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lasted_ns = perf_counter_ns() - self._tick
-        if not self._open:
+        if self._guard is None:
             return
         failed = None if kind is None else error_name(kind)
+        if self._given is _LOST:
+            self._leave(failed)
+            return
         try:
             score, cls, value = self.score, self.cls, self.value
-            if type(score) is not float and score is not None:
+            if type(score) is not float and type(score) not in PLAIN:
                 score = self._answer("score", score)
-            if type(cls) not in PLAIN:
+            if cls is not None and type(cls) not in PLAIN:
                 cls = self._answer("class", cls)
-            if type(value) not in PLAIN:
+            if value is not None and type(value) not in PLAIN:
                 value = self._answer("value", value)
             row = (
                 self._series, self._begun_ns, lasted_ns, self._place, self._given, self._features, self._slices,
@@ -137,9 +147,10 @@ class Prediction:
             # Vectors are large: rows that have some are counted by their bytes, which takes a lock.
             runtime.append(row) if self._vectors is None else runtime.append_many(row)
         except BaseException:
-            self._lost(failed)
+            self._lost()
         finally:
-            self._leave(failed)
+            if self._guard is not None:
+                self._leave(failed)
 
     def _answer(self, what: str, answer: Any) -> Any:
         """An answer that is no plain number or string, as one; noted where it is missing then."""
@@ -149,26 +160,27 @@ class Prediction:
             runtime.note(refused.reason, what)
             return None
 
-    def _lost(self, failed: str | None) -> None:
+    def _lost(self) -> None:
         """Count a row that an error kept from being recorded; call it where that is handled."""
+        runtime.drop(self._series.name, "internal_error", 1)
+        caught("predict")
+
+    def _abandon(self) -> None:
+        """Leave what could not be entered; call it where the error is handled, which may be the application's."""
         try:
-            caught("predict")
-        except BaseException:  # a signal handler's: the application goes on without having left
-            self._leave(failed)
-            raise
+            self._lost()
         finally:
-            if runtime.on:
-                self._open = False
-                runtime.drop(self._series.name, "internal_error", 1)
+            if self._guard is not None:
+                self._leave(None)
+                self._guard = None
 
     def _leave(self, failed: str | None) -> None:
         """Open the guard and end the light span, whatever became of the row."""
-        marker, guard, self._marker, self._guard = self._marker, self._guard, None, None
         try:
-            if marker is not None:
-                trace_markers.end(marker, failed)
-            if guard is not None:
-                inside.reset(guard)
+            if self._guard is not _LEFT:
+                if self._marker is not None:
+                    trace_markers.end(self._marker, failed)
+                inside.reset(self._guard)
         except ValueError:
             # Left in another context than it was entered in, as generators may be: that one never saw the guard.
             pass
@@ -187,7 +199,9 @@ class Streamed(Prediction):
 
     def __enter__(self) -> Prediction:
         super().__enter__()
-        self._leave(None)
+        if self._guard is not None:
+            self._leave(None)
+            self._guard = _LEFT
         return self
 
     def __exit__(
@@ -196,12 +210,14 @@ class Streamed(Prediction):
         super().__exit__(None if kind is GeneratorExit else kind, error, trace)
 
 
-class Unrecorded(Streamed):
+class Unrecorded(Prediction):
     """A prediction that cannot be placed, and was counted as dropped: the application's block runs as ever."""
 
     __slots__ = ()
 
     def __enter__(self) -> Prediction:
         super().__enter__()
-        self._open = False
+        if self._guard is not None:
+            self._leave(None)
+            self._guard = None
         return self

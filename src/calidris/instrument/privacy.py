@@ -46,7 +46,7 @@ def text_of(value: object) -> str:
     if issubclass(kind, float) and value.is_integer():  # type: ignore[attr-defined]
         return str(int(value))  # type: ignore[call-overload]
     if issubclass(kind, bytes):
-        return value.decode("utf-8", "replace")  # type: ignore[attr-defined]
+        return bytes.decode(value, "utf-8", "replace")  # type: ignore[arg-type]
     text = str(value)
     return whole(text if type(text) is str else str.__str__(text))
 

@@ -13,10 +13,12 @@ from opentelemetry.trace import Span, Status, StatusCode
 from calidris import semconv
 from calidris.instrument import SCOPE, VERSION
 from calidris.instrument.rows.buffered_items import Series
+from calidris.instrument.shield import shielded
 
 Marker = tuple[Span, Token[context.Context]]
 
 
+@shielded("light span")
 def begin(series: Series) -> Marker:
     """Start ``predict {model}`` as the current span. It carries count 0, which the receiver ignores."""
     attributes: dict[str, str | int] = {

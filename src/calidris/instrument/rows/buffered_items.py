@@ -14,7 +14,7 @@ from calidris.instrument.foreign import Refused, name_of, names_of
 from calidris.instrument.ids import Place
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.input_table import Table
-from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, read
+from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, read
 from calidris.instrument.rows.vectors import Vectors
 
 Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None, tuple[bytes, ...] | None]"
@@ -96,6 +96,8 @@ class Series:
         Raises:
             Refused: it is no row, too wide, or has not as many values as features were declared.
         """
+        if slices is None and self.wanted is None and not self.slices and type(features) is dict and is_usual(features):
+            return dict(features), None
         cut = None if slices is None else cut_of(slices)
         if features is None:
             return None, cut
@@ -104,6 +106,8 @@ class Series:
             names = self.features if self.features is not None else default_names(len(row), None)
             if len(row) != len(names):
                 raise Refused("features_not_copied")
+            if row and self.features is not None and not self.slices:
+                return row, cut
             row = dict(zip(names, row))
         if cut is None and self.slices:
             cut = {name: row.get(name) for name in self.slices}

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from calidris.instrument.foreign import (
+    MAX_NAME,
     PLAIN,
     Refused,
     guarded,
@@ -27,8 +28,6 @@ MAX_WIDTH: Final = 2_000
 _FIELDS: Final = ("_fields", "__dataclass_fields__", "__pydantic_fields__", "__struct_fields__")
 """Where types keep the names of what they consist of: named tuples, dataclasses, pydantic's and msgspec's models."""
 
-_LETTERS: Final = frozenset({str})
-
 Read = dict[Any, Any] | tuple[Any, ...]
 """Values by name, or by place."""
 
@@ -45,10 +44,12 @@ def read(row: Any, wanted: Sequence[str] | None = None) -> Read:
         Refused: ``no_row`` for text, a buffer, a stream, or several rows; ``features_not_copied`` for more than `MAX_WIDTH`.
     """
     kind = type(row)
-    if kind is not dict and (is_text(row) or is_stream(kind)):
-        raise Refused("no_row")
+    if kind is dict:
+        return _of_mapping(row, wanted)
     if kind is list or kind is tuple:
         return _by_place(row)
+    if is_text(row) or is_stream(kind):
+        raise Refused("no_row")
     names = _fields(row)
     if names and not (issubclass(kind, tuple) and wanted is not None and set(names).isdisjoint(wanted)):
         return _by_name(names, lambda name: getattr(row, name, None), wanted)
@@ -63,6 +64,21 @@ def read(row: Any, wanted: Sequence[str] | None = None) -> Read:
     if not is_sequence(row):
         raise Refused("no_row")
     return _by_place(row)
+
+
+def is_usual(row: dict[Any, Any]) -> bool:
+    """True for the usual row of a model that declares nothing: names that can be sent, values that are no containers.
+
+    Only the first value is looked at: a table of one row has containers everywhere, and a stray one is unpacked later.
+    """
+    if len(row) > MAX_WIDTH:
+        return False
+    try:
+        names = "".join(row)
+    except TypeError:
+        return False
+    first = type(next(iter(row.values()), None))
+    return len(names) <= MAX_NAME * 16 and names.isascii() and (first in PLAIN or not hasattr(first, "__len__"))
 
 
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -90,20 +106,11 @@ def _fields(row: Any) -> list[str]:
 
 
 def _of_mapping(row: Any, wanted: Sequence[str] | None) -> Read:
-    if type(row) is dict and wanted is None and _is_usual(row):
-        return dict(row)
     asks = wanted is None or offers(type(row), "iloc")
     names = list(islice(row.keys(), MAX_WIDTH + 1)) if asks else None
     if wanted is not None and names and set(map(type, names)) == {int}:
         return _by_place(row)  # a Series that nobody gave names
     return _by_name(names, row.get if offers(type(row), "get") else _getter(row), wanted)
-
-
-def _is_usual(row: dict[Any, Any]) -> bool:
-    """True for the usual row of a model that declares nothing, of which nothing has to be looked at."""
-    if len(row) > MAX_WIDTH or set(map(type, row)) != _LETTERS:
-        return False
-    return PLAIN.issuperset(map(type, row.values())) and "".join(row).isascii()
 
 
 def _getter(row: Any) -> Callable[[Any], Any]:
@@ -147,6 +154,8 @@ def _by_place(row: Any) -> tuple[Any, ...]:
         if row.shape[0] != 1 or row.shape[-1] > MAX_WIDTH:
             raise Refused("features_not_copied")
         row = row.toarray()
+    if type(row) in (list, tuple) and 0 < len(row) <= MAX_WIDTH and type(row[0]) in PLAIN:
+        return tuple(unwrapped(list(row)))  # the usual one
     values = listed(row, MAX_WIDTH)
     if len(values) == 1 and is_sequence(values[0]) and not is_mapping(type(values[0])):
         values = listed(values[0], MAX_WIDTH)  # the [[...]] that scikit-learn asks for

@@ -112,7 +112,11 @@ def stacked(values: Any, rows: int) -> Vectors:
 
 def capture(declared: tuple[str, ...], given: Any, tell: Tell) -> Captured:
     """Copies of the declared vectors of one row; what cannot be copied is missing, and told."""
-    named = by_name(given, tell)
+    try:
+        named = by_name(given)
+    except Refused:
+        tell("embedding_not_copied", "embeddings")
+        named = {}
     for name in named:
         if name not in declared:
             tell("embedding_not_declared", name)
@@ -127,19 +131,17 @@ def _one(name: str, values: Any, tell: Tell) -> bytes:
         return b""
 
 
-def by_name(given: Any, tell: Tell) -> dict[str, Any]:
-    """The embeddings of a call by name; nothing, and told, where it is no mapping."""
-    try:
-        return {} if given is None else _named(given)
-    except Refused:
-        tell("embedding_not_copied", "embeddings")
-        return {}
-
-
 @guarded
-def _named(given: Any) -> dict[str, Any]:
+def by_name(given: Any) -> dict[str, Any]:
+    """The embeddings of a call by name.
+
+    Raises:
+        Refused: they are no mapping.
+    """
+    if given is None:
+        return {}
     if not is_mapping(type(given)):
-        raise Refused("embedding_not_copied")
+        raise Refused("wrong_arguments")
     return {name_of(name): given[name] for name in islice(given, MAX_WIDTH)}
 
 
