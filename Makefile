@@ -46,8 +46,9 @@ format: setup   ## mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: setup  ## write semconv.py, docs/semconv.md and the dashboards from their definitions
+generate: setup  ## write semconv.py, docs/semconv.md, docs/environment.md and the dashboards from their definitions
 	$(BIN)/python semconv/generate.py
+	$(BIN)/python scripts/environment_page.py
 	$(BIN)/python -m calidris.cli render -c examples/calidris.yaml --out grafana
 
 render: generate

@@ -190,6 +190,12 @@ def opposing() -> dict[Any, Any]:
     return {raising(Panic, ("__eq__",)): 1.0, "age": 2.0}
 
 
+def hostile_array() -> Any:
+    found = np.empty(2, dtype=object)
+    found[0], found[1] = raising(Panic, CONVERSIONS), deep(10)
+    return found
+
+
 OBJECTS: dict[str, Callable[[], Any]] = {
     **{f"all raise {error.__name__}": (lambda error=error: raising(error, CONVERSIONS)) for error in ERRORS},
     **{f"{name} raises": (lambda name=name: raising(SystemExit, (name,))) for name in CONVERSIONS},
@@ -244,7 +250,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "numpy's NaT": lambda: np.datetime64("NaT"),
     "a scalar array": lambda: np.array(0.5),
     "an array of texts": lambda: np.array(["secret", "b"]),
-    "an array of hostile things": lambda: np.array([raising(Panic, CONVERSIONS), deep(10)], dtype=object),
+    "an array of hostile things": hostile_array,
     "a masked array": lambda: np.ma.array([0.5, 7.0], mask=[False, True]),
     "records": lambda: np.array([(1.0, b"secret")], dtype=[("age", "f8"), ("income", "S6")]),
     "a large array": lambda: np.zeros((3, 5000)),

@@ -229,10 +229,12 @@ def plain_of(value: Any) -> Any:
     kind = type(value)
     if kind is not float and kind in PLAIN:
         return value
-    if _is_unequal(value):
-        return None
     if issubclass(kind, (str, bytes)):
         return text_of(value)
+    if offers(kind, "__len__"):  # to compare it would read it
+        raise Refused("unsupported_type")
+    if _is_unequal(value):
+        return None
     if offers(kind, "__float__"):
         return float(value)
     raise Refused("unsupported_type")

@@ -175,7 +175,9 @@ def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) ->
 
 def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -> int:
     claimed = rows_or_none(given)
-    names, unreadable = ids.as_ids(given, min(MAX_READ if claimed is None else claimed, MAX_ROWS))
+    if claimed is not None and claimed > MAX_ROWS:
+        raise Refused("malformed")
+    names, unreadable = ids.as_ids(given, MAX_READ if claimed is None else claimed)
     rows = len(names)
     if not model:
         runtime.drop("", "label_without_model", rows)
@@ -308,8 +310,8 @@ def frozen_score(score: Any, series: Series) -> Any:
     if not is_sequence(values):
         return outcome_of(values)
     values = listed(values, MAX_WIDTH)
-    while len(values) == 1 and is_sequence(values[0]):
-        values = listed(values[0], MAX_WIDTH)
+    if len(values) == 1:
+        return outcome_of(values[0])  # more containers than around one row
     if len(values) == 2 and series.task in (None, semconv.ML_MODEL_TASK_BINARY):
         return outcome_of(values[1])
     return dict(zip(_class_names(series, len(values)), map(outcome_of, values)))

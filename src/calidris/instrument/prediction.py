@@ -20,7 +20,6 @@ from calidris.instrument.rows.vectors import Captured, capture
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import caught, inside, passes
 
-
 _LOST: Final = object()
 """Stands for an id that cannot be read."""
 

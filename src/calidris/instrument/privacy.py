@@ -17,7 +17,7 @@ from math import isfinite
 ALL = "*"
 """Stands for every feature that no list names."""
 
-MAX_LISTED = 100_000
+MAX_LISTED = 10_000
 """Names, or edges, of one list: what goes beyond has no end, and would be read until the process has no memory."""
 
 
@@ -86,7 +86,7 @@ class Policy:
     ) -> Policy:
         """Build a policy; edges are sorted, and a bucket without usable edges becomes a drop."""
         edges, unusable = {}, set()
-        for name, raw in (bucket or {}).items():
+        for name, raw in _rules(bucket or {}):
             try:
                 cut = tuple(sorted(float(edge) for edge in islice(raw, MAX_LISTED)))
             except (TypeError, ValueError):
@@ -151,6 +151,14 @@ class Policy:
         if at == len(edges):
             return f">={edges[-1]:g}"
         return f"[{edges[at - 1]:g},{edges[at]:g})"
+
+
+def _rules(bucket: Mapping[str, Iterable[float]]) -> list[tuple[str, Iterable[float]]]:
+    """The edges by name. Raises as `_names` does."""
+    found = list(islice(bucket.items(), MAX_LISTED + 1))
+    if len(found) > MAX_LISTED:
+        raise ValueError(f"more than {MAX_LISTED} names")
+    return found
 
 
 def _names(names: Iterable[str]) -> frozenset[str]:

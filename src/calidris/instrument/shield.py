@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from _signal import getsignal  # signal's own asks the handler for its text first, which may be an object's that raises
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ def _handlers() -> set[CodeType]:
     """The code of every Python function that handles a signal now, also behind a partial, a method or a callable object."""
     found = set()
     for number in signal.valid_signals():
-        handler = signal.getsignal(number)
+        handler = getsignal(number)
         while isinstance(handler, functools.partial):
             handler = handler.func
         if isinstance(handler, (FunctionType, MethodType)):

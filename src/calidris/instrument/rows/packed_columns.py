@@ -33,6 +33,9 @@ NAN = math.nan
 MAX_TEXT = 256
 """Longest string that leaves: what is longer is no category, and one value must not fill a span."""
 
+MAX_BITS: Final = 8_192
+"""Of an integer: Python writes longer ones as text only where it is told to, and raises elsewhere."""
+
 _NUMBERS: Final = frozenset({float, int, bool})
 
 
@@ -82,6 +85,9 @@ def _read(values: Any, *, spoken: bool = False) -> tuple[list[Any], Counter[str]
             except Refused as reason:
                 refused[reason.reason] += 1
                 value = None
+        elif kind is int and value.bit_length() > MAX_BITS:
+            refused["too_long"] += 1
+            value = None
         found.append(None if value != value else value)
     return found, refused
 

@@ -39,6 +39,7 @@ def times_of(given: Any, unit: str | None, rows: int) -> tuple[list[int | None],
     return found, found.count(None)
 
 
+@guarded
 def _is_array_of_dates(given: Any) -> bool:
     return offers(type(given), "dtype", "shape") and getattr(given.dtype, "kind", "") == "M"
 
