@@ -260,7 +260,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "a series": lambda: pd.Series([0.5, 0.25, 0.5]),
     "an opposing mapping": opposing,
     "a mapping of nothing": dict,
-    "a mapping of much": lambda: {f"name {at}": at for at in range(100_000)},
+    "a mapping of much": lambda: {f"name {at}": at for at in range(20_000)},
     "an empty list": list,
     "a set": lambda: {1, 2},
     "a range": lambda: range(10**12),

@@ -29,9 +29,6 @@ MAX_ROWS: Final = 1 << 25
 MAX_NAME: Final = 1024
 """Characters of a name or an id: the receiver refuses a span with a longer one, and all its rows."""
 
-MAX_CUT: Final = 1 << 17
-"""Characters up to which a name or an id is cut: what is longer is a mistake, and its row is dropped as ``row_too_large``."""
-
 MAX_NESTS: Final = 4
 """Containers around one value: a row of a table of a batch, and one to spare."""
 
@@ -307,7 +304,7 @@ def error_name(kind: type[BaseException]) -> str:
 def fitted(text: str) -> str:
     """A text as the receiver takes it. The same for the same text, so that labels find their predictions."""
     text = whole(text)
-    if not MAX_NAME < len(text) <= MAX_CUT:
+    if len(text) <= MAX_NAME:
         return text
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return f"{text[: MAX_NAME - 1 - len(digest)]}~{digest}"

@@ -27,6 +27,9 @@ from calidris.instrument.foreign import Refused, each, fitted, guarded, listed, 
 Place = tuple[int, int, int]
 """Trace id, span id and first row of a call; outside a trace a random 128-bit number, 0 and 0."""
 
+MAX_CUT: Final = 1 << 17
+"""Characters up to which an id is cut: what is longer is a mistake, and its row is dropped as ``row_too_large``."""
+
 _Last = tuple[object, Place, int]
 """Given ids (one, a sequence, or None), place, rows."""
 
@@ -79,7 +82,7 @@ def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
     ['17', '00000000000000000000000000000000-4']
     """
     if isinstance(given, str):
-        return [fitted(given)]
+        return [_fitted_id(given)]
     trace_id, span_id, first = place
     stem = f"{trace_id:032x}-{span_id:016x}" if span_id else f"{trace_id:032x}"
     if isinstance(given, (list, tuple)):
@@ -130,14 +133,18 @@ def _read_id(value: Any) -> str | None:
     elif hasattr(kind, "__len__") and not issubclass(kind, str):
         raise Refused("unreadable")
     text = str(value)
-    return fitted(text if type(text) is str else str.__str__(text))
+    return _fitted_id(text if type(text) is str else str.__str__(text))
+
+
+def _fitted_id(text: str) -> str:
+    return fitted(text) if len(text) <= MAX_CUT else text
 
 
 def _text_in(value: bytes) -> str:
     try:
-        return fitted(value.decode())
+        return _fitted_id(value.decode())
     except UnicodeDecodeError:
-        return fitted(value.hex())
+        return _fitted_id(value.hex())
 
 
 def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[str | None], int]:
