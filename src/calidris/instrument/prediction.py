@@ -206,7 +206,8 @@ class Streamed(Prediction):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        super().__exit__(None if kind is GeneratorExit else kind, error, trace)
+        left = kind is not None and kind.__name__ in ("GeneratorExit", "CancelledError")
+        super().__exit__(None if left else kind, error, trace)
 
 
 class Unrecorded(Prediction):

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from _signal import getsignal  # signal's own asks the handler for its text first, which may be an object's that raises
+from _signal import getsignal  # type: ignore[import-not-found]  # signal's own asks the handler for its text first, which may be an object's that raises
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -19,7 +19,7 @@ Marker = tuple[Span, Token[context.Context]]
 
 
 @shielded("light span")
-def begin(series: Series) -> Marker:
+def begin(series: Series) -> Marker | None:
     """Start ``predict {model}`` as the current span. It carries count 0, which the receiver ignores."""
     attributes: dict[str, str | int] = {
         semconv.ML_MODEL_NAME: series.name,
@@ -30,6 +30,9 @@ def begin(series: Series) -> Marker:
         attributes[semconv.ML_MODEL_TASK] = series.task
     tracer = trace.get_tracer(SCOPE, VERSION, schema_url=semconv.SCHEMA_URL)
     span = tracer.start_span(f"predict {series.name}", attributes=attributes)
+    if not span.is_recording():
+        # Without a provider this is another object with the ids of the current span: rows within it would be numbered anew.
+        return None
     return span, context.attach(trace.set_span_in_context(span))
 
 
