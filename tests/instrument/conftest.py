@@ -162,6 +162,18 @@ def fresh() -> None:
     ids.last_call.set(None)
 
 
+def settle(timeout_s: float = 30) -> None:
+    """Have everything sent, or dropped and counted; nothing waits any more."""
+    calidris.flush(timeout_s)
+    assert runtime._buffer is not None
+    assert runtime._buffer._unsent() == {}
+
+
+@pytest.fixture(name="settle")
+def _settle() -> Callable[[], None]:
+    return settle
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """A receiver, and the guest configured to send to it."""

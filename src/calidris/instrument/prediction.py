@@ -5,6 +5,7 @@ On the host's path: everything here is either a copy of what was given or the ap
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from time import perf_counter_ns, time_ns
 from types import TracebackType
@@ -19,9 +20,6 @@ from calidris.instrument.rows.buffered_items import FLAT, Series, cut_of
 from calidris.instrument.rows.vectors import Captured, capture
 from calidris.instrument.runtime import runtime
 from calidris.instrument.shield import caught, inside, passes
-
-_LOST: Final = object()
-"""Stands for an id that cannot be read."""
 
 _LEFT: Final = object()
 """Stands for a guard that is open again while the prediction goes on."""
@@ -80,14 +78,13 @@ class Prediction:
             if embeddings is not None:
                 self._vectors = capture(series.embeddings, embeddings, runtime.note)
 
-    def _id(self, given: object) -> object:
-        """An id as text. A row whose id cannot be read would never find its label: it is not recorded, and counted."""
+    def _id(self, given: object) -> str | None:
+        """An id as text. Where it cannot be read one is made, which `last_prediction_ids` tells."""
         try:
             return id_of(given)
         except Refused:
             runtime.note("id_unreadable", self._series.name)
-            runtime.drop(self._series.name, "internal_error", 1)
-            return _LOST
+            return None
 
     def _capture(self, features: Any, slices: Mapping[str, object] | None) -> None:
         series = self._series
@@ -128,9 +125,6 @@ class Prediction:
         if self._guard is None:
             return
         failed = None if kind is None else error_name(kind)
-        if self._given is _LOST:
-            self._leave(failed)
-            return
         try:
             score, cls, value = self.score, self.cls, self.value
             if type(score) is not float and type(score) not in PLAIN:
@@ -161,7 +155,9 @@ class Prediction:
 
     def _lost(self) -> None:
         """Count a row that an error kept from being recorded; call it where that is handled."""
-        runtime.drop(self._series.name, "internal_error", 1)
+        error = sys.exception()
+        is_theirs = error is not None and passes(error)
+        runtime.drop(self._series.name, "interrupted" if is_theirs else "internal_error", 1)
         caught("predict")
 
     def _abandon(self) -> None:

@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 from _signal import getsignal  # type: ignore[import-not-found]  # signal's own asks the handler for its text first, which may be an object's that raises
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,13 +22,14 @@ from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Final, ParamSpec, TypeVar
 
 from calidris.instrument.environment import OTEL_CALIDRIS_DEBUG_RAISE
+from calidris.instrument.tally import Tally
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _log = logging.getLogger("calidris")
-_lock = threading.Lock()
-_errors: Counter[str] = Counter()
+_errors: Tally[str] = Tally()
+_said: dict[str, object] = {}
 _RAISE: Final = opcode.opmap["RAISE_VARARGS"]
 
 inside: ContextVar[bool] = ContextVar("calidris_inside", default=False)
@@ -39,17 +39,17 @@ inside: ContextVar[bool] = ContextVar("calidris_inside", default=False)
 def caught(where: str) -> None:
     """Swallow the exception being handled: log the first of each kind with its stack, count all.
 
-    Call it in an ``except BaseException`` block: what `passes` goes on to the application, unchanged. Under ``OTEL_CALIDRIS_DEBUG_RAISE=1`` it re-raises, so that the shield cannot
-    hide our own bugs from our own tests; this is the only place that looks at the switch.
+    Call it in an ``except BaseException`` block: what `passes` goes on to the application, unchanged. Under
+    ``OTEL_CALIDRIS_DEBUG_RAISE=1`` it re-raises, so that the shield cannot hide our own bugs from our own tests; this is the
+    only place that looks at the switch.
     """
     error = sys.exception()
     if error is not None and (passes(error) or os.environ.get(OTEL_CALIDRIS_DEBUG_RAISE) == "1"):
         raise error
     kind = f"{where}: {type(error).__name__}"
-    with _lock:
-        _errors[kind] += 1
-        first = _errors[kind] == 1
-    if first:
+    _errors.add(kind)
+    mine = object()
+    if _said.setdefault(kind, mine) is mine:
         _log.error("calidris: internal error in %s; the host is not affected. Logged once.", where, exc_info=True)
 
 
@@ -102,8 +102,7 @@ def _was_given_a_frame(frame: FrameType) -> bool:
 
 def internal_errors() -> dict[str, int]:
     """How many errors of ours the shield swallowed, by place and type of the error."""
-    with _lock:
-        return dict(_errors)
+    return _errors.sums()
 
 
 def shielded(where: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from calidris.instrument.sending.outbox import Request
-from calidris.instrument.sending.tally import Tally
+from calidris.instrument.tally import Tally
 
 _log = logging.getLogger("calidris")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from calidris.instrument.rows.buffered_items import Block, Item, Labels
 from calidris.instrument.rows.item_sizes import bytes_of, model_of, row_bytes_of, rows_of
 from calidris.instrument.sending.not_sent import NotSent
-from calidris.instrument.sending.tally import Tally
+from calidris.instrument.tally import Tally
 
 MAX_CELLS = 8_000_000
 """Width times number of the single rows that may wait: 64 MB of numbers."""
