@@ -27,7 +27,7 @@ as a flag too. One that cannot be used is told in the log, and its default is us
 TAIL = """
 ## Models that nobody named
 
-A model that is watched without a line of code is called by its service and the class of its estimator: `shop-logisticregression`.
+A model that is watched without a line of code is called by its service and the class of its estimator: "shop-logisticregression".
 Estimators of one class with the same features and the same classes are one model, however often they are fitted or loaded again. Where
 a process has another one of that class, with other features or classes, that gets a name of its own: the same with eight digits that
 stand for its features and classes, in every process the same. The first that predicts keeps the plain name, and with several
@@ -57,9 +57,9 @@ id gets one; a label without one is dropped and counted.
 
 
 def variables(source: str) -> list[tuple[str, str]]:
-    """Every variable with its text, in the order of the file.
+    r"""Every variable with its text, in the order of the file.
 
-    >>> variables('A: str = "A"\\n\\'\\'\\'\\n.. envvar:: A\\n\\nSays ``a``.\\n\\'\\'\\'')
+    >>> variables('A: str = "A"\n\'\'\'\n.. envvar:: A\n\nSays ``a``.\n\'\'\'')
     [('A', 'Says `a`.')]
     """
     body = ast.parse(source).body

@@ -134,7 +134,7 @@ class Model:
             embeddings: vectors of this row by declared name: arrays, tensors or lists of up to 4096 numbers. Copied here, as
                 float32.
             time: when it was made, where that is not now: a date with a zone, or a number with its unit.
-            time_unit: ``s``, ``ms``, ``us`` or ``ns`` since the epoch, of a ``time`` that is a number.
+            time_unit: "s", "ms", "us" or "ns" since the epoch, of a ``time`` that is a number.
             unknown: nothing, see ``more``.
         """
         if time is None and not more and not unknown:
@@ -196,7 +196,7 @@ class Model:
             embeddings: a mapping from declared name to n vectors of one length: a matrix, or a list in which None is missing.
             times: when each was made, where that is not now: dates with a zone, numpy's datetime64 (which is UTC), a Series of
                 either, or numbers with a unit. Rows whose time is missing are of now, and counted.
-            time_unit: ``s``, ``ms``, ``us`` or ``ns`` since the epoch, of ``times`` that are numbers.
+            time_unit: "s", "ms", "us" or "ns" since the epoch, of ``times`` that are numbers.
 
         n is what the first of them says that it has; of what does not say so no more than one row beyond n is read. Lengths that do
         not agree drop the whole call, counted as ``malformed``; so do times that nobody can place.
@@ -261,7 +261,7 @@ def record_labels(
         model: name; without it the only model that this process has seen, else ``OTEL_CALIDRIS_MODEL_NAME``.
         times_ns: when each became known, ns since the epoch; now by default.
         times: the same as dates with a zone, numpy's datetime64 (which is UTC), or numbers with a unit.
-        time_unit: ``s``, ``ms``, ``us`` or ``ns`` since the epoch, of ``times`` that are numbers.
+        time_unit: "s", "ms", "us" or "ns" since the epoch, of ``times`` that are numbers.
 
     Never raises. Without a model to name, or with lengths that do not agree, the labels are dropped, counted and logged once.
     """

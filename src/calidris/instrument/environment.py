@@ -71,7 +71,7 @@ OTEL_CALIDRIS_MODELS: Final = "OTEL_CALIDRIS_MODELS"
 .. envvar:: OTEL_CALIDRIS_MODELS
 
 JSON file that names models by estimator: ``{"LogisticRegression": {"name": "credit", "version": "7"}}``. A key is a class
-name, ``module.Class``, or ``Class-1f2e3d4c``: one of several of a class, as the log names it.
+name, ``module.Class``, or a class name with eight digits: one of several of a class, as the log names it.
 """
 
 OTEL_CALIDRIS_SLICES: Final = "OTEL_CALIDRIS_SLICES"

@@ -149,7 +149,7 @@ def listed(values: Any, most: int, *, once: bool = False) -> list[Any]:
         raise Refused("no_row")
     elif offers(kind, "tolist"):
         _check_size(values, most)
-        found = _plain(values)
+        found = _ask_for_list(values)
     elif offers(kind, "to_numpy") or offers(kind, "__array__"):
         _check_size(values, most)
         return listed(values.to_numpy() if offers(kind, "to_numpy") else values.__array__(), most)
@@ -162,7 +162,7 @@ def listed(values: Any, most: int, *, once: bool = False) -> list[Any]:
     return found
 
 
-def _plain(values: Any) -> list[Any]:
+def _ask_for_list(values: Any) -> list[Any]:
     """What an array says its elements are. Dates stay dates: numpy gives nanoseconds as bare numbers."""
     if getattr(getattr(values, "dtype", None), "kind", "") in ("M", "m") and offers(type(values), "astype"):
         values = values.astype(object)

@@ -82,7 +82,7 @@ def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
     ['17', '00000000000000000000000000000000-4']
     """
     if isinstance(given, str):
-        return [_fitted_id(given)]
+        return [_cut_id(given)]
     trace_id, span_id, first = place
     stem = f"{trace_id:032x}-{span_id:016x}" if span_id else f"{trace_id:032x}"
     if isinstance(given, (list, tuple)):
@@ -124,7 +124,7 @@ def _read_id(value: Any) -> str | None:
     if value is None or kind.__name__ in ("NAType", "NaTType"):
         return None
     if issubclass(kind, bytes):
-        return _text_in(value)
+        return _decode(value)
     if issubclass(kind, Decimal) or (hasattr(kind, "is_integer") and not issubclass(kind, int)):
         if value != value:
             return None
@@ -133,18 +133,18 @@ def _read_id(value: Any) -> str | None:
     elif hasattr(kind, "__len__") and not issubclass(kind, str):
         raise Refused("unreadable")
     text = str(value)
-    return _fitted_id(text if type(text) is str else str.__str__(text))
+    return _cut_id(text if type(text) is str else str.__str__(text))
 
 
-def _fitted_id(text: str) -> str:
+def _cut_id(text: str) -> str:
     return fitted(text) if len(text) <= MAX_CUT else text
 
 
-def _text_in(value: bytes) -> str:
+def _decode(value: bytes) -> str:
     try:
-        return _fitted_id(value.decode())
+        return _cut_id(value.decode())
     except UnicodeDecodeError:
-        return _fitted_id(value.hex())
+        return _cut_id(value.hex())
 
 
 def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[str | None], int]:

@@ -109,13 +109,13 @@ def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
 
 
 def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
-    names = None if batch.ids is None else _ids(batch.ids, rows, series)
+    names = None if batch.ids is None else _read_ids(batch.ids, rows, series)
     place = ids.place_of(get_current_span(), rows)
     ids.remember(names, place, rows)
     if not runtime.on:
         return
     block = Block(series, begun_ns, None, place, rows)
-    block.times_ns = None if batch.times is None else _times(batch.times, batch.time_unit, rows, begun_ns, series.name)
+    block.times_ns = None if batch.times is None else _read_times(batch.times, batch.time_unit, rows, begun_ns, series.name)
     if is_stream(type(batch.X)):
         batch.X = listed(batch.X, rows, once=True)
     whole = table_or_none(series, batch.X, rows=rows)
@@ -131,7 +131,7 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     runtime.append_many(block)
 
 
-def _ids(given: Any, rows: int, series: Series) -> list[str | None]:
+def _read_ids(given: Any, rows: int, series: Series) -> list[str | None]:
     names, unreadable = ids.as_ids(given, rows)
     if len(names) != rows:
         raise Refused("malformed")
@@ -140,7 +140,7 @@ def _ids(given: Any, rows: int, series: Series) -> list[str | None]:
     return names
 
 
-def _times(given: Any, unit: Any, rows: int, now_ns: int, model: str) -> list[int]:
+def _read_times(given: Any, unit: Any, rows: int, now_ns: int, model: str) -> list[int]:
     """A time for every row: now where its own is missing."""
     found, missing = times_of(given, unit, rows)
     if missing:
@@ -154,7 +154,7 @@ def time_of(given: Any, unit: Any, model: str) -> int | None:
     Raises:
         Refused: it is no time: a date without a zone, or a number without a unit.
     """
-    return None if given is None else _times([given], unit, 1, time.time_ns(), model)[0]
+    return None if given is None else _read_times([given], unit, 1, time.time_ns(), model)[0]
 
 
 def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) -> None:
@@ -182,11 +182,11 @@ def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -
     if not model:
         runtime.drop("", "label_without_model", rows)
         return rows
-    outcomes, unsupported = each(iter(_listed_labels(labels, rows)), outcome_of, None)
+    outcomes, unsupported = each(iter(_list_labels(labels, rows)), outcome_of, None)
     if len(outcomes) != rows:
         raise Refused("malformed")
     now_ns = time.time_ns()
-    times = [now_ns] * rows if times is None else _times(times, unit, rows, now_ns, model)
+    times = [now_ns] * rows if times is None else _read_times(times, unit, rows, now_ns, model)
     without_id = names.count(None)
     known = [at for at in range(rows) if names[at] is not None and not _is_missing(outcomes[at])]
     for reason, values in (("id_unreadable", unreadable), ("unsupported_type", unsupported)):
@@ -202,7 +202,7 @@ def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -
     return rows
 
 
-def _listed_labels(labels: Any, rows: int) -> list[Any]:
+def _list_labels(labels: Any, rows: int) -> list[Any]:
     column = column_of(labels, rows)
     return column if type(column) is list else list(column.tolist())
 
@@ -218,7 +218,7 @@ def table_or_none(series: Series, X: Any, names: Sequence[str] | None = None, ro
     try:
         table = table_of(X, series.features or names, series.wanted, rows)
     except Refused as refused:
-        if refused.reason in ("malformed", "too_long"):
+        if rows is not None and refused.reason in ("malformed", "too_long"):
             raise
         runtime.note("no_row" if refused.reason == "no_row" else "features_not_copied", series.name)
         return None
@@ -244,7 +244,7 @@ def slice_table(
         try:
             return table_of(given, rows=rows)
         except Refused as refused:
-            if refused.reason in ("malformed", "too_long"):
+            if rows is not None and refused.reason in ("malformed", "too_long"):
                 raise
             runtime.note("slices_not_copied", series.name, rows or 1)
             return None
@@ -264,7 +264,7 @@ def score_columns(scores: Any, series: Series, rows: int) -> Any:
         return None
     kind = type(scores)
     if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
-        return {name_of(name): column_of(scores[name], rows) for name in _names(scores)}
+        return {name_of(name): column_of(scores[name], rows) for name in _read_names(scores)}
     if is_stream(kind):
         scores = listed(scores, rows, once=True)
     if not _is_two_d(scores):
@@ -279,7 +279,7 @@ def score_columns(scores: Any, series: Series, rows: int) -> Any:
 
 
 @guarded
-def _names(scores: Any) -> list[Any]:
+def _read_names(scores: Any) -> list[Any]:
     names = list(islice(scores, MAX_WIDTH + 1))
     if len(names) > MAX_WIDTH:
         raise Refused("malformed")
@@ -305,7 +305,7 @@ def frozen_score(score: Any, series: Series) -> Any:
     if kind in PLAIN:
         return score
     if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
-        return {name_of(name): outcome_of(score[name]) for name in _names(score)}
+        return {name_of(name): outcome_of(score[name]) for name in _read_names(score)}
     values = single(score)
     if not is_sequence(values):
         return outcome_of(values)

@@ -25,13 +25,13 @@ def observe(series: Series, function: Callable[P, R]) -> Callable[P, R]:
     begin = _Begin(series, function)
     wrapped: Any
     if inspect.iscoroutinefunction(function):
-        wrapped = _of_coroutine(begin, function)
+        wrapped = _wrap_coroutine(begin, function)
     elif inspect.isasyncgenfunction(function):
-        wrapped = _of_async_generator(begin, function)
+        wrapped = _wrap_async_generator(begin, function)
     elif inspect.isgeneratorfunction(function):
-        wrapped = _of_generator(begin, function)
+        wrapped = _wrap_generator(begin, function)
     else:
-        wrapped = _of_function(begin, function)
+        wrapped = _wrap_function(begin, function)
     return cast(Callable[P, R], functools.wraps(function)(wrapped))
 
 
@@ -51,7 +51,7 @@ class _Begin:
         return args[self.position] if len(args) > self.position else kwargs.get(self.name)
 
 
-def _of_function(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_function(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
     def observed(*args: Any, **kwargs: Any) -> Any:
         with Prediction(begin.series, begin.argument(args, kwargs), None, None) as prediction:
             result = function(*args, **kwargs)
@@ -61,7 +61,7 @@ def _of_function(begin: _Begin, function: Callable[..., Any]) -> Callable[..., A
     return observed
 
 
-def _of_coroutine(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_coroutine(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
     async def observed(*args: Any, **kwargs: Any) -> Any:
         with Prediction(begin.series, begin.argument(args, kwargs), None, None) as prediction:
             result = await function(*args, **kwargs)
@@ -71,7 +71,7 @@ def _of_coroutine(begin: _Begin, function: Callable[..., Any]) -> Callable[..., 
     return observed
 
 
-def _of_generator(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_generator(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         with Streamed(begin.series, begin.argument(args, kwargs), None, None):
             return (yield from function(*args, **kwargs))
@@ -79,12 +79,12 @@ def _of_generator(begin: _Begin, function: Callable[..., Any]) -> Callable[..., 
     return observed
 
 
-def _of_async_generator(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_async_generator(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
     async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         with Streamed(begin.series, begin.argument(args, kwargs), None, None):
             stream = function(*args, **kwargs)
             step = stream.__anext__()
-            while True:  # what ``yield from`` does for plain generators
+            while True:  # what a delegating yield does for plain generators
                 try:
                     value = await step
                 except StopAsyncIteration:

@@ -18,7 +18,7 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, trace_markers
-from calidris.instrument.foreign import Refused, error_name, guarded, is_sequence
+from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.many_rows import rows_or_none, slice_table, table_or_none
 from calidris.instrument.rows.buffered_items import Block, Series
@@ -151,7 +151,7 @@ class WatchedCall:
 
     def __init__(self, model: object, series: Series, what: str, x: Any, names: Sequence[str] | None) -> None:
         self._model, self._series, self._what, self._x = model, series, what, x
-        self._rows = (rows_or_none(x) if is_sequence(x) else None) or 0
+        self._rows = count_rows(x)
         self._features: Table | None = None
         self._slices: Table | None = None
         self._marker: trace_markers.Marker | None = None
@@ -177,6 +177,8 @@ class WatchedCall:
         """The call answered. Of an input that does not say how many rows it has, the answer does."""
         self._end(None)
         rows = answer.rows
+        if rows is not None and self._features is None:
+            self._rows = rows  # what the input says of itself was not seen to be so
         if rows is not None and self._rows and rows != self._rows:
             runtime.note("answer_length", self._series.name, rows)
             answer = Answer()
@@ -218,6 +220,12 @@ class WatchedCall:
     def _record(self, block: Block) -> None:
         if runtime.on and self._rows:
             runtime.append_many(block)
+
+
+def count_rows(x: Any) -> int:
+    """Rows that an input says that it has; 0 where it does not say, or says what cannot be."""
+    rows = rows_or_none(x) if is_sequence(x) else None
+    return rows if rows is not None and 0 < rows <= MAX_ROWS else 0
 
 
 class _Input:

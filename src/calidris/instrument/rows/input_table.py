@@ -129,22 +129,22 @@ def table_of(
     """
     kind = type(data)
     if kind.__name__ == "ndarray":  # the usual input first
-        return _of_array(data, names)
+        return _copy_array(data, names)
     if is_text(data) or (is_stream(kind) and rows is None):
         raise Refused("no_row")
     if is_table(kind):
-        return _of_frame(data, wanted)
+        return _copy_frame(data, wanted)
     if is_mapping(kind) and not offers(kind, "dtype"):
-        return _of_columns(data, wanted, rows)
+        return _copy_columns(data, wanted, rows)
     if offers(kind, "nnz", "toarray"):
         _check(*data.shape)
-        return _of_array(data.toarray(), names)
+        return _copy_array(data.toarray(), names)
     if offers(kind, "filled", "mask") and data.dtype.kind in _NUMBERS:
-        return _of_array(data.astype(float).filled(float("nan")), names)
+        return _copy_array(data.astype(float).filled(float("nan")), names)
     if offers(kind, "__array__"):
         data = data.__array__()
-        return _of_array(data, names) if type(data).__name__ == "ndarray" else _refuse("no_row")
-    return _of_rows(listed(data, MAX_CELLS if rows is None else rows, once=rows is not None), names, wanted)
+        return _copy_array(data, names) if type(data).__name__ == "ndarray" else _refuse("no_row")
+    return _read_rows(listed(data, MAX_CELLS if rows is None else rows, once=rows is not None), names, wanted)
 
 
 @guarded
@@ -156,13 +156,13 @@ def column_of(values: Any, rows: int, *, once: bool = True) -> Any:
     Raises:
         Refused: it has another length, or is no column.
     """
-    found = _column(values, rows, once)
+    found = _copy_column(values, rows, once)
     if len(found) != rows:
         raise Refused("malformed")
     return found
 
 
-def _column(values: Any, rows: int, once: bool) -> Any:
+def _copy_column(values: Any, rows: int, once: bool) -> Any:
     kind = type(values)
     if is_table(kind) and values.shape[1:] == (1,):
         values, kind = values.to_numpy(), type(None)
@@ -190,9 +190,9 @@ def _check(rows: int, width: int) -> None:
         raise Refused("features_not_copied")
 
 
-def _of_array(data: Any, names: Sequence[str] | None) -> Table:
+def _copy_array(data: Any, names: Sequence[str] | None) -> Table:
     if data.dtype.names:
-        return _of_columns({name: data[name] for name in data.dtype.names}, None, len(data))
+        return _copy_columns({name: data[name] for name in data.dtype.names}, None, len(data))
     if data.ndim == 1:
         data = data.reshape(-1, 1)
     if data.ndim != 2:
@@ -205,7 +205,7 @@ def _of_array(data: Any, names: Sequence[str] | None) -> Table:
     return Table(own, rows, columns=[listed(data[:, at], rows) for at in range(width)])
 
 
-def _of_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
+def _copy_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
     labels = listed(frame.columns, MAX_COLUMNS)
     names = list(map(name_of, labels))
     rows = len(frame)
@@ -225,7 +225,7 @@ def _is_numeric(frame: Any) -> bool:
     return len(dtypes) == 1 and getattr(next(iter(dtypes)), "kind", "O") in _NUMBERS
 
 
-def _of_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: int | None) -> Table:
+def _copy_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: int | None) -> Table:
     found: dict[str, Any] = {}
     for label in islice(data, MAX_COLUMNS):
         name = name_of(label)
@@ -240,12 +240,12 @@ def _of_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: int
     return Table(list(found), rows, columns=[column_of(values, rows, once=once) for values in found.values()])
 
 
-def _of_rows(rows: list[Any], names: Sequence[str] | None, wanted: Sequence[str] | None) -> Table:
+def _read_rows(rows: list[Any], names: Sequence[str] | None, wanted: Sequence[str] | None) -> Table:
     if rows and {list, tuple}.issuperset(map(type, rows)) and len(set(map(len, rows))) == 1:
-        return _of_lists(rows, names)
-    found, refused = each(iter(rows), lambda row: _row(row, wanted), None)
+        return _read_lists(rows, names)
+    found, refused = each(iter(rows), lambda row: _read_row(row, wanted), None)
     if any(isinstance(row, dict) for row in found):
-        return _named(found, refused)
+        return _join_named(found, refused)
     widths = Counter(len(row) for row in found if row is not None)
     width = len(names) if names is not None and widths[len(names)] else next(iter(widths), len(names or ()))
     _check(len(rows), width)
@@ -256,14 +256,14 @@ def _of_rows(rows: list[Any], names: Sequence[str] | None, wanted: Sequence[str]
     return Table(default_names(width, names), len(rows), columns=columns, refused=refused)
 
 
-def _of_lists(rows: list[Any], names: Sequence[str] | None) -> Table:
+def _read_lists(rows: list[Any], names: Sequence[str] | None) -> Table:
     """The usual list of rows: all of one length."""
     width = len(rows[0])
     _check(len(rows), width)
     return Table(default_names(width, names), len(rows), columns=[unwrapped(list(column)) for column in zip(*rows)])
 
 
-def _row(row: Any, wanted: Sequence[str] | None) -> Read:
+def _read_row(row: Any, wanted: Sequence[str] | None) -> Read:
     """A row of a list of rows; a bare number is a row of one."""
     kind = type(row)
     if (kind in PLAIN and kind is not str) or (offers(kind, "item", "dtype") and getattr(row, "ndim", 1) == 0):
@@ -271,7 +271,7 @@ def _row(row: Any, wanted: Sequence[str] | None) -> Read:
     return read(row, wanted)
 
 
-def _named(rows: Sequence[Any], refused: int) -> Table:
+def _join_named(rows: Sequence[Any], refused: int) -> Table:
     names: dict[str, None] = {}
     blank: dict[str, Any] = {}
     dicts = [row if isinstance(row, dict) else blank for row in rows]

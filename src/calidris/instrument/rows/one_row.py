@@ -45,25 +45,25 @@ def read(row: Any, wanted: Sequence[str] | None = None) -> Read:
     """
     kind = type(row)
     if kind is dict:
-        return _of_mapping(row, wanted)
+        return _read_mapping(row, wanted)
     if kind is list or kind is tuple:
-        return _by_place(row)
+        return _take_by_place(row)
     if is_text(row) or is_stream(kind):
         raise Refused("no_row")
-    names = _fields(row)
+    names = _find_fields(row)
     if names and not (issubclass(kind, tuple) and wanted is not None and set(names).isdisjoint(wanted)):
-        return _by_name(names, lambda name: getattr(row, name, None), wanted)
+        return _take_by_name(names, lambda name: getattr(row, name, None), wanted)
     if is_table(kind):
         if row.shape[0] != 1:
             raise Refused("no_row")
-        return _by_name(listed(row.columns, 100 * MAX_WIDTH), row.__getitem__, wanted)
+        return _take_by_name(listed(row.columns, 100 * MAX_WIDTH), row.__getitem__, wanted)
     if offers(kind, "dtype") and getattr(row.dtype, "names", None):
-        return _of_record(row)
+        return _read_record(row)
     if is_mapping(kind):
-        return _of_mapping(row, wanted)
+        return _read_mapping(row, wanted)
     if not is_sequence(row):
         raise Refused("no_row")
-    return _by_place(row)
+    return _take_by_place(row)
 
 
 def is_usual(row: dict[Any, Any]) -> bool:
@@ -97,7 +97,7 @@ def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
 _NUMBERED: Final = tuple(f"x{at}" for at in range(MAX_WIDTH))
 
 
-def _fields(row: Any) -> list[str]:
+def _find_fields(row: Any) -> list[str]:
     for where in _FIELDS:
         names = getattr(type(row), where, None)
         if type(names) in (tuple, dict) and names:
@@ -105,15 +105,15 @@ def _fields(row: Any) -> list[str]:
     return []
 
 
-def _of_mapping(row: Any, wanted: Sequence[str] | None) -> Read:
+def _read_mapping(row: Any, wanted: Sequence[str] | None) -> Read:
     asks = wanted is None or offers(type(row), "iloc")
     names = list(islice(row.keys(), MAX_WIDTH + 1)) if asks else None
     if wanted is not None and names and set(map(type, names)) == {int}:
-        return _by_place(row)  # a Series that nobody gave names
-    return _by_name(names, row.get if offers(type(row), "get") else _getter(row), wanted)
+        return _take_by_place(row)  # a Series that nobody gave names
+    return _take_by_name(names, row.get if offers(type(row), "get") else _make_getter(row), wanted)
 
 
-def _getter(row: Any) -> Callable[[Any], Any]:
+def _make_getter(row: Any) -> Callable[[Any], Any]:
     def get(name: Any) -> Any:
         try:
             return row[name]
@@ -123,7 +123,7 @@ def _getter(row: Any) -> Callable[[Any], Any]:
     return get
 
 
-def _by_name(names: Sequence[Any] | None, get: Callable[[Any], Any], wanted: Sequence[str] | None) -> dict[Any, Any]:
+def _take_by_name(names: Sequence[Any] | None, get: Callable[[Any], Any], wanted: Sequence[str] | None) -> dict[Any, Any]:
     """Values by name; of the wanted ones those that are there, where that is known."""
     own: Sequence[str]
     if wanted is None:
@@ -139,7 +139,7 @@ def _by_name(names: Sequence[Any] | None, get: Callable[[Any], Any], wanted: Seq
     return dict(zip(own, unwrapped([get(name) for name in names])))
 
 
-def _of_record(row: Any) -> dict[Any, Any]:
+def _read_record(row: Any) -> dict[Any, Any]:
     """A record of a structured array, or an array of one."""
     values = row.tolist()
     if type(values) is list and len(values) == 1:
@@ -149,7 +149,7 @@ def _of_record(row: Any) -> dict[Any, Any]:
     return dict(zip(row.dtype.names, unwrapped(list(values))))
 
 
-def _by_place(row: Any) -> tuple[Any, ...]:
+def _take_by_place(row: Any) -> tuple[Any, ...]:
     if offers(type(row), "nnz", "toarray"):
         if row.shape[0] != 1 or row.shape[-1] > MAX_WIDTH:
             raise Refused("features_not_copied")

@@ -97,7 +97,7 @@ def _tell(refused: Counter[str], name: str, note: Note) -> None:
         note(reason, name, values)
 
 
-def _number(value: Any) -> float:
+def _to_number(value: Any) -> float:
     """A plain value as a float, NaN for a string and for a missing one."""
     if type(value) not in _NUMBERS:
         return NAN
@@ -120,7 +120,7 @@ def f64(values: Any, note: Note | None = None, name: str = "") -> Packed:
     refused["unsupported_type"] += sum(type(value) is str for value in found)
     if note is not None:
         _tell(+refused, name, note)
-    return {"f64": little(array("d", map(_number, found)))}
+    return {"f64": little(array("d", map(_to_number, found)))}
 
 
 def i64(values: Iterable[int]) -> Packed:
@@ -150,10 +150,10 @@ def texts(values: Any, note: Note | None = None, name: str = "") -> Packed:
     found, refused = _read(values, spoken=True)
     if note is not None:
         _tell(refused, name, note)
-    return _coded_texts(found)
+    return _code_texts(found)
 
 
-def _coded_texts(values: Iterable[Any]) -> Packed:
+def _code_texts(values: Iterable[Any]) -> Packed:
     """Plain values as coded strings."""
     return coded(None if value is None else text_of(value)[:MAX_TEXT] for value in values)
 
@@ -169,7 +169,7 @@ def probabilities(values: Any, note: Note) -> Packed:
         if passes(error):
             raise
     found, refused = _read(values)
-    numbers = [_probability(_number(value)) for value in found]
+    numbers = [_probability(_to_number(value)) for value in found]
     refused["score_out_of_range"] = sum(
         type(value) in _NUMBERS and number != number for value, number in zip(found, numbers)
     )
@@ -196,12 +196,12 @@ def outcomes(values: Any, note: Note | None = None, name: str = "") -> Packed:
     if note is not None:
         _tell(refused, name, note)
     known = [value for value in items if value is not None]
-    numbers = [_number(value) for value in known]
+    numbers = [_to_number(value) for value in known]
     if any(number != number for number in numbers) or not known:
-        return _coded_texts(items)
+        return _code_texts(items)
     if len(known) == len(items) and all(n.is_integer() and abs(n) < 2**53 for n in numbers):
         return i64(map(int, numbers))
-    return {"f64": little(array("d", map(_number, items)))}
+    return {"f64": little(array("d", map(_to_number, items)))}
 
 
 def feature(name: str, values: Any, policy: Policy, note: Note) -> Packed | None:
@@ -215,7 +215,7 @@ def feature(name: str, values: Any, policy: Policy, note: Note) -> Packed | None
     if action is Action.HASH:
         return _hashed(name, values, policy, note)
     if action is Action.BUCKET:
-        return _in_ranges(name, values, policy, note)
+        return _sort_into_ranges(name, values, policy, note)
     fast = _float_array(values)
     if fast is not None:
         return {"f64": fast}
@@ -231,11 +231,11 @@ def _hashed(name: str, values: Any, policy: Policy, note: Note) -> Packed | None
     return coded(None if value is None else policy.hashed(name, value) for value in found)
 
 
-def _in_ranges(name: str, values: Any, policy: Policy, note: Note) -> Packed:
+def _sort_into_ranges(name: str, values: Any, policy: Policy, note: Note) -> Packed:
     found, refused = _read(values)
     refused["unsupported_type"] += sum(type(value) is str for value in found)
     _tell(+refused, name, note)
-    numbers = map(_number, found)
+    numbers = map(_to_number, found)
     return coded(None if number != number else policy.range_of(name, number) for number in numbers)
 
 
@@ -250,9 +250,9 @@ def _mixed(name: str, values: Sequence[Any], allowed: bool, note: Note) -> Packe
     _tell(refused, name, note)
     strings = sum(type(value) is str for value in found)
     if strings and allowed:
-        return _coded_texts(found)
+        return _code_texts(found)
     if strings:
         note("string_feature", name, strings)
     if (strings or refused) and not any(type(value) in _NUMBERS for value in found):
         return None
-    return {"f64": little(array("d", map(_number, found)))}
+    return {"f64": little(array("d", map(_to_number, found)))}

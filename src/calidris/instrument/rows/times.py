@@ -33,7 +33,7 @@ def times_of(given: Any, unit: str | None, rows: int) -> tuple[list[int | None],
     """
     if unit is not None and (type(unit) is not str or unit not in UNITS_NS):
         raise Refused("time_unit_unknown")
-    found = _of_array(given, rows) if _is_array_of_dates(given) else _of_values(listed(given, rows, once=True), unit)
+    found = _read_array(given, rows) if _is_array_of_dates(given) else _read_values(listed(given, rows, once=True), unit)
     if len(found) != rows:
         raise Refused("malformed")
     return found, found.count(None)
@@ -45,19 +45,19 @@ def _is_array_of_dates(given: Any) -> bool:
 
 
 @guarded
-def _of_array(given: Any, rows: int) -> list[int | None]:
+def _read_array(given: Any, rows: int) -> list[int | None]:
     if given.shape != (rows,):
         raise Refused("malformed")
     if offers(type(given), "to_numpy"):
         given = given.to_numpy(dtype="datetime64[us]")  # of what has a zone this is UTC
-    return [_within(us * 1000) for us in given.astype("datetime64[us]").astype("int64").tolist()]
+    return [_keep_within(us * 1000) for us in given.astype("datetime64[us]").astype("int64").tolist()]
 
 
-def _of_values(values: list[Any], unit: str | None) -> list[int | None]:
+def _read_values(values: list[Any], unit: str | None) -> list[int | None]:
     found: list[int | None] = []
     for value in values:
         try:
-            found.append(_time_of(value, unit))
+            found.append(_read_time(value, unit))
         except Refused as refused:
             if refused.reason in ("time_without_unit", "time_without_zone"):
                 raise  # it is the call that is wrong, not the row
@@ -66,25 +66,25 @@ def _of_values(values: list[Any], unit: str | None) -> list[int | None]:
 
 
 @guarded
-def _time_of(value: Any, unit: str | None) -> int | None:
+def _read_time(value: Any, unit: str | None) -> int | None:
     value = single(value)
     kind = type(value)
     if kind.__name__ == "datetime64":
-        return _within(int(value.astype("datetime64[us]").astype("int64")) * 1000)
+        return _keep_within(int(value.astype("datetime64[us]").astype("int64")) * 1000)
     if issubclass(kind, date):
         if value != value:  # NaT
             return None
         if getattr(value, "tzinfo", None) is None:
             raise Refused("time_without_zone")
-        return _within((value - _EPOCH) // _MICROSECOND * 1000)
+        return _keep_within((value - _EPOCH) // _MICROSECOND * 1000)
     number = plain_of(value)
     if number is None:
         return None
     if unit is None:
         raise Refused("time_without_unit")
-    return _within(int(number * UNITS_NS[unit])) if type(number) in (int, float) else None
+    return _keep_within(int(number * UNITS_NS[unit])) if type(number) in (int, float) else None
 
 
-def _within(at_ns: int) -> int | None:
+def _keep_within(at_ns: int) -> int | None:
     """A time that the wire has. The smallest integer is how numpy writes that there is none."""
     return at_ns if 0 <= at_ns <= MAX_NS else None
