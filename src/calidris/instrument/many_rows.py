@@ -16,6 +16,7 @@ from opentelemetry.trace import get_current_span
 from calidris import semconv
 from calidris.instrument import ids
 from calidris.instrument.foreign import (
+    MAX_NESTS,
     MAX_ROWS,
     PLAIN,
     Refused,
@@ -115,7 +116,9 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     if not runtime.on:
         return
     block = Block(series, begun_ns, None, place, rows)
-    block.times_ns = None if batch.times is None else _read_times(batch.times, batch.time_unit, rows, begun_ns, series.name)
+    block.times_ns = (
+        None if batch.times is None else _read_times(batch.times, batch.time_unit, rows, begun_ns, series.name)
+    )
     if is_stream(type(batch.X)):
         batch.X = listed(batch.X, rows, once=True)
     whole = table_or_none(series, batch.X, rows=rows)
@@ -310,8 +313,11 @@ def frozen_score(score: Any, series: Series) -> Any:
     if not is_sequence(values):
         return outcome_of(values)
     values = listed(values, MAX_WIDTH)
+    for _ in range(MAX_NESTS):
+        if len(values) == 1 and is_sequence(values[0]):
+            values = listed(values[0], MAX_WIDTH)
     if len(values) == 1:
-        return outcome_of(values[0])  # more containers than around one row
+        return outcome_of(values[0])
     if len(values) == 2 and series.task in (None, semconv.ML_MODEL_TASK_BINARY):
         return outcome_of(values[1])
     return dict(zip(_class_names(series, len(values)), map(outcome_of, values)))

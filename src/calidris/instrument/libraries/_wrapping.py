@@ -320,8 +320,8 @@ def decided(classes: Any, margins: Any) -> Any:
 
 def flat(result: Any) -> Any:
     """One value a row, copied, or None. A result that can be read only once is the application's to read."""
-    rows = rows_or_none(result) if is_sequence(result) else None
+    rows = count_rows(result)
     try:
-        return None if rows is None else column_of(result, rows, once=False)
+        return column_of(result, rows, once=False) if rows else None
     except Refused:
         return None

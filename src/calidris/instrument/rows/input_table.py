@@ -144,7 +144,9 @@ def table_of(
     if offers(kind, "__array__"):
         data = data.__array__()
         return _copy_array(data, names) if type(data).__name__ == "ndarray" else _refuse("no_row")
-    return _read_rows(listed(data, MAX_CELLS if rows is None else rows, once=rows is not None), names, wanted)
+    return _read_rows(
+        listed(data, min(rows_in(data) or 0, MAX_CELLS) if rows is None else rows, once=rows is not None), names, wanted
+    )
 
 
 @guarded

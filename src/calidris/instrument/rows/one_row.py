@@ -123,7 +123,9 @@ def _make_getter(row: Any) -> Callable[[Any], Any]:
     return get
 
 
-def _take_by_name(names: Sequence[Any] | None, get: Callable[[Any], Any], wanted: Sequence[str] | None) -> dict[Any, Any]:
+def _take_by_name(
+    names: Sequence[Any] | None, get: Callable[[Any], Any], wanted: Sequence[str] | None
+) -> dict[Any, Any]:
     """Values by name; of the wanted ones those that are there, where that is known."""
     own: Sequence[str]
     if wanted is None:

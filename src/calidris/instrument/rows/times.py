@@ -33,7 +33,9 @@ def times_of(given: Any, unit: str | None, rows: int) -> tuple[list[int | None],
     """
     if unit is not None and (type(unit) is not str or unit not in UNITS_NS):
         raise Refused("time_unit_unknown")
-    found = _read_array(given, rows) if _is_array_of_dates(given) else _read_values(listed(given, rows, once=True), unit)
+    found = (
+        _read_array(given, rows) if _is_array_of_dates(given) else _read_values(listed(given, rows, once=True), unit)
+    )
     if len(found) != rows:
         raise Refused("malformed")
     return found, found.count(None)
