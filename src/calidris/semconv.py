@@ -54,12 +54,6 @@ ML_MODEL_TASK_RANKING: Final = "ranking"
 ML_MODEL_TASK_GENERATION: Final = "generation"
 """text or media"""
 
-ML_REPORT_ROWS_DROPPED: Final = "ml.report.rows_dropped"
-"""Map from reason to the number of rows that will never arrive."""
-
-ML_REPORT_VALUES_WITHHELD: Final = "ml.report.values_withheld"
-"""Map from reason to the number of values that became missing before they were sent."""
-
 ML_PREDICTION_COUNT: Final = "ml.prediction.count"
 """Rows in this span; 1 if absent, 0 on a span that only marks a trace."""
 
@@ -95,6 +89,12 @@ ML_PREDICTION_SPAN_ID: Final = "ml.prediction.span_id"
 
 ML_PREDICTION_WEIGHT: Final = "ml.prediction.weight"
 """Column of inverse inclusion probabilities where rows were sampled."""
+
+ML_REPORT_ROWS_DROPPED: Final = "ml.report.rows_dropped"
+"""Map from reason to the number of rows that will never arrive, since the sender's last report."""
+
+ML_REPORT_VALUES_WITHHELD: Final = "ml.report.values_withheld"
+"""Map from reason to the number of values that became missing before they were sent, since the sender's last report."""
 
 ML_SLICES: Final = "ml.slices"
 """Map from slice name to column: what to cut by."""
@@ -235,7 +235,7 @@ METRIC_ML_INFERENCE_WITHHELD: Final = Metric(
     name="ml.inference.withheld",
     unit="{value}",
     instrument="counter",
-    description="Values that became missing before they were sent to the monitor.",
+    description="Values of predictions that became missing before they were sent.",
     prometheus="ml_inference_withheld_total",
 )
 

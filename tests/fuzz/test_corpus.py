@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = [
+    "ml.report.rows_dropped", "ml.report.values_withheld",
     "ml.model.name", "ml.model.version", "ml.model.task", "ml.prediction.count", "ml.prediction.id", "ml.features",
     "ml.features.age", "ml.prediction.score", "ml.prediction.class", "ml.prediction.value", "ml.prediction.duration",
     "ml.prediction.error", "ml.prediction.time_offset", "ml.prediction.trace_id", "ml.prediction.span_id", "ml.slices",

@@ -21,6 +21,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
      "alarms": [an alarm as in /v1/alarms, latched ones only],
      "counters": {"calidris.receiver.rows.late": {"": 17}},      the engine's own
+     "senders": [{"tenant": "default", "name": "credit",         or null: of no model
+        "dropped": {"queue_full": 1234}, "withheld": {}}],       rows and values that senders say they left out
      "health": {"calidris.queue.size": 0},                       the program's own
      "receiver": {"state": "ready", "why": "telemetry is taken", "version": "0.1.0", "started_ns": 0,
                   "replay": {"records": 0, "done": 0, "bytes": 0, "left_s": null}}}
@@ -56,6 +58,7 @@ from dataclasses import asdict
 from typing import Any
 
 from calidris import semconv
+from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import Reading
 from calidris.state import LevelsState
@@ -76,6 +79,7 @@ def status_json(
         "models": [_model(model, snapshot) for model in snapshot.models],
         "alarms": [_alarm(a, snapshot) for a in snapshot.alarms if a.id in snapshot.latched],
         "counters": {name: dict(reasons) for name, reasons in snapshot.counters.items()},
+        "senders": [_left_out(sums) for sums in snapshot.senders],
         "health": dict(health),
         "receiver": dict(receiver or {}),
     }
@@ -123,6 +127,11 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
             for (name, outcome), count in sorted(model.slo_events.items())
         ],
     }
+
+
+def _left_out(sums: LeftOut) -> Json:
+    tenant, name = sums.owner
+    return {"tenant": tenant, "name": name or None, "dropped": dict(sums.dropped), "withheld": dict(sums.withheld)}
 
 
 def _window(window: WindowState) -> Json:

@@ -264,6 +264,7 @@ def scoped(snapshot: Snapshot, caller: Caller) -> Snapshot:
             models=tuple(model for model in snapshot.models if caller.sees(model.key.tenant)),
             alarms=alarms,
             latched=snapshot.latched & mine,
+            senders=tuple(sums for sums in snapshot.senders if caller.sees(sums.owner[0])),
             commands=tuple(command for command in snapshot.commands if command.alarm in mine),
         )
     return snapshot if caller.whole else replace(snapshot, counters={})

@@ -24,6 +24,10 @@ _MET = {
     (_LIMITS, "classes"): "{n:,} labels are counted with the other classes",
     (_LIMITS, "pending_labels"): "{n:,} predictions beyond limits.pending_labels wait for a label no longer",
     (_LIMITS, "pending_retired"): "{n:,} predictions of retired versions wait for a label no longer",
+    (
+        _LIMITS,
+        "reports",
+    ): "{n:,} rows and values that senders left out of models beyond limits.models have no model's name",
     (_UNMATCHED, "too_many_early"): "{n:,} labels beyond limits.early_labels did not wait for their prediction",
     (
         _UNMATCHED,

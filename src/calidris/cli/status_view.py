@@ -12,7 +12,7 @@ from rich.text import Text
 from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.caps import left_out
-from calidris.cli.common import shown
+from calidris.cli.common import LONGEST, shown
 from calidris.errors import printable
 from calidris.semconv import Metric
 
@@ -82,8 +82,9 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
         parts += [Text(), _receiver(look)]
     parts += [Text(), _models(look)]
     alarms = list(_alarms(look.told))
+    senders = list(_senders(look.told))
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
-    return Group(*parts, *([Text(), *alarms] if alarms else []), *([Text(), *caps] if caps else []))
+    return Group(*parts, *(part for block in (alarms, senders, caps) if block for part in (Text(), *block)))
 
 
 def _head(look: Look) -> Text:
@@ -226,6 +227,29 @@ def _alarms(told: Json) -> Iterator[Text]:
     more = len(told["alarms"]) - _SHOWN_ALARMS
     if more > 0:
         yield Text(f"and {more} older ones: `calidris alarms list`", style="red")
+
+
+def _senders(told: Json) -> Iterator[Text]:
+    """One line for each model whose senders left something out."""
+    for sums in told.get("senders", ()):  # an older receiver tells of none
+        what = [_counted("dropped", "rows", sums["dropped"]), _counted("withheld", "values", sums["withheld"])]
+        who = _name(sums)[:LONGEST] if sums["name"] else "of no model"
+        said = ", and ".join(text for text in what if text)
+        if said:
+            yield Text(printable(f"{who}: sender {said}"), style="yellow")
+
+
+def _counted(verb: str, what: str, counts: Mapping[str, int]) -> str:
+    """How many, and why, most first.
+
+    >>> _counted("dropped", "rows", {"queue_full": 1200, "exit": 34})
+    'dropped 1,234 rows: queue_full 1,200, exit 34'
+    >>> _counted("dropped", "rows", {"queue_full": 1234})
+    'dropped 1,234 rows: queue_full'
+    """
+    ranked = sorted(counts.items(), key=lambda pair: -pair[1])
+    named = [reason if len(ranked) == 1 else f"{reason} {n:,}" for reason, n in ranked]
+    return f"{verb} {sum(counts.values()):,} {what}: {', '.join(named)}" if ranked else ""
 
 
 def _key(model: Json) -> tuple[str, str, str]:

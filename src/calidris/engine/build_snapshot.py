@@ -40,6 +40,7 @@ def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> S
     return Snapshot(
         now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, commands, early,
         {"requests": engine.requests.covered_s(now_ns), "spans": engine.spans.covered_s(now_ns)},
+        engine.senders.taken(),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@
 
     journal ──► apply(predictions) ──► panes, pending
             ──► apply(labels)      ──► panes of the predictions' own time
+            ──► apply(reports)     ──► sums of what senders left out
             ──► apply(seal)        ──► windows closed, detectors fed, each window exactly once
     clock   ──► snapshot()         ──► what readers see
             ──► checkpoint()       ──► one transaction with the sequence number
@@ -29,7 +30,7 @@ from calidris.config import CalidrisConfig
 from calidris.detect import Slot
 from calidris.engine.commands import CLEAR, RECOVERY, Command
 from calidris.engine.conservation import settled
-from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeats
+from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeated_reports, drop_repeats
 from calidris.engine.detectors.budgets import check_budgets
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.gathering import Gathered, form_of
@@ -39,6 +40,7 @@ from calidris.engine.learning import Reservoir, learned_note
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.panes import ClosedPanes
 from calidris.engine.registry import FindBaseline, Fleet, NoCapacity
+from calidris.engine.senders import SenderReports
 from calidris.engine.snapshot import Alarm
 from calidris.wire import Decoded
 
@@ -63,6 +65,7 @@ class Engine:
         self.models, self.watchers, self.registry = self.fleet.models, self.fleet.watchers, self.fleet.registry
         self.labelling = Labelling(self.models, self.registry, config.limits, self._unmatched)
         self.early = self.labelling.early
+        self.senders = SenderReports(self.registry.configured, config.limits.models)
         horizon_ns = round(config.receiver.dedup_horizon * 1e9)
         self.requests = DedupMemory(horizon_ns, MAX_REQUESTS)
         self.spans = DedupMemory(horizon_ns, config.receiver.dedup_spans)
@@ -136,11 +139,17 @@ class Engine:
         self._count(semconv.METRIC_CALIDRIS_ENGINE_LABELS, decoded.labels)
         # Of a repeated request too: its spans may come in other batches the next time.
         items, again = drop_repeats(decoded, self.spans, item.arrival_ns)
+        reports = drop_repeated_reports(decoded, self.spans, item.arrival_ns)
+        again = replace(again, spans=again.spans + len(decoded.reports) - len(reports))
         repeated = self.requests.seen(int.from_bytes(request, "little"), item.arrival_ns)
         self._count_repeated(Repeated.all_of(decoded) if repeated else again)
         if repeated:
             self._count(semconv.METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE, 1)
-        if repeated or not items:
+        if repeated:
+            return
+        for report in reports:
+            self._count(semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW, self.senders.add(item.tenant, report), "reports")
+        if not items:
             return
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, decoded.non_finite)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, decoded.clamped)

@@ -9,6 +9,7 @@ from calidris.batch import ModelKey
 from calidris.engine.commands import Command
 from calidris.engine.panes.days import DayPoint
 from calidris.engine.panes.pane import Window
+from calidris.engine.senders import LeftOut
 from calidris.metrics.base import Reading, Status
 from calidris.state import CountsState, MomentsState, ScoresState
 
@@ -161,6 +162,7 @@ class Snapshot:
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
         early: labels that came before their prediction and wait for it.
         dedup_horizon_s: how far back ``requests`` and ``spans`` are all remembered, to recognise those that come again.
+        senders: what senders say that they left out, by model.
     """
 
     taken_ns: int
@@ -173,3 +175,4 @@ class Snapshot:
     commands: tuple[Command, ...] = ()
     early: int = 0
     dedup_horizon_s: Mapping[str, float] = field(default_factory=dict)
+    senders: tuple[LeftOut, ...] = ()

@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeAlias
 from calidris import semconv
 from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config import ExportConfig
+from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
 from calidris.export.series import LAST_RANK, Rank, ranked
 from calidris.metrics import Reading
@@ -168,6 +169,10 @@ def _within_caps(snapshot: Snapshot, config: ExportConfig) -> tuple[list[_Series
         kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
         found += len(mine)
         tenants.setdefault(model.key.tenant, []).extend(kept)
+    for left_out in snapshot.senders:
+        told = list(_left_out(left_out, others))
+        found += len(told)
+        tenants.setdefault(left_out.owner[0], []).extend(told)
     series = [s for mine in tenants.values() for s in _most_important(mine, config.max_series_per_tenant)]
     series = _most_important(series, config.max_series)
     return series, found - len(series)
@@ -188,6 +193,19 @@ def _model(model: ModelSnapshot, snapshot: Snapshot, who: tuple[tuple[str, str],
     for series in itertools.chain(_totals(model), _alarms(model, snapshot), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
+
+
+def _left_out(sums: LeftOut, others: Set[str]) -> Iterator[_Series]:
+    """What senders of a model say that they left out; without a name where it belongs to none."""
+    tenant, name = sums.owner
+    pairs = _identity(ModelKey(tenant, name, ""), others)
+    who = tuple(
+        pair for pair in pairs if pair[0] != semconv.ML_MODEL_VERSION and (name or pair[0] != semconv.ML_MODEL_NAME)
+    )
+    dropped, withheld = semconv.METRIC_ML_INFERENCE_DROPPED, semconv.METRIC_ML_INFERENCE_WITHHELD
+    for metric, counts in ((dropped, sums.dropped), (withheld, sums.withheld)):
+        for reason, count in sorted(counts.items()):
+            yield _Series(Rank.ALWAYS, metric, (*who, (semconv.CALIDRIS_REASON, reason)), float(count))
 
 
 def _identity(key: ModelKey, others: Set[str]) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,6 @@
 """OTLP bytes to batches, and back. No sockets, no clock: the receiver, the archive and Spark all use it."""
 
+from calidris.wire.columns.reports import Report
 from calidris.wire.decoder import Decoded, decode
 from calidris.wire.encoder import FORMS, Form, encode_labels, encode_predictions
 from calidris.wire.limits import DEFAULT_LIMITS, WireLimits
@@ -12,6 +13,7 @@ __all__ = [
     "FORMS",
     "Decoded",
     "Form",
+    "Report",
     "WireLimits",
     "decode",
     "encode_labels",

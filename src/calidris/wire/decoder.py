@@ -8,7 +8,8 @@ The written rule; ``docs/wire.md`` says the same to people who send from other l
   under a resource that carries ``ml.model.name``. Without a name on span or resource it is rejected.
 * A *feedback span* carries ``ml.label``, or is named ``feedback …``. It needs ``ml.prediction.id`` and ``ml.label``,
   and no prediction beside them.
-* Spans with ``ml.prediction.count`` = 0 only mark a trace. They and all other spans are *ignored*.
+* A *report span* carries ``ml.report.rows_dropped`` or ``ml.report.values_withheld``, and no rows: what its sender left out.
+* Other spans with ``ml.prediction.count`` = 0 only mark a trace. They and all other spans are *ignored*.
 * A span is used whole or rejected whole, and costs its neighbours nothing.
 
 **Columns.** Each holds ``ml.prediction.count`` rows (1 if absent), in any of these forms:
@@ -55,6 +56,7 @@ from calidris.batch import LabelBatch, MatrixColumn, NumberColumn, PredictionBat
 from calidris.wire.columns.batches import Batch, Origin, Refused, build
 from calidris.wire.columns.convert import MixedKinds
 from calidris.wire.columns.merge import agreeing, joined, merge
+from calidris.wire.columns.reports import Report
 from calidris.wire.columns.sort import sort_spans
 from calidris.wire.columns.span_tables import Table
 from calidris.wire.limits import DEFAULT_LIMITS, WireLimits
@@ -77,6 +79,7 @@ class Decoded:
         non_finite: infinite values, kept as missing; of an embedding, rows with one.
         span_hashes: uint64, 64 bits of (tenant, trace id, span id) of each span that the batches' ``spans`` name, 0 where
             it has no valid id.
+        reports: what senders say that they left out.
     """
 
     items: tuple[PredictionBatch | LabelBatch, ...]
@@ -87,6 +90,7 @@ class Decoded:
     clamped: int
     non_finite: int
     span_hashes: Hashes = field(default_factory=lambda: NO_IDS)
+    reports: tuple[Report, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -95,7 +99,7 @@ class Decoded:
 
     @property
     def used(self) -> int:
-        """Spans whose rows are in the batches."""
+        """Spans whose rows are in the batches, and reports."""
         return self.spans - self.ignored - sum(self.rejected.values())
 
     @property
@@ -124,19 +128,20 @@ def decode(raw: bytes, *, tenant: str, arrival_ns: int, limits: WireLimits = DEF
     """
     ledger = Ledger()
     spans = read_spans(raw, ledger)
-    tables, marks = sort_spans(spans, limits, ledger)
+    found = sort_spans(spans, limits, ledger)
     origin = Origin.of(spans, tenant, arrival_ns, limits)
     builder = _Builder(origin, ledger, spans.positions, spans.names)
-    built = merge(batch for table in joined(tables, origin) for batch in builder.batches(table))
+    built = merge(batch for table in joined(found.tables, origin) for batch in builder.batches(table))
     return Decoded(
         items=tuple(built),
         spans=spans.total,
-        ignored=spans.foreign + marks,
+        ignored=spans.foreign + found.marks,
         rejected=dict(ledger.counts),
         message=ledger.message,
         clamped=builder.clamped,
         non_finite=sum(map(_non_finite, built)),
         span_hashes=span_hashes(spans.trace_ids, spans.span_ids, tenant),
+        reports=tuple(found.reports),
     )
 
 

@@ -29,6 +29,7 @@ TOO_MANY_ROWS: Final = "too_many_rows"
 TOO_MANY_FEATURES: Final = "too_many_features"
 TOO_MANY_LEVELS: Final = "too_many_levels"
 TOO_LONG: Final = "too_long"
+BAD_REPORT: Final = "bad_report"
 
 CURES: Final = MappingProxyType(
     {
@@ -51,6 +52,7 @@ CURES: Final = MappingProxyType(
         TOO_MANY_FEATURES: "send fewer names per map",
         TOO_MANY_LEVELS: "hash or bucket the column before it is sent",
         TOO_LONG: "shorten, hash or bucket the text before it is sent",
+        BAD_REPORT: "a report has ml.prediction.count 0 and maps from reason to a whole number, 0 or more",
     }
 )
 """What the sender can do about each reason; its keys are all the reasons there are."""

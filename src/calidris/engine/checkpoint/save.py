@@ -105,6 +105,7 @@ class Checkpoint:
         put("orders", json.dumps([asdict(command) for command in engine.commands]).encode())
         put("counters", json.dumps(engine.counters, sort_keys=True).encode())
         put("early", json.dumps([[*k, e.to_json()] for k, e in engine.early.items()]).encode())
+        put("senders", engine.senders.to_json().encode())
         save_dedup(self.store, engine.repeats)
 
     def _save_model(self, key: ModelKey, model: WatchedModel, watcher: Watcher) -> int:
@@ -182,6 +183,7 @@ class Checkpoint:
         for tenant, name, text in plain("early"):
             engine.early[tenant, name] = EarlyLabels()
             engine.early[tenant, name].restore(text)
+        engine.senders.restore(plain("senders") or ())  # older checkpoints have none
         restore_dedup_digests(self.store, engine.requests)
         restore_dedup(self.store, engine.repeats)
 

@@ -13,7 +13,7 @@ from calidris.batch import LabelBatch, Mask, PredictionBatch
 from calidris.engine.columns import rows_of
 from calidris.engine.dedup.hash_runs import Generation, masks_of
 from calidris.labels.id_hashes import Hashes
-from calidris.wire import Decoded
+from calidris.wire import Decoded, Report
 
 GENERATIONS = 4
 """The newest, and three that are over and together cover the horizon."""
@@ -150,6 +150,17 @@ def drop_repeats(decoded: Decoded, memory: DedupMemory, arrival_ns: int) -> tupl
     kept = tuple(part for item in decoded.items if (part := _without(item, again)) is not None)
     rows, labels = (sum(len(b) for b in kept if isinstance(b, kind)) for kind in (PredictionBatch, LabelBatch))
     return kept, Repeated(int(np.count_nonzero(again)), decoded.rows - rows, decoded.labels - labels)
+
+
+def drop_repeated_reports(decoded: Decoded, memory: DedupMemory, arrival_ns: int) -> tuple[Report, ...]:
+    """The reports of a request without those whose span came before; one without a valid id always counts."""
+    if not decoded.reports:
+        return ()
+    hashes = decoded.span_hashes[[report.span for report in decoded.reports]]
+    again = np.zeros(len(hashes), dtype=np.bool_)
+    named = np.flatnonzero(hashes)
+    again[named] = memory.repeats(hashes[named], arrival_ns)
+    return tuple(report for report, repeated in zip(decoded.reports, again.tolist()) if not repeated)
 
 
 def _without(batch: Batch, again: Mask) -> Batch | None:

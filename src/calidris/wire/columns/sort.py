@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from calidris import semconv
 from calidris.batch import UNKNOWN_VERSION
 from calidris.wire.columns.one_row_spans import RowSorter, parse_maps
+from calidris.wire.columns.reports import Report, is_report, read_report
 from calidris.wire.columns.span_tables import Identity, Table, wide_table
 from calidris.wire.limits import WireLimits
 from calidris.wire.otlp.blocks import Block, Cells, opened
@@ -49,8 +50,16 @@ _OUTPUTS: Final = frozenset(
 )
 
 
-def sort_spans(spans: Spans, limits: WireLimits, ledger: Ledger) -> tuple[list[Table], int]:
-    """The tables of a request, and how many spans only mark a trace; refused spans go to the ledger."""
+class Sorted(NamedTuple):
+    """The spans of a request by what they are; ``marks`` only mark a trace."""
+
+    tables: list[Table]
+    reports: list[Report]
+    marks: int
+
+
+def sort_spans(spans: Spans, limits: WireLimits, ledger: Ledger) -> Sorted:
+    """Sort the spans of a request; refused ones go to the ledger."""
     sorter = _Sorter(spans, limits, ledger)
     alone = dict(enumerate(spans.attributes))
     for block in spans.blocks:
@@ -63,7 +72,7 @@ def sort_spans(spans: Spans, limits: WireLimits, ledger: Ledger) -> tuple[list[T
             sorter.sort(span, attributes)
         except Rejected as fault:
             ledger.add(spans.positions[span], spans.names[span], fault)
-    return sorter.finish(), sorter.marks
+    return Sorted(sorter.finish(), sorter.reports, sorter.marks)
 
 
 class _Sorter:
@@ -71,6 +80,7 @@ class _Sorter:
 
     def __init__(self, spans: Spans, limits: WireLimits, ledger: Ledger) -> None:
         self.marks = 0
+        self.reports: list[Report] = []
         self._spans = spans
         self._limits = limits
         self._ledger = ledger
@@ -86,6 +96,9 @@ class _Sorter:
         Raises:
             Rejected: it cannot be used.
         """
+        if is_report(attributes):
+            self.reports.append(read_report(span, attributes, self._spans.models[span], self._limits))
+            return
         rows = attributes.pop(semconv.ML_PREDICTION_COUNT, 1)
         if type(rows) is not int or rows < 0:
             raise Rejected(BAD_COUNT, f"{shown(rows)} rows", semconv.ML_PREDICTION_COUNT)
@@ -103,6 +116,8 @@ class _Sorter:
     def sort_block(self, block: Block) -> bool:
         """Sort spans in that are alike; False, and nothing done, where they have to be looked at one by one."""
         columns, spans = dict(block.columns), block.spans
+        if is_report(columns):
+            return False
         if not _only(columns.pop(semconv.ML_PREDICTION_COUNT, None), int, 1):
             return False
         if semconv.ML_LABEL not in columns and any(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from calidris import semconv
 
-_OUR_BYTES: Final = re.compile(rb"ml\.(?:model\.|prediction\.|features|slices|label)")
+_OUR_BYTES: Final = re.compile(rb"ml\.(?:model\.|prediction\.|features|slices|label|report\.)")
 
 MODEL_KEYS: Final = frozenset({semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION, semconv.ML_MODEL_TASK})
 KEYS: Final = frozenset(
@@ -32,8 +32,13 @@ KEYS: Final = frozenset(
         semconv.ERROR_TYPE,
         semconv.ML_LABEL,
         semconv.ML_LABEL_TIME,
+        semconv.ML_REPORT_ROWS_DROPPED,
+        semconv.ML_REPORT_VALUES_WITHHELD,
     }
 )
+REPORT_KEYS: Final = (semconv.ML_REPORT_ROWS_DROPPED, semconv.ML_REPORT_VALUES_WITHHELD)
+"""Either of them makes a span a report of its sender, which has no rows."""
+
 _SILENT_KEYS: Final = MODEL_KEYS - {semconv.ML_MODEL_NAME} | {semconv.ERROR_TYPE}
 """Attributes that are read, but that spans of others may have too: alone they do not make a span ours."""
 
@@ -49,7 +54,7 @@ def is_ours(key: str) -> bool:
 
 
 def is_ours_by_attributes(names: Collection[str]) -> bool:
-    """Whether attributes of these names, all of them read here, make their span a model or feedback span."""
+    """Whether attributes of these names, all of them read here, make their span a model, feedback or report span."""
     return semconv.ML_MODEL_NAME in names or not _SILENT_KEYS.issuperset(names)
 
 
@@ -59,7 +64,7 @@ def is_ours_by_name(span_name: str, resource: Mapping[str, Any]) -> bool:
 
 
 def holds_model_telemetry(raw: bytes) -> bool:
-    """Whether a request may hold a model or feedback span; one scan at a GB/s or so, nothing is parsed.
+    """Whether a request may hold a model, feedback or report span; one scan at a GB/s or so, nothing is parsed.
 
     Never wrong about a no: protobuf keeps a key's bytes together. A yes may be wrong, where a value quotes such a key.
 
