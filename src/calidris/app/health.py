@@ -130,6 +130,7 @@ class Health:
 
     def _leaving(self, now_ns: int) -> Values:
         pushes = self.otlp.counts if self.otlp else None
+        self.loop.warn_if_old()
         return {
             semconv.METRIC_CALIDRIS_CLOCK_OFFSET.name: self.loop.clock_offset_s,
             semconv.METRIC_CALIDRIS_SNAPSHOT_AGE.name: max(now_ns - self.loop.latest.taken_ns, 0) / 1e9,

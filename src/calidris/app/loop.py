@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from calidris import semconv
 from calidris.app.clock import BelievedTime
+from calidris.app.freshness import Freshness, Pace
 from calidris.batch import PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.engine.build_snapshot import snapshot
@@ -29,10 +30,6 @@ _BATCH = 256
 _LAST_BATCH = 8  # the deadline is looked at between two of them
 _GATHER_S = 0.03
 """How long a few rows wait for more, to be counted together: nobody waits for that, and snapshots come less often."""
-
-_SNAPSHOT_S = 0.5
-_SNAPSHOT_SHARE = 0.1
-"""Largest share of the engine's time that snapshots take: with many wide models they come less often."""
 
 _logger = logging.getLogger(__name__)
 
@@ -100,7 +97,9 @@ class EngineLoop:
         self._on_failure = on_failure
         self._saved_sequence = engine.sequence
         self._asked_ns = 0  # of the newest seal that is in the journal, applied or not
-        self._snapshot_due_s = self._checkpoint_due_s = 0.0
+        self._pace = Pace()
+        self._freshness = Freshness()
+        self._checkpoint_due_s = 0.0
         self._stopping = threading.Event()
         self._drain_until_s = 0.0
         self._thread = threading.Thread(target=self._run, name="calidris-engine", daemon=True)
@@ -114,6 +113,8 @@ class EngineLoop:
                 "engine: a clock was wrong: windows are closed for %.0f s to come, rows of them are late", ahead_s
             )
         self._checkpoint_due_s = time.monotonic() + self.config.storage.checkpoint_interval
+        # Listeners were started since the figures of the replay: that is no delay of this thread.
+        self._freshness, self._pace = Freshness(), Pace()
         self._thread.start()
 
     def stop(self, drain_s: float) -> int:
@@ -143,14 +144,17 @@ class EngineLoop:
 
     def turn(self, timeout_s: float) -> None:
         """One round: apply, and seal, publish and checkpoint where they are due."""
+        self._freshness.begin("waiting for telemetry")
         items = self.inbox.take(_BATCH, timeout_s=timeout_s)
         self._note(items)
         if items and sum(item.rows for item in items) < MOST_ROWS:
             self._stopping.wait(_GATHER_S)
             items += self.inbox.take(_BATCH - len(items), timeout_s=0)
+        self._freshness.begin("applying what arrived")
         self._apply(items)
+        self._freshness.begin("asking for windows to be closed")
         self._seal()
-        if time.monotonic() >= self._snapshot_due_s:
+        if time.monotonic() >= self._pace.due_s:
             self.publish()
         if time.monotonic() >= self._checkpoint_due_s or self._journal_is_filling() or self._memory_is_filling():
             self.save()
@@ -207,20 +211,26 @@ class EngineLoop:
 
     def publish(self) -> None:
         """Swap in a new snapshot. One that cannot be made is a defect of ours; the records are safe, so the loop goes on."""
-        begun_s = time.monotonic()
+        begun_s, fresh = time.monotonic(), self._freshness
+        fresh.begin("taking the figures")
         try:
             with self.publishing.measure():
-                self.latest = snapshot(self.engine, self.clock_ns(), self.latest)
+                self.latest = snapshot(self.engine, self.clock_ns(), self.latest, fresh.begin_model)
             self.healthy = True
-        except Exception:
-            self._failed("snapshot")
+        except Exception as error:
+            self._failed("snapshot", f": {fresh.failed(error)}")
             self.healthy = False
-        spent_s = time.monotonic() - begun_s
-        self._snapshot_due_s = begun_s + max(_SNAPSHOT_S, spent_s / _SNAPSHOT_SHARE)
+        else:
+            fresh.renewed(self._pace.due_s, self._pace.usual_s, self.engine.models)
+        self._pace.took(begun_s, time.monotonic() - begun_s)
 
-    def _failed(self, what: str) -> None:
+    def warn_if_old(self) -> None:
+        """Let the log say why, where figures are old; from any thread that tells of their age."""
+        self._freshness.warn_if_old([model.key for model in self.latest.models])
+
+    def _failed(self, what: str, detail: str = "") -> None:
         if not self.failures[what]:  # the counter tells of further ones
-            _logger.exception("engine: the %s failed and will be tried again", what)
+            _logger.exception("engine: the %s failed and will be tried again%s", what, detail)
         self.failures[what] += 1
 
     def _journal_is_filling(self) -> bool:
@@ -232,6 +242,7 @@ class EngineLoop:
 
     def save(self) -> None:
         """Checkpoint now and drop the journal that it made unnecessary; a failure is tried again at the next interval."""
+        self._freshness.begin("saving the state")
         self._checkpoint_due_s = time.monotonic() + self.config.storage.checkpoint_interval
         now_ns = self.clock_ns()
         if self.engine.sequence != self._saved_sequence:

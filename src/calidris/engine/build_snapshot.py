@@ -5,13 +5,14 @@ What the previous snapshot already knew of a window is kept: most ticks bring la
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from calidris import semconv
+from calidris.batch import ModelKey
 from calidris.config.units import window_name
 from calidris.engine.core import Engine
 from calidris.engine.detectors.watcher import Watcher
@@ -26,14 +27,27 @@ from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.fairness.gaps import TOLERANCE
 
 
-def snapshot(engine: Engine, now_ns: int, previous: Snapshot | None = None) -> Snapshot:
+def snapshot(
+    engine: Engine, now_ns: int, previous: Snapshot | None = None, begin: Callable[[ModelKey], None] | None = None
+) -> Snapshot:
     """Everything that readers may ask for, frozen.
+
+    Args:
+        engine: whose.
+        now_ns: the time, ns since the epoch.
+        previous: the one before.
+        begin: told of each model before its figures are taken.
 
     Models that did not change are taken from the previous snapshot, and so are the figures of those of which only the
     open window changed: nothing shows it yet.
     """
     known = {m.key: m for m in previous.models} if previous else {}
-    models = [_taken(engine, model, known.get(key)) for key, model in sorted(engine.models.items()) if model.specs]
+    models = []
+    for key, model in sorted(engine.models.items()):
+        if begin is not None:
+            begin(key)
+        if model.specs:
+            models.append(_taken(engine, model, known.get(key)))
     counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
     alarms, latched = tuple(engine.alarms), frozenset(engine.latched)
     commands, early = tuple(engine.commands), sum(map(len, engine.early.values()))
