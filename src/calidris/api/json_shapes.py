@@ -21,11 +21,11 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
      "alarms": [an alarm as in /v1/alarms, latched ones only],
      "counters": {"calidris.receiver.rows.late": {"": 17}},      the engine's own
-     "senders": [{"tenant": "default", "name": "credit",         or null: of no model
-        "dropped": {"queue_full": 1234}, "withheld": {}}],       rows and values that senders say they left out
      "health": {"calidris.queue.size": 0},                       the program's own
      "receiver": {"state": "ready", "why": "telemetry is taken", "version": "0.1.0", "started_ns": 0,
-                  "replay": {"records": 0, "done": 0, "bytes": 0, "left_s": null}}}
+                  "replay": {"records": 0, "done": 0, "bytes": 0, "left_s": null}},
+     "senders": [{"tenant": "default", "name": "credit",         null: of no model. Only where senders say they left something out
+        "dropped": {"queue_full": 1234}, "withheld": {}}]}       reason to rows, and to values
 
 ``GET /readyz`` is ``{"status": "starting", ...}`` with what ``receiver`` has above; 200 where it is ready, else 503.
 
@@ -79,9 +79,10 @@ def status_json(
         "models": [_model(model, snapshot) for model in snapshot.models],
         "alarms": [_alarm(a, snapshot) for a in snapshot.alarms if a.id in snapshot.latched],
         "counters": {name: dict(reasons) for name, reasons in snapshot.counters.items()},
-        "senders": [_left_out(sums) for sums in snapshot.senders],
         "health": dict(health),
         "receiver": dict(receiver or {}),
+        # Only where there is something to tell: most receivers have no such senders.
+        **({"senders": [_left_out(sums) for sums in snapshot.senders]} if snapshot.senders else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from rich.table import Table
 
 from calidris.baseline import Baseline, BaselineColumns, read, write
 from calidris.baseline import build as build_baseline
-from calidris.baseline.bundle import MIN_WINDOWS
 from calidris.baseline.row_files import TableColumns, read_rows
 from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
+from calidris.engine.reasons import missing_spread
 from calidris.errors import ConfigError
 from calidris.state import Kind, Spec
 from calidris.state.coding.fields import SPECIALS
@@ -73,7 +74,7 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
         made = _built(rows, template, model, config_path)
         write(made, output)
     _describe(made, out)
-    for warning in warnings(made):
+    for warning in warnings(made, model.detect_windows_s):
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
     return 0
@@ -93,22 +94,28 @@ def _built(rows: BaselineColumns, template: Spec, model: ModelConfig, file: Path
         raise ConfigError(f"{file}: model {model.name!r}: {error}") from error
 
 
-def warnings(made: Baseline) -> list[str]:
-    """What makes a baseline weaker than it could be."""
+def warnings(made: Baseline, scored_s: Sequence[float]) -> list[str]:
+    """What makes a baseline weaker than it could be; ``scored_s`` are the lengths of the windows that will be scored."""
     found = []
     if made.rows < ENOUGH_ROWS:
         found.append(
             f"{made.rows} rows are few: with fewer than {ENOUGH_ROWS} only large changes can be told from chance"
         )
-    windows = len(made.window_starts)
-    if windows == 0:
-        found.append("no --time column: the spread of live windows has to be learned first, and nothing alarms before")
-    elif windows < MIN_WINDOWS:
-        found.append(f"{windows} windows of {window_name(made.window_s)} are fewer than {MIN_WINDOWS}: their spread will be "
-                     "learned from live windows, and nothing alarms before")  # fmt: skip
+    if not len(made.window_starts):
+        found.append("no --time column: the spread of live windows has to be learned first, and no drift alarms before")
+        scored_s = ()
+    # Each length by itself: sixty windows of 5m are enough, and make five of 1h.
+    for window_s in scored_s:
+        if made.windows_of(window_s) is None:
+            found.append(_lacking(made, window_s))
     if not made.labels.count:
         found.append("no score and label columns: calibration and performance have nothing to be compared with")
     return found
+
+
+def _lacking(made: Baseline, window_s: float) -> str:
+    cause, _ = missing_spread(made, window_s)
+    return f"{cause}: that will be learned from live windows, and no drift alarms on them before"
 
 
 def show(path: Path, out: Console) -> int:

@@ -29,7 +29,7 @@ _SET_ASIDE = (
     (semconv.METRIC_CALIDRIS_ACCESS_REFUSED, "without access"),
 )
 _ANSWERED = ("ok", "partial", "no_model", "metrics", "logs")
-_SHOWN_ALARMS = 8
+_SHOWN_ALARMS = _SHOWN_DETAILS = 8
 
 
 class Look:
@@ -81,10 +81,11 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
     if look.told["health"]:  # a tenant sees its own models only
         parts += [Text(), _receiver(look)]
     parts += [Text(), _models(look)]
+    details = list(_details(look.told))
     alarms = list(_alarms(look.told))
     senders = list(_senders(look.told))
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
-    return Group(*parts, *(part for block in (alarms, senders, caps) if block for part in (Text(), *block)))
+    return Group(*parts, *(part for block in (details, alarms, senders, caps) if block for part in (Text(), *block)))
 
 
 def _head(look: Look) -> Text:
@@ -227,6 +228,18 @@ def _alarms(told: Json) -> Iterator[Text]:
     more = len(told["alarms"]) - _SHOWN_ALARMS
     if more > 0:
         yield Text(f"and {more} older ones: `calidris alarms list`", style="red")
+
+
+def _details(told: Json) -> Iterator[Text]:
+    """Why each model stands where it does, unless all is well."""
+    unwell = [model for model in told["models"] if model["status"] != "ok"]
+    for model in unwell[:_SHOWN_DETAILS]:
+        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        colour = _COLOURS.get(model["status"], "yellow")
+        yield Text.assemble((model["status"], colour), " ", printable(f"{who}: {model['status_detail']}"))
+    more = len(unwell) - _SHOWN_DETAILS
+    if more > 0:
+        yield Text(f"and {more} more that are not ok: `calidris status --json` says why", style="dim")
 
 
 def _senders(told: Json) -> Iterator[Text]:

@@ -62,7 +62,7 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
     state, detail = status(engine, model)
     if before is None or model.recounted:
         taken = _model(engine.watchers[model.key], model, state, detail, engine.sealed_ns, before)
-    elif model.changed or before.status is not state:
+    elif model.changed or (before.status, before.status_detail) != (state, detail):
         totals = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)  # type: ignore[arg-type]
     else:

@@ -36,7 +36,7 @@ from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.gathering import Gathered, form_of
 from calidris.engine.inbox import Received
 from calidris.engine.labelling import Labelling
-from calidris.engine.learning import Reservoir, learned_note
+from calidris.engine.learning import Reservoir
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.panes import ClosedPanes
 from calidris.engine.registry import FindBaseline, Fleet, NoCapacity
@@ -285,7 +285,6 @@ class Engine:
         if learned is not None:
             model.baseline, model.reservoir = learned, None
             model.specs.append(learned.spec)
-            model.baseline_note = learned_note(learned)
             model.touch()
             watcher.adopt(learned)
 

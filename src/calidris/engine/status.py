@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from calidris import semconv
 from calidris.config.units import window_name
-from calidris.detect import Alert, DesignLearner
+from calidris.detect import Alert
+from calidris.engine import reasons
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import Watcher
-from calidris.engine.learning import MIN_ROWS
 from calidris.engine.model import WatchedModel
 from calidris.metrics.base import Reading, Status, reading
 
@@ -19,28 +19,19 @@ def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
     """How far the monitoring of a model version is, and one sentence for people."""
     watcher = engine.watchers[model.key]
     drift = [watch for slot, watch in watcher.slots.items() if slot.kind is Alert.DRIFT]
-    learners = [watch.learner for watch in drift if watch.learner is not None]
+    learning = [watch for watch in drift if watch.learner is not None]
     longest_ns = round(max(model.config.detect_windows_s) * 1e9)
     if model.baseline is None:
-        kept = model.reservoir.rows if model.reservoir else 0
-        return Status.NO_BASELINE, f"no baseline; {kept} of {MIN_ROWS} rows towards a provisional one"
+        return Status.NO_BASELINE, reasons.without_baseline(model)
     if model.baseline.provisional:
-        return Status.PROVISIONAL, f"provisional baseline {model.baseline_note}: nothing alarms against it"
-    if model.last_event_ns and engine.sealed_ns - model.last_event_ns > 3 * longest_ns:
-        return Status.STALE, "no new predictions for three windows"
-    if learners:
-        return Status.LEARNING, _learning(learners)
+        return Status.PROVISIONAL, reasons.provisional(model, model.baseline)
+    if model.last_event_ns and engine.sealed_ns - model.last_event_ns > reasons.STALE_WINDOWS * longest_ns:
+        return Status.STALE, reasons.stale(model, longest_ns, engine.sealed_ns)
+    if learning:
+        return Status.LEARNING, reasons.learning(model.baseline, learning, drift)
     if model.newest_sealed_ns == 0:
-        return Status.PARTIAL, "the first window is not full yet"
-    return Status.OK, model.baseline_note or "compared with its baseline"
-
-
-def _learning(learners: list[DesignLearner]) -> str:
-    least = min(len(learner.windows) for learner in learners)
-    return (
-        f"the baseline has no time order, so the spread of live windows is learned first: {least} of {learners[0].wanted} "
-        "windows; nothing alarms before. `calidris baseline build --time COLUMN` makes this unnecessary"
-    )
+        return Status.PARTIAL, reasons.unsealed(model, engine.sealed_ns)
+    return Status.OK, reasons.compared(model, watcher)
 
 
 def evidence_readings(watcher: Watcher) -> Iterator[Reading]:

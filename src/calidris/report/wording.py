@@ -89,6 +89,15 @@ STATUS_TITLE = {
     Status.SUPPRESSED: "Withheld for privacy",
     Status.STALE: "No new traffic",
 }
+_FEW = {
+    semconv.METRIC_ML_PERFORMANCE_SCORE: "only labelled ones count",
+    semconv.METRIC_ML_CALIBRATION_SCORE: "only labelled ones count",
+    semconv.METRIC_ML_FAIRNESS_RATE: "only labelled ones of this group count",
+    semconv.METRIC_ML_FAIRNESS_GAP: "fewer than two groups have enough labelled ones",
+    semconv.METRIC_ML_PERFORMANCE_TREND: "only days with enough labelled ones count",
+}
+"""Which rows there are too few of, where it is not any."""
+
 _FIELDS = {
     semconv.ML_PREDICTION_SCORE: "score",
     semconv.ML_PREDICTION_CLASS: "decision",
@@ -173,6 +182,12 @@ def because(reading: Reading) -> str:
     estimate = (semconv.ML_PERFORMANCE_SOURCE, semconv.ML_PERFORMANCE_SOURCE_ESTIMATE) in reading.attributes
     if reading.status is Status.UNDEFINED and estimate:
         return "not shown because its assumptions may not hold now"
+    if reading.status is Status.TOO_FEW and reading.metric in _FEW:
+        return f"not known because {STATUS_MEANING[reading.status]}: {_FEW[reading.metric]}"
+    if reading.status is Status.NO_BASELINE and estimate:
+        return "not known because there is no baseline with labels to learn from"
+    if reading.status is Status.NO_BASELINE and reading.baseline is not None:
+        return "not known because the baseline has no value of it"
     return f"not known because {STATUS_MEANING[reading.status]}"
 
 

@@ -20,7 +20,6 @@ from calidris.engine.conservation import balance
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import restore_slot, slot_bytes
 from calidris.engine.detectors.watcher import Watcher
-from calidris.engine.learning import learned_note
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import COLUMNS, Pane, PaneKey, pane_from, pane_row
 from calidris.engine.snapshot import WindowPoint
@@ -195,7 +194,6 @@ class Checkpoint:
         provisional = self.store.blob(number, "provisional")
         if baseline is None and provisional is not None:
             baseline = Baseline.from_bytes(provisional)
-            note = learned_note(baseline)
         model = engine.fleet.watch(key, config, baseline, note, engine.sealed_ns)
         watcher = engine.watchers[key]
         # Where another baseline was given since, rows are counted under its spec from here on.

@@ -1,0 +1,145 @@
+"""Where monitoring stands, in one sentence for people: what is so, why it is so, and what changes it.
+
+A sentence may name a command or a setting only where that is the cure of this very cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from calidris.baseline import Baseline
+from calidris.baseline.bundle import MIN_WINDOWS
+from calidris.config.units import window_name
+from calidris.detect import Alert
+from calidris.engine.detectors.slot import SlotWatcher
+from calidris.engine.detectors.watcher import Watcher
+from calidris.engine.learning import MAX_BYTES, MIN_ROWS, Reservoir, learned_note
+from calidris.engine.model import WatchedModel
+
+STALE_WINDOWS = 3
+"""A model is stale once its newest row is so many of its longest scored windows old."""
+
+
+def without_baseline(model: WatchedModel) -> str:
+    """Why there is none, and what is missing for a provisional one."""
+    asked = f"{model.baseline_note}; " if model.baseline_note else ""
+    kept = model.reservoir
+    if kept is None:
+        return f"{asked}no baseline"
+    return f"{asked}no baseline; {_towards(kept, model.rows)}"
+
+
+def _towards(kept: Reservoir, rows: int) -> str:
+    if rows and not kept.rows:
+        return f"none of its {rows:,} rows has a feature, score, class or value to learn a provisional one from"
+    if kept.rows >= MIN_ROWS:
+        return "a provisional one is learned when the next window closes"
+    if kept.size_bytes >= MAX_BYTES:
+        return (
+            f"{kept.rows:,} rows fill the {MAX_BYTES >> 20} MiB that are kept to learn a provisional one, which needs "
+            f"{MIN_ROWS}: send fewer or shorter features, or build one with `calidris baseline build`"
+        )
+    return f"{kept.rows:,} of {MIN_ROWS} rows towards a provisional one"
+
+
+def provisional(model: WatchedModel, baseline: Baseline) -> str:
+    """Who made it, what it cannot do, and why there is no other one."""
+    note = learned_note(baseline)
+    said = f"provisional baseline {note}: nothing alarms against it"
+    return f"{model.baseline_note}; {said}" if model.baseline_note else said
+
+
+def stale(model: WatchedModel, longest_ns: int, sealed_ns: int) -> str:
+    """Whether rows stopped, or only their times did."""
+    span = f"{STALE_WINDOWS} windows of {window_name(longest_ns / 1e9)}"
+    newest = f"{datetime.fromtimestamp(model.last_event_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if sealed_ns - model.seen_ns > STALE_WINDOWS * longest_ns:
+        return f"no predictions for {span}: the newest is of {newest}; see whether the service runs and still sends"
+    return (
+        f"predictions arrive, and the newest is of {newest}, more than {span} ago: windows of that time are closed. See the "
+        "sender's clock, or its backlog"
+    )
+
+
+def unsealed(model: WatchedModel, sealed_ns: int) -> str:
+    """Why no window of the model was scored or shown as closed yet."""
+    step_ns = model.config.step_ns
+    length = window_name(step_ns / 1e9)
+    ends_ns = (model.last_event_ns // step_ns + 1) * step_ns
+    if sealed_ns >= ends_ns:
+        # A seal takes the windows that have rows by then: those that come later never are.
+        return (
+            f"its rows came after their {length} windows were closed, so none was scored; see what delays the sender, or raise "
+            "`receiver.lateness`"
+        )
+    return f"the first window of {length} is not full yet"
+
+
+def learning(baseline: Baseline, learning_ones: Sequence[SlotWatcher], drift: Iterable[SlotWatcher]) -> str:
+    """What the baseline lacks, how far the learning is, what alarms meanwhile, and what would have made it unnecessary."""
+    slowest = min(learning_ones, key=_share_learned)
+    cause, cure = missing_spread(baseline, slowest.recipe.slot.window_s)
+    lengths = _lengths(learning_ones)
+    said = f"{cause}; the spread of live {lengths} windows is learned first: {_progress(slowest)}, no drift alarm on them before"
+    working = _lengths(watch for watch in drift if watch.learner is None)
+    others = f" ({working} windows alarm already)" if working else ""
+    return f"{said}{others}. {cure} makes this unnecessary"
+
+
+def missing_spread(baseline: Baseline, window_s: float) -> tuple[str, str]:
+    """Why a baseline does not know how much windows of a length differ, and what would."""
+    length = window_name(window_s)
+    if not len(baseline.window_starts):
+        return (
+            "the baseline has no time order, as it was built without --time",
+            "`calidris baseline build --time COLUMN`",
+        )
+    ratio = window_s / baseline.window_s
+    if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-9:
+        own = window_name(baseline.window_s)
+        return (
+            f"the baseline was built for windows of {own}, which make none of {length}",
+            "Building it with these settings",
+        )
+    # Windows with rows, wherever they lie: a gap between them costs nothing.
+    found = np.unique(baseline.window_starts // round(window_s * 1e9))
+    cause = f"the baseline has {len(found)} windows of {length}, {MIN_WINDOWS} are needed to know their spread"
+    return cause, f"A baseline of rows in at least {MIN_WINDOWS} windows of {length}"
+
+
+def compared(model: WatchedModel, watcher: Watcher) -> str:
+    """With what, and which kinds of alarm still learn."""
+    said = model.baseline_note or "compared with its baseline"
+    waiting: dict[Alert, list[SlotWatcher]] = {}
+    for slot, watch in watcher.slots.items():
+        if watch.learner is not None:
+            waiting.setdefault(slot.kind, []).append(watch)
+    parts = [f"{kind.value} on {_lengths(found)} windows" for kind, found in waiting.items()]
+    if not parts:
+        return said
+    slowest = min((watch for found in waiting.values() for watch in found), key=_share_learned)
+    return (
+        f"{said}; not yet alarming, as their spread is learned live: {', '.join(parts)} ({_progress(slowest)} at least)"
+    )
+
+
+def _learned(watch: SlotWatcher) -> int:
+    return 0 if watch.learner is None else len(watch.learner.windows)
+
+
+def _share_learned(watch: SlotWatcher) -> float:
+    return _learned(watch) / watch.wanted
+
+
+def _progress(watch: SlotWatcher) -> str:
+    every = "" if watch.stride == 1 else f" (one in {watch.stride})"
+    return f"{_learned(watch)} of {watch.wanted}{every}"
+
+
+def _lengths(watches: Iterable[SlotWatcher]) -> str:
+    """Lengths of windows, shortest first."""
+    found = sorted({watch.recipe.slot.window_s for watch in watches})
+    return " and ".join(map(window_name, found))
