@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import time
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from running import CALIDRIS, Running, environment, rows, until
 
 from calidris.wire import encode_predictions
+
+pytestmark = pytest.mark.e2e
 
 DROPPED, WITHHELD = "ml_inference_dropped_total", "ml_inference_withheld_total"
 

@@ -47,7 +47,8 @@ class LimitsConfig(Config):
         models: models of one tenant that nobody configured; a configured one always has room.
         versions: versions of one model. One that has been silent for ``silent_after`` makes room for a new one.
         watched: model versions of all models of all tenants together.
-        silent_after: rows must have stopped for so long before a version is forgotten for a new one's sake; its alarms stay.
+        silent_after: rows must have stopped for so long before a version is forgotten for a new one's sake, and before its gauges
+            leave where another version of its model is live; its alarms stay.
         features: features that are watched of a model nobody configured.
         pending_labels: predictions of one model version that wait for their label.
         early_labels: labels of one tenant that wait for their prediction.

@@ -54,7 +54,7 @@ def snapshot(
     return Snapshot(
         now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, commands, early,
         {"requests": engine.requests.covered_s(now_ns), "spans": engine.spans.covered_s(now_ns)},
-        engine.senders.taken(),
+        engine.senders.taken(), frozenset(engine.silent()),
     )  # fmt: skip
 
 

@@ -239,6 +239,11 @@ class Engine:
     def _alarmed(self) -> frozenset[ModelKey]:
         return frozenset(a.model for a in self.alarms if a.id in self.latched)
 
+    def silent(self) -> Iterator[ModelKey]:
+        """Versions without rows for ``limits.silent_after``, by the time that windows close by."""
+        since_ns = self.sealed_ns - round(self.config.limits.silent_after * 1e9)
+        return (key for key, model in self.models.items() if model.seen_ns <= since_ns)
+
     def _note_retired(self, model: WatchedModel) -> None:
         """What a version has counted goes on counting as retired; its alarms stay."""
         self._count(semconv.METRIC_CALIDRIS_MODELS_RETIRED, 1)

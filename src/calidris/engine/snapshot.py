@@ -163,6 +163,7 @@ class Snapshot:
         early: labels that came before their prediction and wait for it.
         dedup_horizon_s: how far back ``requests`` and ``spans`` are all remembered, to recognise those that come again.
         senders: what senders say that they left out, by model.
+        silent: versions without rows for ``limits.silent_after``.
     """
 
     taken_ns: int
@@ -176,3 +177,13 @@ class Snapshot:
     early: int = 0
     dedup_horizon_s: Mapping[str, float] = field(default_factory=dict)
     senders: tuple[LeftOut, ...] = ()
+    silent: frozenset[ModelKey] = frozenset()
+
+    @property
+    def succeeded(self) -> frozenset[ModelKey]:
+        """Silent versions of models of which another version is live: their gauges leave.
+
+        A model that fell silent as a whole keeps them: nobody took its place, and what is shown of it is still the newest.
+        """
+        live = {model.key[:2] for model in self.models if model.key not in self.silent}
+        return frozenset(key for key in self.silent if key[:2] in live)

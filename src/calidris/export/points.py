@@ -164,8 +164,10 @@ def _within_caps(snapshot: Snapshot, config: ExportConfig) -> tuple[list[_Series
     tenants: dict[str, list[_Series]] = {}
     others = {model.key.tenant for model in snapshot.models} - {DEFAULT_TENANT}
     found = 0
+    succeeded = snapshot.succeeded
     for model in snapshot.models:
-        mine = [s for s in _model(model, snapshot, _identity(model.key, others)) if s.rank <= LAST_RANK[config.series]]
+        all_of_it = _model(model, snapshot, _identity(model.key, others), model.key in succeeded)
+        mine = [s for s in all_of_it if s.rank <= LAST_RANK[config.series]]
         kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
         found += len(mine)
         tenants.setdefault(model.key.tenant, []).extend(kept)
@@ -187,10 +189,16 @@ def is_counter(metric: Metric) -> bool:
     return metric.instrument == "counter"
 
 
-def _model(model: ModelSnapshot, snapshot: Snapshot, who: tuple[tuple[str, str], ...]) -> Iterator[_Series]:
-    """All series of one model version, clean of bytes that no encoder takes."""
-    figures = itertools.chain.from_iterable(_series_of(rank, reading) for rank, reading in ranked(model))
-    for series in itertools.chain(_totals(model), _alarms(model, snapshot), figures):
+def _model(
+    model: ModelSnapshot, snapshot: Snapshot, who: tuple[tuple[str, str], ...], succeeded: bool
+) -> Iterator[_Series]:
+    """All series of one model version, clean of bytes that no encoder takes.
+
+    Of one that a live version succeeded only counters, status and latched alarms are left: its figures stand still for ever.
+    """
+    told = () if succeeded else ranked(model)
+    figures = itertools.chain.from_iterable(_series_of(rank, reading) for rank, reading in told)
+    for series in itertools.chain(_totals(model), _alarms(model, snapshot, succeeded), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
 
@@ -237,8 +245,11 @@ def _totals(model: ModelSnapshot) -> Iterator[_Series]:
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_SLO_EVENTS, pairs, float(count))
 
 
-def _alarms(model: ModelSnapshot, snapshot: Snapshot) -> Iterator[_Series]:
-    """Alarms so far, from 0 on so that the first one is an increase; and latched ones that no reading tells of."""
+def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterator[_Series]:
+    """Alarms so far, from 0 on so that the first one is an increase; and latched ones that no reading tells of.
+
+    An alert must not resolve because what it watches is gone, so latched ones are told of a succeeded version too.
+    """
     told = {_watched(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_ALARM}
     evidence = {_watched(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE}
     mine = [alarm for alarm in snapshot.alarms if alarm.model == model.key]
@@ -247,7 +258,7 @@ def _alarms(model: ModelSnapshot, snapshot: Snapshot) -> Iterator[_Series]:
     for watched in sorted(told | evidence | raised.keys()):
         pairs = _watched_pairs(*watched)
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARMS, pairs, float(raised[watched]))
-        if watched not in told:
+        if watched in latched if succeeded else watched not in told:
             yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARM, pairs, float(watched in latched))
 
 
