@@ -36,6 +36,8 @@ PURPOSE = {
     ("alarms", "list"): "List the latched alarms",
     ("alarms", "ack"): "somebody looks after an alarm",
     ("alarms", "clear"): "End an alarm",
+    ("models", "list"): "List every model version",
+    ("models", "forget"): "Watch a model no longer",
     ("baseline", "build"): "Build a baseline from rows",
     ("baseline", "show"): "Show what a baseline holds",
     ("compat", "evidently"): "Show Evidently's default drift verdicts",

@@ -25,7 +25,12 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
      "receiver": {"state": "ready", "why": "telemetry is taken", "version": "0.1.0", "started_ns": 0,
                   "replay": {"records": 0, "done": 0, "bytes": 0, "left_s": null}},
      "senders": [{"tenant": "default", "name": "credit",         null: of no model. Only where senders say they left something out
-        "dropped": {"queue_full": 1234}, "withheld": {}}]}       reason to rows, and to values
+        "dropped": {"queue_full": 1234}, "withheld": {}}],       reason to rows, and to values
+     "absent": [{"tenant": "default", "name": "credit",          configured models that never came, only where there are some
+        "version": null,                                         or the version that never came of a model that did
+        "did_you_mean": {"tenant": "default", "name": "svc-logisticregression", "version": "unknown"},      or null
+        "cure": "set OTEL_CALIDRIS_MODEL_NAME=credit in its service"}],
+     "unconfigured": [{"tenant": "default", "name": "svc-logisticregression", "version": "unknown"}]}      where others are
 
 ``GET /readyz`` is ``{"status": "starting", ...}`` with what ``receiver`` has above; 200 where it is ready, else 503.
 
@@ -33,6 +38,18 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
 
     [{"metric": "ml.drift.score", "attributes": {"ml.feature.name": "income", "ml.drift.measure": "psi"},
       "value": 0.12, "n": 5800, "lower": 0.1, "upper": 0.14, "window": "1h", "baseline": "credit-7@2026-10", "status": "ok"}]
+
+``GET /v1/models`` lists what is watched, silent versions too, what never came (as ``absent`` above), and what was forgotten::
+
+    {"models": [{"tenant": "default", "name": "credit", "version": "7", "live": true, "configured": true, "status": "ok",
+                 "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000, "baseline": "credit-7@2026-10",
+                 "latched": [2]}],
+     "absent": [],
+     "forgotten": [{"alarm": 0, "action": "forget", "by": "ada", "reason": "retired", "at_ns": 0, "token": "oncall",
+                    "model": ["default", "credit", "6"]}]}       an empty version: all of them
+
+``POST /v1/models/{name}/{version}/forget``, or ``/v1/models/{name}/forget`` for all versions, with ``{"by": "ada", "reason": "…"}``
+answers 202 with the ``models`` and ``alarms`` that end, once that is durable. It needs a reason where an alarm stands.
 
 ``GET /v1/alarms`` is a list, newest last, of latched and cleared ones::
 
@@ -54,7 +71,6 @@ are of all tenants together: they are empty for a token of one of several. A tok
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from calidris import semconv
@@ -197,5 +213,5 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
         "trace_ids": list(alarm.trace_ids),
-        "orders": [asdict(command) for command in snapshot.commands if command.alarm == alarm.id],
+        "orders": [command.plain() for command in snapshot.commands if command.alarm == alarm.id],
     }

@@ -1,10 +1,9 @@
-"""The routes of the API: each answers from the newest snapshot; the only thing that can be changed is a decision about an alarm."""
+"""The routes of the API: each answers from the newest snapshot; all that can be changed are alarms, and which models are watched."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
@@ -18,22 +17,23 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from calidris.access import ALL, Access, Action, Caller, joined
+from calidris.api.command_routes import Asked, Decided, Decisions
 from calidris.api.json_shapes import alarms_json, readings_json, status_json
+from calidris.api.model_shapes import expected_json, models_json, unknown_json
 from calidris.batch import ModelKey
 from calidris.engine.commands import BadCommand, Command
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
+from calidris.engine.standing import Expected
 from calidris.errors import Forbidden, RetryableError, Unauthenticated
 
 Report = Callable[[Snapshot, ModelKey], str]
 """Renders the report of one model version as HTML, from a snapshot that holds nothing which the reader may not see."""
 
 Decide = Callable[[Command, str], None]
-"""Makes a decision about an alarm durable, with the alarm's tenant."""
+"""Makes a decision about an alarm or a model durable, with its tenant."""
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
 _MAX_DECISION_BYTES = 1 << 16
-_NEVER_LEFT_OUT = {"unlimited": True}
-_audit = logging.getLogger("calidris.audit")
 
 
 class _AnyPath(PathConvertor):
@@ -54,10 +54,11 @@ class Sources:
         ready: false until the receiver takes telemetry; ``/readyz`` says 503 until then.
         health: gives the program's own figures, for ``/v1/status``.
         report: renders a report, or None where there is none.
-        command: makes a decision about an alarm durable; None where alarms can only be read.
+        command: makes a decision about an alarm or a model durable; None where there is only reading.
         clock_ns: time of a decision, ns since the epoch.
         receiver: says what the receiver does now and why, for ``/readyz`` and ``/v1/status``.
         access: who may read and decide; everybody where it has no tokens.
+        expected: the configured models.
     """
 
     snapshot: Callable[[], Snapshot]
@@ -68,6 +69,7 @@ class Sources:
     clock_ns: Callable[[], int] = time.time_ns
     receiver: Callable[[], Mapping[str, Any]] = field(default=dict)
     access: Access = field(default_factory=Access)
+    expected: Callable[[], Sequence[Expected]] = field(default=tuple)
 
 
 def application(sources: Sources) -> Starlette:
@@ -79,9 +81,11 @@ def application(sources: Sources) -> Starlette:
             Route("/readyz", handlers.readyz),
             Route("/v1/status", handlers.status),
             Route("/v1/alarms", handlers.alarms),
-            Route("/v1/alarms/{id:int}/{action}", handlers.post_command, methods=["POST"]),
+            Route("/v1/alarms/{id:int}/{action}", handlers.post_alarm, methods=["POST"]),
             # Names may hold slashes, percent-encoded; only the raw path still tells them from separators.
+            Route("/v1/models", handlers.models),
             Route("/v1/models/{rest:any_path}", handlers.readings),
+            Route("/v1/models/{rest:any_path}", handlers.post_model, methods=["POST"]),
             Route("/v1/report/{rest:any_path}", handlers.report),
         ],
         exception_handlers={
@@ -89,6 +93,8 @@ def application(sources: Sources) -> Starlette:
             405: _not_allowed,
             Unauthenticated: _unauthenticated,
             Forbidden: _forbidden,
+            BadCommand: _bad_command,
+            RetryableError: _try_again,
         },
     )
 
@@ -101,6 +107,7 @@ class _Handlers:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._decisions = Decisions(sources.command, sources.clock_ns, sources.access)
 
     def healthz(self, request: Request) -> Response:
         return _json({"status": "ok"})
@@ -113,39 +120,40 @@ class _Handlers:
         snapshot, caller = self._seen(request)
         health = self._sources.health() if caller.whole else {}
         receiver = self._sources.receiver()
-        return _json(status_json(snapshot, ready=self._sources.ready(), health=health, receiver=receiver))
+        told = status_json(snapshot, ready=self._sources.ready(), health=health, receiver=receiver)
+        return _json({**told, **expected_json(snapshot, self._expected(caller))})
+
+    def models(self, request: Request) -> Response:
+        snapshot, caller = self._seen(request)
+        return _json(models_json(snapshot, self._expected(caller)))
+
+    def _expected(self, caller: Caller) -> list[Expected]:
+        return [model for model in self._sources.expected() if caller.sees(model.tenant)]
 
     def alarms(self, request: Request) -> Response:
         return _json(alarms_json(self._seen(request)[0]))
 
-    async def post_command(self, request: Request) -> Response:
-        """Acknowledge or clear. Only JSON is taken: a page of another origin cannot send that without asking first."""
+    async def post_alarm(self, request: Request) -> Response:
+        """Acknowledge or clear an alarm."""
+        return await self._decide(request, self._decisions.decide_alarm)
+
+    async def post_model(self, request: Request) -> Response:
+        """Forget a model version, or all versions of a model."""
+        return await self._decide(request, self._decisions.decide_model)
+
+    async def _decide(self, request: Request, decide: Callable[[Asked], Decided]) -> Response:
+        """Only JSON is taken: a page of another origin cannot send that without asking first."""
         caller = self._caller(request, "decide")
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _error(415, "send the decision as application/json")
         body = await _body(request)
         if body is None:
             return _error(413, "a decision is small")
-        return await run_in_threadpool(self._order, request.path_params, body, caller)
-
-    def _order(self, path: Mapping[str, Any], body: bytes, caller: Caller) -> Response:
-        if self._sources.command is None:
-            return _error(404, "alarms can only be read here")
-        alarms = scoped(self._sources.snapshot(), caller).alarms
-        alarm = next((a for a in alarms if a.id == path["id"]), None)
-        if alarm is None:
-            self._sources.access.refuse("decide", "unknown_alarm", f"{caller.name!r} sees no alarm {path['id']}")
-            return _error(404, f"there is no alarm {path['id']}; GET /v1/alarms lists them")
-        try:
-            command = _decision(body, alarm.id, path["action"], self._sources.clock_ns(), caller.name)
-            self._sources.command(command, alarm.model.tenant)
-        except BadCommand as error:
-            return _error(400, str(error))
-        except RetryableError as error:
-            return _error(503, str(error))
-        said = "audit: alarm %d: %s by %r, token %r"
-        _audit.info(said, command.alarm, command.action, command.by, command.token, extra=_NEVER_LEFT_OUT)
-        return _json({"alarm": alarm.id, "action": command.action}, 202)
+        tenant = request.query_params.get("tenant", caller.home)
+        seen = scoped(self._sources.snapshot(), caller)
+        asked = Asked(tuple(_segments(request)), body, caller, tenant, seen)
+        decided = await run_in_threadpool(decide, asked)
+        return _json(decided.told, decided.status)
 
     def readings(self, request: Request) -> Response:
         snapshot, caller = self._seen(request)
@@ -174,15 +182,6 @@ class _Handlers:
         return self._sources.access.authorize(joined(request.headers.getlist("authorization")), action)
 
 
-def _decision(body: bytes, alarm: int, action: str, at_ns: int, token: str) -> Command:
-    try:
-        told = orjson.loads(body)
-        by, reason = str(told["by"]), str(told.get("reason", ""))
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        raise BadCommand('the decision is {"by": who, "reason": why}') from None
-    return Command(alarm, action, by, reason, at_ns, token)
-
-
 async def _body(request: Request) -> bytes | None:
     """The body, or None where it is larger than any decision."""
     body = b""
@@ -205,8 +204,7 @@ def _find(snapshot: Snapshot, request: Request, caller: Caller, name: str, versi
 
 
 def _unknown(snapshot: Snapshot, name: str, version: str) -> Response:
-    known = [model.key._asdict() for model in snapshot.models]
-    return _error(404, f"no model {name!r} of version {version!r} has been seen", known=known)
+    return _json(unknown_json(snapshot, name, version), 404)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
@@ -214,7 +212,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
-    return _error(405, "that method is not for this path; GET reads, POST decides about an alarm")
+    return _error(405, "that method is not for this path; GET reads, POST decides about an alarm or a model")
 
 
 async def _unauthenticated(request: Request, error: Exception) -> Response:
@@ -225,6 +223,14 @@ async def _unauthenticated(request: Request, error: Exception) -> Response:
 
 async def _forbidden(request: Request, error: Exception) -> Response:
     return _error(403, str(error))
+
+
+async def _bad_command(request: Request, error: Exception) -> Response:
+    return _error(400, str(error))
+
+
+async def _try_again(request: Request, error: Exception) -> Response:
+    return _error(503, str(error))
 
 
 def _error(status: int, message: str, **more: Any) -> Response:
@@ -265,6 +271,11 @@ def scoped(snapshot: Snapshot, caller: Caller) -> Snapshot:
             alarms=alarms,
             latched=snapshot.latched & mine,
             senders=tuple(sums for sums in snapshot.senders if caller.sees(sums.owner[0])),
-            commands=tuple(command for command in snapshot.commands if command.alarm in mine),
+            commands=tuple(command for command in snapshot.commands if _is_of(command, mine, caller)),
+            silent=frozenset(key for key in snapshot.silent if caller.sees(key.tenant)),
         )
     return snapshot if caller.whole else replace(snapshot, counters={})
+
+
+def _is_of(command: Command, alarms: Container[int], caller: Caller) -> bool:
+    return command.alarm in alarms if command.model is None else caller.sees(command.model.tenant)

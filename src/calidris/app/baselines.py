@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import glob
 import logging
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from calidris.baseline import Baseline, read
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.config.load import locate
+from calidris.engine.standing.absent import Expected
 from calidris.errors import ConfigError, CorruptState
 
 _VERSION = "{version}"
@@ -47,6 +50,31 @@ def versions(pattern: str) -> list[Path]:
     """Files that fit a pattern with ``{version}``, oldest first."""
     found = [Path(p) for p in glob.glob(glob.escape(pattern).replace(glob.escape(_VERSION), "*"))]
     return sorted((p for p in found if p.is_file()), key=lambda p: (p.stat().st_mtime_ns, p.name))
+
+
+def list_expected(config: CalidrisConfig) -> tuple[Expected, ...]:
+    """The configured models, with the versions that their settings or baseline files name. Looks at the disk."""
+    return tuple(_read_expected(model) for model in config.models)
+
+
+def _read_expected(model: ModelConfig) -> Expected:
+    found = list(_list_versions(model.baseline)) if model.baseline else []
+    if model.canary is not None:
+        found += [model.canary.against, model.canary.version]
+    return Expected(model.tenant, model.name, tuple(dict.fromkeys(found)))
+
+
+def _list_versions(pattern: str) -> Iterator[str]:
+    """What stands for the version in the names of the files that fit, oldest first; none where one file is for all."""
+    if _VERSION not in pattern:
+        return
+    named = re.compile(
+        re.escape(str(Path(pattern))).replace(re.escape(_VERSION), "(.+)", 1).replace(re.escape(_VERSION), ".+")
+    )
+    for path in versions(pattern):
+        hit = named.fullmatch(str(path))
+        if hit:
+            yield hit[1]
 
 
 def check_baselines(config: CalidrisConfig, file: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from calidris import semconv
 from calidris.api import ApiServer, Sources
+from calidris.app.baselines import list_expected
 from calidris.app.health import Health, Values, calidris_version
 from calidris.app.listeners import ListenerAuth, host, receivers, scheme
 from calidris.app.loop import EngineLoop
@@ -167,6 +168,7 @@ class Server:
             command=self.intake.accept_command,
             clock_ns=self.clock_ns,
             access=self.auth.access,
+            expected=lambda: list_expected(self.config),
         )
         api = ApiServer(self.config.api.endpoint, sources, self.auth.api)
         self._at_end("api", api.stop)

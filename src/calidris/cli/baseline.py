@@ -17,7 +17,7 @@ from calidris.baseline.row_files import TableColumns, read_rows
 from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
-from calidris.engine.reasons import missing_spread
+from calidris.engine.standing.reasons import missing_spread
 from calidris.errors import ConfigError
 from calidris.state import Kind, Spec
 from calidris.state.coding.fields import SPECIALS

@@ -26,12 +26,17 @@ baselines = typer.Typer(
     help="Make and look at baselines: what a model saw and said while all was well.", no_args_is_help=True
 )
 alarms_app = typer.Typer(help="List, acknowledge and clear the alarms of a running receiver.", no_args_is_help=True)
+models_app = typer.Typer(
+    help="List the model versions that a running receiver remembers, and forget those that are gone.",
+    no_args_is_help=True,
+)
 compat_app = typer.Typer(
     help="What other tools' defaults say of two tables, for comparison and migration. It never alarms.",
     no_args_is_help=True,
 )
 app.add_typer(alarms_app, name="alarms")
 app.add_typer(baselines, name="baseline")
+app.add_typer(models_app, name="models")
 app.add_typer(compat_app, name="compat")
 
 out = Console() if sys.stdout.isatty() else Console(width=200)  # a table in a file or a pipe is not cut
@@ -186,6 +191,53 @@ def alarms_clear(
     from calidris.cli.receiver_client import Receiver
 
     run(lambda: alarms.decide(Receiver(config, endpoint, token, certificate), alarm, "clear", by, reason, out))
+
+
+@models_app.command("list")
+def models_list(
+    config: ConfigOption = DEFAULT_CONFIG,
+    everything: Annotated[bool, typer.Option("--all", help="Also what was forgotten, when, by whom and why.")] = False,
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
+) -> None:
+    """List every model version: live or silent, when it was seen last, its rows, its baseline and its standing alarms.
+
+    A version is **silent** after `limits.silent_after` without rows. Below are configured models that **never came**, with what came in
+    their place under another name or version, and what to set.
+    """
+    from calidris.cli import watched_models
+    from calidris.cli.receiver_client import Receiver
+
+    run(lambda: watched_models.show(Receiver(config, endpoint, token, certificate), everything, out))
+
+
+@models_app.command("forget")
+def models_forget(
+    model: Annotated[str, typer.Argument(help="Name of the model, from `calidris models list`.")],
+    by: By,
+    config: ConfigOption = DEFAULT_CONFIG,
+    version: Annotated[str | None, typer.Option(help="One version. Default: every version of the model.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose model. Default: the token's own tenant, else default.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; needed where an alarm stands. Kept in the audit trail.")] = "",
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
+) -> None:
+    """Watch a model no longer, as if it had never come: for one that was retired, renamed, or sent by mistake.
+
+    Gone for good are its windows and past, its detectors and what they learned, its figures on dashboards, its predictions that wait for
+    a label, and its standing alarms, which end. What stays: the audit trail, the list of alarms, and the totals, as retired. The settings
+    of a configured model stay too: it is then listed as configured and never came. If the model sends again it begins as a new one.
+    The right `decide` is needed, as for alarms.
+    """
+    from calidris.cli import watched_models
+    from calidris.cli.receiver_client import Receiver
+
+    what = watched_models.Forgotten(model, version, tenant)
+    run(lambda: watched_models.forget(Receiver(config, endpoint, token, certificate), what, by, reason, out))
 
 
 @baselines.command("build")

@@ -13,6 +13,7 @@ from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.caps import left_out
 from calidris.cli.common import LONGEST, shown
+from calidris.cli.watched_models import describe_absent
 from calidris.errors import printable
 from calidris.semconv import Metric
 
@@ -81,7 +82,7 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
     if look.told["health"]:  # a tenant sees its own models only
         parts += [Text(), _receiver(look)]
     parts += [Text(), _models(look)]
-    details = list(_details(look.told))
+    details = [*describe_absent(list(look.told.get("absent", ()))), *_details(look.told)]
     alarms = list(_alarms(look.told))
     senders = list(_senders(look.told))
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
@@ -180,12 +181,18 @@ def _set_aside(look: Look) -> Text:
 
 
 def _models(look: Look) -> RenderableType:
-    if not look.told["models"]:
+    absent = look.told.get("absent", ())  # only where there are some
+    if not look.told["models"] and not absent:
         return Text("no model has been seen yet", style="dim")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("model", "version", "status", "rows", "now", "window", "worst", "labels", "baseline", "alarms"):
         table.add_column(name, justify="right" if name in ("rows", "now", "labels", "alarms") else "left")
+    waiting = list(absent)
     for model in look.told["models"]:
+        # Beside what may have come in its place.
+        for one in [one for one in waiting if one["did_you_mean"] == _identity(model)]:
+            waiting.remove(one)
+            _add_absent(table, one)
         status, latched = model["status"], len(model["latched"])
         table.add_row(
             shown(_name(model)),
@@ -199,7 +206,19 @@ def _models(look: Look) -> RenderableType:
             shown(model["baseline"] or "–"),
             Text(str(latched) if latched else "–", style="red" if latched else ""),
         )
+    for one in waiting:
+        _add_absent(table, one)
     return table
+
+
+def _add_absent(table: Table, one: Json) -> None:
+    blank = [Text("–", style="dim")] * 4
+    name, version = shown(_name(one)), shown(one["version"] or "–")
+    table.add_row(name, version, Text("never came", style="red"), "0", *blank[:3], "0", *blank[:2])
+
+
+def _identity(model: Json) -> Json:
+    return {key: model[key] for key in ("tenant", "name", "version")}
 
 
 def _window(model: Json) -> str:

@@ -1,17 +1,30 @@
-"""What a person decides about an alarm. It is a record of the journal, so that a replay executes it at the same place."""
+"""What a person decides about an alarm or a model. It is a record of the journal: a replay executes it at the same place."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from calidris.batch import ModelKey
 from calidris.errors import PermanentError
 
 ACKNOWLEDGE = "ack"
 CLEAR = "clear"
+FORGET = "forget"
 ACTIONS = (ACKNOWLEDGE, CLEAR)
+"""What is decided about an alarm."""
+
 RECOVERY = "recovery detector"
 """Who clears an alarm where ``detect.clear_recovered`` lets the detector do so."""
+
+NO_ALARM = 0
+"""The alarm of a command that is about none; alarms are numbered from 1."""
+
+EVERY_VERSION = ""
+"""The version of a command that is about all versions of a model; a model never has it."""
+
 _LONGEST = 1000
 
 
@@ -24,12 +37,14 @@ class Command:
     """One decision, and one line of the audit trail.
 
     Attributes:
-        alarm: id of the alarm.
-        action: ``ack`` (somebody looks after it) or ``clear`` (it is over; evidence starts from nothing).
+        alarm: id of the alarm; ``NO_ALARM`` where it is about a model.
+        action: ``ack`` (somebody looks after an alarm), ``clear`` (it is over; evidence starts from nothing) or ``forget`` (a model
+            is watched no longer; in the trail also of each alarm that ended with it).
         by: who decided.
         reason: why.
         at_ns: when, ns since the epoch.
         token: name of the bearer token that it came with, which is known and not only claimed; empty where none are needed.
+        model: what to forget; ``EVERY_VERSION`` as its version is all of them. None where it is about an alarm alone.
     """
 
     alarm: int
@@ -38,10 +53,13 @@ class Command:
     reason: str
     at_ns: int
     token: str = ""
+    model: ModelKey | None = None
 
     def __post_init__(self) -> None:
-        if self.action not in ACTIONS:
+        if self.action not in (*ACTIONS, FORGET):
             raise BadCommand(f"{self.action!r} is no action; alarms are acknowledged (ack) or cleared (clear)")
+        if (self.action == FORGET) != (self.model is not None):
+            raise BadCommand("forget is about a model, everything else about an alarm")
         if not self.by.strip():
             raise BadCommand("an order says who decided (by)")
         if self.action == CLEAR and not self.reason.strip():
@@ -49,9 +67,30 @@ class Command:
         if max(len(self.by), len(self.reason)) > _LONGEST:
             raise BadCommand(f"names and reasons have at most {_LONGEST} characters")
 
+    def matches(self, key: ModelKey) -> bool:
+        """Whether it is about this model version."""
+        if self.model is None or key[:2] != self.model[:2]:
+            return False
+        return self.model.version in (EVERY_VERSION, key.version)
+
+    def plain(self) -> dict[str, Any]:
+        """Its values, for JSON; one about an alarm has no model."""
+        values = asdict(self)
+        # Nothing that a release before this one would not know.
+        if self.model is None:
+            del values["model"]
+        return values
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Command:
+        """The command of ``plain``."""
+        model = values.get("model")
+        found = None if model is None else ModelKey(*model)
+        return cls(**{**values, "model": found})
+
     def to_bytes(self) -> bytes:
         """JSON, for the journal."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(self.plain()).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Command:
@@ -61,4 +100,4 @@ class Command:
         >>> Command.from_bytes(command.to_bytes()) == command
         True
         """
-        return cls(**json.loads(data))
+        return cls.of(json.loads(data))

@@ -28,7 +28,7 @@ from calidris import semconv
 from calidris.batch import LabelBatch, ModelKey, PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.detect import Slot
-from calidris.engine.commands import CLEAR, RECOVERY, Command
+from calidris.engine.commands import CLEAR, EVERY_VERSION, FORGET, RECOVERY, Command
 from calidris.engine.conservation import settled
 from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeated_reports, drop_repeats
 from calidris.engine.detectors.budgets import check_budgets
@@ -247,6 +247,9 @@ class Engine:
     def _note_retired(self, model: WatchedModel) -> None:
         """What a version has counted goes on counting as retired; its alarms stay."""
         self._count(semconv.METRIC_CALIDRIS_MODELS_RETIRED, 1)
+        self._note_gone(model)
+
+    def _note_gone(self, model: WatchedModel) -> None:
         self._count(semconv.METRIC_CALIDRIS_ROWS_RETIRED, model.rows)
         self._count(semconv.METRIC_CALIDRIS_LABELS_RETIRED, model.labels)
         self._count(semconv.METRIC_CALIDRIS_LIMITS_OVERFLOW, model.pending.unlabelled, "pending_retired")
@@ -302,7 +305,10 @@ class Engine:
                     self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 
     def execute(self, command: Command) -> None:
-        """Follow a person's decision about an alarm, and remember it; one about an alarm that is not latched is left out."""
+        """Follow a person's decision, and remember it; one about what is not there, or no longer latched, is left out."""
+        if command.action == FORGET:
+            self._forget(command)
+            return
         if command.alarm not in self.latched:
             return
         self.commands.append(command)
@@ -311,3 +317,28 @@ class Engine:
             self.latched.discard(alarm.id)
             self.watchers[alarm.model].clear(alarm)
             self.models[alarm.model].touch()
+
+    def _forget(self, command: Command) -> None:
+        """Watch versions no longer, as if they had never come; what they have counted goes on counting as retired.
+
+        Whoever decided saw the alarms of a moment ago: one that was raised since still needs a reason, so nothing is done.
+        """
+        going = [key for key in self.models if command.matches(key)]
+        standing = [a for a in self.alarms if a.id in self.latched and command.matches(a.model)]
+        if standing and not command.reason.strip():
+            _logger.warning(
+                "engine: %s is not forgotten: alarm %d stands, which needs a reason", command.model, standing[0].id
+            )
+            return
+        if not going and not standing:
+            return
+        # Once for the model, and once for each alarm that ends with it: both are asked for by themselves.
+        self.commands.append(command)
+        for alarm in standing:
+            self.latched.discard(alarm.id)
+            self.commands.append(replace(command, alarm=alarm.id))
+        for key in going:
+            self._note_gone(self.fleet.forget(key))
+        # Labels name no version: those that wait may be meant for one that stays.
+        if command.model is not None and command.model.version == EVERY_VERSION:
+            self.labelling.forget(command.model[:2])

@@ -86,6 +86,12 @@ class Labelling:
         for owner in [owner for owner, early in self.early.items() if not early]:
             del self.early[owner]
 
+    def forget(self, owner: Owner) -> None:
+        """Give up those that wait for a model which is forgotten."""
+        early = self.early.pop(owner, None)
+        if early is not None:
+            self._unmatched("forgotten", len(early))
+
     def _keep(self, owner: Owner, batch: LabelBatch, ids: Hashes, rows: Ints, arrival_ns: int) -> None:
         if owner not in self.early and not self._may_wait(owner):
             self._unmatched("too_many_models", len(rows))

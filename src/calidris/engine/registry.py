@@ -187,7 +187,10 @@ class Fleet:
         def silence(other: ModelKey) -> int | None:
             return None if other in alarmed() else sealed_ns - self.models[other].seen_ns
 
-        return [self._retire(going) for going in self.registry.evict(key, moment, silence)]
+        gone = self.registry.evict(key, moment, silence)
+        for going in gone:
+            _logger.info("model %r: silent for long, forgotten for a new one's sake", str(going))
+        return [self.forget(going) for going in gone]
 
     def enter(self, key: ModelKey, task: str | None, sealed_ns: int) -> WatchedModel:
         """Begin to watch a version with its settings and its baseline."""
@@ -209,10 +212,10 @@ class Fleet:
         self.registry.add(key)
         return model
 
-    def _retire(self, key: ModelKey) -> WatchedModel:
+    def forget(self, key: ModelKey) -> WatchedModel:
+        """Watch a version no longer; what it was. If it comes again, it comes as a new one."""
         model = self.models.pop(key)
         del self.watchers[key]
         self.registry.remove(key)
         self.retired[key] = None
-        _logger.info("model %r: silent for long, forgotten for a new one's sake", str(key))
         return model

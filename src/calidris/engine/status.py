@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from calidris import semconv
 from calidris.config.units import window_name
 from calidris.detect import Alert
-from calidris.engine import reasons
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
+from calidris.engine.standing import reasons
 from calidris.metrics.base import Reading, Status, reading
 
 

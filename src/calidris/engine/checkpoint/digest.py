@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from calidris.batch import ModelKey
 from calidris.engine.checkpoint.plain_json import alarm_json, model_json
@@ -31,8 +30,9 @@ def _parts(engine: Engine) -> Iterable[object]:
         [alarm_json(a) for a in engine.alarms],
         sorted(engine.latched),
     )
-    yield [asdict(command) for command in engine.commands]
+    yield [command.plain() for command in engine.commands]
     yield engine.counters
+    yield engine.senders.to_json()
     for memory in engine.repeats.values():
         for generation in memory.generations:
             yield generation.number, generation.began_ns

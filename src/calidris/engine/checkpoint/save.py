@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -101,7 +100,7 @@ class Checkpoint:
         put("began_ns", str(engine.began_ns).encode())
         put("alarms", json.dumps([alarm_json(a) for a in engine.alarms]).encode())
         put("latched", json.dumps(sorted(engine.latched)).encode())
-        put("orders", json.dumps([asdict(command) for command in engine.commands]).encode())
+        put("orders", json.dumps([command.plain() for command in engine.commands]).encode())
         put("counters", json.dumps(engine.counters, sort_keys=True).encode())
         put("early", json.dumps([[*k, e.to_json()] for k, e in engine.early.items()]).encode())
         put("senders", engine.senders.to_json().encode())
@@ -177,7 +176,7 @@ class Checkpoint:
         engine.sequence, engine.sealed_ns, engine.began_ns = plain("sequence"), plain("sealed_ns"), plain("began_ns")
         engine.alarms = [alarm_from(data) for data in plain("alarms")]
         engine.latched = set(plain("latched"))
-        engine.commands = [Command(**command) for command in plain("orders")]
+        engine.commands = [Command.of(values) for values in plain("orders")]
         engine.counters.update({name: Counter(reasons) for name, reasons in plain("counters").items()})
         for tenant, name, text in plain("early"):
             engine.early[tenant, name] = EarlyLabels()

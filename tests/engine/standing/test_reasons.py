@@ -10,7 +10,7 @@ from tests.engine.conftest import KEY, SECOND, START, Journal, MakeEngine, basel
 from calidris.batch import ModelKey, PredictionBatch
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
-from calidris.engine.reasons import missing_spread
+from calidris.engine.standing.reasons import missing_spread
 from calidris.metrics.base import Status
 
 
