@@ -139,8 +139,7 @@ def test_status_shows_the_configured_one_beside_what_came_in_its_place(make: Mak
     fraud = next(n for n, line in enumerate(lines) if re.match(r"fraud +– +never came", line))
     assert re.match(r"Fraud +1 ", lines[fraud + 1])
     assert (
-        "fraud is configured and never came; did you mean Fraud:1, which did? Cure: set OTEL_CALIDRIS_MODEL_NAME=fraud"
-        in out
+        "fraud is configured and never came; did you mean Fraud:1, which did? Set OTEL_CALIDRIS_MODEL_NAME=fraud" in out
     )
     assert re.search(r"^credit +– +never came", out, re.MULTILINE)
     endpoint = next(line.rpartition(" ")[2] for line in started.lines if line.startswith("api"))

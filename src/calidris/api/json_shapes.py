@@ -29,7 +29,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
      "absent": [{"tenant": "default", "name": "credit",          configured models that never came, only where there are some
         "version": null,                                         or the version that never came of a model that did
         "did_you_mean": {"tenant": "default", "name": "svc-logisticregression", "version": "unknown"},      or null
-        "cure": "set OTEL_CALIDRIS_MODEL_NAME=credit in its service"}],
+        "cure": "Set OTEL_CALIDRIS_MODEL_NAME=credit in its service"}],
      "unconfigured": [{"tenant": "default", "name": "svc-logisticregression", "version": "unknown"}]}      where others are
 
 ``GET /readyz`` is ``{"status": "starting", ...}`` with what ``receiver`` has above; 200 where it is ready, else 503.

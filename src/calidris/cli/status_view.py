@@ -250,8 +250,9 @@ def _alarms(told: Json) -> Iterator[Text]:
 
 
 def _details(told: Json) -> Iterator[Text]:
-    """Why each model stands where it does, unless all is well."""
-    unwell = [model for model in told["models"] if model["status"] != "ok"]
+    """Why each configured model stands where it does, unless all is well; of each model where none is configured."""
+    others = told.get("unconfigured", ())  # of those nobody has asked for anything
+    unwell = [model for model in told["models"] if model["status"] != "ok" and _identity(model) not in others]
     for model in unwell[:_SHOWN_DETAILS]:
         who = f"{_name(model)}:{model['version']}"[:LONGEST]
         colour = _COLOURS.get(model["status"], "yellow")

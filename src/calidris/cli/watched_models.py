@@ -77,8 +77,9 @@ def describe_absent(absent: list[Json]) -> Iterator[Text]:
         said = f"{what} is configured and never came"
         meant = one["did_you_mean"]
         if meant is not None:
-            said = f"{said}; did you mean {name_of(meant)}:{meant['version']}, which did?"
-        line = shown(f"{said} Cure: {one['cure']}", 600)
+            said = f"{said}; did you mean {name_of(meant)}:{meant['version']}, which did"
+        end = "." if meant is None else "?"
+        line = shown(f"{said}{end} {one['cure']}", 600)
         line.stylize("yellow")
         yield line
 

@@ -51,10 +51,13 @@ def test_another_tenants_models_are_no_answer() -> None:
     assert one.meant is None
 
 
-def test_what_fell_silent_is_no_answer_but_has_come() -> None:
-    (one,) = find_absent([Expected("default", "credit")], [key("Credit")], [])
-    assert one.meant is None
-    assert not find_absent([Expected("default", "credit")], [key("credit")], [])
+def test_what_still_sends_is_the_likelier_answer_but_has_come() -> None:
+    asked, old, new = [Expected("default", "credit")], key("Credit"), key("credit-api-svc")
+    (one,) = find_absent(asked, [old, new], [new])
+    assert one.meant == new
+    (one,) = find_absent(asked, [old], [])
+    assert one.meant == old
+    assert not find_absent(asked, [key("credit")], [])
 
 
 @pytest.mark.parametrize(

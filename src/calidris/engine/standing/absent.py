@@ -78,13 +78,15 @@ def find_absent(expected: Sequence[Expected], came: Sequence[ModelKey], live: Se
         came: every version that is remembered.
         live: those of them that still send.
 
-    >>> found = find_absent([Expected("default", "credit")], [], [ModelKey("default", "svc-Credit", "1")])
+    >>> came = [ModelKey("default", "svc-Credit", "1")]
+    >>> found = find_absent([Expected("default", "credit")], came, came)
     >>> found[0].meant.name, "OTEL_CALIDRIS_MODEL_NAME=credit" in found[0].cure
     ('svc-Credit', True)
     """
     owners = {key[:2] for key in came}
     missing = [model for model in expected if model.owner not in owners]
-    strangers = find_unconfigured(expected, live)
+    # What still sends is the likelier answer; what once did is better than none.
+    strangers = find_unconfigured(expected, live) or find_unconfigured(expected, came)
     found = []
     # Each tenant by itself: what another one sends is no answer, and nobody else's business.
     tenants = sorted({model.tenant for model in missing})
@@ -147,9 +149,9 @@ def _is_part(wanted: str, found: str) -> bool:
 
 def _name_cure(model: Expected, meant: ModelKey | None) -> str:
     if meant is None:
-        return f"nothing that came resembles it; see that its service runs and names it {model.name!r} ({_NAME})"
+        return f"Nothing that came resembles it; see that its service runs and names it {model.name!r} ({_NAME})"
     return (
-        f"set {_NAME}={model.name} in its service ({_NAMES} where the service has several models), or call it "
+        f"Set {_NAME}={model.name} in its service ({_NAMES} where the service has several models), or call it "
         f"{meant.name!r} in the configuration"
     )
 
@@ -171,7 +173,7 @@ def _match_versions(model: Expected, live: Iterable[ModelKey]) -> list[Absent]:
             name=model.name,
             version=version,
             meant=key,
-            cure=f"set {_VERSION}={version} in its service",
+            cure=f"Set {_VERSION}={version} in its service",
         )
         found.append(absent)
     return found
