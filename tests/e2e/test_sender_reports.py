@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
@@ -45,7 +46,7 @@ def request(*spans: Span) -> bytes:
     return message.SerializeToString()
 
 
-def told(receiver: Running) -> dict[tuple[str, str, str], float]:
+def told_of(receiver: Running) -> dict[tuple[str, str, str], float]:
     """Metric, model and reason to value."""
     return {
         (name, dict(labels).get("ml_model_name", ""), dict(labels)["calidris_reason"]): value
@@ -64,16 +65,16 @@ def test_what_a_sender_dropped_is_counted_once_and_stays(receiver: Running) -> N
         (WITHHELD, "credit", "not_a_number"): 3.0,
         (DROPPED, "", "exit"): 7.0,
     }
-    until(lambda: told(receiver) == expected)
+    until(lambda: told_of(receiver) == expected)
     receiver.kill()
     receiver.start()  # from the journal, and what a checkpoint held by then
     receiver.export(first)
-    until(lambda: receiver.total("calidris_lag_records") == 0 and told(receiver) == expected)
+    until(lambda: receiver.total("calidris_lag_records") == 0 and told_of(receiver) == expected)
     assert receiver.terminate() == 0
     receiver.start()  # from the checkpoint alone
-    until(lambda: told(receiver) == expected)
+    until(lambda: told_of(receiver) == expected)
     receiver.export(request(report("stranger", {"queue_full": 1}, {}, b"3" * 8)))
-    until(lambda: told(receiver).get((DROPPED, "stranger", "queue_full")) == 1)
+    until(lambda: told_of(receiver).get((DROPPED, "stranger", "queue_full")) == 1)
     assert [model["name"] for model in receiver.status()["models"]] == ["credit"]
     assert receiver.total("calidris_receiver_spans_rejected_total") == 0
 
@@ -81,3 +82,28 @@ def test_what_a_sender_dropped_is_counted_once_and_stays(receiver: Running) -> N
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment() | {"COLUMNS": "120"})
     assert "credit: sender dropped 1,234 rows: queue_full, and withheld 3 values: not_a_number" in shown.stdout
     assert "of no model: sender dropped 7 rows: exit" in shown.stdout
+
+
+def test_a_report_by_hand_over_http(receiver: Running) -> None:
+    """As a shell or any SDK writes it: JSON, the map as a string or as an OTLP map whose ints are strings."""
+    counts = [{"key": "exit", "value": {"intValue": "3"}}]
+    maps = [{"stringValue": '{"queue_full": 512}'}, {"kvlistValue": {"values": counts}}]
+    spans = [
+        {
+            "traceId": "5b8efff798038103d269b633813fc60c",
+            "spanId": f"eee19b7ec3c1b17{n}",
+            "name": "report credit",
+            "startTimeUnixNano": str(time.time_ns()),
+            "attributes": [
+                {"key": "ml.model.name", "value": {"stringValue": "credit"}},
+                {"key": "ml.prediction.count", "value": {"intValue": "0"}},
+                {"key": "ml.report.rows_dropped", "value": told},
+            ],
+        }
+        for n, told in enumerate(maps)
+    ]
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+    answer = httpx.post(f"{receiver.http}/v1/traces", json=body, timeout=10, trust_env=False)
+    assert answer.status_code == 200 and not answer.json().get("partialSuccess")
+    expected = {(DROPPED, "credit", "queue_full"): 512.0, (DROPPED, "credit", "exit"): 3.0}
+    until(lambda: told_of(receiver) == expected)

@@ -140,7 +140,8 @@ class Engine:
         # Of a repeated request too: its spans may come in other batches the next time.
         items, again = drop_repeats(decoded, self.spans, item.arrival_ns)
         reports = drop_repeated_reports(decoded, self.spans, item.arrival_ns)
-        again = replace(again, spans=again.spans + len(decoded.reports) - len(reports))
+        if len(reports) < len(decoded.reports):
+            again = replace(again, spans=again.spans + len(decoded.reports) - len(reports))
         repeated = self.requests.seen(int.from_bytes(request, "little"), item.arrival_ns)
         self._count_repeated(Repeated.all_of(decoded) if repeated else again)
         if repeated:
