@@ -31,6 +31,8 @@ _SET_ASIDE = (
 )
 _ANSWERED = ("ok", "partial", "no_model", "metrics", "logs")
 _SHOWN_ALARMS = _SHOWN_DETAILS = 8
+_PLAIN = ("compared with its baseline", "no baseline;", "provisional baseline")
+"""How sentences begin that say no more than the status: most models that nobody configured have one of them."""
 
 
 class Look:
@@ -250,9 +252,8 @@ def _alarms(told: Json) -> Iterator[Text]:
 
 
 def _details(told: Json) -> Iterator[Text]:
-    """Why each configured model stands where it does, unless all is well; of each model where none is configured."""
-    others = told.get("unconfigured", ())  # of those nobody has asked for anything
-    unwell = [model for model in told["models"] if model["status"] != "ok" and _identity(model) not in others]
+    """Why each model stands where it does, unless all is well or its status is the whole of it."""
+    unwell = [model for model in told["models"] if not model["status_detail"].startswith(_PLAIN)]
     for model in unwell[:_SHOWN_DETAILS]:
         who = f"{_name(model)}:{model['version']}"[:LONGEST]
         colour = _COLOURS.get(model["status"], "yellow")

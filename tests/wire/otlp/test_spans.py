@@ -20,7 +20,7 @@ from calidris.errors import MalformedRequest
 from calidris.wire import Decoded, decode, decoder
 from calidris.wire.otlp import blocks
 from calidris.wire.otlp import spans as reader
-from calidris.wire.otlp.gate import MODEL_KEYS, is_ours
+from calidris.wire.otlp.gate import MODEL_KEYS, is_ours, is_ours_by_attributes, is_ours_by_name
 from calidris.wire.otlp.messages import LAYOUT, Request
 from calidris.wire.otlp.spans import Spans
 from calidris.wire.otlp.values import read_value
@@ -45,7 +45,7 @@ def read_plainly(raw: bytes, ledger: Ledger) -> Spans:
             except Rejected as fault:
                 ledger.add(total - 1, span.name, fault)
                 continue
-            if "ml.model.name" in attributes or reader._concerns_us(attributes, model, span.name):
+            if is_ours_by_attributes(attributes) or is_ours_by_name(span.name, model):
                 kept.append((total - 1, _Named(span), attributes, model))
             else:
                 foreign += 1
@@ -82,6 +82,7 @@ def check_equal(wire: Any, raw: bytes) -> Decoded:
         plain.non_finite,
     )
     assert sum(fast.rejected.values()) == sum(plain.rejected.values())
+    assert fast.reports == plain.reports
     return fast
 
 
@@ -117,6 +118,7 @@ keys = st.sampled_from(
             "http.route",
         ),
         *("ml.prediction.score", "ml.prediction.id", "ml.prediction.count", "ml.label", "error.type", "ml.slices.a"),
+        "ml.report.rows_dropped",
         "ml.features." + "long" * 40,
     ]
 )

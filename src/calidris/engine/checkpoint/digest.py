@@ -32,7 +32,8 @@ def _parts(engine: Engine) -> Iterable[object]:
     )
     yield [command.plain() for command in engine.commands]
     yield engine.counters
-    yield engine.senders.to_json()
+    if engine.senders.taken():
+        yield engine.senders.to_json()
     for memory in engine.repeats.values():
         for generation in memory.generations:
             yield generation.number, generation.began_ns
