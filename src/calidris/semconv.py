@@ -90,17 +90,17 @@ ML_PREDICTION_SPAN_ID: Final = "ml.prediction.span_id"
 ML_PREDICTION_WEIGHT: Final = "ml.prediction.weight"
 """Column of inverse inclusion probabilities where rows were sampled."""
 
-ML_REPORT_ROWS_DROPPED: Final = "ml.report.rows_dropped"
-"""Map from reason to the number of rows that will never arrive, since the sender's last report."""
-
-ML_REPORT_VALUES_WITHHELD: Final = "ml.report.values_withheld"
-"""Map from reason to the number of values that became missing before they were sent, since the sender's last report."""
-
 ML_SLICES: Final = "ml.slices"
 """Map from slice name to column: what to cut by."""
 
 ERROR_TYPE: Final = "error.type"
 """The whole call failed with this error."""
+
+ML_REPORT_ROWS_DROPPED: Final = "ml.report.rows_dropped"
+"""Map from reason to the number of rows that will never arrive, since the sender's last report."""
+
+ML_REPORT_VALUES_WITHHELD: Final = "ml.report.values_withheld"
+"""Map from reason to the number of values that became missing before they were sent, since the sender's last report."""
 
 ML_LABEL: Final = "ml.label"
 """Column of true outcomes."""

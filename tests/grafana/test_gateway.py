@@ -115,3 +115,11 @@ def test_filters_know_the_names_of_the_convention(gateway: dict[str, Any]) -> No
     assert keep.count(f'attributes["{semconv.ML_MODEL_NAME}"] == nil') == 2
     (packed,) = gateway["processors"]["filter/no_packed_spans"]["trace_conditions"]
     assert f'scope.name == "{SCOPE}"' in packed and semconv.ML_PREDICTION_COUNT in packed
+
+
+def test_reports_of_what_was_dropped_reach_calidris_alone(gateway: dict[str, Any]) -> None:
+    """They may name no model, and they have no rows, which else marks a span of the application's own trace."""
+    (keep,) = gateway["processors"]["filter/model_spans_only"]["trace_conditions"]
+    (packed,) = gateway["processors"]["filter/no_packed_spans"]["trace_conditions"]
+    for name in (semconv.ML_REPORT_ROWS_DROPPED, semconv.ML_REPORT_VALUES_WITHHELD):
+        assert f'span.attributes["{name}"] == nil' in keep and f'span.attributes["{name}"] != nil' in packed

@@ -129,9 +129,8 @@ def _late_readings() -> Alert:
         summary=f"Figures of Calidris receiver {_WHERE} are {_DURATION} old",
         description=(
             f"The receiver answers, but it has not renewed its figures for {_DURATION}: dashboards show the past, and alerts on "
-            "models look at it. Telemetry is taken and kept all the same. Its log says whose figures, since "
-            "when and why: a figure that fails is a defect of ours, please report it with the log; a process or machine that "
-            "stood still goes on by itself. Starting it again may help, and loses nothing."
+            "models look at it. Telemetry is taken and kept all the same. Its log says which figure fails; that is a defect "
+            "of ours: please report it with the log. Until then, starting it again may help, and loses nothing."
         ),
         runbook="figures-old",
         panel=panel_id(Receiver.AGES),
