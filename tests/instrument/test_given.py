@@ -109,7 +109,7 @@ def test_text_among_many_rows(receiver: Any) -> None:
     model.record_batch("secret", [0.5, 0.5])
     model.record_batch([[1.0, 2.0], "ab", b"ab"], [0.5, 0.5, 0.5])
     model.record_batch(b"secret")
-    assert calidris.flush()
+    receiver.settle()
     features = [span.get(semconv.ML_FEATURES) for span in receiver.spans()]
     assert {"x0": [1.0, None, None], "x1": [2.0, None, None]} in features
     assert b"secret" not in b"".join(receiver.requests)
@@ -172,7 +172,7 @@ def test_whole_numbers_that_became_floats_join(receiver: Any, strings: Any) -> N
     assert calidris.last_prediction_ids()[0] == "17" and len(calidris.last_prediction_ids()[1]) > 30
     model.record_labels(merged["other"], [1, 0])
     model.record_label("17.0", 1)
-    assert calidris.flush()
+    receiver.settle()
     assert strings(receiver.only("feedback m")[semconv.ML_PREDICTION_ID]) == ["17", "17.0"]
     assert runtime.drops() == {("m", "missing_id"): 1}
 
@@ -248,8 +248,8 @@ def test_times_that_nobody_can_place_are_refused(
     model.record_labels(["a", "b"], [1, 0], times=times, time_unit=unit)
     with model.predict(time=times[0], time_unit=unit) as p:
         p.score = 0.5
-    assert calidris.flush()
-    assert receiver.spans() == []
+    receiver.settle()
+    assert receiver.predictions_and_labels() == []
     assert runtime.drops() == {("m", "malformed"): 5}
     assert runtime.missing()[reason] == 5
     assert reason.replace("_", " ") in caplog.text

@@ -241,7 +241,7 @@ def run(door: Door, receiver: Any, strings: Any, measured: Measured, **declared:
         neighbour(model, n)
         measured.call(door, model, name)
     neighbour(model, len(OBJECTS))
-    assert calidris.flush(30)
+    receiver.settle()
     assert internal_errors() == before
     rows = {row["id"]: row for row in arrived(receiver, strings, "m")}
     for n in range(len(OBJECTS) + 1):
@@ -300,7 +300,7 @@ def test_what_can_be_read_once_is_the_applications_to_read(name: str, receiver: 
     with model.predict(features={"a": stream}) as p:
         p.cls = p.value = stream
     assert model.observe(lambda row: row)(stream) is stream
-    assert calidris.flush()
+    receiver.settle()
     assert next(stream) == next(OBJECTS[name]())
 
 
@@ -338,7 +338,7 @@ def test_whatever_comes_together(receiver: Any, strings: Any, calls: list[tuple[
     for door, recipe in calls:
         EVERY[door](model, prepare(recipe))
     neighbour(model, 2)
-    assert calidris.flush(30)
+    receiver.settle()
     rows = {row["id"]: row["features"] for row in arrived(receiver, strings, "m")}
     assert [rows["n1"], rows["n2"]] == [{"age": 1.0, "income": 2100.5}, {"age": 2.0, "income": 2100.5}]
 
@@ -349,7 +349,7 @@ def test_the_sending_thread_lives_and_what_it_reads_may_record(receiver: Any, st
         for make in OBJECTS.values():
             with model.predict(features={"a": make(), "b": 1.0}):
                 pass
-        assert calidris.flush(30)
+        receiver.settle()
     assert len(arrived(receiver, strings, "m")) == 3 * len(OBJECTS)
     assert Recording in map(type, (make() for make in OBJECTS.values()))
     assert arrived(receiver, strings, "inner")
@@ -363,12 +363,12 @@ def test_wrong_arguments_are_told_at_each_call(receiver: Any) -> None:
     model.record_labels(["a", "b", "c"])
     with model.predict({"a": 1}, "id", feature=3) as p:
         p.score = 0.5
-    assert calidris.flush()
+    receiver.settle()
     assert runtime.drops() == {("m", "malformed"): 2 * 2 + 1 + 3}
     assert receiver.only("predict m")[semconv.ML_PREDICTION_SCORE] == [0.5]
     told = [name for reason, name in runtime.notes() if reason == "wrong_arguments"]
     assert all(any(argument in name for name in told) for argument in ("when", "colour", "feature=", "labels"))
-    assert runtime.notes()["malformed", "m"] == 4
+    assert runtime.notes()["malformed", "m"] == 8
 
 
 def test_reading_stops_one_row_beyond_what_was_said(receiver: Any) -> None:

@@ -31,7 +31,7 @@ def test_by_default_numbers_and_booleans_leave_and_strings_do_not(receiver: Any,
     assert span[semconv.ML_FEATURES] == {"age": [41.0, 41.0], "member": [1.0, 1.0]}
     assert b"embalmer" not in receiver.requests[0]
     assert b"ada@" not in receiver.requests[0]
-    assert runtime.notes()["string_feature", "job"] == 1
+    assert runtime.notes()["string_feature", "job"] == 2
     assert caplog.text.count("job: string feature") == 1
     assert "OTEL_CALIDRIS_ALLOW" in caplog.text
 

@@ -38,7 +38,7 @@ def watched(receiver: Any) -> Iterator[Any]:
 
 def models(receiver: Any) -> dict[str, tuple[int, set[str]]]:
     """Rows and names of features by model."""
-    assert calidris.flush()
+    receiver.settle()
     found: dict[str, tuple[int, set[str]]] = {}
     for span in receiver.spans():
         rows, names = found.get(span["name"], (0, set()))
