@@ -1,0 +1,166 @@
+"""Programs that predict and end, each in a way of its own: ``python ends.py sys_exit``."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+
+import ledger
+
+PREDICTIONS = 300
+READY = "ready"
+
+
+def returns() -> None:
+    """The last line is reached."""
+    ledger.predict(PREDICTIONS)
+
+
+def sys_exit() -> None:
+    ledger.predict(PREDICTIONS)
+    sys.exit(3)
+
+
+def exception() -> None:
+    ledger.predict(PREDICTIONS)
+    raise LookupError("the application's own")
+
+
+def system_exit_in_a_thread() -> None:
+    def leave() -> None:
+        ledger.predict(PREDICTIONS)
+        raise SystemExit(4)
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    thread.join()
+
+
+def threads_that_outlive_main() -> None:
+    """They go on for longer than rows usually wait."""
+
+    def go_on() -> None:
+        threading.main_thread().join()
+        for _ in range(30):
+            ledger.predict(5)
+            time.sleep(0.05)
+
+    for _ in range(2):
+        threading.Thread(target=go_on).start()
+    ledger.predict()
+
+
+def daemon_threads() -> None:
+    """They predict until they are gone."""
+
+    def go_on() -> None:
+        while True:
+            ledger.predict()
+            time.sleep(0.001)
+
+    threading.Thread(target=go_on, daemon=True).start()
+    time.sleep(0.3)
+
+
+def asyncio_tasks() -> None:
+    async def one() -> None:
+        await asyncio.sleep(0)
+        ledger.predict()
+
+    async def main() -> None:
+        await asyncio.gather(*(one() for _ in range(PREDICTIONS)))
+
+    asyncio.run(main())
+
+
+def atexit_handlers() -> None:
+    """One that was registered before the first prediction, one after it."""
+    atexit.register(ledger.predict, PREDICTIONS)
+    ledger.predict()
+    atexit.register(ledger.predict, PREDICTIONS)
+
+
+def only_at_exit() -> None:
+    """Nothing is predicted before."""
+    atexit.register(ledger.predict, PREDICTIONS)
+
+
+def os_exit() -> None:
+    """Rows that have waited longer than usual, then some, then the end without an end."""
+    ledger.predict(PREDICTIONS)
+    time.sleep(2.5)
+    ledger.predict(10)
+    os._exit(5)
+
+
+def waits() -> None:
+    """A plain script that knows nothing of signals."""
+    ledger.predict(PREDICTIONS)
+    print(READY)
+    time.sleep(60)
+
+
+def goes_on() -> None:
+    """A plain script that predicts all the time."""
+    print(READY)
+    while True:
+        ledger.predict()
+        time.sleep(0.001)
+
+
+def own_handler() -> None:
+    """The application's own handler of SIGTERM, set before the first prediction; it ends the process in its own way."""
+
+    def end(number: int, frame: object) -> None:
+        print("the application's own handler")
+        sys.exit(7)
+
+    signal.signal(signal.SIGTERM, end)
+    ledger.predict(PREDICTIONS)
+    print(READY)
+    time.sleep(60)
+
+
+def own_handler_later() -> None:
+    """The same, set after the first prediction."""
+    ledger.predict(PREDICTIONS)
+
+    def end(number: int, frame: object) -> None:
+        print("the application's own handler", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+        sys.exit(7)
+
+    before = signal.signal(signal.SIGTERM, end)
+    print("before", before)
+    print(READY)
+    time.sleep(60)
+
+
+def ignores() -> None:
+    """SIGTERM means nothing to it; SIGKILL or its own end do."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ledger.predict(PREDICTIONS)
+    print(READY)
+    time.sleep(1)
+
+
+def handler_in_the_loop() -> None:
+    """asyncio's own handler of a signal."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        ledger.predict(PREDICTIONS)
+        print(READY)
+        await stop.wait()
+        ledger.predict()
+
+    asyncio.run(main())
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()

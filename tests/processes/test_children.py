@@ -1,0 +1,50 @@
+"""Children of a process that predicts: multiprocessing, its pools and executors, joblib, and fork alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pytest
+from program import Program
+
+pytestmark = pytest.mark.e2e
+
+Start, Counted = Callable[..., Program], Callable[[Program], int]
+METHODS = ("fork", "spawn", "forkserver")
+WAYS = {
+    "process": 50,
+    "daemonic": 25,
+    "terminated": 25,
+    "pool": 200,
+    "pool_in_a_with": 200,
+    "pool_of_short_lives": 200,
+    "executor": 200,
+    "exceptions": 50,
+    "nested": 50,
+}
+PARENT = 25
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_children_predict_is_counted(start: Start, counted: Counted, way: str, method: str) -> None:
+    program = start(sys.executable, "children.py", way, method)
+    assert program.wait() == 0, program.output
+    assert program.made.ended == PARENT + WAYS[way]
+    assert counted(program) == program.made.ended
+
+
+@pytest.mark.parametrize(("way", "rows"), [("loky", 200), ("joblib_multiprocessing", 200), ("os_fork", 25)])
+def test_what_other_children_predict_is_counted(start: Start, counted: Counted, way: str, rows: int) -> None:
+    program = start(sys.executable, "children.py", way, "fork")
+    assert program.wait() in (0, 3), program.output
+    assert program.made.ended == PARENT + rows
+    assert counted(program) == program.made.ended
+
+
+def test_a_fork_that_ends_without_an_end_loses_its_last_second(start: Start, counted: Counted) -> None:
+    program = start(sys.executable, "children.py", "os_fork_and_exit", "fork")
+    assert program.wait() == 0, program.output
+    assert program.made.ended == PARENT + 35
+    assert program.made.ended - 10 <= counted(program) <= program.made.ended
