@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from running import Running, until
 
@@ -57,15 +57,18 @@ class Program:
     @property
     def made(self) -> Made:
         """What all its processes wrote down so far."""
-        written = self._account.read_bytes() if self._account.exists() else b""
-        return Made(written.count(b"b"), written.count(b"e"))
+        return made_of(self._account)
 
     @property
-    def drops(self) -> Counter[str]:
-        """What its processes said that they dropped, by model and reason; those that could still say it at their end."""
+    def last_words(self) -> list[dict[str, Any]]:
+        """What each of its processes that could still say it said at its end: ``made`` by then, and ``dropped`` by reason."""
         path = Path(f"{self._account}.drops")
-        lines = path.read_text().splitlines() if path.exists() else []
-        return sum((Counter(json.loads(line)) for line in lines), Counter())
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def dropped(self) -> int:
+        """Rows that its processes said they dropped."""
+        return sum(sum(words["dropped"].values()) for words in self.last_words)
 
     def said(self, pattern: str) -> str:
         """The first group of a pattern in its output, once it is there."""
@@ -109,6 +112,12 @@ class Program:
         if self.lives():
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def made_of(account: Path) -> Made:
+    """What is written in an account so far."""
+    written = account.read_bytes() if account.exists() else b""
+    return Made(written.count(b"b"), written.count(b"e"))
 
 
 def environment(endpoint: str, model: str, account: Path) -> dict[str, str]:
