@@ -1,4 +1,4 @@
-"""One real receiver for all programs of a module, and the programs, each ended with the test that started it."""
+"""One real receiver for all programs, and the programs, each ended with the test that started it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from program import PROGRAMS, Program, settled
 from running import Running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A receiver that takes requests; each test has a model of its own there."""
     one = Running(tmp_path_factory.mktemp("receiver")).start()

@@ -9,11 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,9 +90,26 @@ class Program:
         with ThreadPoolExecutor(CLIENTS) as pool:
             return sum(pool.map(lambda _: answers(port, times // CLIENTS), range(CLIENTS)), Counter())
 
+    def ask_until_it_ends(self) -> threading.Thread:
+        """A client that goes on until nobody answers any more."""
+        port = int(self.said(LISTENING))
+
+        def go_on() -> None:
+            with suppress(OSError, HTTPException):
+                answers(port, sys.maxsize)
+
+        thread = threading.Thread(target=go_on, daemon=True)
+        thread.start()
+        return thread
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to its first process; the exit code."""
         self.process.send_signal(number)
+        return self.wait()
+
+    def tell(self) -> int:
+        """Have a program return that goes on until it is told; the exit code."""
+        Path(f"{self._account}.end").touch()
         return self.wait()
 
     def wait(self) -> int:
@@ -156,7 +175,7 @@ def answers(port: int, times: int) -> Counter[str]:
                 answer = connection.getresponse()
                 body = answer.read().decode()
                 break
-            except OSError:
+            except (OSError, HTTPException):
                 connection.close()
                 if attempt == 3:
                     raise

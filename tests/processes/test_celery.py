@@ -25,9 +25,7 @@ def queue(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("recycled", [(), ("--max-tasks-per-child", "8")], ids=["warm-shutdown", "recycled"])
-def test_what_tasks_predict_is_counted(
-    start: Start, counted: Counted, queue: Path, recycled: tuple[str, ...]
-) -> None:
+def test_what_tasks_predict_is_counted(start: Start, counted: Counted, queue: Path, recycled: tuple[str, ...]) -> None:
     filled = start(sys.executable, "tasks.py", QUEUE=str(queue), TASKS=str(TASKS))
     assert filled.wait() == 0, filled.output
     program = start(BIN / "celery", *WORKER, *recycled, QUEUE=str(queue))

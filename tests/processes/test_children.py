@@ -26,13 +26,16 @@ WAYS = {
 PARENT = 25
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("way", WAYS)
-def test_what_children_predict_is_counted(start: Start, counted: Counted, way: str, method: str) -> None:
-    program = start(sys.executable, "children.py", way, method)
-    assert program.wait() == 0, program.output
-    assert program.made.ended == PARENT + WAYS[way]
-    assert counted(program) == program.made.ended
+def test_what_children_predict_is_counted(start: Start, counted: Counted, way: str) -> None:
+    """Started in each of the three ways."""
+    programs = {method: start(sys.executable, "children.py", way, method) for method in METHODS}
+    for program in programs.values():
+        assert program.wait() == 0, program.output
+    assert {program.made.ended for program in programs.values()} == {PARENT + WAYS[way]}
+    assert {method: counted(program) for method, program in programs.items()} == dict.fromkeys(
+        METHODS, PARENT + WAYS[way]
+    )
 
 
 @pytest.mark.parametrize(("way", "rows"), [("loky", 200), ("joblib_multiprocessing", 200), ("os_fork", 25)])

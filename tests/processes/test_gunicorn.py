@@ -6,8 +6,8 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from program import BIN, Program, settled
-from running import Running, until
+from program import BIN, Program
+from running import until
 
 pytestmark = pytest.mark.e2e
 
@@ -21,31 +21,34 @@ WORKERS = {
 }
 
 
-@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["own-imports", "preload"])
 @pytest.mark.parametrize("kind", WORKERS)
-def test_every_answer_is_counted(start: Start, counted: Counted, kind: str, preload: tuple[str, ...]) -> None:
-    program = start(*GUNICORN, *WORKERS[kind], *preload)
-    assert program.ask(ANSWERS).total() == ANSWERS
-    assert program.end() == 0
-    assert program.made.ended == counted(program) == ANSWERS
+def test_every_answer_is_counted(start: Start, counted: Counted, kind: str) -> None:
+    """The application is loaded in each worker, or in the master before it forks them."""
+    programs = {preload: start(*GUNICORN, *WORKERS[kind], *preload) for preload in ((), ("--preload",))}
+    for program in programs.values():
+        program.ask(ANSWERS)
+    assert [program.end() for program in programs.values()] == [0, 0]
+    assert {preload: counted(program) for preload, program in programs.items()} == {
+        (): ANSWERS,
+        ("--preload",): ANSWERS,
+    }
 
 
-@pytest.mark.parametrize("kind", ["sync", "gthread"])
+@pytest.mark.parametrize("kind", WORKERS)
 def test_workers_forked_right_after_a_first_prediction(start: Start, counted: Counted, kind: str) -> None:
     """The thread that sends is in the middle of its imports then."""
     program = start(*GUNICORN, *WORKERS[kind], "--preload", WARM_UP="1")
-    assert program.ask(ANSWERS).total() == ANSWERS
+    program.ask(ANSWERS)
     program.end()
     assert program.made.ended == counted(program) == ANSWERS + 1
 
 
 @pytest.mark.parametrize("kind", WORKERS)
 def test_workers_that_are_recycled_under_load(start: Start, counted: Counted, kind: str) -> None:
-    program = start(*GUNICORN, *WORKERS[kind], "--max-requests", "40")
-    workers = program.ask(ANSWERS)
-    assert len(workers) > 2, "no worker was recycled"
+    program = start(*GUNICORN, *WORKERS[kind], "--max-requests", "20")
+    workers: set[str] = set()
+    until(lambda: workers.update(program.ask(40)) or len(workers) > 4)
     program.end()
-    assert program.made.ended >= ANSWERS
     assert counted(program) == program.made.ended
 
 

@@ -1,4 +1,4 @@
-"""An ASGI application as small as one can be: each request is a prediction, answered once it is made."""
+"""An ASGI application as small as one can be: each request is a prediction. With WARM_UP one is made when it is loaded."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from typing import Any
 
 import ledger
 
+if os.environ.get("WARM_UP"):
+    ledger.predict()
 
-async def app(scope: dict[str, Any], receive: Callable[..., Awaitable[Any]], send: Callable[..., Awaitable[Any]]) -> None:
+
+async def app(
+    scope: dict[str, Any], receive: Callable[..., Awaitable[Any]], send: Callable[..., Awaitable[Any]]
+) -> None:
     """Predict; the answer is the process that did it."""
     if scope["type"] == "lifespan":
         return await live(receive, send)

@@ -113,6 +113,13 @@ def goes_on() -> None:
         time.sleep(0.001)
 
 
+def goes_on_until_told() -> None:
+    """A program that predicts until there is a file, and returns."""
+    while not os.path.exists(f"{ledger.ACCOUNT}.end"):
+        ledger.predict()
+        time.sleep(0.001)
+
+
 def own_handler() -> None:
     """The application's own handler of SIGTERM, set before the first prediction; it ends the process in its own way."""
 
