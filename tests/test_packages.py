@@ -17,6 +17,7 @@ BESIDE = {
     # Not "benchmarks": ruff would take the folder for the package of that name, and sort imports of it by that.
     "benchmarking": "the arithmetic of benchmarks",
     "docs": "what the pages name is there",
+    "processes": "what real processes predict is what is counted, however they end",
     "scripts": "the scripts of `make`",
 }
 """Folders that mirror no package, and what is in them."""

@@ -51,3 +51,11 @@ def test_a_fork_that_ends_without_an_end_loses_its_last_second(start: Start, cou
     assert program.wait() == 0, program.output
     assert program.made.ended == PARENT + 35
     assert program.made.ended - 10 <= counted(program) <= program.made.ended
+
+
+def test_a_failing_task_kills_the_workers_of_loky(start: Start, counted: Counted) -> None:
+    program = start(sys.executable, "children.py", "loky_that_fails", "fork")
+    assert program.wait() == 3, program.output
+    made = program.made
+    assert PARENT + 50 <= made.ended <= PARENT + 60
+    assert PARENT + 50 <= counted(program) <= made.begun

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from jupyter_client.manager import KernelManager
-from program import PROGRAMS, Program, environment, made_of, settled
+from program import PROGRAMS, environment, made_of, settled
 from running import Running
 
 pytestmark = pytest.mark.e2e

@@ -125,6 +125,26 @@ def loky(context: BaseContext) -> None:
     assert Parallel(n_jobs=CHILDREN)(delayed(task)(n) for n in range(TASKS)) == list(range(TASKS))
 
 
+def fails_late(number: int) -> None:
+    """Predict, stay for longer than rows wait, predict again; and one that has failed by then."""
+    ledger.predict(EACH)
+    time.sleep(2.5)
+    if number:
+        raise LookupError("a task's own")
+    ledger.predict(10)
+    time.sleep(60)
+
+
+def loky_that_fails(context: BaseContext) -> None:
+    """A task that fails: loky kills the other worker in the middle of its own."""
+    from joblib import Parallel, delayed
+
+    try:
+        Parallel(n_jobs=CHILDREN)(delayed(fails_late)(n) for n in range(CHILDREN))
+    except LookupError:
+        sys.exit(3)
+
+
 def joblib_multiprocessing(context: BaseContext) -> None:
     from joblib import Parallel, delayed
 

@@ -156,7 +156,7 @@ def ignores() -> None:
 
 
 def handler_in_the_loop() -> None:
-    """asyncio's own handler of a signal."""
+    """Asyncio's own handler of a signal."""
 
     async def main() -> None:
         stop = asyncio.Event()

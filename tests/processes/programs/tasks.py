@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from celery import Celery
 import ledger
+from celery import Celery
 
 QUEUE = Path(os.environ["QUEUE"])
 EACH = 5
