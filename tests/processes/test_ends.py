@@ -72,3 +72,10 @@ def test_a_signal_that_does_not_kill_goes_on_not_killing(start: Start, counted: 
     program.said(READY)
     assert program.end() == 0
     assert counted(program) == program.made.ended
+
+
+def test_a_signal_during_a_call_of_native_code(start: Start, counted: Counted) -> None:
+    program = start(sys.executable, "ends.py", "native")
+    program.said(READY)
+    assert program.end() == -signal.SIGTERM
+    assert counted(program) == program.made.ended

@@ -16,19 +16,21 @@ pytestmark = pytest.mark.e2e
 Start, Counted = Callable[..., Program], Callable[[Program], int]
 DELAY_S = 1.0
 """Of sending; what OTEL_CALIDRIS_SCHEDULE_DELAY is when nobody sets it."""
+DEADLY = (signal.SIGKILL, signal.SIGHUP, signal.SIGABRT)
 REQUEST_S = 1.5
 """What one request may take on a busy machine; a thousandth of it on others."""
 
 
-def test_sigkill_loses_what_was_given_in_the_last_second(start: Start, counted: Counted) -> None:
-    program = start(sys.executable, "ends.py", "goes_on")
-    program.said("(ready)")
+def test_deadly_signals_lose_what_was_given_in_the_last_second(start: Start, counted: Counted) -> None:
+    programs = {number: start(sys.executable, "ends.py", "goes_on") for number in DEADLY}
+    for program in programs.values():
+        program.said("(ready)")
     time.sleep(1)
-    before = program.made.ended
+    before = {number: program.made.ended for number, program in programs.items()}
     time.sleep(DELAY_S + REQUEST_S)
-    assert program.end(signal.SIGKILL) == -signal.SIGKILL
-    arrived = counted(program)
-    assert 0 < before <= arrived <= program.made.begun
+    for number, program in programs.items():
+        assert program.end(number) == -number
+        assert 0 < before[number] <= counted(program) <= program.made.begun
 
 
 def test_os_exit_loses_what_was_given_in_the_last_second(start: Start, counted: Counted) -> None:

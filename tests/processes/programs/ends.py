@@ -120,6 +120,15 @@ def goes_on_until_told() -> None:
         time.sleep(0.001)
 
 
+def native() -> None:
+    """The main thread is inside a call of native code for a while."""
+    ledger.predict(PREDICTIONS)
+    print(READY)
+    sum(range(100_000_000))
+    print("the call returned")
+    signal.pause()
+
+
 def own_handler() -> None:
     """The application's own handler of SIGTERM, set before the first prediction; it ends the process in its own way."""
 
