@@ -26,7 +26,7 @@ BIN = Path(sys.executable).parent
 END_S = 40.0
 SETTLED_S = 3.0
 CLIENTS = 4
-LISTENING = r"http://127\.0\.0\.1:(\d+)"
+LISTENING = r"(?:[Rr]unning on|Listening at:) http://127\.0\.0\.1:(\d+)"
 
 
 class Made(NamedTuple):
