@@ -31,7 +31,8 @@ def start(receiver: Running, tmp_path: Path, request: pytest.FixtureRequest) -> 
 
     def run(*command: str | Path, endpoint: str = "", **env: str) -> Program:
         words = [word if not str(word).endswith(".py") else PROGRAMS / word for word in command]
-        model = f"{re.sub('[^a-z0-9]+', '-', request.node.name)}-{len(started)}"
+        test = f"{request.path.stem} {request.node.name}"
+        model = f"{re.sub('[^a-z0-9]+', '-', test)}-{len(started)}"
         started.append(Program(tmp_path, model, endpoint or f"http://{receiver.grpc}", words, env))
         return started[-1]
 
