@@ -110,6 +110,22 @@ def test_settings_that_make_no_sense_are_named_and_not_used(caplog: Any) -> None
     assert all(name in caplog.text for name in ("QUEUE_SIZE", "TIMEOUT", "BUCKET"))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("queue_rows", "many"), ("queue_bytes", -1), ("delay_s", object()), ("timeout_s", float("nan")), ("endpoint", 4327),
+        ("headers", ["a"]), ("slices", [7]), ("handle_sigterm", "no"), ("model_name", b"m"),
+    ],
+)  # fmt: skip
+def test_what_code_sets_wrongly_is_named_and_changes_nothing(receiver: Any, caplog: Any, name: str, value: Any) -> None:
+    calidris.configure(**{"endpoint": receiver.endpoint, name: value})
+    assert f"configure: {name} must be" in caplog.text
+    with Model("m").predict():
+        pass
+    assert calidris.flush()
+    assert receiver.only("predict m")[semconv.ML_PREDICTION_COUNT] == 1
+
+
 def test_every_variable_is_listed_for_opentelemetry_instrument() -> None:
     from calidris.instrument import environment
 

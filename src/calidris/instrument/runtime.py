@@ -235,8 +235,13 @@ def configure(
             **others,
         }
         policy = settings.policy.with_(Policy.of(allow, drop, hash, bucket, hash_key))
-        runtime.use(replace(settings, policy=policy, **{k: v for k, v in given.items() if v is not None}))
-    except Exception:
+        settings = replace(settings, policy=policy, **{k: v for k, v in given.items() if v is not None})
+        problem = settings.find_problem()
+        if problem:
+            _log.error("calidris: configure: %s; nothing was changed.", problem)
+        else:
+            runtime.use(settings)
+    except BaseException:
         caught("configure")
 
 

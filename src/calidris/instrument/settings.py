@@ -15,6 +15,8 @@ _log = logging.getLogger("calidris")
 DEFAULT_QUEUE_ROWS = 65_536
 DEFAULT_QUEUE_BYTES = 256 * 1024 * 1024
 DEFAULT_DELAY_S = 1.0
+MOST = 1e12
+"""Bound of all numbers: what is beyond it is a slip."""
 DEFAULT_TIMEOUT_S = 5.0
 
 
@@ -64,6 +66,27 @@ class SdkSettings:
             handle_sigterm=_switch(environ, env.OTEL_CALIDRIS_HANDLE_SIGTERM, True),
             delay_s=_number(environ, env.OTEL_CALIDRIS_SCHEDULE_DELAY, DEFAULT_DELAY_S * 1000) / 1000,
         )
+
+    def find_problem(self) -> str:
+        """What is wrong with settings that were given in code, where they are of other types; empty if nothing is."""
+        for name in _TEXTS:
+            if type(getattr(self, name)) is not str:
+                return f"{name} must be a string"
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 < value < MOST:
+                return f"{name} must be a positive number"
+        if type(self.handle_sigterm) is not bool:
+            return "handle_sigterm must be true or false"
+        if not isinstance(self.headers, Mapping):
+            return "headers must be a mapping from name to text"
+        if not isinstance(self.slices, (tuple, list)) or set(map(type, self.slices)) - {str}:
+            return "slices must be a list of names"
+        return ""
+
+
+_TEXTS = ("endpoint", "certificate", "client_certificate", "client_key", "model_name", "model_version", "models_path")
+_NUMBERS = ("timeout_s", "delay_s", "queue_rows", "queue_bytes")
 
 
 def _policy(environ: Mapping[str, str]) -> Policy:
@@ -135,7 +158,7 @@ def _number(environ: Mapping[str, str], name: str, default: float) -> float:
         return default
     try:
         value = float(raw)
-        if 0 < value < 1e12:
+        if 0 < value < MOST:
             return value
     except ValueError:
         pass
