@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from calidris.instrument import environment as env
@@ -69,6 +70,7 @@ class SdkSettings:
 
     def find_problem(self) -> str:
         """What is wrong with settings that were given in code, where they are of other types; empty if nothing is."""
+        given: Any = self  # of whatever types
         for name in _TEXTS:
             if type(getattr(self, name)) is not str:
                 return f"{name} must be a string"
@@ -76,11 +78,11 @@ class SdkSettings:
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 < value < MOST:
                 return f"{name} must be a positive number"
-        if type(self.handle_sigterm) is not bool:
+        if type(given.handle_sigterm) is not bool:
             return "handle_sigterm must be true or false"
-        if not isinstance(self.headers, Mapping):
+        if not isinstance(given.headers, Mapping):
             return "headers must be a mapping from name to text"
-        if not isinstance(self.slices, (tuple, list)) or set(map(type, self.slices)) - {str}:
+        if not isinstance(given.slices, (tuple, list)) or set(map(type, given.slices)) - {str}:
             return "slices must be a list of names"
         return ""
 
