@@ -163,7 +163,7 @@ def fresh() -> None:
     runtime.shutdown(0.2)
     runtime.models.clear()
     runtime.not_sent = NotSent()
-    runtime._ready = False
+    runtime.ready = False
     runtime._warned = False
     runtime.settings = type(runtime.settings)()
     ids.last_call.set(None)

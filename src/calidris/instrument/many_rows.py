@@ -94,6 +94,7 @@ def rows_or_none(values: Any) -> int | None:
 def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
     """Record predictions already made; see ``Model.record_batch``."""
     begun_ns = time.time_ns()
+    runtime.ensure()
     rows = 1
     try:
         rows = batch.count_rows()

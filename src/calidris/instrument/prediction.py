@@ -61,6 +61,8 @@ class Prediction:
         self._vectors: Captured = None
         self._guard: Any = None  # what resets the guard, `_LEFT` once it is, or None: then nothing is recorded
         self._marker: trace_markers.Marker | None = None
+        if not runtime.ready:
+            runtime.ensure()
         if runtime.on:
             picked = None
             if slices is None and type(features) is dict:

@@ -42,6 +42,7 @@ class Runtime:
         not_sent: what was given and did not leave, since the last configuration.
         settings: in force.
         models: names of the models seen in this process.
+        ready: whether the environment has been read. A model that came by pickle was not made here.
         generation: counts the configurations, so that caches know when they are stale.
     """
 
@@ -52,7 +53,7 @@ class Runtime:
         self.settings = SdkSettings()
         self.models: set[str] = set()
         self.generation = 0
-        self._ready = False
+        self.ready = False
         self._warned = False
         self._buffer: RowBuffer | None = None
         self._lock = threading.RLock()
@@ -60,9 +61,9 @@ class Runtime:
 
     def ensure(self) -> None:
         """Read the environment if nobody configured yet."""
-        if not self._ready:
+        if not self.ready:
             with self._lock:
-                if not self._ready:
+                if not self.ready:
                     self._use(SdkSettings.from_env(os.environ))
 
     def use(self, settings: SdkSettings) -> None:
@@ -73,7 +74,7 @@ class Runtime:
 
     def _use(self, settings: SdkSettings) -> None:
         self.settings = settings
-        self._ready = True
+        self.ready = True
         self.generation += 1
         self.on = bool(settings.endpoint)
         if self.on:

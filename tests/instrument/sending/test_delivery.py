@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -260,6 +261,25 @@ def test_a_receiver_that_swallows_everything_does_not_keep_the_process() -> None
     assert (done.returncode, done.stdout) == (0, "host done\n")
     assert took_s < 10
     assert "Traceback" not in done.stderr
+
+
+BY_VALUE = """
+import pickle, sys
+model = pickle.loads(bytes.fromhex(sys.argv[1]))
+with model.predict(features={"n": 1}) as p:
+    p.score = 0.5
+model.record_batch({"n": [2, 3]})
+"""
+
+
+def test_a_model_that_came_by_pickle_records_where_none_was_made(receiver: Any) -> None:
+    """As functions of the main program come to the workers of joblib and of clusters."""
+    pickled = pickle.dumps(Model("m", features=["n", "k"], allow=["k"])).hex()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    settings = clean | {"OTEL_EXPORTER_CALIDRIS_ENDPOINT": receiver.endpoint}
+    done = subprocess.run([sys.executable, "-c", BY_VALUE, pickled], env=settings, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(numbers(receiver)) == [1, 2, 3]
 
 
 def test_configure_switches_receivers_and_shutdown_stops(receiver: Any, make_receiver: Any) -> None:
