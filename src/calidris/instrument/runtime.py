@@ -16,10 +16,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 from calidris.instrument import ids
-from calidris.instrument.ending import EndOfProcess
 from calidris.instrument.environment import OTEL_EXPORTER_CALIDRIS_ENDPOINT
-from calidris.instrument.fork import renew_in_child
 from calidris.instrument.privacy import Policy
+from calidris.instrument.process.ending import EndOfProcess
+from calidris.instrument.process.fork import renew_in_child
 from calidris.instrument.rows.buffered_items import Item, Row, Series
 from calidris.instrument.sending.buffer import RowBuffer
 from calidris.instrument.sending.not_sent import NotSent

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from calidris.instrument.fork import renew_in_child
+from calidris.instrument.process.fork import renew_in_child
 from calidris.instrument.rows.buffered_items import Item, Row
 from calidris.instrument.sending.not_sent import Cause, NotSent
 from calidris.instrument.sending.sender import Sender, Shipper

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from calidris.instrument.fork import hold_forks
+from calidris.instrument.process.fork import hold_forks
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.item_sizes import model_of, rows_of
 from calidris.instrument.sending.not_sent import NotSent
