@@ -35,7 +35,7 @@ from calidris.instrument.foreign import (
     single,
 )
 from calidris.instrument.rows.buffered_items import Block, Labels, Series
-from calidris.instrument.rows.input_table import Table, column_of, table_of
+from calidris.instrument.rows.input_table import Table, TooLarge, column_of, table_of
 from calidris.instrument.rows.one_row import MAX_WIDTH
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
@@ -82,6 +82,27 @@ class Batch:
                 return len(read)
         raise Refused("malformed")
 
+    def cut(self, rows: int) -> None:
+        """Keep the first rows of every argument."""
+        for name in ("X", "scores", "ids", "classes", "values", "slices", "times"):
+            setattr(self, name, _first_rows(getattr(self, name), rows))
+        self.embeddings = {name: _first_rows(vectors, rows) for name, vectors in self.embeddings.items()}
+
+
+@guarded
+def _first_rows(values: Any, rows: int) -> Any:
+    """The first rows of an argument in any of its forms, without a copy where it can be."""
+    kind = type(values)
+    if values is None or is_text(values):
+        return values
+    if offers(kind, "iloc"):
+        return values.iloc[:rows]
+    if is_mapping(kind) and not offers(kind, "dtype") and not is_table(kind):
+        return {name: _first_rows(column, rows) for name, column in values.items()}
+    if is_stream(kind):
+        return list(islice(values, rows))
+    return values[:rows]
+
 
 def rows_or_none(values: Any) -> int | None:
     """How many rows an input says that it has; None where it does not say, or raises."""
@@ -103,14 +124,30 @@ def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
         if rows > MAX_ROWS:
             raise Refused("malformed")
         if rows > 0:
-            _record(series, batch, begun_ns, rows)
+            _record_what_fits(series, batch, begun_ns, rows)
     except Refused as refused:
         if refused.reason in ("time_without_unit", "time_without_zone", "time_unit_unknown"):
             runtime.note(refused.reason, series.name, rows)
         runtime.drop(series.name, "wrong_arguments" if refused.reason == "wrong_arguments" else "malformed", rows)
 
 
+def _record_what_fits(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
+    """Record a batch; of one that is larger than all that may wait, its first rows."""
+    try:
+        _record(series, batch, begun_ns, rows)
+    except TooLarge as large:
+        batch.cut(large.fit)
+        _record(series, batch, begun_ns, large.fit)
+        runtime.drop(series.name, "queue_full", rows - large.fit)
+
+
 def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
+    whole = None
+    if runtime.on:
+        # First: of what is too large nothing else has been read yet.
+        if is_stream(type(batch.X)):
+            batch.X = listed(batch.X, rows, once=True)
+        whole = table_or_none(series, batch.X, rows=rows)
     names = None if batch.ids is None else _read_ids(batch.ids, rows, series)
     place = ids.place_of(get_current_span(), rows)
     ids.remember(names, place, rows)
@@ -120,9 +157,6 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     block.times_ns = (
         None if batch.times is None else _read_times(batch.times, batch.time_unit, rows, begun_ns, series.name)
     )
-    if is_stream(type(batch.X)):
-        batch.X = listed(batch.X, rows, once=True)
-    whole = table_or_none(series, batch.X, rows=rows)
     block.ids = None if names is None else ids.prediction_ids(names, place, rows)
     block.scores = score_columns(batch.scores, series, rows)
     block.classes = None if batch.classes is None else column_of(batch.classes, rows)
@@ -222,7 +256,7 @@ def table_or_none(series: Series, X: Any, names: Sequence[str] | None = None, ro
     try:
         table = table_of(X, series.features or names, series.wanted, rows)
     except Refused as refused:
-        if rows is not None and refused.reason in ("malformed", "too_long"):
+        if rows is not None and (isinstance(refused, TooLarge) or refused.reason in ("malformed", "too_long")):
             raise
         runtime.note("no_row" if refused.reason == "no_row" else "features_not_copied", series.name)
         return None

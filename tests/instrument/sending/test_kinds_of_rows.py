@@ -8,11 +8,13 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import calidris
 from calidris import Model, semconv
 from calidris.batch import PredictionBatch
+from calidris.instrument.rows import input_table
 from calidris.instrument.runtime import runtime
 from calidris.instrument.sending import chunks
 from calidris.wire import decode
@@ -143,3 +145,28 @@ def test_a_bad_row_within_a_batch_is_found(receiver: Any, monkeypatch: pytest.Mo
     assert decoded_rows(receiver)["m"] + sum(runtime.drops().values()) == 5000
     assert sum(runtime.drops().values()) <= 1
     assert set(range(5000)) - {3333} <= set(numbers(receiver))
+
+
+def as_lists(matrix: np.ndarray) -> Any:
+    return matrix.tolist()
+
+
+def as_columns(matrix: np.ndarray) -> Any:
+    return {f"x{at}": matrix[:, at] for at in range(matrix.shape[1])}
+
+
+@pytest.mark.parametrize("form", [np.asarray, as_lists, as_columns, pd.DataFrame], ids=lambda f: f.__name__)
+def test_of_a_batch_beyond_all_room_the_first_rows_are_copied(
+    receiver: Any, monkeypatch: pytest.MonkeyPatch, form: Any
+) -> None:
+    monkeypatch.setattr(input_table, "MAX_BYTES", 100_000)
+    rows = 5000
+    matrix = np.arange(rows * 4.0).reshape(rows, 4)
+    scores = (score for score in [0.5] * rows)
+    Model("m").record_batch(form(matrix), scores, ids=[f"r{n}" for n in range(rows)], slices={"s": ["a"] * rows})
+    assert not calidris.flush(30)
+    (dropped,) = runtime.drops().values()
+    assert 0 < dropped < rows
+    assert decoded_rows(receiver) == {"m": rows - dropped}
+    first = [x for span in receiver.predictions_and_labels() for x in next(iter(span[semconv.ML_FEATURES].values()))]
+    assert first == [4.0 * n for n in range(rows - dropped)]

@@ -28,8 +28,15 @@ from calidris.instrument.foreign import (
 )
 from calidris.instrument.rows.one_row import MAX_WIDTH, Read, default_names, read
 
-MAX_CELLS = 4_000_000
-"""Largest input that is copied whole, 32 MB of numbers."""
+MAX_BYTES = 256 * 1024 * 1024
+"""Largest input that is copied whole: as much as may wait by default."""
+
+MAX_READ = 4_000_000
+"""Elements that are read of a container that says that it has more."""
+
+NUMBER_BYTES = 8
+OBJECT_BYTES = 60
+"""Of a Python object, with its place in a list."""
 
 MAX_COLUMNS = 100 * MAX_WIDTH
 """Names of a table that are looked at, to find those that the model declares."""
@@ -110,6 +117,18 @@ class Table:
         return Table([self.names[at] for at in picked], self.rows, columns=[self.column(at) for at in picked])
 
 
+class TooLarge(Refused):
+    """The input has more bytes than are copied.
+
+    Attributes:
+        fit: how many of its rows would be.
+    """
+
+    def __init__(self, fit: int) -> None:
+        super().__init__("features_not_copied")
+        self.fit = fit
+
+
 @guarded
 def table_of(
     data: Any, names: Sequence[str] | None = None, wanted: Sequence[str] | None = None, rows: int | None = None
@@ -125,7 +144,8 @@ def table_of(
         rows: how many there are, where the input was handed over to be read: then also what can be read only once is read.
 
     Raises:
-        Refused: ``no_row`` for what has no rows and columns, ``features_not_copied`` for more than `MAX_CELLS` or `MAX_WIDTH`.
+        Refused: ``no_row`` for what has no rows and columns, ``features_not_copied`` for more than `MAX_WIDTH` columns.
+        TooLarge: it has more than `MAX_BYTES`.
     """
     kind = type(data)
     if kind.__name__ == "ndarray":  # the usual input first
@@ -137,7 +157,8 @@ def table_of(
     if is_mapping(kind) and not offers(kind, "dtype"):
         return _copy_columns(data, wanted, rows)
     if offers(kind, "nnz", "toarray"):
-        _check(*data.shape)
+        height, width = data.shape
+        _check(height, width, NUMBER_BYTES)
         return _copy_array(data.toarray(), names)
     if offers(kind, "filled", "mask") and data.dtype.kind in _NUMBERS:
         return _copy_array(data.astype(float).filled(float("nan")), names)
@@ -145,7 +166,7 @@ def table_of(
         data = data.__array__()
         return _copy_array(data, names) if type(data).__name__ == "ndarray" else _refuse("no_row")
     return _read_rows(
-        listed(data, min(rows_in(data) or 0, MAX_CELLS) if rows is None else rows, once=rows is not None), names, wanted
+        listed(data, min(rows_in(data) or 0, MAX_READ) if rows is None else rows, once=rows is not None), names, wanted
     )
 
 
@@ -187,9 +208,13 @@ def _refuse(reason: str) -> Any:
     raise Refused(reason)
 
 
-def _check(rows: int, width: int) -> None:
-    if width > MAX_WIDTH or rows * width > MAX_CELLS:
+def _check(rows: int, width: int, cell_bytes: int = OBJECT_BYTES) -> None:
+    """Refuse what is too wide, or too large to be copied, before it is."""
+    if width > MAX_WIDTH:
         raise Refused("features_not_copied")
+    row_bytes = max(1, width * cell_bytes)
+    if rows * row_bytes > MAX_BYTES:
+        raise TooLarge(MAX_BYTES // row_bytes)
 
 
 def _copy_array(data: Any, names: Sequence[str] | None) -> Table:
@@ -200,7 +225,7 @@ def _copy_array(data: Any, names: Sequence[str] | None) -> Table:
     if data.ndim != 2:
         raise Refused("no_row")
     rows, width = data.shape
-    _check(rows, width)
+    _check(rows, width, NUMBER_BYTES if data.dtype.kind in _NUMBERS else OBJECT_BYTES)
     own = default_names(width, names)
     if data.dtype.kind in _NUMBERS:
         return Table(own, rows, matrix=data.copy())
@@ -212,13 +237,20 @@ def _copy_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
     names = list(map(name_of, labels))
     rows = len(frame)
     picked = [at for at, name in enumerate(names) if wanted is None or name in wanted]
-    _check(rows, len(picked))
+    _check(rows, len(picked), _cell_bytes(frame))
     if len(picked) == len(names) and _is_numeric(frame):
         matrix = frame.to_numpy()
         if matrix.dtype.kind in _NUMBERS:
             return Table(names, rows, matrix=matrix.copy())
     columns = [frame.iloc[:, at] if offers(type(frame), "iloc") else frame[labels[at]] for at in picked]
     return Table([names[at] for at in picked], rows, columns=[column_of(column, rows) for column in columns])
+
+
+def _cell_bytes(frame: Any) -> int:
+    """Mean bytes of a value of a table, by the types of its columns."""
+    kinds = [getattr(dtype, "kind", "O") for dtype in getattr(frame, "dtypes", ())]
+    sizes = [NUMBER_BYTES if kind in _NUMBERS else OBJECT_BYTES for kind in kinds]
+    return sum(sizes) // len(sizes) if sizes else OBJECT_BYTES
 
 
 def _is_numeric(frame: Any) -> bool:
@@ -238,7 +270,9 @@ def _copy_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: i
     rows = next(map(rows_in, found.values()), 0) if rows is None else rows
     if rows is None:
         raise Refused("no_row")
-    _check(rows, len(found))
+    arrays = sum(getattr(getattr(values, "dtype", None), "kind", "O") in _NUMBERS for values in found.values())
+    cell_bytes = arrays * NUMBER_BYTES + (len(found) - arrays) * OBJECT_BYTES
+    _check(rows, len(found), cell_bytes // max(1, len(found)))
     return Table(list(found), rows, columns=[column_of(values, rows, once=once) for values in found.values()])
 
 

@@ -6,18 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from calidris.instrument.rows.buffered_items import Block, Item, Labels
+from calidris.instrument.rows.input_table import NUMBER_BYTES, OBJECT_BYTES
 
 ITEM_BYTES = 1_000
 """A block without a value: objects, names, dictionaries."""
 
-OBJECT_BYTES = 60
-"""A number, a short text or an id as a Python object, with its place in a list."""
-
 ROW_BYTES = 100
 """A packed row without features: id, time, score, class."""
-
-NUMBER_BYTES = 8
-"""A packed number."""
 
 OBJECTS_OF_A_LABEL = 3
 """Id, label and time."""
