@@ -50,7 +50,8 @@ def row_bytes_of(item: Item) -> int:
     """About how many bytes one of its rows takes when it is packed, at least 1."""
     if not isinstance(item, tuple):
         rows = max(1, item.rows)
-        return max(1, bytes_of(item) // rows)
+        row_bytes = bytes_of(item) // rows
+        return max(1, row_bytes)
     features = item[5]
     cells = len(features) if features else 0
     size = ROW_BYTES + NUMBER_BYTES * cells
