@@ -17,6 +17,7 @@ GUNICORN = (BIN / "gunicorn", "-b", "127.0.0.1:0", "--workers", "2", "--no-contr
 WORKERS = {
     "sync": ("wsgi:app",),
     "gthread": ("wsgi:app", "-k", "gthread", "--threads", "4"),
+    "gevent": ("wsgi:app", "-k", "gevent"),
     "uvicorn": ("asgi:app", "-k", "uvicorn_worker.UvicornWorker"),
 }
 
