@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 
 import httpx
@@ -106,4 +107,30 @@ def test_a_report_by_hand_over_http(receiver: Running) -> None:
     answer = httpx.post(f"{receiver.http}/v1/traces", json=body, timeout=10, trust_env=False)
     assert answer.status_code == 200 and not answer.json().get("partialSuccess")
     expected = {(DROPPED, "credit", "queue_full"): 512.0, (DROPPED, "credit", "exit"): 3.0}
+    until(lambda: told_of(receiver) == expected)
+
+
+SERVICE = """
+import calidris
+model = calidris.Model("shop", features=["age", "job"], version="3")
+with model.predict(features={"age": 41, "job": "a text that stays"}) as p:
+    p.score = 7.0
+model.record_batch([[1.0, 2.0]] * 4, [0.5])
+model.record_labels(["a", "b"], [None, 1])
+print(calidris.flush(20))
+"""
+
+
+def test_what_the_sdk_drops_and_withholds_arrives(receiver: Running) -> None:
+    """In a service of its own: nothing that was given and did not leave is silent at the receiver."""
+    settings = environment() | {"OTEL_EXPORTER_CALIDRIS_ENDPOINT": f"http://{receiver.grpc}"}
+    done = subprocess.run([sys.executable, "-c", SERVICE], env=settings, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False\n"
+    assert "4 of shop dropped: malformed" in done.stderr
+    expected = {
+        (DROPPED, "shop", "malformed"): 4.0,
+        (DROPPED, "shop", "missing_label"): 1.0,
+        (WITHHELD, "shop", "string_feature"): 1.0,
+        (WITHHELD, "shop", "score_out_of_range"): 1.0,
+    }
     until(lambda: told_of(receiver) == expected)

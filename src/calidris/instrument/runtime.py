@@ -132,7 +132,8 @@ class Runtime:
 
     def note(self, reason: str, name: str, values: int = 1) -> None:
         """Count values withheld; the first of each kind is logged with its cure."""
-        self.not_sent.withhold("", reason, name, values)
+        model = name if name in self.models else ""
+        self.not_sent.withhold(model, reason, name, values)
         self._wake()
 
     def notes(self) -> dict[tuple[str, str], int]:
