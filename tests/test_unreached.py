@@ -15,6 +15,7 @@ CALLED_BY_OTHERS = {
     "Model": "the SDK's door",
     "Model.predict": "the SDK's door",
     "configure": "the SDK's door",
+    "Runtime.drops": "tests and benchmarks ask what was not sent",
     "internal_errors": "tests ask what the shield swallowed",
     "State": "the protocol that every state keeps",
     "PrometheusExporter.exposition": "what a scrape gets, without the socket",

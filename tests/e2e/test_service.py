@@ -77,6 +77,6 @@ def test_a_receiver_that_hangs_comes_dies_and_comes_back(
     at_restart = receiver.model()["rows"]
     until(lambda: receiver.model()["rows"] > at_restart, 40)
     after = service.ask("end")
-    assert after["rows"] > before["rows"] and after["delivered"]
+    assert after["rows"] > before["rows"] and not after["delivered"]  # a flush says that some were dropped
     # It never stood still: every row has either arrived or is counted as dropped.
     until(lambda: receiver.model()["rows"] + sum(after["drops"].values()) == after["rows"])

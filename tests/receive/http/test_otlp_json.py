@@ -127,7 +127,7 @@ def test_every_form_of_our_own_columns(wire: Any, form: Any, one_span_per_row: b
 
 def test_the_example_of_the_page(wire: Any) -> None:
     page = (Path(__file__).parents[3] / "docs" / "wire.md").read_text(encoding="utf-8")
-    body = page.split("<<'END'\n")[1].split("\nEND")[0]
+    body = page.split("<<END\n")[1].split("\nEND")[0].replace("${now}", "1800000000")
     (item,) = decode(traces_to_protobuf(body.encode()), tenant="default", arrival_ns=NOW_NS).items
     plain = wire.plain(item)
     assert (plain["ids"], plain["score"], plain["duration_s"]) == (["5f0c"], [0.83], [0.02])
