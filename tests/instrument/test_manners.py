@@ -58,9 +58,9 @@ def test_shielded_returns_nothing_instead(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_guard_opens_again_after_an_exception() -> None:
     with pytest.raises(KeyError), shield.not_a_prediction():
-        assert shield.inside.get()
+        assert shield.is_inside()
         raise KeyError
-    assert not shield.inside.get()
+    assert not shield.is_inside()
 
 
 class Parent:
@@ -235,7 +235,7 @@ def test_an_interrupt_ends_the_light_span_and_opens_the_guard(receiver: Any, app
         Model("m").predict(),
     ):
         raise KeyboardInterrupt
-    assert not shield.inside.get()
+    assert not shield.is_inside()
     assert [span.name for span in app_spans.get_finished_spans()] == ["predict m", "request"]
     assert outer.get_span_context().is_valid
 

@@ -114,7 +114,7 @@ def id_of(value: Any) -> str | None:
     Raises:
         Refused: there is an id, but it cannot be read.
     """
-    return value if type(value) is str and value.isascii() and len(value) <= 64 else _read_id(value)
+    return value if type(value) is str and value.isascii() and 0 < len(value) <= 64 else _read_id(value)
 
 
 @guarded
@@ -124,7 +124,7 @@ def _read_id(value: Any) -> str | None:
     if value is None or kind.__name__ in ("NAType", "NaTType"):
         return None
     if issubclass(kind, bytes):
-        return _decode(value)
+        return _decode(value) or None
     if issubclass(kind, Decimal) or (hasattr(kind, "is_integer") and not issubclass(kind, int)):
         if value != value:
             return None
@@ -133,7 +133,8 @@ def _read_id(value: Any) -> str | None:
     elif hasattr(kind, "__len__") and not issubclass(kind, str):
         raise Refused("unreadable")
     text = str(value)
-    return _cut_id(text if type(text) is str else str.__str__(text))
+    # An empty one names nothing: the receiver would refuse it, and its neighbours with it.
+    return _cut_id(text if type(text) is str else str.__str__(text)) or None
 
 
 def _cut_id(text: str) -> str:

@@ -40,6 +40,7 @@ from calidris.instrument.rows.one_row import MAX_WIDTH
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
+from calidris.instrument.shield import passes
 
 MAX_READ: Final = 1_000_000
 """Rows that are read of what does not say how many it has: some 100 MB and a second, then it is taken for endless."""
@@ -129,6 +130,10 @@ def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
         if refused.reason in ("time_without_unit", "time_without_zone", "time_unit_unknown"):
             runtime.note(refused.reason, series.name, rows)
         runtime.drop(series.name, "wrong_arguments" if refused.reason == "wrong_arguments" else "malformed", rows)
+    except BaseException as error:
+        # A time-out of the application, for one. Rows that were given before it came are told as such too: better than not at all.
+        runtime.drop(series.name, "interrupted" if passes(error) else "internal_error", rows)
+        raise
 
 
 def _record_what_fits(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
@@ -209,6 +214,9 @@ def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) ->
         if refused.reason.startswith("time_"):
             runtime.note(refused.reason, name, rows)
         runtime.drop(name, "malformed", rows)
+    except BaseException as error:
+        runtime.drop(name, "interrupted" if passes(error) else "internal_error", rows)
+        raise
 
 
 def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -> int:

@@ -19,7 +19,7 @@ from calidris.instrument.ids import id_of, last_call, place_of
 from calidris.instrument.rows.buffered_items import FLAT, Series, cut_of
 from calidris.instrument.rows.vectors import Captured, capture
 from calidris.instrument.runtime import runtime
-from calidris.instrument.shield import caught, inside, passes
+from calidris.instrument.shield import caught, enter, leave, passes
 
 _LEFT: Final = object()
 """Stands for a guard that is open again while the prediction goes on."""
@@ -37,7 +37,7 @@ class Prediction:
     """
 
     __slots__ = (
-        "_begun_ns", "_features", "_given", "_guard", "_marker", "_place", "_series", "_slices", "_tick", "_vectors", "cls",
+        "__weakref__", "_begun_ns", "_features", "_given", "_guard", "_marker", "_place", "_series", "_slices", "_tick", "_vectors", "cls", "is_open",
         "score", "value",
     )  # fmt: skip
 
@@ -54,6 +54,7 @@ class Prediction:
         self.cls: Any = None
         self.value: Any = None
         self._series = series
+        self.is_open = False
         self._given = given if given is None or type(given) is str else self._id(given)
         self._begun_ns: Any = at_ns
         self._features: Any = None
@@ -110,7 +111,8 @@ class Prediction:
             self._place = place = place_of(span)
             last_call.set((self._given, place, 1))
             if runtime.on:
-                self._guard = inside.set(True)
+                self.is_open = True
+                self._guard = enter(self)
                 if span.is_recording():
                     self._marker = trace_markers.begin(self._series)
         except BaseException:
@@ -177,10 +179,7 @@ class Prediction:
             if self._guard is not _LEFT:
                 if self._marker is not None:
                     trace_markers.end(self._marker, failed)
-                inside.reset(self._guard)
-        except ValueError:
-            # Left in another context than it was entered in, as generators may be: that one never saw the guard.
-            pass
+                leave(self, self._guard)
         except BaseException:
             caught("predict")
 

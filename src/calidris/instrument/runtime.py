@@ -22,7 +22,7 @@ from calidris.instrument.process.ending import EndOfProcess
 from calidris.instrument.process.fork import renew_in_child
 from calidris.instrument.rows.buffered_items import Item, Row, Series
 from calidris.instrument.sending.buffer import RowBuffer
-from calidris.instrument.sending.not_sent import NotSent
+from calidris.instrument.sending.not_sent import NotSent, Totals
 from calidris.instrument.sending.sender import Shipper
 from calidris.instrument.sending.threads import SAY_S
 from calidris.instrument.settings import SdkSettings
@@ -39,7 +39,7 @@ class Runtime:
 
     Attributes:
         on: whether rows are recorded.
-        not_sent: what was given and did not leave, since the last configuration.
+        not_sent: what was given and did not leave, in this process.
         settings: in force.
         models: names of the models seen in this process.
         ready: whether the environment has been read. A model that came by pickle was not made here.
@@ -56,6 +56,7 @@ class Runtime:
         self.ready = False
         self._warned = False
         self._buffer: RowBuffer | None = None
+        self._told: Totals = ({}, {})  # what was counted under the settings before
         self._lock = threading.RLock()
         self._end = EndOfProcess(self._flush_at_signal, self._finish)
 
@@ -67,10 +68,12 @@ class Runtime:
                     self._use(SdkSettings.from_env(os.environ))
 
     def use(self, settings: SdkSettings) -> None:
-        """Replace settings, buffer and connection. Rows of the old ones are flushed first."""
-        self.shutdown(1.0)
+        """Replace settings, buffer and connection. The old ones send what they have; rows made meanwhile are for the new ones."""
         with self._lock:
+            old = self._buffer
             self._use(settings)
+        if old is not None:
+            old.close(1.0)
 
     def _use(self, settings: SdkSettings) -> None:
         self.settings = settings
@@ -79,10 +82,13 @@ class Runtime:
         self.on = bool(settings.endpoint)
         if self.on:
             self._warned = False
-            self.not_sent = NotSent()
+            self._told = self.not_sent.rows(), self.not_sent.values()
             self._buffer = self._make_buffer(settings)
             self.append = self._buffer.append
             self._end.watch(settings.handle_sigterm)
+        else:
+            self._buffer, self.append = None, _ignore
+            self._end.leave()
 
     def _make_buffer(self, settings: SdkSettings) -> RowBuffer:
         return RowBuffer(
@@ -167,6 +173,7 @@ class Runtime:
         ids.reseed()
         self._lock = threading.RLock()
         self.not_sent.after_fork()
+        self._told = ({}, {})
 
     def _wake(self) -> None:
         """Have somebody there who says and reports what was counted, also where no row is given."""
@@ -186,7 +193,7 @@ class Runtime:
     def _connect(self) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.
         channel = importlib.import_module("calidris.instrument.sending.channel")
-        return cast(Shipper, channel.connect(self.settings, self.not_sent))
+        return cast(Shipper, channel.connect(self.settings, self.not_sent, self._told))
 
 
 def _ignore(row: Row) -> None:

@@ -1,7 +1,7 @@
 """The manners of the SDK in somebody's process: what goes wrong in it goes no further, and one call is one prediction.
 
 * The **shield** (`caught`, `shielded`): an error of ours is logged once per kind, counted, and goes no further.
-* The **guard** (`inside`): a call made while another prediction or a ``fit`` is running is not a prediction of its own.
+* The **guard** (`is_inside`): a call made while another prediction or a ``fit`` is running is not a prediction of its own.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import sys
 import threading
 from _signal import getsignal  # type: ignore[import-not-found]  # signal's own asks the handler for its text first, which may be an object's that raises
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
 from itertools import pairwise
 from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
+from weakref import ref
 
 from calidris.instrument.environment import OTEL_CALIDRIS_DEBUG_RAISE
 from calidris.instrument.tally import Tally
@@ -32,8 +33,52 @@ _errors: Tally[str] = Tally()
 _said: dict[str, object] = {}
 _RAISE: Final = opcode.opmap["RAISE_VARARGS"]
 
-inside: ContextVar[bool] = ContextVar("calidris_inside", default=False)
-"""True while an outer call is already being watched, or is no prediction at all (``fit``, cross-validation)."""
+_outermost: ContextVar[ref[Outer] | None] = ContextVar("calidris_outermost", default=None)
+
+
+class Outer(Protocol):
+    """A call within which no other call is a prediction of its own.
+
+    Attributes:
+        is_open: whether it still runs.
+    """
+
+    is_open: bool
+
+
+class Enclosure:
+    """An outer call that is no more than that."""
+
+    __slots__ = ("__weakref__", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = True
+
+
+def is_inside() -> bool:
+    """True while an outer call is already being watched, or is no prediction at all (``fit``, cross-validation)."""
+    reference = _outermost.get()
+    if reference is None:
+        return False
+    outer = reference()
+    return outer is not None and outer.is_open
+
+
+def enter(outer: Outer) -> Token[ref[Outer] | None]:
+    """Make it the outer call of this context; give what this returns to `leave`.
+
+    Held weakly: a call that an exception of a signal handler kept from ever being left is forgotten with its object.
+    """
+    return _outermost.set(ref(outer))
+
+
+def leave(outer: Outer, token: Token[ref[Outer] | None]) -> None:
+    """End it. Calls of generators may end in another order than they began, or in another context."""
+    outer.is_open = False
+    reference = _outermost.get()
+    if reference is not None and reference() is outer:
+        with suppress(ValueError):  # left in another context than it was entered in: that one never saw it
+            _outermost.reset(token)
 
 
 def caught(where: str) -> None:
@@ -132,8 +177,9 @@ def shielded(where: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
 @contextmanager
 def not_a_prediction() -> Iterator[None]:
     """Within it no library call counts as a prediction. The user's exceptions pass through."""
-    token = inside.set(True)
+    outer = Enclosure()
+    token = enter(outer)
     try:
         yield
     finally:
-        inside.reset(token)
+        leave(outer, token)

@@ -37,6 +37,7 @@ import calidris
 from calidris import semconv
 from calidris.instrument.libraries.sklearn import NOT_PREDICTING, PREDICTING, SklearnInstrumentor
 from calidris.instrument.runtime import runtime
+from calidris.instrument.shield import is_inside
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(60, 3))
@@ -356,3 +357,16 @@ def test_instrument_does_not_raise_whatever_happens(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("wrapt.register_post_import_hook", lambda *args: 1 / 0)
     SklearnInstrumentor().instrument(skip_dep_check=True)
     SklearnInstrumentor().uninstrument()
+
+
+def test_predictions_of_generators_that_end_in_any_order_leave_no_guard(watched: Any) -> None:
+    """Two streams read side by side: the first to begin is the first to end."""
+    model = calidris.Model("stream")
+
+    def stream() -> Any:
+        for n in range(3):
+            with model.predict(features={"n": n}):
+                yield n
+
+    assert list(zip(stream(), stream())) == [(0, 0), (1, 1), (2, 2)]
+    assert not is_inside()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from typing import Any
 
+import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTracePartialSuccess
 
@@ -218,3 +220,76 @@ def test_what_is_lost_is_reported_once_and_again_if_the_report_was_lost(make_rec
     assert report[semconv.ML_PREDICTION_COUNT] == 0
     assert report[semconv.ML_REPORT_ROWS_DROPPED] == {"malformed": 2}
     assert report[semconv.ML_REPORT_VALUES_WITHHELD] == {"string_feature": 1, "score_out_of_range": 1}
+
+
+def test_of_two_flushes_at_once_neither_is_true_where_rows_were_lost(receiver: Any) -> None:
+    model = Model("m")
+    receiver.hangs_s = 0.3
+    receiver.answer = grpc.StatusCode.INVALID_ARGUMENT
+    predict(model, 3)
+    answers: list[bool] = []
+    threads = [threading.Thread(target=lambda: answers.append(calidris.flush(10))) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert answers == [False, False]
+
+
+def test_settings_that_change_while_rows_are_made_lose_none_uncounted(make_receiver: Any) -> None:
+    first, second = make_receiver(), make_receiver()
+    first.start(), second.start()
+    model, made, end_s = Model("m"), 0, time.monotonic() + 2
+    stop = threading.Event()
+
+    def switch() -> None:
+        while not stop.is_set():
+            for one in (first, second):
+                calidris.configure(endpoint=one.endpoint, delay_s=0.05)
+
+    calidris.configure(endpoint=first.endpoint)
+    thread = threading.Thread(target=switch)
+    thread.start()
+    while time.monotonic() < end_s:
+        with model.predict(features={"n": made}):
+            pass
+        made += 1
+        time.sleep(0.001)
+    stop.set()
+    thread.join()
+    calidris.flush(20)
+    arrived = len(numbers(first)) + len(numbers(second))
+    assert arrived + sum(runtime.drops().values()) == made
+    assert arrived > made / 2
+
+
+def test_functions_that_send_first_are_pickled_as_what_they_replace(receiver: Any) -> None:
+    ours = pickle.dumps((os.kill, signal.raise_signal))
+    assert pickle.loads(ours) == (os.kill, signal.raise_signal)  # noqa: S301
+
+
+class Late(Exception):
+    """The application's time-out."""
+
+
+def test_a_time_out_in_a_batch_reaches_the_application_and_its_rows_are_counted(
+    receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_alarm(number: int, frame: Any) -> None:
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    monkeypatch.setattr("calidris.instrument.many_rows.ids.place_of", lambda *_: signal.raise_signal(signal.SIGALRM))
+    try:
+        with pytest.raises(Late):
+            Model("m").record_batch(None, [0.5] * 7)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert runtime.drops() == {("m", "interrupted"): 7}
+
+
+def test_a_label_without_an_id_costs_its_neighbours_nothing(receiver: Any) -> None:
+    Model("m").record_labels(["a", "", "b"], [1, 1, 0])
+    calidris.flush()
+    assert receiver.only("feedback m")[semconv.ML_PREDICTION_COUNT] == 2
+    assert runtime.drops() == {("m", "missing_id"): 1}

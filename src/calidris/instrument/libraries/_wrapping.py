@@ -24,7 +24,7 @@ from calidris.instrument.many_rows import rows_or_none, slice_table, table_or_no
 from calidris.instrument.rows.buffered_items import Block, Series
 from calidris.instrument.rows.input_table import Table, column_of
 from calidris.instrument.runtime import runtime
-from calidris.instrument.shield import caught, inside, not_a_prediction, shielded
+from calidris.instrument.shield import Enclosure, caught, enter, is_inside, leave, not_a_prediction, shielded
 
 MAX_FINGERPRINT_CELLS = 100_000
 """Inputs above it are recognised by being the same object."""
@@ -49,7 +49,7 @@ def unwatched(table: PatchTable, function: Callable[..., Any]) -> Callable[..., 
     # Real functions with __wrapped__, not wrapt proxies: scikit-learn asks inspect.isfunction for its metadata routing.
     @functools.wraps(function)
     def within(*args: Any, **kwargs: Any) -> Any:
-        if inside.get() or not table.active:
+        if is_inside() or not table.active:
             return function(*args, **kwargs)
         with not_a_prediction():
             return function(*args, **kwargs)
@@ -92,19 +92,20 @@ def watched(
 
     @functools.wraps(function)
     def predicting(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if inside.get() or not table.active:
+        if is_inside() or not table.active:
             return function(self, *args, **kwargs)
         call = begun(self, args, kwargs)
         if call is None:
             return function(self, *args, **kwargs)
-        token = inside.set(True)
+        outer = Enclosure()
+        token = enter(outer)
         try:
             result = function(self, *args, **kwargs)
         except BaseException as error:  # also an interrupt must end the light span
             failed(call, error)
             raise
         finally:
-            inside.reset(token)
+            leave(outer, token)
         done(call, self, result)
         return result
 

@@ -187,6 +187,8 @@ class EndOfProcess:
                 self._flush_shielded()
             kill(pid, signal)
 
+        # As what they stand for: they are pickled by name, and found again under it.
+        raising.__module__, killing.__module__ = "signal", "os"
         self._raisers = [
             _Replaced(signal, "raise_signal", raising),
             _Replaced(os, "kill", killing),

@@ -70,7 +70,9 @@ class RowBuffer:
             waiting, connect, not_sent, delay_s, timeout_s, self._thread_ended
         )
         self._orphans: list[Sender] = []
+        self._flushed: dict[Cause, int] = {}
         self._reset()
+        self._flushed = not_sent.rows()
         renew_in_child(self)
 
     def _reset(self) -> None:
@@ -84,7 +86,7 @@ class RowBuffer:
         self._starting = threading.Lock()
         self._start_after_s = 0.0
         self._settlements = itertools.count()
-        self._flushed: dict[Cause, int] = {}
+        self._flushed = {}
 
     def append(self, row: Row) -> None:
         """Add one row; about 0.2 µs. Never waits; in a full buffer the oldest makes room and is counted."""
@@ -121,8 +123,9 @@ class RowBuffer:
 
         True when the receiver has acknowledged all that was given since the last flush. Else it is logged what was not, by reason.
         """
+        known = self._flushed  # at the start: a flush in another thread may end before this one
         delivered = self._deliver(timeout_s)
-        lost = self._newly_lost()
+        lost = self._lost_since(known)
         if delivered and not lost:
             return True
         waiting = {} if delivered else self._unsent()
@@ -143,7 +146,8 @@ class RowBuffer:
         """Flush, then stop the thread. What is left after ``timeout_s`` is dropped, counted and logged. Safe to call twice."""
         if self._closed:
             return True
-        delivered = self._deliver(max(0.0, timeout_s - STOP_S)) and not self._newly_lost()
+        known = self._flushed
+        delivered = self._deliver(max(0.0, timeout_s - STOP_S)) and not self._lost_since(known)
         self._closed = True
         self._attended = False
         self._sender.stop(STOP_S)
@@ -216,18 +220,23 @@ class RowBuffer:
         if next(self._settlements) == 0:
             for model, rows in self._unsent().items():
                 self._not_sent.drop(model, "shutdown", rows)
-        self._not_sent.say_new()
+        self._say_new()
 
     def _refuse(self) -> None:
         """Count what is given after the end."""
         waiting = self._waiting
         while waiting.items:
             waiting.make_room("after_end")
-        self._not_sent.say_new()
+        self._say_new()
 
-    def _newly_lost(self) -> dict[Cause, int]:
-        """Rows dropped since this was asked last. A label that is None was never given."""
-        known, self._flushed = self._flushed, self._not_sent.rows()
+    def _say_new(self) -> None:
+        """Log what was counted, and wait for no log handler that does not come to an end."""
+        if self._not_sent.has_news():
+            run_apart(self._not_sent.say_new, SAY_S)
+
+    def _lost_since(self, known: dict[Cause, int]) -> dict[Cause, int]:
+        """Rows dropped since then; the next flush tells of what comes later. A label that is None was never given."""
+        self._flushed = self._not_sent.rows()
         new = {cause: count - known.get(cause, 0) for cause, count in self._flushed.items()}
         return {
             (model, reason): rows for (model, reason), rows in new.items() if rows > 0 and reason != "missing_label"

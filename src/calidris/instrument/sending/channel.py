@@ -21,7 +21,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from calidris.instrument import VERSION
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.sending.meters import Meters
-from calidris.instrument.sending.not_sent import NotSent, Reports
+from calidris.instrument.sending.not_sent import NotSent, Reports, Totals
 from calidris.instrument.sending.outbox import Outcome, Request
 from calidris.instrument.sending.packing import Encoder
 from calidris.instrument.settings import SdkSettings
@@ -131,11 +131,11 @@ def _seconds(info: RetryInfo) -> float:
 class GrpcShipper:
     """Implements `calidris.instrument.sending.sender.Shipper`."""
 
-    def __init__(self, encoder: Encoder, channel: Channel) -> None:
+    def __init__(self, encoder: Encoder, channel: Channel, told: Totals) -> None:
         self._encoder = encoder
         self._channel = channel
-        self._meters = Meters()
-        self._reports = Reports(encoder.report)
+        self._meters = Meters(told)
+        self._reports = Reports(encoder.report, told)
 
     def encode(self, items: list[Item]) -> list[Request]:
         """Items as requests."""
@@ -158,9 +158,9 @@ class GrpcShipper:
         self._channel.close()
 
 
-def connect(settings: SdkSettings, not_sent: NotSent) -> GrpcShipper:
-    """A shipper to the settings' endpoint; opens no connection yet."""
-    return GrpcShipper(Encoder(resource(), settings.policy, not_sent), Channel(settings))
+def connect(settings: SdkSettings, not_sent: NotSent, told: Totals) -> GrpcShipper:
+    """A shipper to the settings' endpoint; opens no connection yet. What was counted under settings before is ``told``."""
+    return GrpcShipper(Encoder(resource(), settings.policy, not_sent), Channel(settings), told)
 
 
 def resource() -> Resource:

@@ -30,9 +30,9 @@ _WITHHELD = semconv.METRIC_ML_INFERENCE_WITHHELD
 class Meters:
     """Instruments of the global meter provider, made anew when the application sets another one. Used by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorded: Totals) -> None:
         self._provider: metrics.MeterProvider | None = None
-        self._recorded: Totals = ({}, {})
+        self._recorded = recorded
 
     def observe(self, items: Iterable[Item], not_sent: NotSent) -> None:
         """Record; costs nothing while the application has no meter provider."""

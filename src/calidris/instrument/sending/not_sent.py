@@ -183,12 +183,13 @@ class Reports:
     def __init__(
         self,
         serialise: Serialise,
+        told: Totals,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._serialise = serialise
         self._now = now
         self._not_before_s = 0.0
-        self._told: Totals = ({}, {})
+        self._told = told
         self._under_way: Totals | None = None
 
     def make(self, not_sent: NotSent) -> Request | None:

@@ -79,6 +79,7 @@ class Outbox:
         self._failures = 0
         self._not_before_s = 0.0
         self._asked_to_wait = False
+        self._halted = False
         self._said: set[str] = set()
 
     def __len__(self) -> int:
@@ -87,6 +88,10 @@ class Outbox:
     def has_room(self) -> bool:
         """True while what a round adds need not push out what is older."""
         return self._bytes < self._max_bytes // 2
+
+    def halt(self) -> None:
+        """Begin no further attempt: what is left is about to be counted as dropped."""
+        self._halted = True
 
     def unsent(self) -> list[tuple[str, int]]:
         """Model and rows of what has not been acknowledged."""
@@ -110,7 +115,7 @@ class Outbox:
         if until_s is None:
             return self._send_due(send, now, timeout_s)
         delay_s = FLUSH_DELAY_S
-        while self._pending and (left_s := until_s - now()) > 0:
+        while self._pending and not self._halted and (left_s := until_s - now()) > 0:
             if self._attempt(send, now, min(timeout_s, max(left_s, SHORTEST_ATTEMPT_S))):
                 continue
             # The last attempt is made shortly before the end, however long the pause would be.
@@ -126,7 +131,7 @@ class Outbox:
         if now() < self._not_before_s:
             return not self._pending
         while self._pending:
-            if not self._attempt(send, now, timeout_s):
+            if self._halted or not self._attempt(send, now, timeout_s):
                 return False
         return True
 

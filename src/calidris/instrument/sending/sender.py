@@ -141,6 +141,7 @@ class Sender:
     def stop(self, timeout_s: float) -> None:
         """Have the thread end; waits at most so long for it."""
         self._stopped = True
+        self._outbox.halt()
         self._mail.put(None)
         self._thread.join(timeout_s)
 
