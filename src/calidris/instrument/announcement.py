@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 
 from calidris.instrument.environment import OTEL_CALIDRIS_ALLOW, OTEL_CALIDRIS_MODEL_NAME, OTEL_CALIDRIS_MODELS
 from calidris.instrument.privacy import Policy
@@ -20,28 +21,49 @@ _said: set[int] = set()
 
 def announce_model(series: Series) -> None:
     """Say so of the first model of a process, at most once a configuration."""
-    features = "its features" if series.features is None else ", ".join(series.features) or "no feature"
+    features = "its features"
+    if series.features is not None:
+        features = ", ".join(series.features) or "no feature"
     policy = runtime.settings.policy.with_(series.policy)
-    _say(logging.INFO, f"model {series.name!r}, version {series.version}", features, policy)
+    _say(
+        logging.INFO,
+        f"model {series.name!r}, version {series.version}",
+        features,
+        policy,
+    )
 
 
 def announce_library(library: str, pattern: str) -> None:
     """Say so of a library whose models are watched without a line of code; their names are known when they predict."""
     settings = runtime.settings
-    named = f"all are called {settings.model_name!r}" if settings.model_name else f"each is called {pattern!r}"
+    named = f"each is called {pattern!r}"
+    if settings.model_name:
+        named = f"all are called {settings.model_name!r}"
     if settings.models_path:
         named += f", but as {settings.models_path} says where it names them"
     cure = f"{OTEL_CALIDRIS_MODELS} or {OTEL_CALIDRIS_MODEL_NAME} name them"
-    level = logging.INFO if _log.hasHandlers() else logging.WARNING
-    _say(level, f"every {library} model ({named}; {cure})", "their features", settings.policy)
+    _say(
+        logging.INFO if _log.hasHandlers() else logging.WARNING,
+        f"every {library} model ({named}; {cure})",
+        "their features",
+        settings.policy,
+    )
 
 
 def _say(level: int, what: str, features: str, policy: Policy) -> None:
     if not runtime.on or runtime.generation in _said:
         return
     _said.add(runtime.generation)
-    address = re.sub(r"//[^/@]*@", "//", runtime.settings.endpoint)  # whoever writes a password there
-    _log.log(level, "calidris: watching %s; to %s. Of %s %s", what, address, features, leaving(policy))
+    # Without the user and the password that some write into an address.
+    address = re.sub(r"//[^/@]*@", "//", runtime.settings.endpoint)
+    _log.log(
+        level,
+        "calidris: watching %s; to %s. Of %s %s",
+        what,
+        address,
+        features,
+        leaving(policy),
+    )
 
 
 def leaving(policy: Policy) -> str:
@@ -50,13 +72,17 @@ def leaving(policy: Policy) -> str:
     >>> leaving(Policy.of(allow=["country"], drop=["ssn"]))
     'numbers and booleans leave, as do strings of country; ssn never leaves; other strings stay (OTEL_CALIDRIS_ALLOW lists those that may leave).'
     """
-    parts = ["numbers and booleans leave"]
-    for names, words in (
-        (policy.allow, "as do strings of {}"),
-        (policy.hash, "{} only as a keyed hash"),
-        (policy.bucket, "{} only as ranges"),
-    ):
-        if names:
-            parts.append(words.format(", ".join(sorted(names))))
-    never = f"; {', '.join(sorted(policy.drop))} never leaves" if policy.drop else ""
-    return f"{', '.join(parts)}{never}; other strings stay ({OTEL_CALIDRIS_ALLOW} lists those that may leave)."
+    text = "numbers and booleans leave"
+    if policy.allow:
+        text += f", as do strings of {_enumerate(policy.allow)}"
+    if policy.hash:
+        text += f", {_enumerate(policy.hash)} only as a keyed hash"
+    if policy.bucket:
+        text += f", {_enumerate(policy.bucket)} only as ranges"
+    if policy.drop:
+        text += f"; {_enumerate(policy.drop)} never leaves"
+    return f"{text}; other strings stay ({OTEL_CALIDRIS_ALLOW} lists those that may leave)."
+
+
+def _enumerate(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -12,10 +12,10 @@ import hashlib
 import io
 import math
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from calidris.instrument.privacy import text_of, whole
 from calidris.instrument.shield import passes
@@ -37,6 +37,14 @@ PLAIN: Final = frozenset({float, int, str, bool, type(None)})
 
 _BYTES: Final = frozenset("bBuw")
 """Codes of an `array` of bytes or characters: a text in disguise. Other codes are numbers."""
+
+_TEXTS: Final = (str, bytes, bytearray)
+
+_NEVER_TEXT: Final = frozenset({float, int, bool, type(None), list, tuple, dict})
+"""Types that are asked all the time, and never are a text."""
+
+_DATES: Final = ("M", "m")
+"""Kinds of numpy types whose values are dates or durations."""
 
 
 class Refused(Exception):
@@ -68,21 +76,34 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
     return read
 
 
+def asked_once(question: Callable[P, R]) -> Callable[P, R]:
+    """Keep what was asked about a type: to look it up takes a fifth of the asking, and is one call into C, without a lock.
+
+    Bounded, because it keeps the types alive too, and some libraries make a type for each object.
+    """
+    kept = functools.lru_cache(maxsize=512)(question)
+    return cast(Callable[P, R], kept)
+
+
+@asked_once
 def offers(kind: type, *names: str) -> bool:
     """Whether objects of a type have these attributes. A mock answers everything itself; its type does not."""
     return all(hasattr(kind, name) for name in names)
 
 
+@asked_once
 def is_mapping(kind: type) -> bool:
     """True for types whose objects bring their values by name, tables and Series included."""
     return kind is dict or issubclass(kind, Mapping) or offers(kind, "keys", "__getitem__")
 
 
+@asked_once
 def is_table(kind: type) -> bool:
     """True for tables with named columns."""
     return offers(kind, "columns", "shape", "__getitem__")
 
 
+@asked_once
 def is_stream(kind: type) -> bool:
     """True for what can be read once: iterators, generators, files. To read it would take it from the application."""
     return offers(kind, "__next__") or issubclass(kind, io.IOBase)
@@ -91,20 +112,37 @@ def is_stream(kind: type) -> bool:
 def is_sequence(values: Any) -> bool:
     """True for what has places to be read at, any number of times. A text or a buffer is one thing, and no sequence."""
     kind = type(values)
-    if kind is list or kind is tuple:
-        return True
-    return offers(kind, "__len__", "__getitem__") and not is_stream(kind) and not is_text(values)
+    return _has_places(kind) and not is_text(values)
+
+
+@asked_once
+def _has_places(kind: type) -> bool:
+    return offers(kind, "__len__", "__getitem__") and not is_stream(kind)
 
 
 def is_text(values: Any) -> bool:
     """True for characters and bytes in any form; arrays of numbers are none, although they are buffers too."""
     kind = type(values)
-    if issubclass(kind, (str, bytes, bytearray)):
+    if not _may_be_text(kind):
+        return False
+    if issubclass(kind, _TEXTS):
         return True
     if issubclass(kind, array):
         return values.typecode in _BYTES
-    if kind is list or kind is tuple or offers(kind, "dtype"):
+    return _is_view_of_bytes(values)
+
+
+@asked_once
+def _may_be_text(kind: type) -> bool:
+    """False for types of which no object is a text, so that none of them need be asked."""
+    if issubclass(kind, (*_TEXTS, array)):
+        return True
+    if kind in _NEVER_TEXT:
         return False
+    return not offers(kind, "dtype")
+
+
+def _is_view_of_bytes(values: Any) -> bool:
     try:
         view = memoryview(values)
     except TypeError:
@@ -145,26 +183,52 @@ def listed(values: Any, most: int, *, once: bool = False) -> list[Any]:
     kind = type(values)
     if kind is list or kind is tuple:
         found = list(islice(values, most + 1))
-    elif is_text(values) or (is_mapping(kind) and not offers(kind, "tolist") and not is_table(kind)):
-        raise Refused("no_row")
-    elif offers(kind, "tolist"):
-        _check_size(values, most)
-        found = _ask_for_list(values)
-    elif offers(kind, "to_numpy") or offers(kind, "__array__"):
-        _check_size(values, most)
-        return listed(values.to_numpy() if offers(kind, "to_numpy") else values.__array__(), most)
-    elif is_sequence(values) or (once and offers(kind, "__iter__")):
-        found = list(islice(values, most + 1))
+    elif _is_arrayed(kind):
+        found = _list_array(values, most)
     else:
-        raise Refused("no_row")
+        found = _list_iterable(values, most, once)
     if len(found) > most:
         raise Refused("too_long")
     return found
 
 
+@asked_once
+def _is_arrayed(kind: type) -> bool:
+    """True for types whose objects hand out all their values at once."""
+    if offers(kind, "tolist"):
+        return True
+    if is_mapping(kind) and not is_table(kind):
+        return False
+    return offers(kind, "to_numpy") or offers(kind, "__array__")
+
+
+def _list_array(values: Any, most: int) -> list[Any]:
+    if is_text(values):
+        raise Refused("no_row")
+    kind = type(values)
+    _check_size(values, most)
+    if offers(kind, "tolist"):
+        return _ask_for_list(values)
+    if offers(kind, "to_numpy"):
+        return listed(values.to_numpy(), most)
+    return listed(values.__array__(), most)
+
+
+def _list_iterable(values: Any, most: int, once: bool) -> list[Any]:
+    kind = type(values)
+    is_named = is_mapping(kind) and not is_table(kind)
+    if is_named or is_text(values):
+        raise Refused("no_row")
+    may_iterate = once and offers(kind, "__iter__")
+    if not may_iterate and not is_sequence(values):
+        raise Refused("no_row")
+    return list(islice(values, most + 1))
+
+
 def _ask_for_list(values: Any) -> list[Any]:
-    """What an array says its elements are. Dates stay dates: numpy gives nanoseconds as bare numbers."""
-    if getattr(getattr(values, "dtype", None), "kind", "") in ("M", "m") and offers(type(values), "astype"):
+    """What an array says its elements are."""
+    if getattr(getattr(values, "dtype", None), "kind", "") in _DATES and offers(type(values), "astype"):
+        # As objects they stay dates: numpy gives nanoseconds as bare numbers.
         values = values.astype(object)
     found = values.tolist()
     if type(found) is list:
@@ -176,38 +240,68 @@ def _ask_for_list(values: Any) -> list[Any]:
 
 def _check_size(values: Any, most: int) -> None:
     """Refuse what says that it is too large before it is copied; what lies is seen afterwards."""
-    kind = type(values)
-    shape = values.shape if offers(kind, "shape") else (len(values),) if offers(kind, "__len__") else ()
-    if not all(0 <= one <= most for one in shape) or math.prod(shape) > most:
+    shape = _shape_of(values)
+    shortest = min(shape, default=0)
+    longest = max(shape, default=0)
+    # By its product alone 2^62 rows of no columns would be nothing, and are as many lists.
+    if shortest < 0 or longest > most or math.prod(shape) > most:
         raise Refused("too_long")
 
 
-@guarded
+def _shape_of(values: Any) -> tuple[int, ...]:
+    kind = type(values)
+    if offers(kind, "shape"):
+        shape: tuple[int, ...] = values.shape
+        return shape
+    return (len(values),) if offers(kind, "__len__") else ()
+
+
 def single(value: Any) -> Any:
     """A value out of the one-element containers around it; anything else as it is.
 
     >>> single([[3.2]]), single("yes"), single([1, 2])
     (3.2, 'yes', [1, 2])
     """
+    return value if type(value) in PLAIN else _unwrap(value)
+
+
+@guarded
+def _unwrap(value: Any) -> Any:
     for _ in range(MAX_NESTS):
-        kind = type(value)
-        if kind in PLAIN or issubclass(kind, (str, bytes)) or not offers(kind, "__len__"):
-            return value
-        if is_table(kind):  # one iterates over its names
-            if value.shape != (1, 1):
-                return value
-            value = listed(value, 1)
-            continue
-        if not is_sequence(value) or (is_mapping(kind) and not offers(kind, "tolist")):
-            return value
-        if offers(kind, "shape") and math.prod(value.shape) != 1:
-            return value
-        if offers(kind, "shape") and value.shape == ():
-            return value.item()
-        if len(value) != 1:
-            return value
-        value = listed(value, 1)[0]
+        if not _holds_one(value):
+            break
+        value = _take_one(value)
     return value
+
+
+def _holds_one(value: Any) -> bool:
+    kind = type(value)
+    if is_table(kind) and offers(kind, "__len__"):
+        return bool(value.shape == (1, 1))
+    if not _may_hold(kind) or is_text(value):
+        return False
+    if offers(kind, "shape"):
+        # A scalar array holds one value too, and has no length.
+        shape = value.shape
+        return shape == () or (math.prod(shape) == 1 and len(value) == 1)
+    return len(value) == 1
+
+
+@asked_once
+def _may_hold(kind: type) -> bool:
+    """True for types whose objects may be containers of one value without a name for it."""
+    is_named = is_mapping(kind) and not offers(kind, "tolist")
+    return _has_places(kind) and not is_named
+
+
+def _take_one(value: Any) -> Any:
+    kind = type(value)
+    if is_table(kind):
+        # One iterates over its names, so this gives its row.
+        return listed(value, 1)
+    if offers(kind, "shape") and value.shape == ():
+        return value.item()
+    return listed(value, 1)[0]
 
 
 @guarded
@@ -257,16 +351,29 @@ def outcome_of(value: Any) -> Any:
 def _spoken(value: Any) -> str:
     """What a thing says it is. A container is no one thing, and one that says nothing has an address for a text."""
     kind = type(value)
-    speaks = any("__str__" in vars(base) or "__repr__" in vars(base) for base in kind.__mro__[:-1])
-    if not speaks or is_stream(kind) or offers(kind, "__len__"):
+    is_thing = not is_stream(kind) and not offers(kind, "__len__")
+    if not is_thing or not _speaks(kind):
         raise Refused("unsupported_type")
     return text_of(value)
 
 
+def _speaks(kind: type) -> bool:
+    """Whether a type, or one that it is made from, says what its objects are as text; ``object`` says it of everything."""
+    bases = kind.__mro__[:-1]
+    return any("__str__" in vars(base) or "__repr__" in vars(base) for base in bases)
+
+
+def are_plain(values: Iterable[Any]) -> bool:
+    """Whether every value is plain: 15 ns for each, and no object is asked anything."""
+    return PLAIN.issuperset(map(type, values))
+
+
 def unwrapped(values: list[Any]) -> list[Any]:
     """Values out of their one-element containers, in place. What cannot be asked stays, and is found out when it is packed."""
-    kinds = set(map(type, values)) - PLAIN
-    if kinds and any(hasattr(kind, "__len__") for kind in kinds):
+    if are_plain(values):
+        return values
+    kinds = set(map(type, values))
+    if any(hasattr(kind, "__len__") for kind in kinds - PLAIN):
         for at, value in enumerate(values):
             with suppress(Refused):
                 values[at] = single(value)
@@ -287,9 +394,15 @@ def _is_unequal(value: Any) -> bool:
     raise Refused("unsupported_type")
 
 
-@guarded
 def name_of(value: object) -> str:
     """A name as text that the wire takes: no lone surrogates, and where it is too long its begin and a digest of it all."""
+    if type(value) is str and value.isascii() and len(value) <= MAX_NAME:
+        return value
+    return _fit_name(value)
+
+
+@guarded
+def _fit_name(value: object) -> str:
     return fitted(value if type(value) is str else text_of(value))
 
 
@@ -307,7 +420,8 @@ def fitted(text: str) -> str:
     if len(text) <= MAX_NAME:
         return text
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return f"{text[: MAX_NAME - 1 - len(digest)]}~{digest}"
+    kept = MAX_NAME - 1 - len(digest)
+    return f"{text[:kept]}~{digest}"
 
 
 @guarded
@@ -321,12 +435,14 @@ def names_of(given: Any, most: int) -> tuple[str, ...]:
         return (name_of(given),)
     if is_mapping(type(given)):
         given = list(islice(given, most + 1))
-    return tuple(map(name_of, listed(given, most, once=True)))
+    names = listed(given, most, once=True)
+    return tuple(map(name_of, names))
 
 
 def each(values: Iterator[Any], read: Callable[[Any], R], otherwise: R) -> tuple[list[R], int]:
     """What ``read`` makes of every value, and how many it refused, for which ``otherwise`` stands."""
-    found, refused = [], 0
+    found = []
+    refused = 0
     for value in values:
         try:
             found.append(read(value))

@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
 from calidris import semconv
-from calidris.instrument.foreign import PLAIN, Refused, single
+from calidris.instrument.foreign import Refused, single
 from calidris.instrument.prediction import Prediction, Streamed
 from calidris.instrument.rows.buffered_items import Series
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_Function = Callable[..., Any]
 
 
 def observe(series: Series, function: Callable[P, R]) -> Callable[P, R]:
@@ -22,75 +24,95 @@ def observe(series: Series, function: Callable[P, R]) -> Callable[P, R]:
     Raises:
         TypeError, ValueError: something that has no signature.
     """
-    begin = _Begin(series, function)
-    wrapped: Any
-    if inspect.iscoroutinefunction(function):
-        wrapped = _wrap_coroutine(begin, function)
-    elif inspect.isasyncgenfunction(function):
-        wrapped = _wrap_async_generator(begin, function)
-    elif inspect.isgeneratorfunction(function):
-        wrapped = _wrap_generator(begin, function)
-    else:
-        wrapped = _wrap_function(begin, function)
-    return cast(Callable[P, R], functools.wraps(function)(wrapped))
+    wrap = _choose_wrapper(function)
+    calls = _Calls(series, function)
+    wrapped = wrap(calls)
+    functools.update_wrapper(wrapped, function)
+    return cast(Callable[P, R], wrapped)
 
 
-class _Begin:
-    """Makes the prediction of a call: its features are the first argument, of a method the one after ``self``."""
+class _Calls:
+    """The calls of a function and their features: the first argument, of a method the one after ``self``."""
 
-    __slots__ = ("name", "position", "series")
+    __slots__ = ("function", "name", "position", "series")
 
-    def __init__(self, series: Series, function: Callable[..., object]) -> None:
+    def __init__(self, series: Series, function: _Function) -> None:
         names = list(inspect.signature(function).parameters)
+        is_method = len(names) > 1 and names[0] in ("self", "cls")
+        self.function = function
         self.series = series
-        self.position = 1 if len(names) > 1 and names[0] in ("self", "cls") else 0
+        self.position = 1 if is_method else 0
         self.name = names[self.position] if names else ""
 
-    def argument(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """The features of a call."""
-        return args[self.position] if len(args) > self.position else kwargs.get(self.name)
+    def begin(self, kind: type[Prediction], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Prediction:
+        """The prediction of a call."""
+        features = self.find_features(args, kwargs)
+        return kind(self.series, features, None, None)
+
+    def find_features(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """The features of a call, by place or by name."""
+        if len(args) > self.position:
+            return args[self.position]
+        return kwargs.get(self.name)
 
 
-def _wrap_function(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _choose_wrapper(function: _Function) -> Callable[[_Calls], _Function]:
+    """What wraps a function of this kind by one of the same kind."""
+    if inspect.iscoroutinefunction(function):
+        return _wrap_coroutine
+    if inspect.isasyncgenfunction(function):
+        return _wrap_async_generator
+    if inspect.isgeneratorfunction(function):
+        return _wrap_generator
+    return _wrap_function
+
+
+def _wrap_function(calls: _Calls) -> _Function:
     def observed(*args: Any, **kwargs: Any) -> Any:
-        with Prediction(begin.series, begin.argument(args, kwargs), None, None) as prediction:
-            result = function(*args, **kwargs)
+        prediction = calls.begin(Prediction, args, kwargs)
+        with prediction:
+            result = calls.function(*args, **kwargs)
             _assign(prediction, result)
             return result
 
     return observed
 
 
-def _wrap_coroutine(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_coroutine(calls: _Calls) -> _Function:
     async def observed(*args: Any, **kwargs: Any) -> Any:
-        with Prediction(begin.series, begin.argument(args, kwargs), None, None) as prediction:
-            result = await function(*args, **kwargs)
+        prediction = calls.begin(Prediction, args, kwargs)
+        with prediction:
+            result = await calls.function(*args, **kwargs)
             _assign(prediction, result)
             return result
 
     return observed
 
 
-def _wrap_generator(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_generator(calls: _Calls) -> _Function:
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with Streamed(begin.series, begin.argument(args, kwargs), None, None):
-            return (yield from function(*args, **kwargs))
+        prediction = calls.begin(Streamed, args, kwargs)
+        with prediction:
+            return (yield from calls.function(*args, **kwargs))
 
     return observed
 
 
-def _wrap_async_generator(begin: _Begin, function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_async_generator(calls: _Calls) -> _Function:
     async def observed(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        with Streamed(begin.series, begin.argument(args, kwargs), None, None):
-            stream = function(*args, **kwargs)
+        prediction = calls.begin(Streamed, args, kwargs)
+        with prediction:
+            stream = calls.function(*args, **kwargs)
             step = stream.__anext__()
-            while True:  # what a delegating yield does for plain generators
+            # What a delegating yield does for plain generators; asynchronous ones have none.
+            while True:
                 try:
                     value = await step
                 except StopAsyncIteration:
                     return
                 try:
-                    step = stream.asend((yield value))
+                    sent = yield value
+                    step = stream.asend(sent)
                 except GeneratorExit:
                     await stream.aclose()
                     raise
@@ -102,16 +124,18 @@ def _wrap_async_generator(begin: _Begin, function: Callable[..., Any]) -> Callab
 
 def _assign(prediction: Prediction, result: object) -> None:
     """A decorated function's result as score, value or class, by the model's task and by what it is."""
-    if prediction._series.task == semconv.ML_MODEL_TASK_REGRESSION:
+    task = prediction._series.task
+    if task == semconv.ML_MODEL_TASK_REGRESSION:
         prediction.value = result
         return
-    if type(result) not in PLAIN:
-        try:
-            result = single(result)
-        except Refused:
-            prediction.score = result  # it is told where the row is made
-            return
-    if issubclass(type(result), (str, bool)):
+    try:
+        result = single(result)
+    except Refused:
+        # It is told where the row is made.
+        prediction.score = result
+        return
+    kind = type(result)
+    if issubclass(kind, (str, bool)):
         prediction.cls = result
     else:
         prediction.score = result

@@ -22,8 +22,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from calidris import semconv
 from calidris.instrument import announcement
 from calidris.instrument.foreign import Refused, guarded, listed, name_of, offers
-from calidris.instrument.identity import default_name
-from calidris.instrument.libraries._identities import Shape, series_of
+from calidris.instrument.libraries._identities import Shape, default_name, series_of
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.libraries._wrapping import (
     Answer,

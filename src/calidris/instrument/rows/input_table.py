@@ -26,7 +26,7 @@ from calidris.instrument.foreign import (
     rows_in,
     unwrapped,
 )
-from calidris.instrument.rows.one_row import MAX_WIDTH, Read, default_names, read
+from calidris.instrument.rows.one_row import MAX_COLUMNS, MAX_WIDTH, NUMBERS, Read, default_names, is_numeric, read
 
 MAX_BYTES = 256 * 1024 * 1024
 """Largest input that is copied whole: as much as may wait by default."""
@@ -37,12 +37,6 @@ MAX_READ = 4_000_000
 NUMBER_BYTES = 8
 OBJECT_BYTES = 60
 """Of a Python object, with its place in a list."""
-
-MAX_COLUMNS = 100 * MAX_WIDTH
-"""Names of a table that are looked at, to find those that the model declares."""
-
-_NUMBERS = "fiub"
-"""Kinds of numpy types whose values are numbers."""
 
 
 class Table:
@@ -160,7 +154,7 @@ def table_of(
         height, width = data.shape
         _check(height, width, NUMBER_BYTES)
         return _copy_array(data.toarray(), names)
-    if offers(kind, "filled", "mask") and data.dtype.kind in _NUMBERS:
+    if offers(kind, "filled", "mask") and data.dtype.kind in NUMBERS:
         return _copy_array(data.astype(float).filled(float("nan")), names)
     if offers(kind, "__array__"):
         data = data.__array__()
@@ -191,13 +185,13 @@ def _copy_column(values: Any, rows: int, once: bool) -> Any:
         values, kind = values.to_numpy(), type(None)
     if kind is list or kind is tuple or is_text(values) or not offers(kind, "dtype", "shape"):
         return unwrapped(listed(values, rows, once=once))
-    if offers(kind, "filled", "mask") and values.dtype.kind in _NUMBERS:
+    if offers(kind, "filled", "mask") and values.dtype.kind in NUMBERS:
         values = values.astype(float).filled(float("nan"))
     if values.shape[0] != rows:
         raise Refused("malformed")
     if offers(kind, "to_numpy"):
         values = values.to_numpy()
-    if getattr(values.dtype, "kind", "O") not in _NUMBERS or not offers(type(values), "copy", "reshape"):
+    if getattr(values.dtype, "kind", "O") not in NUMBERS or not offers(type(values), "copy", "reshape"):
         return unwrapped(listed(values, rows))
     if values.ndim == 2 and values.shape[1] == 1:
         return values.reshape(-1).copy()
@@ -225,9 +219,9 @@ def _copy_array(data: Any, names: Sequence[str] | None) -> Table:
     if data.ndim != 2:
         raise Refused("no_row")
     rows, width = data.shape
-    _check(rows, width, NUMBER_BYTES if data.dtype.kind in _NUMBERS else OBJECT_BYTES)
+    _check(rows, width, NUMBER_BYTES if data.dtype.kind in NUMBERS else OBJECT_BYTES)
     own = default_names(width, names)
-    if data.dtype.kind in _NUMBERS:
+    if data.dtype.kind in NUMBERS:
         return Table(own, rows, matrix=data.copy())
     return Table(own, rows, columns=[listed(data[:, at], rows) for at in range(width)])
 
@@ -238,9 +232,9 @@ def _copy_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
     rows = len(frame)
     picked = [at for at, name in enumerate(names) if wanted is None or name in wanted]
     _check(rows, len(picked), _cell_bytes(frame))
-    if len(picked) == len(names) and _is_numeric(frame):
+    if len(picked) == len(names) and is_numeric(frame):
         matrix = frame.to_numpy()
-        if matrix.dtype.kind in _NUMBERS:
+        if matrix.dtype.kind in NUMBERS:
             return Table(names, rows, matrix=matrix.copy())
     columns = [frame.iloc[:, at] if offers(type(frame), "iloc") else frame[labels[at]] for at in picked]
     return Table([names[at] for at in picked], rows, columns=[column_of(column, rows) for column in columns])
@@ -249,14 +243,8 @@ def _copy_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
 def _cell_bytes(frame: Any) -> int:
     """Mean bytes of a value of a table, by the types of its columns."""
     kinds = [getattr(dtype, "kind", "O") for dtype in getattr(frame, "dtypes", ())]
-    sizes = [NUMBER_BYTES if kind in _NUMBERS else OBJECT_BYTES for kind in kinds]
+    sizes = [NUMBER_BYTES if kind in NUMBERS else OBJECT_BYTES for kind in kinds]
     return sum(sizes) // len(sizes) if sizes else OBJECT_BYTES
-
-
-def _is_numeric(frame: Any) -> bool:
-    """True where all columns are of one type of numbers, so that they are one matrix."""
-    dtypes = set(getattr(frame, "dtypes", ()))
-    return len(dtypes) == 1 and getattr(next(iter(dtypes)), "kind", "O") in _NUMBERS
 
 
 def _copy_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: int | None) -> Table:
@@ -270,7 +258,7 @@ def _copy_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: i
     rows = next(map(rows_in, found.values()), 0) if rows is None else rows
     if rows is None:
         raise Refused("no_row")
-    arrays = sum(getattr(getattr(values, "dtype", None), "kind", "O") in _NUMBERS for values in found.values())
+    arrays = sum(getattr(getattr(values, "dtype", None), "kind", "O") in NUMBERS for values in found.values())
     cell_bytes = arrays * NUMBER_BYTES + (len(found) - arrays) * OBJECT_BYTES
     _check(rows, len(found), cell_bytes // max(1, len(found)))
     return Table(list(found), rows, columns=[column_of(values, rows, once=once) for values in found.values()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -10,6 +11,8 @@ from calidris.instrument.foreign import (
     MAX_NAME,
     PLAIN,
     Refused,
+    are_plain,
+    asked_once,
     guarded,
     is_mapping,
     is_sequence,
@@ -25,15 +28,32 @@ from calidris.instrument.foreign import (
 MAX_WIDTH: Final = 2_000
 """Widest row that is copied, and the most names that the receiver takes of a span."""
 
-_FIELDS: Final = ("_fields", "__dataclass_fields__", "__pydantic_fields__", "__struct_fields__")
+NUMBERS: Final = "fiub"
+"""Kinds of numpy types whose values are numbers."""
+
+MAX_COLUMNS: Final = 100 * MAX_WIDTH
+"""Names of a table that are looked at, to find those that the model declares."""
+
+_FIELDS: Final = (
+    "_fields",
+    "__dataclass_fields__",
+    "__pydantic_fields__",
+    "__struct_fields__",
+)
 """Where types keep the names of what they consist of: named tuples, dataclasses, pydantic's and msgspec's models."""
 
 Read = dict[Any, Any] | tuple[Any, ...]
 """Values by name, or by place."""
 
+Wanted = Sequence[str] | None
+"""Names to take where a row has names; all of them without."""
+
+_Reader = Callable[[Any, Wanted], Read]
+_Getter = Callable[[Any], Any]
+
 
 @guarded
-def read(row: Any, wanted: Sequence[str] | None = None) -> Read:
+def read(row: Any, wanted: Wanted = None) -> Read:
     """Copy a row: about 1 µs for a mapping of 25 names of which all are wanted.
 
     Args:
@@ -43,27 +63,30 @@ def read(row: Any, wanted: Sequence[str] | None = None) -> Read:
     Raises:
         Refused: ``no_row`` for text, a buffer, a stream, or several rows; ``features_not_copied`` for more than `MAX_WIDTH`.
     """
-    kind = type(row)
-    if kind is dict:
-        return _read_mapping(row, wanted)
+    if is_text(row):
+        raise Refused("no_row")
+    copy = _choose_reader(type(row))
+    return copy(row, wanted)
+
+
+@asked_once
+def _choose_reader(kind: type) -> _Reader:
+    """What reads rows of a type. The order matters: a named tuple is a sequence too, a table and a Series are mappings."""
     if kind is list or kind is tuple:
-        return _take_by_place(row)
-    if is_text(row) or is_stream(kind):
-        raise Refused("no_row")
-    names = _find_fields(row)
-    if names and not (issubclass(kind, tuple) and wanted is not None and set(names).isdisjoint(wanted)):
-        return _take_by_name(names, lambda name: getattr(row, name, None), wanted)
+        return _read_places
+    if is_stream(kind):
+        return _refuse
+    if _list_fields(kind):
+        return _read_fields
     if is_table(kind):
-        if row.shape[0] != 1:
-            raise Refused("no_row")
-        return _take_by_name(listed(row.columns, 100 * MAX_WIDTH), row.__getitem__, wanted)
-    if offers(kind, "dtype") and getattr(row.dtype, "names", None):
-        return _read_record(row)
-    if is_mapping(kind):
-        return _read_mapping(row, wanted)
-    if not is_sequence(row):
-        raise Refused("no_row")
-    return _take_by_place(row)
+        return _read_table
+    if offers(kind, "dtype"):
+        return _read_array
+    return _read_mapping if is_mapping(kind) else _read_places
+
+
+def _refuse(row: Any, wanted: Wanted) -> Read:
+    raise Refused("no_row")
 
 
 def is_usual(row: dict[Any, Any]) -> bool:
@@ -77,8 +100,11 @@ def is_usual(row: dict[Any, Any]) -> bool:
         names = "".join(row)
     except TypeError:
         return False
-    first = type(next(iter(row.values()), None))
-    return len(names) <= MAX_NAME * 16 and names.isascii() and (first in PLAIN or not hasattr(first, "__len__"))
+    if not names.isascii() or len(names) > MAX_NAME * 16:
+        return False
+    first = next(iter(row.values()), None)
+    kind = type(first)
+    return kind in PLAIN or not hasattr(kind, "__len__")
 
 
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -97,23 +123,127 @@ def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
 _NUMBERED: Final = tuple(f"x{at}" for at in range(MAX_WIDTH))
 
 
-def _find_fields(row: Any) -> list[str]:
+def _read_fields(row: Any, wanted: Wanted) -> Read:
+    """A thing with fields. A named tuple of other names than the wanted ones is read by place, as any tuple is."""
+    fields = _list_fields(type(row))
+    is_tuple = isinstance(row, tuple)
+    if is_tuple and wanted is not None and set(fields).isdisjoint(wanted):
+        return _read_places(row, wanted)
+
+    def get(name: str) -> Any:
+        return getattr(row, name, None)
+
+    return _take_by_name(fields, get, wanted)
+
+
+@asked_once
+def _list_fields(kind: type) -> tuple[str, ...]:
     for where in _FIELDS:
-        names = getattr(type(row), where, None)
+        names = getattr(kind, where, None)
         if type(names) in (tuple, dict) and names:
-            return list(names)
-    return []
+            return tuple(names)
+    return ()
 
 
-def _read_mapping(row: Any, wanted: Sequence[str] | None) -> Read:
-    asks = wanted is None or offers(type(row), "iloc")
-    names = list(islice(row.keys(), MAX_WIDTH + 1)) if asks else None
-    if wanted is not None and names and set(map(type, names)) == {int}:
-        return _take_by_place(row)  # a Series that nobody gave names
-    return _take_by_name(names, row.get if offers(type(row), "get") else _make_getter(row), wanted)
+def _read_table(row: Any, wanted: Wanted) -> Read:
+    if row.shape[0] != 1:
+        raise Refused("no_row")
+    names = listed(row.columns, MAX_COLUMNS)
+    get = row.__getitem__
+    if is_numeric(row):
+        # One copy of the whole row: of a table each column is an object of its own, made when it is asked for.
+        get = _copy_values(row, names) or get
+    return _take_by_name(names, get, wanted)
 
 
-def _make_getter(row: Any) -> Callable[[Any], Any]:
+def _copy_values(row: Any, names: Sequence[Any]) -> _Getter | None:
+    """What gives the values of a copy by name; None where each must be asked for, because they are too many or share names."""
+    try:
+        values = listed(row, MAX_WIDTH)
+    except Refused:
+        return None
+    if is_table(type(row)):
+        (values,) = values
+    found = dict(zip(names, values))
+    if len(found) < max(len(names), len(values)):
+        return None
+    return found.__getitem__
+
+
+def is_numeric(table: Any) -> bool:
+    """True where all columns are of one type of numbers, so that they are one matrix."""
+    given = getattr(table, "dtypes", ())
+    dtypes = set(islice(given, MAX_COLUMNS))
+    if len(dtypes) != 1:
+        return False
+    (dtype,) = dtypes
+    return getattr(dtype, "kind", "O") in NUMBERS
+
+
+def _read_array(row: Any, wanted: Wanted) -> Read:
+    """An array, a record of one, or a Series."""
+    if _is_usual_array(row):
+        return tuple(row.tolist())
+    if getattr(row.dtype, "names", None):
+        return _read_record(row)
+    if is_mapping(type(row)):
+        return _read_mapping(row, wanted)
+    return _read_places(row, wanted)
+
+
+def _is_usual_array(row: Any) -> bool:
+    """True for several numbers in numpy's own array, of which nothing more need be asked."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(row) is not numpy.ndarray:
+        return False
+    if row.ndim != 1 or row.size > MAX_WIDTH:
+        return False
+    return row.dtype.kind in NUMBERS
+
+
+def _read_record(row: Any) -> dict[Any, Any]:
+    """A record of a structured array, or an array of one."""
+    values = row.tolist()
+    if type(values) is list and len(values) == 1:
+        values = values[0]
+    if type(values) is not tuple:
+        raise Refused("no_row")
+    names = row.dtype.names
+    values = unwrapped(list(values))
+    return dict(zip(names, values))
+
+
+def _read_mapping(row: Any, wanted: Wanted) -> Read:
+    kind = type(row)
+    if offers(kind, "iloc"):
+        return _read_series(row, wanted)
+    get = _choose_getter(row)
+    if wanted is not None:
+        return _take_wanted(wanted, get)
+    names = _list_names(row)
+    return _take_all(names, get)
+
+
+def _read_series(row: Any, wanted: Wanted) -> Read:
+    """A Series by its names; by place where nobody gave it any."""
+    names = _list_names(row)
+    if wanted is not None and set(map(type, names)) == {int}:
+        return _read_places(row, wanted)
+    get = _copy_values(row, names) or _choose_getter(row)
+    return _take_by_name(names, get, wanted)
+
+
+def _list_names(row: Any) -> list[Any]:
+    names = islice(row.keys(), MAX_WIDTH + 1)
+    return list(names)
+
+
+def _choose_getter(row: Any) -> _Getter:
+    """What gives a value by name, or None where there is none of that name."""
+    if offers(type(row), "get"):
+        own: _Getter = row.get
+        return own
+
     def get(name: Any) -> Any:
         try:
             return row[name]
@@ -124,41 +254,58 @@ def _make_getter(row: Any) -> Callable[[Any], Any]:
 
 
 def _take_by_name(
-    names: Sequence[Any] | None, get: Callable[[Any], Any], wanted: Sequence[str] | None
+    names: Sequence[Any],
+    get: _Getter,
+    wanted: Wanted,
 ) -> dict[Any, Any]:
-    """Values by name; of the wanted ones those that are there, where that is known."""
-    own: Sequence[str]
+    """Values by name: of the wanted ones those that are there, else all."""
     if wanted is None:
-        if names is None or len(names) > MAX_WIDTH:
-            raise Refused("features_not_copied")
-        own = [name_of(name) for name in names]
-    elif names is None:
-        own = names = wanted
-    else:
-        known = {name_of(name): name for name in names}
-        own = [name for name in wanted if name in known]
-        names = [known[name] for name in own]
-    return dict(zip(own, unwrapped([get(name) for name in names])))
+        return _take_all(names, get)
+    known = {name_of(name): name for name in names}
+    found = [name for name in wanted if name in known]
+    values = [get(known[name]) for name in found]
+    values = unwrapped(values)
+    return dict(zip(found, values))
 
 
-def _read_record(row: Any) -> dict[Any, Any]:
-    """A record of a structured array, or an array of one."""
-    values = row.tolist()
-    if type(values) is list and len(values) == 1:
-        values = values[0]
-    if type(values) is not tuple:
+def _take_all(names: Sequence[Any], get: _Getter) -> dict[Any, Any]:
+    if len(names) > MAX_WIDTH:
+        raise Refused("features_not_copied")
+    values = unwrapped(list(map(get, names)))
+    own_names = map(name_of, names)
+    return dict(zip(own_names, values))
+
+
+def _take_wanted(wanted: Sequence[str], get: _Getter) -> dict[Any, Any]:
+    """All wanted values of a row that is not asked for its names: it may have no end of them."""
+    values = unwrapped(list(map(get, wanted)))
+    return dict(zip(wanted, values))
+
+
+def _read_places(row: Any, wanted: Wanted) -> tuple[Any, ...]:
+    """A sequence, an array or a sparse row, each value at its place."""
+    if not is_sequence(row):
         raise Refused("no_row")
-    return dict(zip(row.dtype.names, unwrapped(list(values))))
-
-
-def _take_by_place(row: Any) -> tuple[Any, ...]:
     if offers(type(row), "nnz", "toarray"):
-        if row.shape[0] != 1 or row.shape[-1] > MAX_WIDTH:
-            raise Refused("features_not_copied")
-        row = row.toarray()
-    if type(row) in (list, tuple) and 0 < len(row) <= MAX_WIDTH and type(row[0]) in PLAIN:
-        return tuple(unwrapped(list(row)))  # the usual one
+        row = _fill(row)
     values = listed(row, MAX_WIDTH)
-    if len(values) == 1 and is_sequence(values[0]) and not is_mapping(type(values[0])):
-        values = listed(values[0], MAX_WIDTH)  # the [[...]] that scikit-learn asks for
+    if are_plain(values):
+        return tuple(values)
+    if len(values) == 1 and _is_row(values[0]):
+        # The [[...]] that scikit-learn asks for.
+        values = listed(values[0], MAX_WIDTH)
     return tuple(unwrapped(values))
+
+
+def _is_row(value: Any) -> bool:
+    if is_mapping(type(value)):
+        return False
+    return is_sequence(value)
+
+
+def _fill(row: Any) -> Any:
+    """A sparse row with its zeros."""
+    rows, width = row.shape[0], row.shape[-1]
+    if rows != 1 or width > MAX_WIDTH:
+        raise Refused("features_not_copied")
+    return row.toarray()
