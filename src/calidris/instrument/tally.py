@@ -35,19 +35,25 @@ class Tally(Generic[Key]):
         """Add to the sum of a key, which never becomes negative; some 0.1 µs."""
         cell = self._cells.get(key)
         if cell is None:
-            cell = self._cells.setdefault(key, io.BytesIO())
+            new = io.BytesIO()
+            cell = self._cells.setdefault(key, new)
         amount = min(amount, MOST)
         cell.seek(amount, os.SEEK_CUR)
 
     def sums(self) -> dict[Key, int]:
         """All sums so far."""
+        sums = {}
         cells = self._cells.copy()
-        return {key: cell.tell() for key, cell in cells.items()}
+        for key, cell in cells.items():
+            sums[key] = cell.tell()
+        return sums
 
     def get(self, key: Key) -> int:
         """One sum, 0 for a key never added to."""
         cell = self._cells.get(key)
-        return 0 if cell is None else cell.tell()
+        if cell is None:
+            return 0
+        return cell.tell()
 
     def __contains__(self, key: object) -> bool:
         return key in self._cells
