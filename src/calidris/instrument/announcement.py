@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable
 
 from calidris.instrument.environment import OTEL_CALIDRIS_ALLOW, OTEL_CALIDRIS_MODEL_NAME, OTEL_CALIDRIS_MODELS
+from calidris.instrument.guarded_log import log
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.buffered_items import Series
 from calidris.instrument.runtime import runtime
 
-_log = logging.getLogger("calidris")
 _said: set[int] = set()
 
 
@@ -43,7 +43,7 @@ def announce_library(library: str, pattern: str) -> None:
         named += f", but as {settings.models_path} says where it names them"
     cure = f"{OTEL_CALIDRIS_MODELS} or {OTEL_CALIDRIS_MODEL_NAME} name them"
     _say(
-        logging.INFO if _log.hasHandlers() else logging.WARNING,
+        logging.INFO if log.has_handlers() else logging.WARNING,
         f"every {library} model ({named}; {cure})",
         "their features",
         settings.policy,
@@ -56,7 +56,7 @@ def _say(level: int, what: str, features: str, policy: Policy) -> None:
     _said.add(runtime.generation)
     # Without the user and the password that some write into an address.
     address = re.sub(r"//[^/@]*@", "//", runtime.settings.endpoint)
-    _log.log(
+    log.write(
         level,
         "calidris: watching %s; to %s. Of %s %s",
         what,

@@ -16,7 +16,8 @@ from calidris.instrument.prediction import Prediction, Unrecorded
 from calidris.instrument.privacy import ALL, Policy
 from calidris.instrument.rows.buffered_items import Series
 from calidris.instrument.runtime import configure, flush, runtime, shutdown
-from calidris.instrument.shield import caught, passes
+from calidris.instrument.shield import caught
+from calidris.instrument.signal_errors import passes
 
 __all__ = [
     "Model", "Prediction", "configure", "flush", "last_prediction_ids", "record_label", "record_labels", "shutdown",

@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from calidris.instrument.privacy import text_of, whole
-from calidris.instrument.shield import passes
+from calidris.instrument.signal_errors import passes
 
 P = ParamSpec("P")
 R = TypeVar("R")

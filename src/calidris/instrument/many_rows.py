@@ -40,7 +40,7 @@ from calidris.instrument.rows.one_row import MAX_WIDTH
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
-from calidris.instrument.shield import passes
+from calidris.instrument.signal_errors import passes
 
 MAX_READ: Final = 1_000_000
 """Rows that are read of what does not say how many it has: some 100 MB and a second, then it is taken for endless."""

@@ -19,7 +19,8 @@ from calidris.instrument.ids import id_of, last_call, place_of
 from calidris.instrument.rows.buffered_items import FLAT, Series, cut_of
 from calidris.instrument.rows.vectors import Captured, capture
 from calidris.instrument.runtime import runtime
-from calidris.instrument.shield import caught, enter, leave, passes
+from calidris.instrument.shield import caught, enter, leave
+from calidris.instrument.signal_errors import passes
 
 _LEFT: Final = object()
 """Stands for a guard that is open again while the prediction goes on."""

@@ -7,7 +7,6 @@ replaces what it read.
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import threading
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any, cast
 
 from calidris.instrument import ids
 from calidris.instrument.environment import OTEL_EXPORTER_CALIDRIS_ENDPOINT
+from calidris.instrument.guarded_log import log
 from calidris.instrument.privacy import Policy
 from calidris.instrument.process.ending import EndOfProcess
 from calidris.instrument.process.fork import renew_in_child
@@ -27,8 +27,6 @@ from calidris.instrument.sending.sender import Shipper
 from calidris.instrument.sending.threads import SAY_S
 from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import caught, shielded
-
-_log = logging.getLogger("calidris")
 
 MAX_MODELS = 1000
 """Names of models that are remembered."""
@@ -115,7 +113,7 @@ class Runtime:
             self._buffer.narrow(len(series.features or ()) + len(series.slices))
         if not self.on and not self._warned:
             self._warned = True
-            _log.warning(
+            log.warning(
                 "calidris: model %r is not monitored: set %s, for example http://localhost:4327, or call calidris.configure().",
                 series.name,
                 OTEL_EXPORTER_CALIDRIS_ENDPOINT,
@@ -247,7 +245,7 @@ def configure(
         settings = replace(settings, policy=policy, **{k: v for k, v in given.items() if v is not None})
         problem = settings.find_problem()
         if problem:
-            _log.error("calidris: configure: %s; nothing was changed.", problem)
+            log.error("calidris: configure: %s; nothing was changed.", problem)
         else:
             runtime.use(settings)
     except BaseException:

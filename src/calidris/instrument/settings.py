@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from calidris.instrument import environment as env
+from calidris.instrument.guarded_log import log
 from calidris.instrument.privacy import Policy
-
-_log = logging.getLogger("calidris")
 
 DEFAULT_QUEUE_ROWS = 65_536
 DEFAULT_QUEUE_BYTES = 256 * 1024 * 1024
@@ -118,7 +116,7 @@ def _headers(text: str) -> dict[str, str]:
         if equals and key.strip():
             headers[unquote(key).strip().lower()] = unquote(value).strip()
         else:
-            _log.error(
+            log.error(
                 "calidris: %s: entry %d is not key=value and is left out. Write authorization=Bearer%%20<token>",
                 env.OTEL_EXPORTER_CALIDRIS_HEADERS,
                 place,
@@ -135,7 +133,7 @@ def _buckets(text: str) -> dict[str, list[float]]:
             buckets[name.strip() or part] = [float(edge) for edge in edges.split(",")]
         except ValueError:
             buckets[name.strip() or part] = []
-            _log.error(
+            log.error(
                 "calidris: %s: %r has no edges; the feature is withheld. Write name:18,30,50",
                 env.OTEL_CALIDRIS_BUCKET,
                 part,
@@ -149,7 +147,7 @@ def _switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
     if raw in ("true", "false"):
         return raw == "true"
     if raw:
-        _log.error("calidris: %s must be true or false, got %r; %s is used.", name, raw, str(default).lower())
+        log.error("calidris: %s must be true or false, got %r; %s is used.", name, raw, str(default).lower())
     return default
 
 
@@ -164,5 +162,5 @@ def _number(environ: Mapping[str, str], name: str, default: float) -> float:
             return value
     except ValueError:
         pass
-    _log.error("calidris: %s must be a positive number, got %r; %g is used.", name, raw, default)
+    log.error("calidris: %s must be a positive number, got %r; %g is used.", name, raw, default)
     return default

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +25,9 @@ from opentelemetry import trace
 
 from calidris.instrument import announcement
 from calidris.instrument.environment import OTEL_CALIDRIS_MODEL_NAME, OTEL_CALIDRIS_MODELS
+from calidris.instrument.guarded_log import log
 from calidris.instrument.rows.buffered_items import Series
 from calidris.instrument.runtime import runtime
-
-_log = logging.getLogger("calidris")
 
 MAX_SHAPES: Final = 50
 """Shapes that have a name of their own: further ones share one, for a program that fits new features all the time."""
@@ -137,7 +135,7 @@ def _tell_apart(name: str, shape: Shape) -> str:
 
 
 def _warn_of_two(shape: Shape, first: Shape, plain: str, name: str) -> None:
-    _log.warning(
+    log.warning(
         "calidris: a %s of %s is another model than the %s of %s that is called %r here: it is called %r. Name them in the file of "
         '%s, {"%s": {"name": ...}, "%s": {"name": ...}}, or run each in a process of its own with %s.',
         shape.kind.__name__,
@@ -212,7 +210,7 @@ def _read_entry(shape: Shape) -> tuple[Mapping[str, Any], bool]:
         own = models.get(shape.mark())
         of_class = models.get(f"{kind.__module__}.{kind.__qualname__}") or models.get(kind.__name__)
     except (OSError, ValueError, AttributeError) as error:
-        _log.error("calidris: cannot use the mapping file %s: %s", path, error)
+        log.error("calidris: cannot use the mapping file %s: %s", path, error)
         return {}, False
     entry = own or of_class or {}
     if not isinstance(entry, dict):

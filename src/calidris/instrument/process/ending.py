@@ -98,6 +98,8 @@ class EndOfProcess:
     def _at_exit(self) -> None:
         try:
             self._finish(self._left_s())
+        except KeyboardInterrupt:  # somebody does not want to wait: what is left is counted, and the end goes on
+            self._finish(0.0)
         except Exception:
             caught("exit")
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 # For its own handler before a fork, which takes a lock that an import of ours may need: handlers run last come first, so it must
 # be registered before ours, or a fork would hold that lock while it waits for us.
 import concurrent.futures.thread  # noqa: F401
-import logging
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 from weakref import WeakSet
+
+from calidris.instrument.guarded_log import log
 
 FORK_WAIT_S = 5.0
 """Longest time that a fork waits for an import of ours to end: some seconds on a slow disk."""
@@ -29,7 +30,6 @@ class Renewable(Protocol):
 
 
 _renewed: WeakSet[Renewable] = WeakSet()
-_log = logging.getLogger("calidris")
 
 
 def renew_in_child(thing: Renewable) -> None:
@@ -69,7 +69,7 @@ def _renew_all() -> None:
         try:
             thing.after_fork()
         except Exception:  # one that cannot begin anew must not keep the others from it
-            _log.exception("calidris: %s could not begin anew in a forked child", type(thing).__name__)
+            log.exception("calidris: %s could not begin anew in a forked child", type(thing).__name__)
 
 
 if hasattr(os, "register_at_fork"):

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from calidris.instrument.foreign import PLAIN, Refused, outcome_of, plain_of
 from calidris.instrument.privacy import Action, Policy, text_of
-from calidris.instrument.shield import passes
+from calidris.instrument.signal_errors import passes
 
 Packed = dict[str, Any]
 """One column as an attribute value: bytes, or levels and codes."""

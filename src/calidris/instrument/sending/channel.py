@@ -6,7 +6,6 @@ Loading this file loads grpc and the SDK; the flush thread does so when there is
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from calidris.instrument import VERSION
+from calidris.instrument.guarded_log import log
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.sending.meters import Meters
 from calidris.instrument.sending.not_sent import NotSent, Reports, Totals
@@ -27,7 +27,6 @@ from calidris.instrument.sending.packing import Encoder
 from calidris.instrument.settings import SdkSettings
 
 _KEY = re.compile(r"[a-z0-9_.-]{1,100}")
-_log = logging.getLogger("calidris")
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # What OTLP lets a client repeat. RESOURCE_EXHAUSTED belongs here only with a RetryInfo: without one the request is too large.
 _RETRYABLE = frozenset(
@@ -99,7 +98,7 @@ def metadata_of(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         if _KEY.fullmatch(key) and not key.endswith("-bin") and value.isascii() and value.isprintable():
             metadata.append((key, value))
         else:
-            _log.error("calidris: the header %r has a name or a value that cannot be sent; it is left out.", key[:100])
+            log.error("calidris: the header %r has a name or a value that cannot be sent; it is left out.", key[:100])
     return tuple(metadata)
 
 

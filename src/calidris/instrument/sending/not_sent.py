@@ -6,15 +6,13 @@ application may be the caller, and a log handler may hold a lock that the interr
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from calidris.instrument.guarded_log import log
 from calidris.instrument.sending.outbox import Request
 from calidris.instrument.tally import Tally
-
-_log = logging.getLogger("calidris")
 
 _CURES: Final = {
     "string_feature": "Its strings stay here. List it in OTEL_CALIDRIS_ALLOW (or HASH), or pass allow= to Model.",
@@ -134,7 +132,7 @@ class NotSent:
             if note not in self._said and self._claim(note):
                 name, reason = note
                 words = reason.replace("_", " ")
-                _log.warning(
+                log.warning(
                     "calidris: %s: %s (%d so far). %s", name or "(no model)", words, count, _CURES.get(reason, "")
                 )
 
@@ -145,7 +143,7 @@ class NotSent:
             return
         parts = [f"{rows} of {model or '(no model)'} dropped: {reason}" for (model, reason), rows in lost.items()]
         parts += [f"{rows} of {model} still wait" for model, rows in waiting.items() if rows]
-        _log.warning(
+        log.warning(
             "calidris: flush: not all rows are acknowledged: %s.", "; ".join(parts) or "the sender did not answer"
         )
 

@@ -5,13 +5,12 @@ No thread or socket; the clock and the pause are arguments.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_log = logging.getLogger("calidris")
+from calidris.instrument.guarded_log import log
 
 MAX_PENDING_BYTES = 32 * 1024 * 1024
 """Requests kept for a receiver that is away; the oldest make room, because the newest are what the monitor can still use."""
@@ -155,7 +154,7 @@ class Outbox:
 
     def _delivered(self, request: Request, outcome: Outcome) -> None:
         if self._failures:
-            _log.info("calidris: the receiver answers again.")
+            log.info("calidris: the receiver answers again.")
         self._failures, self._not_before_s = 0, 0.0
         self._remove()
         if request.settled is not None:
@@ -169,7 +168,7 @@ class Outbox:
 
     def _back_off(self, outcome: Outcome, now_s: float) -> None:
         if not self._failures:
-            _log.warning("calidris: the receiver does not answer (%s). Rows are kept and sent again.", outcome.message)
+            log.warning("calidris: the receiver does not answer (%s). Rows are kept and sent again.", outcome.message)
         delay = min(LAST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._failures, 10))
         self._failures += 1
         self._asked_to_wait = outcome.retry_after_s is not None
@@ -179,7 +178,7 @@ class Outbox:
         """Log each message once; a hundred different ones at the most."""
         if message not in self._said and len(self._said) < 100:
             self._said.add(message)
-            _log.error("calidris: %s", message)
+            log.error("calidris: %s", message)
 
     def _give_up(self, reason: str) -> None:
         request = self._remove()
