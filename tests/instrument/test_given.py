@@ -263,6 +263,26 @@ def test_a_row_without_a_time_is_of_now(receiver: Any) -> None:
     assert runtime.missing() == {"time_missing": 2}
 
 
+def test_a_label_that_cannot_be_read_is_a_row_that_is_dropped(receiver: Any, strings: Any) -> None:
+    model = Model("m")
+    unreadable = [object(), [1, 2], 10**5000, Decimal("sNaN"), {"a": 1}]
+    missing = [None, float("nan"), pd.NA, pd.NaT, np.array([np.nan])]
+    for label in (*unreadable, *missing):
+        model.record_label("r", label)
+    model.record_labels([f"r{at}" for at in range(12)], [*unreadable, *missing, 1, [0]])
+    model.record_labels(["a", "b", None], np.array([0.0, np.nan, 1.0]))
+    model.record_labels(["c", "d"], ["yes", "no"])
+    receiver.settle()
+    sent = [one for span in receiver.predictions_and_labels() for one in strings(span[semconv.ML_PREDICTION_ID])]
+    assert sent == ["r10", "r11", "a", "c", "d"]
+    assert runtime.drops() == {
+        ("m", "unreadable"): 2 * len(unreadable),
+        ("m", "missing_label"): 2 * len(missing) + 1,
+        ("m", "missing_id"): 1,
+    }
+    assert runtime.missing() == {}
+
+
 def test_every_value_that_goes_missing_is_counted(receiver: Any) -> None:
     model = Model("m", features=["a", "b"])
     for score, value in ((2.0, 1.0), (3.0, "x"), (0.5, "x"), ([0.1, 0.2, 0.3, {}], object()), (0.5, None)):

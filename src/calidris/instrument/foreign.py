@@ -158,6 +158,8 @@ def rows_in(values: Any) -> int | None:
     (3, 1, None)
     """
     kind = type(values)
+    if kind is list or kind is tuple:
+        return len(values)
     if offers(kind, "shape"):
         shape = values.shape
         if isinstance(shape, tuple) and shape:

@@ -30,6 +30,11 @@ Place = tuple[int, int, int]
 MAX_CUT: Final = 1 << 17
 """Characters up to which an id is cut: what is longer is a mistake, and its row is dropped as ``row_too_large``."""
 
+_TEXT: Final = frozenset({str})
+
+USUAL_LENGTH: Final = 64
+"""Characters of an id that needs no second look."""
+
 _Last = tuple[object, Place, int]
 """Given ids (one, a sequence, or None), place, rows."""
 
@@ -85,6 +90,8 @@ def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
         return [_cut_id(given)]
     trace_id, span_id, first = place
     stem = f"{trace_id:032x}-{span_id:016x}" if span_id else f"{trace_id:032x}"
+    if isinstance(given, (list, tuple)) and None not in given:
+        return list(given)
     if isinstance(given, (list, tuple)):
         return [f"{stem}-{first + row}" if one is None else one for row, one in enumerate(given)]
     return [f"{stem}-{first + row}" for row in range(rows)]
@@ -114,7 +121,9 @@ def id_of(value: Any) -> str | None:
     Raises:
         Refused: there is an id, but it cannot be read.
     """
-    return value if type(value) is str and value.isascii() and 0 < len(value) <= 64 else _read_id(value)
+    if type(value) is str and value.isascii() and 0 < len(value) <= USUAL_LENGTH:
+        return value
+    return _read_id(value)
 
 
 @guarded
@@ -154,4 +163,14 @@ def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[str | None], in
     Raises:
         Refused: they are more than ``most``, or no list.
     """
-    return each(iter(listed(ids, most, once=True)), id_of, None)
+    given = listed(ids, most, once=True)
+    if _are_usual(given):
+        return given, 0
+    return each(iter(given), id_of, None)
+
+
+def _are_usual(ids: list[Any]) -> bool:
+    """True where all are short plain texts, which are ids as they are: some calls into C, and no look at each of them."""
+    if not _TEXT.issuperset(map(type, ids)) or not ids:
+        return False
+    return max(map(len, ids)) <= USUAL_LENGTH and "".join(ids).isascii()

@@ -6,10 +6,13 @@ so; what can be read only once is read to one row beyond that.
 
 from __future__ import annotations
 
+import math
 import time
+from array import array
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from opentelemetry.trace import get_current_span
 
@@ -20,6 +23,7 @@ from calidris.instrument.foreign import (
     MAX_ROWS,
     PLAIN,
     Refused,
+    are_plain,
     each,
     guarded,
     is_mapping,
@@ -37,10 +41,14 @@ from calidris.instrument.foreign import (
 from calidris.instrument.rows.buffered_items import Block, Labels, Series
 from calidris.instrument.rows.input_table import Table, TooLarge, column_of, table_of
 from calidris.instrument.rows.one_row import MAX_WIDTH
+from calidris.instrument.rows.packed_columns import MAX_BITS
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
 from calidris.instrument.signal_errors import passes
+
+_UNREADABLE: Final = object()
+"""Stands for a label that cannot be read: sent without it, nobody would ever learn that there was one."""
 
 MAX_READ: Final = 1_000_000
 """Rows that are read of what does not say how many it has: some 100 MB and a second, then it is taken for endless."""
@@ -205,12 +213,12 @@ def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) ->
     runtime.ensure()
     if not runtime.on:
         return
-    name, rows = "", 1
+    name = ""
     try:
         name = (name_of(model) if model is not None else runtime.label_model()) or ""
-        rows = rows_or_none(labels) or rows_or_none(given) or 1
-        rows = _record_labels(given, labels, name, times, unit)
+        _record_labels(given, labels, name, times, unit)
     except Refused as refused:
+        rows = rows_or_none(labels) or rows_or_none(given) or 1
         if refused.reason.startswith("time_"):
             runtime.note(refused.reason, name, rows)
         runtime.drop(name, "malformed", rows)
@@ -219,42 +227,79 @@ def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) ->
         raise
 
 
-def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -> int:
+def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -> None:
+    names = _read_label_ids(given, model)
+    rows = len(names)
+    if not model:
+        runtime.drop("", "label_without_model", rows)
+        return
+    outcomes = _read_outcomes(labels, rows)
+    now_ns = time.time_ns()
+    times_ns = [now_ns] * rows if times is None else _read_times(times, unit, rows, now_ns, model)
+    kept = _sift(model, names, outcomes)
+    if len(kept) < rows:
+        names = [names[at] for at in kept]
+        outcomes = [outcomes[at] for at in kept]
+        times_ns = [times_ns[at] for at in kept]
+    if kept:
+        # None of the names is None: such a row is not kept.
+        runtime.append_many(Labels(model, cast(list[str], names), outcomes, times_ns))
+
+
+def _read_label_ids(given: Any, model: str) -> list[str | None]:
     claimed = rows_or_none(given)
     if claimed is not None and claimed > MAX_ROWS:
         raise Refused("malformed")
     names, unreadable = ids.as_ids(given, MAX_READ if claimed is None else claimed)
-    rows = len(names)
-    if not model:
-        runtime.drop("", "label_without_model", rows)
-        return rows
-    outcomes, unsupported = each(iter(_list_labels(labels, rows)), outcome_of, None)
-    if len(outcomes) != rows:
-        raise Refused("malformed")
-    now_ns = time.time_ns()
-    times = [now_ns] * rows if times is None else _read_times(times, unit, rows, now_ns, model)
-    without_id = names.count(None)
-    known = [at for at in range(rows) if names[at] is not None and not _is_missing(outcomes[at])]
-    for reason, values in (("id_unreadable", unreadable), ("unsupported_type", unsupported)):
-        if values:
-            runtime.note(reason, model, values)
-    if without_id:
-        runtime.drop(model, "missing_id", without_id)
-    if rows - without_id > len(known):
-        runtime.drop(model, "missing_label", rows - without_id - len(known))
-    if known:
-        kept = [names[at] or "" for at in known], [outcomes[at] for at in known], [times[at] for at in known]
-        runtime.append_many(Labels(model, *kept))
-    return rows
+    if unreadable and model:
+        runtime.note("id_unreadable", model, unreadable)
+    return names
 
 
-def _list_labels(labels: Any, rows: int) -> list[Any]:
+def _read_outcomes(labels: Any, rows: int) -> list[Any]:
+    """Labels as plain values, None for one that is missing and `_UNREADABLE` for one that cannot be read.
+
+    Raises:
+        Refused: they are not so many.
+    """
     column = column_of(labels, rows)
-    return column if type(column) is list else list(column.tolist())
+    values = column if type(column) is list else column.tolist()
+    if are_plain(values):
+        return list(values)
+    outcomes, _ = each(iter(values), outcome_of, _UNREADABLE)
+    return outcomes
 
 
-def _is_missing(outcome: Any) -> bool:
-    return outcome is None or outcome != outcome
+def _sift(model: str, names: list[str | None], outcomes: list[Any]) -> Sequence[int]:
+    """Places of the labels that can be sent; the others are counted as dropped, by reason."""
+    rows = len(names)
+    if None not in names and _are_usual(outcomes):
+        return range(rows)
+    reasons = list(map(_why_not, names, outcomes))
+    for reason, dropped in Counter(reasons).items():
+        if reason is not None:
+            runtime.drop(model, reason, dropped)
+    return [at for at in range(rows) if reasons[at] is None]
+
+
+def _are_usual(outcomes: list[Any]) -> bool:
+    """True where all are texts, or all are numbers of a usual size and none is NaN: some calls into C."""
+    try:
+        numbers = array("d", outcomes)
+    except (TypeError, OverflowError):
+        return set(map(type, outcomes)) == {str}
+    return not math.isnan(sum(numbers))
+
+
+def _why_not(name: str | None, outcome: Any) -> str | None:
+    """Why a label cannot be sent; None for one that can."""
+    if name is None:
+        return "missing_id"
+    if outcome is _UNREADABLE or (type(outcome) is int and outcome.bit_length() > MAX_BITS):
+        return "unreadable"
+    if outcome is None or outcome != outcome:
+        return "missing_label"
+    return None
 
 
 def table_or_none(series: Series, X: Any, names: Sequence[str] | None = None, rows: int | None = None) -> Table | None:

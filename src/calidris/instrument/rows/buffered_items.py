@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from calidris.instrument.foreign import Refused, name_of, names_of
+from calidris.instrument.foreign import Refused, are_plain, name_of, names_of
 from calidris.instrument.ids import Place
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.input_table import Table
@@ -96,22 +96,49 @@ class Series:
         Raises:
             Refused: it is no row, too wide, or has not as many values as features were declared.
         """
-        if slices is None and self.wanted is None and not self.slices and type(features) is dict and is_usual(features):
-            return dict(features), None
+        if slices is None and not self.slices:
+            usual = self._copy_usual(features)
+            if usual is not None:
+                return usual, None
         cut = None if slices is None else cut_of(slices)
         if features is None:
             return None, cut
         row = read(features, self.wanted)
         if isinstance(row, tuple):
-            names = self.features if self.features is not None else default_names(len(row), None)
-            if len(row) != len(names):
-                raise Refused("features_not_copied")
+            self._check_width(row)
             if row and self.features is not None and not self.slices:
                 return row, cut
-            row = dict(zip(names, row))
+            row = self._name_places(row)
         if cut is None and self.slices:
             cut = {name: row.get(name) for name in self.slices}
-        return (row if self.features is None else tuple([row.get(name) for name in self.features])), cut
+        if self.features is None:
+            return row, cut
+        return tuple([row.get(name) for name in self.features]), cut
+
+    def _copy_usual(self, features: Any) -> Any:
+        """The usual row, by some calls into C: a dictionary, or plain values in order. None for any other row."""
+        kind = type(features)
+        names = self.features
+        if kind is dict:
+            return dict(features) if names is None and is_usual(features) else None
+        if kind is not list and kind is not tuple:
+            return None
+        if names is None:
+            names = default_names(len(features), None)
+        row = tuple(features) if len(features) == len(names) else None
+        if row is None or not are_plain(row):
+            return None
+        return dict(zip(names, row)) if self.features is None else row
+
+    def _check_width(self, row: tuple[Any, ...]) -> None:
+        if self.features is not None and len(row) != len(self.features):
+            raise Refused("features_not_copied")
+
+    def _name_places(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        names = self.features
+        if names is None:
+            names = default_names(len(row), None)
+        return dict(zip(names, row))
 
 
 def cut_of(slices: Any) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import Any
 from calidris.instrument.foreign import (
     PLAIN,
     Refused,
+    are_plain,
     each,
     guarded,
     is_mapping,
@@ -281,10 +282,17 @@ def _read_rows(rows: list[Any], names: Sequence[str] | None, wanted: Sequence[st
 
 
 def _read_lists(rows: list[Any], names: Sequence[str] | None) -> Table:
-    """The usual list of rows: all of one length."""
+    """The usual list of rows: all of one length.
+
+    Only the first row is looked at: where its values are plain all are taken as they are, and a stray container is unpacked
+    when it is packed.
+    """
     width = len(rows[0])
     _check(len(rows), width)
-    return Table(default_names(width, names), len(rows), columns=[unwrapped(list(column)) for column in zip(*rows)])
+    columns = list(map(list, zip(*rows)))
+    if not are_plain(rows[0]):
+        columns = list(map(unwrapped, columns))
+    return Table(default_names(width, names), len(rows), columns=columns)
 
 
 def _read_row(row: Any, wanted: Sequence[str] | None) -> Read:

@@ -74,6 +74,8 @@ def _choose_reader(kind: type) -> _Reader:
     """What reads rows of a type. The order matters: a named tuple is a sequence too, a table and a Series are mappings."""
     if kind is list or kind is tuple:
         return _read_places
+    if _is_ndarray(kind):
+        return _read_numbers
     if is_stream(kind):
         return _refuse
     if _list_fields(kind):
@@ -83,6 +85,12 @@ def _choose_reader(kind: type) -> _Reader:
     if offers(kind, "dtype"):
         return _read_array
     return _read_mapping if is_mapping(kind) else _read_places
+
+
+def _is_ndarray(kind: type) -> bool:
+    """True for numpy's own arrays: their type is not imported, and a subclass may do anything."""
+    numpy = sys.modules.get("numpy")
+    return kind is getattr(numpy, "ndarray", None)
 
 
 def _refuse(row: Any, wanted: Wanted) -> Read:
@@ -182,8 +190,6 @@ def is_numeric(table: Any) -> bool:
 
 def _read_array(row: Any, wanted: Wanted) -> Read:
     """An array, a record of one, or a Series."""
-    if _is_usual_array(row):
-        return tuple(row.tolist())
     if getattr(row.dtype, "names", None):
         return _read_record(row)
     if is_mapping(type(row)):
@@ -191,14 +197,15 @@ def _read_array(row: Any, wanted: Wanted) -> Read:
     return _read_places(row, wanted)
 
 
-def _is_usual_array(row: Any) -> bool:
-    """True for several numbers in numpy's own array, of which nothing more need be asked."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or type(row) is not numpy.ndarray:
-        return False
-    if row.ndim != 1 or row.size > MAX_WIDTH:
-        return False
-    return row.dtype.kind in NUMBERS
+def _read_numbers(row: Any, wanted: Wanted) -> Read:
+    """One row of numbers in numpy's own array, of which nothing more need be asked; any other array as arrays are read."""
+    is_usual = row.dtype.kind in NUMBERS and row.size <= MAX_WIDTH
+    if is_usual and row.ndim == 1:
+        return tuple(row.tolist())
+    if is_usual and row.ndim == 2 and len(row) == 1:
+        # The [[...]] that scikit-learn asks for.
+        return tuple(row[0].tolist())
+    return _read_array(row, wanted)
 
 
 def _read_record(row: Any) -> dict[Any, Any]:
