@@ -150,6 +150,8 @@ class Recording:
 
     def __getitem__(self, at: int) -> Recording:
         self.__float__()
+        if at == 3:  # longer than it says, and not for ever: a prediction a place is what takes long
+            raise IndexError
         return self
 
 
