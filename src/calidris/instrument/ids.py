@@ -173,4 +173,4 @@ def _are_usual(ids: list[Any]) -> bool:
     """True where all are short plain texts, which are ids as they are: some calls into C, and no look at each of them."""
     if not _TEXT.issuperset(map(type, ids)) or not ids:
         return False
-    return max(map(len, ids)) <= USUAL_LENGTH and "".join(ids).isascii()
+    return all(ids) and max(map(len, ids)) <= USUAL_LENGTH and "".join(ids).isascii()

@@ -223,6 +223,7 @@ def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) ->
             runtime.note(refused.reason, name, rows)
         runtime.drop(name, "malformed", rows)
     except BaseException as error:
+        rows = rows_or_none(labels) or rows_or_none(given) or 1
         runtime.drop(name, "interrupted" if passes(error) else "internal_error", rows)
         raise
 

@@ -72,6 +72,8 @@ class Runtime:
             self._use(settings)
         if old is not None:
             old.close(1.0)
+            if self._buffer is not None:
+                self._buffer.count_from_now()
 
     def _use(self, settings: SdkSettings) -> None:
         self.settings = settings

@@ -142,6 +142,10 @@ class RowBuffer:
         if self._running or len(self._waiting):
             self._send_before_end()
 
+    def count_from_now(self) -> None:
+        """Have the next flush tell nothing of what was lost before, which was told already."""
+        self._flushed = self._not_sent.rows()
+
     def close(self, timeout_s: float) -> bool:
         """Flush, then stop the thread. What is left after ``timeout_s`` is dropped, counted and logged. Safe to call twice."""
         if self._closed:
