@@ -162,6 +162,32 @@ class Awaitable:
         raise Panic
 
 
+class Secretive(type):
+    """A type that says nothing about itself."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise Panic
+
+
+class Secret(metaclass=Secretive):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, at: object) -> float:
+        return 0.5
+
+
+class Unhashable(type):
+    """A type that is in no set, and no key."""
+
+    def __hash__(cls) -> int:
+        raise Panic
+
+
+class Unkeyed(metaclass=Unhashable):
+    """Of such a type."""
+
+
 class Colour(Enum):
     RED = 1
 
@@ -273,5 +299,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "a function": lambda: deep,
     "a module": lambda: types,
     "an error": lambda: ValueError("secret"),
+    "a thing of a type that says nothing": lambda: Secret(),
+    "a thing of a type that is no key": lambda: Unkeyed(),
     "nothing at all": object,
 }

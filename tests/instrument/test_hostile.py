@@ -425,10 +425,10 @@ def test_no_call_takes_much_memory(name: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(runtime, "append_many", lambda item: None)
     monkeypatch.setattr(many_rows, "MAX_READ", many_rows.MAX_READ // TENTH)
     model, taken = Model("m", embeddings=["text"]), {}
+    things = [OBJECTS[name]() for _ in EVERY]
     tracemalloc.start()
     try:
-        for place, door in EVERY.items():
-            thing = OBJECTS[name]()
+        for (place, door), thing in zip(EVERY.items(), things):
             tracemalloc.reset_peak()
             held = tracemalloc.get_traced_memory()[0]
             door(model, thing)

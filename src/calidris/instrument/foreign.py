@@ -32,7 +32,7 @@ MAX_NAME: Final = 1024
 MAX_NESTS: Final = 4
 """Containers around one value: a row of a table of a batch, and one to spare."""
 
-PLAIN: Final = frozenset({float, int, str, bool, type(None)})
+PLAIN: Final[frozenset[type]] = frozenset({float, int, str, bool, type(None)})
 """Types of which a value is what it seems, and never changes."""
 
 _BYTES: Final = frozenset("bBuw")
@@ -264,7 +264,7 @@ def single(value: Any) -> Any:
     >>> single([[3.2]]), single("yes"), single([1, 2])
     (3.2, 'yes', [1, 2])
     """
-    return value if type(value) in PLAIN else _unwrap(value)
+    return value if are_plain((value,)) else _unwrap(value)
 
 
 @guarded
@@ -339,7 +339,7 @@ def outcome_of(value: Any) -> Any:
     Raises:
         Refused: it is several values, or nothing that can be read.
     """
-    if type(value) in PLAIN:
+    if are_plain((value,)):
         return value
     try:
         return plain_of(value)
@@ -367,19 +367,35 @@ def _speaks(kind: type) -> bool:
 
 def are_plain(values: Iterable[Any]) -> bool:
     """Whether every value is plain: 15 ns for each, and no object is asked anything."""
-    return PLAIN.issuperset(map(type, values))
+    return are_of(PLAIN, values)
+
+
+def are_of(kinds: frozenset[type], values: Iterable[Any]) -> bool:
+    """Whether every value is of one of these very types."""
+    try:
+        return kinds.issuperset(map(type, values))
+    except BaseException as error:
+        # A type has a type of its own, which says what it is equal to, and may raise at that.
+        if passes(error):
+            raise
+        return False
 
 
 def unwrapped(values: list[Any]) -> list[Any]:
     """Values out of their one-element containers, in place. What cannot be asked stays, and is found out when it is packed."""
-    if are_plain(values):
-        return values
-    kinds = set(map(type, values))
-    if any(hasattr(kind, "__len__") for kind in kinds - PLAIN):
+    if not are_plain(values):
         for at, value in enumerate(values):
             with suppress(Refused):
-                values[at] = single(value)
+                if is_container(value):
+                    values[at] = single(value)
     return values
+
+
+@guarded
+def is_container(value: Any) -> bool:
+    """Whether a value may hold others."""
+    kind = type(value)
+    return kind not in PLAIN and hasattr(kind, "__len__")
 
 
 def _is_unequal(value: Any) -> bool:

@@ -22,7 +22,7 @@ from weakref import ref
 
 from opentelemetry.trace import Span
 
-from calidris.instrument.foreign import Refused, each, fitted, guarded, listed, single
+from calidris.instrument.foreign import Refused, are_of, each, fitted, guarded, listed, single
 
 Place = tuple[int, int, int]
 """Trace id, span id and first row of a call; outside a trace a random 128-bit number, 0 and 0."""
@@ -171,6 +171,6 @@ def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[str | None], in
 
 def _are_usual(ids: list[Any]) -> bool:
     """True where all are short plain texts, which are ids as they are: some calls into C, and no look at each of them."""
-    if not _TEXT.issuperset(map(type, ids)) or not ids:
+    if not ids or not are_of(_TEXT, ids):
         return False
     return all(ids) and max(map(len, ids)) <= USUAL_LENGTH and "".join(ids).isascii()

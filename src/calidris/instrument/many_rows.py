@@ -70,6 +70,7 @@ class Batch:
         self.times: Any = None
         self.time_unit: str | None = None
 
+    @guarded
     def count_rows(self) -> int:
         """How many rows it has, by the first argument that says so; where none does, the first is read.
 
@@ -344,6 +345,7 @@ def slice_table(
     return features.only(found) if features is not None and found else None
 
 
+@guarded
 def score_columns(scores: Any, series: Series, rows: int) -> Any:
     """One column of probabilities, or a mapping from class to column.
 

@@ -70,13 +70,16 @@ class Prediction:
             if slices is None and type(features) is dict:
                 try:
                     picked = series.pick(features)  # the usual row, copied by one call into C
+                    if (kind := type(picked[0])) not in PLAIN and hasattr(kind, "__len__"):
+                        picked = None  # a table of one row as a mapping: its values are containers
                 except KeyError:
-                    pass  # a missing name, or none declared: below
+                    picked = None  # a missing name, or none declared
                 except BaseException as theirs:  # a key of the application's, compared with ours
                     if passes(theirs):
                         raise
-            if picked is None or ((kind := type(picked[0])) not in PLAIN and hasattr(kind, "__len__")):
-                self._capture(features, slices)  # also a table of one row as a mapping: its values are containers
+                    picked = None
+            if picked is None:
+                self._capture(features, slices)
             else:
                 self._features, self._slices = picked, FLAT
             if embeddings is not None:
@@ -132,11 +135,12 @@ class Prediction:
         failed = None if kind is None else error_name(kind)
         try:
             score, cls, value = self.score, self.cls, self.value
-            if type(score) is not float and type(score) not in PLAIN:
+            # Only the usual types are known here; of any other it is asked whether it is plain, which may raise.
+            if type(score) is not float and score is not None:
                 score = self._answer("score", score)
-            if cls is not None and type(cls) not in PLAIN:
+            if cls is not None and type(cls) is not str and type(cls) is not int:
                 cls = self._answer("class", cls)
-            if value is not None and type(value) not in PLAIN:
+            if value is not None and type(value) is not float:
                 value = self._answer("value", value)
             row = (
                 self._series, self._begun_ns, lasted_ns, self._place, self._given, self._features, self._slices,

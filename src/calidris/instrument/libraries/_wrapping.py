@@ -18,9 +18,9 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, trace_markers
-from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence
+from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence, rows_in
 from calidris.instrument.libraries._patch import PatchTable
-from calidris.instrument.many_rows import rows_or_none, slice_table, table_or_none
+from calidris.instrument.many_rows import slice_table, table_or_none
 from calidris.instrument.rows.buffered_items import Block, Series
 from calidris.instrument.rows.input_table import Table, column_of
 from calidris.instrument.runtime import runtime
@@ -225,8 +225,16 @@ class WatchedCall:
 
 def count_rows(x: Any) -> int:
     """Rows that an input says that it has; 0 where it does not say, or says what cannot be."""
-    rows = rows_or_none(x) if is_sequence(x) else None
+    try:
+        rows = _rows_of_sequence(x)
+    except Refused:
+        return 0
     return rows if rows is not None and 0 < rows <= MAX_ROWS else 0
+
+
+@guarded
+def _rows_of_sequence(x: Any) -> int | None:
+    return rows_in(x) if is_sequence(x) else None
 
 
 class _Input:

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from calidris.instrument.foreign import (
     MAX_NAME,
-    PLAIN,
     Refused,
     are_plain,
     asked_once,
     guarded,
+    is_container,
     is_mapping,
     is_sequence,
     is_stream,
@@ -111,8 +111,7 @@ def is_usual(row: dict[Any, Any]) -> bool:
     if not names.isascii() or len(names) > MAX_NAME * 16:
         return False
     first = next(iter(row.values()), None)
-    kind = type(first)
-    return kind in PLAIN or not hasattr(kind, "__len__")
+    return are_plain((first,)) or not is_container(first)
 
 
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from calidris.instrument.foreign import PLAIN, Refused, outcome_of, plain_of
+from calidris.instrument.foreign import Refused, are_of, are_plain, outcome_of, plain_of
 from calidris.instrument.privacy import Action, Policy, text_of
 from calidris.instrument.signal_errors import passes
 
@@ -36,6 +36,7 @@ MAX_TEXT = 256
 MAX_BITS: Final = 8_192
 """Of an integer: Python writes longer ones as text only where it is told to, and raises elsewhere."""
 
+_TEXT: Final = frozenset({str})
 _NUMBERS: Final = frozenset({float, int, bool})
 
 
@@ -77,15 +78,16 @@ def _read(values: Any, *, spoken: bool = False) -> tuple[list[Any], Counter[str]
     read = outcome_of if spoken else plain_of
     found: list[Any] = []
     refused: Counter[str] = Counter()
-    for value in plain(values):
-        kind = type(value)
-        if kind not in PLAIN:
+    given = plain(values)
+    usual = are_plain(given)
+    for value in given:
+        if not usual and not are_plain((value,)):
             try:
                 value = read(value)
             except Refused as reason:
                 refused[reason.reason] += 1
                 value = None
-        elif kind is int and value.bit_length() > MAX_BITS:
+        elif type(value) is int and value.bit_length() > MAX_BITS:
             refused["too_long"] += 1
             value = None
         found.append(None if value != value else value)
@@ -142,7 +144,7 @@ def coded(values: Iterable[str | None]) -> Packed:
 def texts(values: Any, note: Note | None = None, name: str = "") -> Packed:
     """Any values as coded strings in their one spelling; missing stays missing."""
     values = plain(values)
-    if set(map(type, values)) == {str}:
+    if values and are_of(_TEXT, values):
         levels = dict.fromkeys(values)
         if max(map(len, levels)) <= MAX_TEXT and "".join(levels).isascii():
             index = {level: at for at, level in enumerate(levels)}
@@ -241,7 +243,7 @@ def _sort_into_ranges(name: str, values: Any, policy: Policy, note: Note) -> Pac
 
 def _mixed(name: str, values: Sequence[Any], allowed: bool, note: Note) -> Packed | None:
     """A column that is not all numbers: strings leave if allowed, else only its numbers do, if it has any."""
-    if set(map(type, values)) == {str}:
+    if values and are_of(_TEXT, values):
         if allowed:
             return texts(values)
         note("string_feature", name, len(values))
