@@ -77,13 +77,17 @@ class Batch:
         Raises:
             Refused: no argument has rows, or they have no end.
         """
-        given = [self.X, self.ids, self.classes, self.values, self.scores, *self.embeddings.values()]
-        if all(one is None for one in given):
-            return 0
+        given = (self.X, self.ids, self.classes, self.values, self.scores, *self.embeddings.values())
+        is_given = False
         for one in given:
-            rows = None if one is None or is_text(one) else rows_or_none(one)
+            if one is None:
+                continue
+            is_given = True
+            rows = None if is_text(one) else rows_or_none(one)
             if rows is not None:
                 return rows
+        if not is_given:
+            return 0
         for name in ("X", "ids", "classes", "values", "scores"):
             one = getattr(self, name)
             if one is not None and is_stream(type(one)):
@@ -129,8 +133,9 @@ def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
     rows = 1
     try:
         rows = batch.count_rows()
-        batch.embeddings = by_name(embeddings)
-        rows = rows or batch.count_rows()
+        if embeddings is not None:
+            batch.embeddings = by_name(embeddings)
+            rows = rows or batch.count_rows()
         if rows > MAX_ROWS:
             raise Refused("malformed")
         if rows > 0:
