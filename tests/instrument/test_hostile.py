@@ -385,6 +385,49 @@ def test_reading_stops_one_row_beyond_what_was_said(receiver: Any) -> None:
     assert runtime.drops() == {("m", "malformed"): 15}
 
 
+SETTINGS = (
+    "endpoint",
+    "headers",
+    "model_name",
+    "model_version",
+    "allow",
+    "drop",
+    "hash",
+    "bucket",
+    "hash_key",
+    "timeout_s",
+    "delay_s",
+    "queue_rows",
+    "queue_bytes",
+    "handle_sigterm",
+    "certificate",
+    "client_certificate",
+    "client_key",
+    "slices",
+)
+
+
+@pytest.mark.parametrize("argument", SETTINGS)
+def test_settings(argument: str, receiver: Any, measured: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(OTEL_CALIDRIS_DEBUG_RAISE)  # settings that cannot be used are told as errors are
+    reached: dict[str, str] = {}
+
+    def configure(model: Model, thing: Any) -> None:
+        calidris.configure(**{"endpoint": receiver.endpoint, argument: thing})
+
+    for name in OBJECTS:
+        try:
+            measured.call(configure, Model("m"), name)
+        except BaseException as error:
+            reached[name] = type(error).__name__
+    assert reached == {}
+    calidris.configure(endpoint=receiver.endpoint)
+    neighbour(Model("m"), 1)
+    receiver.settle()
+    assert receiver.only("predict m")[semconv.ML_PREDICTION_COUNT] == 1
+    measured.check()
+
+
 TIMES: dict[str, Callable[[Any], object]] = {"flush": calidris.flush, "shutdown": calidris.shutdown}
 
 
