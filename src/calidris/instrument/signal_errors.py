@@ -67,4 +67,9 @@ def _was_given_a_frame(frame: FrameType) -> bool:
     """True for a call with a number and a frame: a handler that gave up its place before it raised, as many do."""
     names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
     given = [frame.f_locals.get(name) for name in names]
-    return any(type(one) in (int, signal.Signals) and type(two) is FrameType for one, two in pairwise(given))
+    # By identity: a type of the application may raise when it is compared.
+    return any(_is_number(type(one)) and type(two) is FrameType for one, two in pairwise(given))
+
+
+def _is_number(kind: type) -> bool:
+    return kind is int or kind is signal.Signals
