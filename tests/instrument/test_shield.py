@@ -88,8 +88,13 @@ def test_what_a_handler_raises_while_our_code_runs_is_the_applications(receiver:
 
 
 def test_ctrl_c_while_our_code_runs_is_the_applications(receiver: Any) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        Model(Interrupted(signal.SIGINT))  # type: ignore[arg-type]
+    # As a program in the foreground has it: a shell starts those in the background with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Model(Interrupted(signal.SIGINT))  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit, TimedOut])
