@@ -126,10 +126,6 @@ class Runtime:
         self.ensure()
         return next(iter(self.models)) if len(self.models) == 1 else self.settings.model_name or None
 
-    def rows_that_fit(self, rows: int, row_bytes: int) -> int:
-        """Of a batch of so many rows of so many bytes each, how many can wait at all. Ask before copying."""
-        return rows if self._buffer is None else self._buffer.rows_that_fit(rows, row_bytes)
-
     def drop(self, model: str, reason: str, rows: int) -> None:
         """Count rows or labels that are not sent; the log says so once a reason."""
         if self.on:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from _signal import getsignal  # what stands there, whatever `signal` shows
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,39 +29,81 @@ def untouched() -> Iterator[None]:
 
 def test_everything_is_put_back(untouched: None, make_receiver: Any) -> None:
     calidris.shutdown()
-    before = signal.raise_signal, os.kill, signal.getsignal(signal.SIGTERM)
+    before = signal.raise_signal, os.kill, signal.signal, signal.getsignal, getsignal(signal.SIGTERM)
     calidris.configure(endpoint=make_receiver().start())
     assert before[0] is not signal.raise_signal
-    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    assert getsignal(signal.SIGTERM) != signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "nobody sees it"
     calidris.shutdown()
-    assert (signal.raise_signal, os.kill, signal.getsignal(signal.SIGTERM)) == before
+    assert (signal.raise_signal, os.kill, signal.signal, signal.getsignal, getsignal(signal.SIGTERM)) == before
 
 
 def test_the_signal_is_left_alone_where_that_is_asked(untouched: None, make_receiver: Any) -> None:
     calidris.configure(endpoint=make_receiver().start(), handle_sigterm=False)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_a_handler_of_the_application_stays_and_may_call_ours(untouched: None) -> None:
-    """One that calls the handler before it decides itself what becomes of the process: ours only sends then."""
+def test_a_handler_of_the_application_stays_and_finds_the_default_before_it(untouched: None) -> None:
     flushed: list[float] = []
     end = EndOfProcess(flushed.append, flushed.append)
     end.watch(handle_sigterm=True)
-    ours: Any = signal.getsignal(signal.SIGTERM)
     handled: list[int] = []
 
     def handle(number: int, frame: Any) -> None:
-        ours(number, frame)
         handled.append(number)
 
-    signal.signal(signal.SIGTERM, handle)
+    assert signal.signal(signal.SIGTERM, handle) is signal.SIG_DFL
     signal.raise_signal(signal.SIGTERM)
     assert handled == [signal.SIGTERM]
-    assert len(flushed) == 1
+    assert flushed == []
     end.watch(handle_sigterm=True)
-    assert signal.getsignal(signal.SIGTERM) is handle
+    assert signal.getsignal(signal.SIGTERM) is getsignal(signal.SIGTERM) is handle
+    assert signal.signal(signal.SIGTERM, signal.SIG_DFL) is handle
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert getsignal(signal.SIGTERM) != signal.SIG_DFL, "where the default is put back, ours is"
+    signal.signal(signal.SIGTERM, handle)
     end.leave()
     assert signal.getsignal(signal.SIGTERM) is handle
+
+
+CHAINED = """
+import os, signal, sys, time, calidris
+model = calidris.Model("m")
+with model.predict(features={"n": 1}):
+    pass
+before = signal.getsignal(signal.SIGTERM)
+def handle(number, frame):
+    print("handled", flush=True)
+    if callable(before):
+        before(number, frame)
+    else:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+if sys.argv[1] == "chained":
+    signal.signal(signal.SIGTERM, handle)
+else:  # what an event loop does that is done with its handler
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+print("ready", flush=True)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("how", ["chained", "put back"])
+def test_sigterm_ends_a_process_whose_handlers_come_and_go(receiver: Any, how: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    settings = {"OTEL_EXPORTER_CALIDRIS_ENDPOINT": receiver.endpoint, "OTEL_CALIDRIS_SCHEDULE_DELAY": "60000"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHAINED, how], env=clean | settings, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    said, _ = process.communicate(timeout=15)
+    assert (process.returncode, said) == (-signal.SIGTERM, "handled\n" if how == "chained" else "")
+    assert receiver.only("predict m")["ml.prediction.count"] == 1
 
 
 def test_who_replaced_ours_keeps_his(untouched: None, monkeypatch: pytest.MonkeyPatch) -> None:

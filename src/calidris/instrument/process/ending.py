@@ -6,7 +6,7 @@ the process ends by                                   what happens
 the end of the program, an exception, ``sys.exit``    ``atexit``
 a child of multiprocessing or joblib                  its ``Finalize``: such children need not reach ``atexit``
 a child of Celery                                     its signal ``worker_process_shutdown``: they reach neither
-SIGTERM, and nobody handles it                        a handler of ours sends, puts the default back, raises it again
+SIGTERM, and nobody handles it                        a handler of ours, which nobody sees, sends, and raises it again
 a server that handles SIGTERM, puts the default       `signal.raise_signal` and `os.kill` send first
 back and raises it again (uvicorn)
 ``os._exit``, SIGKILL                                 nothing can be done
@@ -22,8 +22,9 @@ import signal
 import sys
 import threading
 import time
+from _signal import getsignal  # type: ignore[import-not-found]  # signal's own asks a handler for its text
 from collections.abc import Callable
-from types import FrameType, ModuleType
+from types import FrameType, MethodType, ModuleType
 from typing import Any, Final
 
 from calidris.instrument.shield import caught
@@ -51,7 +52,8 @@ DEADLY: Final = frozenset(
 """Signals that end a process in which nobody handles them, and that are used to ask for it."""
 
 _kill: Final = os.kill
-"""Before anybody replaces it, we among them."""
+_set_handler: Final = signal.signal
+"""Before anybody replaces them, we among them."""
 
 
 class EndOfProcess:
@@ -70,7 +72,8 @@ class EndOfProcess:
         self._flush = flush
         self._finish = finish
         self._hold_until_s = 0.0
-        self._raisers: list[_Replaced] = []
+        self._handles_sigterm = False
+        self._replaced: list[_Replaced] = []
         self._finalizer: Any = None
         self._hooked: set[str] = set()
         # At the import, which is early: what is registered first runs last, after the application's own handlers.
@@ -80,20 +83,22 @@ class EndOfProcess:
         """Begin, or in a child begin anew. Never raises; cheap enough to be called whenever recording starts."""
         try:
             self._hook_libraries()
-            if not self._raisers:
+            if not self._replaced:
                 self._replace_raisers()
-            if handle_sigterm:
-                self._handle_sigterm()
+                self._hide_handler()
+            self._handles_sigterm = handle_sigterm
+            self._handle_sigterm()
         except Exception:
             caught("end of process")
 
     def leave(self) -> None:
         """Undo what `watch` changed, as far as it is still ours."""
-        while self._raisers:
-            replaced = self._raisers.pop()
+        while self._replaced:
+            replaced = self._replaced.pop()
             replaced.undo()
+        self._handles_sigterm = False
         if _is_main_thread() and self._is_handler():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            _set_handler(signal.SIGTERM, signal.SIG_DFL)
 
     def _at_exit(self) -> None:
         try:
@@ -148,23 +153,25 @@ class EndOfProcess:
 
     def _handle_sigterm(self) -> None:
         """Only where nobody handles it, and only the main thread may."""
-        if not _is_main_thread():
+        if not self._handles_sigterm or not _is_main_thread():
             return
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
+        if _is_default(signal.SIGTERM):
+            _set_handler(signal.SIGTERM, self._on_sigterm)
 
     def _is_handler(self) -> bool:
-        return signal.getsignal(signal.SIGTERM) == self._on_sigterm
+        return self._is_ours(getsignal(signal.SIGTERM))
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        """Send, then let the signal do what it would have done without us.
+        """Send, then let the signal do what it would have done without us, also where a time-out breaks the sending off.
 
-        Where another handler has taken our place and calls us as the one before it, it decides what becomes of the process.
+        Who got hold of us nevertheless and calls us as the handler before his own decides what becomes of the process.
         """
-        self._flush_shielded()
-        if self._is_handler():
-            signal.signal(number, signal.SIG_DFL)
-            _kill(os.getpid(), number)
+        try:
+            self._flush_shielded()
+        finally:
+            if self._is_handler():
+                _set_handler(number, signal.SIG_DFL)
+                _kill(os.getpid(), number)
 
     def _flush_shielded(self) -> None:
         try:
@@ -191,15 +198,45 @@ class EndOfProcess:
 
         # As what they stand for: they are pickled by name, and found again under it.
         raising.__module__, killing.__module__ = "signal", "os"
-        self._raisers = [
+        self._replaced += [
             _Replaced(signal, "raise_signal", raising),
             _Replaced(os, "kill", killing),
         ]
 
+    def _hide_handler(self) -> None:
+        """Have whoever asks or sets a handler see the default where ours stands, and put ours where the default is put back.
+
+        A handler that calls the one before it must find none to call; and servers and event loops put the default back when
+        they are done, after which the process may still predict and be ended.
+        """
+        set_handler = signal.signal
+        get_handler = signal.getsignal
+
+        @functools.wraps(set_handler)
+        def setting(signalnum: Any, handler: Any) -> Any:
+            before = set_handler(signalnum, handler)
+            self._handle_sigterm()
+            return self._seen(before)
+
+        @functools.wraps(get_handler)
+        def getting(signalnum: Any) -> Any:
+            return self._seen(get_handler(signalnum))
+
+        self._replaced += [
+            _Replaced(signal, "signal", setting),
+            _Replaced(signal, "getsignal", getting),
+        ]
+
+    def _seen(self, handler: Any) -> Any:
+        return signal.SIG_DFL if self._is_ours(handler) else handler
+
+    def _is_ours(self, handler: Any) -> bool:
+        return type(handler) is MethodType and handler == self._on_sigterm
+
     def _dies_of(self, number: int) -> bool:
         if number not in DEADLY:
             return False
-        return signal.getsignal(number) is signal.SIG_DFL
+        return _is_default(number)
 
 
 class _Replaced:
@@ -223,6 +260,12 @@ def _is_child() -> bool:
     process: Any = sys.modules["multiprocessing.process"]
     kind = type(process.current_process())
     return kind.__name__ != "_MainProcess"
+
+
+def _is_default(number: int) -> bool:
+    # By its type first: a handler may be any object, and one of the application may raise when it is compared.
+    handler = getsignal(number)
+    return type(handler) is int and handler == signal.SIG_DFL
 
 
 def _is_main_thread() -> bool:

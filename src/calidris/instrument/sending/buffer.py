@@ -110,10 +110,6 @@ class RowBuffer:
         if len(waiting) >= WAKE_ROWS or waiting.bytes() >= WAKE_BYTES:
             self._sender.wake()
 
-    def rows_that_fit(self, rows: int, row_bytes: int) -> int:
-        """Of a batch of so many rows of so many bytes each, how many can wait at all. Ask before copying."""
-        return self._waiting.rows_that_fit(rows, row_bytes)
-
     def narrow(self, width: int) -> None:
         """Learn that rows are so many values wide, so that wide rows do not multiply the memory."""
         self._waiting.narrow(width)
@@ -201,9 +197,10 @@ class RowBuffer:
                 self._started()
                 self._set_running(True)  # first: a thread that ends at once must be the last to say so
                 self._sender.start()
-        except Exception:  # no more threads, or the interpreter is ending
-            self._set_running(False)
-            self._start_after_s = time.monotonic() + RESTART_AFTER_S
+        except BaseException:  # no more threads, or the interpreter is ending; or a time-out of the application
+            if not self._sender.has_begun():
+                self._set_running(False)
+                self._start_after_s = time.monotonic() + RESTART_AFTER_S
             caught("start")
         finally:
             self._starting.release()

@@ -117,6 +117,10 @@ class Sender:
         """
         self._thread.start()
 
+    def has_begun(self) -> bool:
+        """Whether the thread runs, where `start` was broken off; waits a moment for it."""
+        return self._thread.has_begun(LOOK_S)
+
     def wake(self) -> None:
         """Have the next round now. Never waits."""
         if not self._woken:

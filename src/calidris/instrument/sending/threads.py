@@ -68,6 +68,7 @@ class BackgroundThread:
         self._on_end = ended
         self._name = name
         self._ident: int | None = None
+        self._begun = Latch()
         self._gone: Latch | None = None
 
     def start(self) -> None:
@@ -76,6 +77,7 @@ class BackgroundThread:
         Raises:
             RuntimeError: there can be no more threads.
         """
+        self._begun = Latch()
         gone = self._gone = Latch()
         start_new_thread = find_original("_thread", "start_new_thread")
         start_new_thread(self._begin, (gone,))
@@ -83,6 +85,10 @@ class BackgroundThread:
     def is_alive(self) -> bool:
         """Whether it was started and has not ended."""
         return self._gone is not None and not self._gone.is_open()
+
+    def has_begun(self, timeout_s: float) -> bool:
+        """Whether it runs, after a start that something broke off; waits for it, at most so long."""
+        return self._begun.wait(timeout_s)
 
     def is_current(self) -> bool:
         """Whether the caller runs in it."""
@@ -95,6 +101,7 @@ class BackgroundThread:
 
     def _begin(self, gone: Latch) -> None:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
+        self._begun.open()
         if is_replaced("threading"):
             self._serve(gone)
             return

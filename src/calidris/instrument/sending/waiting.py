@@ -53,11 +53,6 @@ class Waiting:
         """Bytes of batches, labels and embeddings that wait."""
         return self._bytes.get("waiting")
 
-    def rows_that_fit(self, rows: int, row_bytes: int) -> int:
-        """Of a batch of so many rows of so many bytes each, how many can wait at all."""
-        most = self._max_bytes // max(1, row_bytes)
-        return min(rows, most)
-
     def put(self, item: Item) -> None:
         """Add a batch, labels or a row with embeddings. The oldest make room; what still is beyond the bound is cut off."""
         size = bytes_of(item)
