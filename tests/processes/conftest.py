@@ -16,12 +16,17 @@ from program import PROGRAMS, Program, settled
 from running import Running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A receiver that takes requests; each test has a model of its own there."""
+    """A receiver that takes requests; each test of a file has a model of its own there.
+
+    Not one receiver for all files: together they have more models than ``limits.models`` lets a tenant have unconfigured.
+    """
     one = Running(tmp_path_factory.mktemp("receiver")).start()
     yield one
+    without_room = one.total("calidris_models_overflow_total")
     one.kill()
+    assert without_room == 0, "the receiver had no room for the models of this file"
 
 
 @pytest.fixture
