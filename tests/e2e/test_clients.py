@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,7 @@ pytestmark = pytest.mark.e2e
 LANGUAGES = ("node", "go")
 BURSTS = {"single": Burst("", single=5_000), "packed": Burst("", packed=50_000)}
 # One window for the whole day, so that no provisional baseline begins between two bursts that are compared.
-TRIES = 3
-NAMES = [f"{language}-{kind}-{at}" for language in LANGUAGES for kind in BURSTS for at in range(TRIES)]
-WINDOWS = ", ".join(f"{{name: {name}, windows: [1d]}}" for name in NAMES)
-# Models whose figures are of all their rows: where a step of the window closes in the midst of a burst, which a busy machine
-# makes long, a provisional baseline begins there, and the figures shown are those of the rows after it.
-UNDIVIDED: list[str] = []
+WINDOWS = ", ".join(f"{{name: {language}-{kind}, windows: [1d]}}" for language in LANGUAGES for kind in BURSTS)
 
 
 @pytest.fixture(scope="module")
@@ -75,27 +69,16 @@ def error_ratio(receiver: Running, model: str) -> float:
 def test_a_burst_is_counted_whole(client: Client, standing: Running, kind: str) -> None:
     """With a head sampler of 10 % in the application, and environment variables that would lose nearly all."""
     language = "node" if isinstance(client, NodeClient) else "go"
-    assert any(is_whole(client, standing, f"{language}-{kind}-{at}", BURSTS[kind]) for at in range(TRIES))
-
-
-def is_whole(client: Client, standing: Running, name: str, kind: Burst) -> bool:
-    """Send a burst, of which every row must be counted; true if its figures are of all its rows."""
-    burst = Burst(name, kind.single, kind.packed)
+    burst = Burst(f"{language}-{kind}", BURSTS[kind].single, BURSTS[kind].packed)
     made = burst.single + burst.packed
     labels = made * 99 // 100  # every hundredth prediction fails
     outcome = Process(client.command(standing, burst)).end()
     assert outcome.counts == {"recorded": made + labels, "acknowledged": made + labels, "lost": 0, "waiting": 0}
     assert (outcome.code, outcome.said) == (0, "")
     until(lambda: rows_and_labels(standing, burst.model) == (made, labels))
+    until(lambda: error_ratio(standing, burst.model) == pytest.approx(0.01))
     assert standing.total("calidris_receiver_times_clamped_total") == 0
     assert standing.total("calidris_receiver_spans_rejected_total") == 0
-    deadline_s = time.monotonic() + 10
-    while error_ratio(standing, burst.model) != pytest.approx(0.01):
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.2)
-    UNDIVIDED.append(burst.model)
-    return True
 
 
 def test_the_figures_do_not_depend_on_language_and_form(standing: Running) -> None:
@@ -109,7 +92,7 @@ def test_the_figures_do_not_depend_on_language_and_form(standing: Running) -> No
             if r["value"] is not None and r["metric"] not in ("ml.window.rows", "ml.latency.duration")
         }
 
-    names = set(UNDIVIDED)
+    names = {model["name"] for model in standing.status()["models"]}
     if len(names) < 2:
         pytest.skip("fewer than two bursts were sent in this run")
     found = {name: figures(name) for name in names}

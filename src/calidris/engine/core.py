@@ -283,7 +283,7 @@ class Engine:
         for raised in sealed.raised:
             self.alarms.append(raised)
             self.latched.add(raised.id)
-        if model.reservoir is not None:
+        if model.reservoir is not None and model.has_closed(self.sealed_ns):
             self._learn(model, model.reservoir, watcher)
         deleted = model.roll_up(self.sealed_ns, self.config.storage.retention)
         self._count(semconv.METRIC_CALIDRIS_PANES_DELETED, deleted)

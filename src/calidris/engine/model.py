@@ -208,6 +208,11 @@ class WatchedModel:
             reach_s = max(reach_s, scored + self.config.detect.label_age)
         return round(reach_s * 1e9)
 
+    def has_closed(self, sealed_ns: int) -> bool:
+        """Whether a step with rows of it has closed: a seal closes steps of some models only, and the very first one of none."""
+        step_ns = self.config.step_ns
+        return self.first_event_ns // step_ns * step_ns + step_ns <= sealed_ns
+
     def _newest_ns(self, sealed_ns: int) -> int:
         return min(self.newest_sealed_ns or sealed_ns, sealed_ns)
 

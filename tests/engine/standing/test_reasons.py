@@ -117,6 +117,18 @@ def test_why_there_is_no_baseline_is_never_lost() -> None:
     assert state is Status.PROVISIONAL and said.startswith(f"{note}; provisional baseline learned from the first")
 
 
+def test_the_seal_of_somebody_elses_window_begins_no_baseline() -> None:
+    """Else a burst would be divided: the first seal of all comes with the first rows, and closes no window of theirs."""
+    engine, journal = without(""), Journal()
+    engine.apply(journal.request(rows(3, 600)))
+    engine.apply(journal.seal(START))  # what ended before the rows began
+    engine.apply(journal.request(rows(4, 600)))
+    waits = "no baseline; a provisional one is learned when the next window closes"
+    assert told(engine) == (Status.NO_BASELINE, waits)
+    engine.apply(journal.seal(START + SECOND))
+    assert "provisional baseline learned from the first 1200 rows" in told(engine)[1]
+
+
 def test_rows_with_nothing_to_learn_from() -> None:
     bare = PredictionBatch(KEY, START + np.arange(700, dtype=np.int64), {}, ids=[str(n) for n in range(700)])
     _, said = told(fed(without(""), bare, seals=0))
