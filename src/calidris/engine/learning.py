@@ -14,7 +14,9 @@ from calidris import semconv
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, Column, Ints, NumberColumn, PredictionBatch
 from calidris.engine.columns import joined, joined_maps
-from calidris.state import Field, Kind, Role, Spec
+from calidris.state import Field, Kind, Loss, Role, Spec
+from calidris.state.blocks.groups import class_text
+from calidris.state.bounded import OF_TASK
 from calidris.wire import decode, encode_predictions
 from calidris.wire.limits import WireLimits
 
@@ -165,7 +167,23 @@ def first_spec(batch: PredictionBatch, template: Spec, max_features: int) -> Spe
     if batch.score is not None:
         even = tuple(np.round(np.linspace(0.0, 1.0, 21), 12).tolist())
         fields.append(Field(semconv.ML_PREDICTION_SCORE, Role.SCORE, Kind.NUMERIC, edges=even))
-    return replace(template, fields=tuple(fields))
+    return replace(
+        template, fields=tuple(fields), classes=template.classes or _classes_of(batch), losses=_losses(template)
+    )
+
+
+def _classes_of(batch: PredictionBatch) -> tuple[str, ...]:
+    """Classes that scores name. Those of the first decisions are not all, and the others could never be told apart."""
+    return tuple(sorted(class_text(name) for name in batch.class_scores))
+
+
+def _losses(template: Spec) -> tuple[Loss, ...]:
+    """Of several classes the one that compares them by name. Of a regression the same, which none of its rows has: a table
+    that nobody has scaled yet counts labelled rows all the same.
+    """
+    if template.losses or template.task == semconv.ML_MODEL_TASK_BINARY:
+        return template.losses
+    return OF_TASK[semconv.ML_MODEL_TASK_MULTICLASS]
 
 
 def _numbers(column: Column | None) -> NumberColumn | None:

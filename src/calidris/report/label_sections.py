@@ -14,6 +14,7 @@ from calidris.report import interval_plots, scopes, wording
 from calidris.report.tables import Cell, Row, Table, cell
 from calidris.semconv import Metric
 from calidris.state import class_names
+from calidris.state.blocks.labelled import Decisions
 
 MATURITIES = {
     scopes.COMPLETE: "of the labels that are in",
@@ -114,14 +115,28 @@ def _confusion(model: ModelSnapshot, window: str | None) -> Table | None:
     state = next((w for w in model.windows if w.window == window and w.merged is not None), None)
     if state is None or state.merged is None or model.task == semconv.ML_MODEL_TASK_REGRESSION:
         return None
-    spec, counts = state.counts.spec, state.merged.labels.groups.confusion()
-    names = class_names(spec)
+    spec, decisions = state.counts.spec, state.merged.labels.decisions()
+    if decisions is None:
+        return None
+    counts, names = decisions.counts, class_names(spec)
     if model.task == semconv.ML_MODEL_TASK_BINARY:
         names = (f"not {spec.positive}", spec.positive)
     kept = [k for k in range(len(names)) if counts[k].any() or counts[:, k].any()]
-    rows = tuple(Row(names[k], tuple(Cell(f"{int(counts[k, j]):,}") for j in kept)) for k in kept)
+    last = len(names) - 1
+    if decisions.mistaken and last not in kept:
+        kept.append(last)
+    rows = tuple(Row(names[k], tuple(_count(decisions, k, j) for j in kept)) for k in kept)
     head = ("True outcome", *(f"decided {names[j]}" for j in kept))
     return Table(f"Decisions by true outcome, {window} window", head, rows) if rows else None
+
+
+def _count(decisions: Decisions, truth: int, decided: int) -> Cell:
+    """Rows of one true and one decided class; of several that are counted together, how many were of the same one."""
+    rows = f"{int(decisions.counts[truth, decided]):,}"
+    last = len(decisions.counts) - 1
+    if decisions.mistaken and truth == decided == last:
+        return Cell(f"{rows} right, {decisions.mistaken:,} not")
+    return Cell(rows)
 
 
 def _by_cut(model: ModelSnapshot, window: str | None) -> dict[tuple[tuple[str, str], ...], dict[str, Reading]]:

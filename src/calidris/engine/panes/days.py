@@ -61,9 +61,9 @@ class Days:
         """Count labelled rows of a day that came within a delay bucket; rows under another spec begin the day anew."""
         if (day, spec.hash) != (self.day, self.spec):
             self._begin(day, spec.hash)
-        confusion = labels.groups.confusion(0, delay)
-        decided, right = int(confusion.sum()), int(np.trace(confusion))
-        self.right = [self.right[0] + decided, self.right[1] + right]
+        decisions = labels.decisions(0, delay)
+        if decisions is not None:
+            self.right = [self.right[0] + decisions.rows, self.right[1] + decisions.right]
         self.scores = _plus(self.scores, labels.scores.array[0, :, : delay + 1].sum(axis=(1, 2)))
         self.residuals = _plus(self.residuals, labels.residuals.array[0, : delay + 1].sum(axis=0))
 

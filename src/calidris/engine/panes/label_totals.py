@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from calidris import semconv
 from calidris.batch import Floats, Ints
 from calidris.metrics.labels.maturity import Cohort
 from calidris.state import Spec
@@ -64,6 +65,11 @@ def counted_cohort(age_s: float, rows: int, labels: LabelStates) -> Cohort:
 
 def labels_by_delay(labels: LabelStates, row: int = 0) -> Ints:
     """Labelled rows of one slice in each delay bucket, int64[delays]."""
-    counts: Ints = labels.groups.array[row].sum(axis=(1, 2))
-    counts += labels.residuals.array[row, :, :, 0].max(axis=1, initial=0)
-    return counts
+    if labels.groups.spec.task != semconv.ML_MODEL_TASK_REGRESSION:
+        of_classes: Ints = labels.groups.array[row].sum(axis=(1, 2))
+        return of_classes
+    of_numbers: Ints = labels.residuals.array[row, :, :, 0].max(axis=1, initial=0)
+    if labels.losses.spec.losses:
+        # Residuals have no scale before there is a baseline; a loss counts its rows from the first one on, or that they lack it.
+        of_numbers = np.maximum(of_numbers, labels.losses.array[row, :, 0, :, 0].sum(axis=1))
+    return of_numbers

@@ -11,7 +11,7 @@ from calidris.metrics.base import Reading
 from calidris.metrics.fairness.gap_readings import gap_readings, group_readings
 from calidris.metrics.performance.performance_measures import OTHER_LEVELS
 from calidris.state import Spec
-from calidris.state.blocks.labelled import LabelStates
+from calidris.state.blocks.labelled import Decisions, LabelStates
 
 
 def fairness_readings(config: ModelConfig, spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
@@ -28,7 +28,11 @@ def fairness_readings(config: ModelConfig, spec: Spec, labels: LabelStates, wind
         counts, bins = np.array([labels.groups.confusion(row) for row in rows]), [labels.scores.bins(r) for r in rows]
         gaps = gap_readings(counts, attribute, window, bins=bins, tolerance=config.fairness.tolerance)
         return gaps + group_readings(counts, attribute, names, window)
-    counts, only = np.array([_right_or_wrong(labels.groups.confusion(row)) for row in rows]), ("accuracy",)
+    decisions = [labels.decisions(row) for row in rows]
+    known = [one for one in decisions if one is not None]
+    if len(known) < len(decisions):  # nobody knows which of them were right
+        return []
+    counts, only = np.array([_right_or_wrong(one) for one in known]), ("accuracy",)
     gaps = gap_readings(counts, attribute, window, measures=only, tolerance=config.fairness.tolerance)
     return gaps + group_readings(counts, attribute, names, window, measures=only)
 
@@ -41,7 +45,6 @@ def group_rows(spec: Spec, attribute: str) -> tuple[int, tuple[str, ...]] | None
     return None
 
 
-def _right_or_wrong(confusion: Ints) -> Ints:
+def _right_or_wrong(decisions: Decisions) -> Ints:
     """Right and wrong decisions as int64[2, 2] with every truth "1"."""
-    right = int(np.trace(confusion))
-    return np.array([[0, 0], [int(confusion.sum()) - right, right]])
+    return np.array([[0, 0], [decisions.rows - decisions.right, decisions.right]])

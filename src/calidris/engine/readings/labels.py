@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from calidris import semconv
 from calidris.metrics.base import Reading, Status
-from calidris.metrics.calibration.calibration_measures import MINIMUM_LABELS, calibration_of_bins
+from calidris.metrics.calibration.calibration_measures import calibration_of_bins
 from calidris.metrics.performance import performance_measures
-from calidris.metrics.performance.confusion import Performance, proportion
+from calidris.metrics.performance.confusion import Performance
 from calidris.metrics.performance.decisions import binary_readings
-from calidris.metrics.performance.multiclass import multiclass_readings
+from calidris.metrics.performance.multiclass import MEASURES, multiclass_readings
 from calidris.metrics.performance.performance_measures import score_reading, slice_labels
 from calidris.metrics.performance.regression import Errors, regression_readings
 from calidris.state import Spec, class_names
@@ -93,27 +94,13 @@ def _errors(labels: LabelStates, row: int, delay: int | None) -> Errors | None:
 def _several_classes(
     spec: Spec, labels: LabelStates, window: str, maturity: str, row: int, delay: int | None, about: Mapping[str, str]
 ) -> list[Reading]:
-    counts, classes = labels.groups.confusion(row, delay), class_names(spec)
-    told = [k for k in range(len(classes)) if k < len(classes) - 1 or counts[k].any() or counts[:, k].any()]
+    decisions = labels.decisions(row, delay)
+    if decisions is None:
+        nothing = Performance(math.nan, int(labels.groups.confusion(row, delay).sum()))
+        return [score_reading(m, nothing, window, maturity, labels=about) for m in MEASURES]
     # Of a slice only the figures of all classes together: each class of each slice would be hundreds.
-    names = [classes[k] for k in told] if not about else []
-    out = multiclass_readings(counts, names, window, maturity, labels=about)
-    exact = _right_share(spec, labels, row, delay)
-    if exact is None or not counts[-1, -1]:
-        return out
-    # Two classes beyond the cap are both "other" and need not be one: the loss was counted by their names.
-    status = Status.TOO_FEW if exact.n < MINIMUM_LABELS else Status.OK
-    return [score_reading("accuracy", exact, window, maturity, status=status, labels=about), *out[1:]]
-
-
-def _right_share(spec: Spec, labels: LabelStates, row: int, delay: int | None) -> Performance | None:
-    names = [loss.name for loss in spec.losses]
-    if "error" not in names:
-        return None
-    found = labels.losses.bins(row, delay)
-    i = names.index("error")
-    n, wrong = int(found.n[i].sum()), float(found.total[i].sum())
-    return proportion(n - wrong, n)
+    classes = () if about else class_names(spec)
+    return multiclass_readings(decisions.counts, classes, window, maturity, mistaken=decisions.mistaken, labels=about)
 
 
 def standard_measures(spec: Spec) -> tuple[str, ...]:

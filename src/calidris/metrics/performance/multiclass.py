@@ -33,14 +33,17 @@ def accuracy(counts: Ints) -> Performance:
     return proportion(int(np.trace(counts)), int(counts.sum()))
 
 
-def recall_of(counts: Ints, k: int) -> Performance:
-    """Share of the rows of class k that were decided so; not defined without one. Wilson interval."""
-    return proportion(int(counts[k, k]), int(counts[k].sum()))
+def recall_of(counts: Ints, k: int, mistaken: int = 0) -> Performance:
+    """Share of the rows of class k that were decided so; not defined without one. Wilson interval.
+
+    Where k stands for several classes, ``mistaken`` rows more were of one of them and decided for another one.
+    """
+    return proportion(int(counts[k, k]), int(counts[k].sum()) + mistaken)
 
 
-def precision_of(counts: Ints, k: int) -> Performance:
-    """Share of the decisions for class k that were right; not defined without one. Wilson interval."""
-    return proportion(int(counts[k, k]), int(counts[:, k].sum()))
+def precision_of(counts: Ints, k: int, mistaken: int = 0) -> Performance:
+    """Share of the decisions for class k that were right; not defined without one. Wilson interval; ``mistaken`` as above."""
+    return proportion(int(counts[k, k]), int(counts[:, k].sum()) + mistaken)
 
 
 def balanced_accuracy(counts: Ints) -> Performance:
@@ -115,28 +118,48 @@ def multiclass_readings(
     window: str,
     maturity: str,
     *,
+    mistaken: int | None = None,
     minimum: int = MINIMUM_LABELS,
     class_attribute: str = semconv.ML_PREDICTION_CLASS,
     labels: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Reading]:
     """``ml.performance.score`` of all classes together, and recall and precision of each.
 
+    Where the last class stands for several, it has no F1 and no recall that a mean over classes could take: those are
+    ``undefined`` as soon as one of its rows is there. Accuracy is exact, and so are recall and precision of the others.
+
     Args:
         counts: int64[K, K], ``counts[truth, decision]``.
         classes: names of the K classes.
         window: length of the window.
         maturity: one of ``semconv.ML_LABEL_MATURITY_*``.
+        mistaken: rows of which both classes are of those that the last one stands for, and not the same; None where it stands
+            for one class only.
         minimum: fewer labelled rows are ``too_few``.
         class_attribute: attribute that carries the class.
         labels: further attributes, such as the slice's name and level.
     """
-    status = Status.TOO_FEW if counts.sum() < max(minimum, 1) else Status.OK
-    out = [score_reading(m, f(counts), window, maturity, status=status, labels=labels) for m, f in MEASURES.items()]
+    if mistaken is not None and not _has_last(counts, mistaken):
+        counts, classes, mistaken = counts[:-1, :-1], classes[: len(counts) - 1], None
+    found = {measure: estimate(counts) for measure, estimate in MEASURES.items()}
+    rows = int(counts.sum())
+    if mistaken is not None:
+        rows += mistaken
+        found = dict.fromkeys(MEASURES, Performance(math.nan, rows))
+        found["accuracy"] = proportion(int(np.trace(counts)), rows)
+    status = Status.TOO_FEW if rows < max(minimum, 1) else Status.OK
+    out = [score_reading(m, one, window, maturity, status=status, labels=labels) for m, one in found.items()]
     for k, name in enumerate(classes):
         of_class = {**labels, class_attribute: name}
-        for measure, estimate in (("recall", recall_of(counts, k)), ("precision", precision_of(counts, k))):
+        more = mistaken or 0 if k == len(counts) - 1 else 0
+        for measure, estimate in (("recall", recall_of(counts, k, more)), ("precision", precision_of(counts, k, more))):
             out.append(score_reading(measure, estimate, window, maturity, status=status, labels=of_class))
     return out
+
+
+def _has_last(counts: Ints, mistaken: int) -> bool:
+    """Whether a row is of the last class, true or decided."""
+    return bool(counts[-1].any() or counts[:, -1].any() or mistaken)
 
 
 def classwise_ece(

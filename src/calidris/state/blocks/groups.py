@@ -15,14 +15,17 @@ from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay
 from calidris.state.spec import Spec
 
 MAX_CLASSES = 20
-"""Classes that are kept apart, the first ones of the spec; all others are one class, "other"."""
+"""Classes that are kept apart, the first ones of the spec; all others are counted together."""
+
+OTHER_CLASSES = "(other)"
+"""What they are called. As of slices: no class is likely to have brackets for a name, and many are called "other"."""
 
 
 class GroupsState(TableState):
     """Confusion counts, int64[slice, delay, truth, decision].
 
-    A binary task has the classes 0 and 1, any other one the spec's first ``MAX_CLASSES`` and "other"; the last decision is
-    "no decision". Rows that are "other" on both sides need not agree.
+    A binary task has the classes 0 and 1, any other one the spec's first ``MAX_CLASSES`` and the others together; the last
+    decision is "no decision". Rows that are of the others on both sides need not agree: ``LabelStates.decisions`` tells.
 
     >>> state = GroupsState(Spec())
     >>> state.update(truth=np.array([1, 0, 0]), decision=np.array([1, 1, -1]), delay_s=np.zeros(3))
@@ -83,10 +86,10 @@ class GroupsState(TableState):
 
 
 def class_names(spec: Spec) -> tuple[str, ...]:
-    """What each code of a class is: "0" and "1" of a binary task, else the kept classes and "other"."""
+    """What each code of a class is: "0" and "1" of a binary task, else the kept classes and `OTHER_CLASSES`."""
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         return ("0", "1")
-    return (*spec.classes[:MAX_CLASSES], "other")
+    return (*spec.classes[:MAX_CLASSES], OTHER_CLASSES)
 
 
 def class_codes(spec: Spec, column: Column) -> Ints:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class ClassRows:
         if spec.task == semconv.ML_MODEL_TASK_BINARY:
             decided = np.where(self.decision < 0, np.nan, self.decision)
             return row_losses(spec.losses, self.truth.astype(np.float64), decided, self.score)
-        # Not by codes: two classes that are both "other" are not one.
+        # Not by codes: two classes that are not kept apart have one.
         decided = np.where(self.decision < 0, np.nan, self.right)
         return row_losses(spec.losses, np.ones(len(self.truth)), decided)
 
@@ -165,6 +165,29 @@ class LabelTables:
         return cls(spec, tuple(SparseTable.from_bytes(kind, spec, part) for kind, part in zip(KINDS, parts)))
 
 
+class Decisions(NamedTuple):
+    """Decided rows of one slice by true and decided class.
+
+    Attributes:
+        counts: int64[truth, decision]. Of several classes the last one stands for all that are not kept apart; where it was
+            decided for one of them and one of them was true, only rows of which it was the same one are in here.
+        mistaken: rows of which it was not the same one.
+    """
+
+    counts: Ints
+    mistaken: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All decided rows."""
+        return int(self.counts.sum()) + self.mistaken
+
+    @property
+    def right(self) -> int:
+        """Rows of which the decided class was the true one."""
+        return int(np.trace(self.counts))
+
+
 @dataclass(frozen=True, slots=True)
 class LabelStates:
     """The same as dense states: of a window, or of a baseline."""
@@ -195,6 +218,34 @@ class LabelStates:
     def count(self) -> int:
         """Labelled rows seen."""
         return max(state.count for state in self.all)
+
+    def decisions(self, slice_row: int = 0, delay: int | None = None) -> Decisions | None:
+        """Decided rows of one slice; all delays, or up to bucket ``delay``.
+
+        Two classes that are not kept apart have one code and need not be one class. The loss "error" was counted by their names,
+        so what it has beyond the mistakes that codes show are mistakes between such classes.
+
+        Returns:
+            None where there are rows of such classes and no such loss: nobody knows how many of them are right.
+        """
+        counts = self.groups.confusion(slice_row, delay)
+        unclear = self.groups.spec.task == semconv.ML_MODEL_TASK_MULTICLASS and int(counts[-1, -1])
+        if not unclear:
+            return Decisions(counts)
+        wrong = self._wrong(slice_row, delay)
+        if wrong is None:
+            return None
+        mistaken = wrong - (int(counts.sum()) - int(np.trace(counts)))
+        counts[-1, -1] -= mistaken
+        return Decisions(counts, mistaken)
+
+    def _wrong(self, slice_row: int, delay: int | None) -> int | None:
+        """Decided rows that were wrong, by the loss; None where it is not kept."""
+        names = [loss.name for loss in self.losses.spec.losses]
+        if "error" not in names:
+            return None
+        found = self.losses.bins(slice_row, delay)
+        return round(float(found.total[names.index("error")].sum()))
 
     def add(self, tables: LabelTables) -> None:
         """Add the rows of a pane's tables, in place.
