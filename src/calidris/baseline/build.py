@@ -30,7 +30,7 @@ from calidris.state import (
     fitting_rows,
     learn_codebook,
 )
-from calidris.state.blocks.classes import same_class, with_top_label
+from calidris.state.blocks.classes import same_class, with_score
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
 
 
@@ -76,8 +76,7 @@ def build(
 
     Cost: one sort a column and one pass; memory about 8 bytes a value.
     """
-    if template.task == semconv.ML_MODEL_TASK_MULTICLASS:
-        rows = replace(rows, batch=with_top_label(rows.batch))
+    rows = replace(rows, batch=with_score(rows.batch, template))
     rows, codebooks = _apart(rows)
     batch = rows.batch
     spec = learn_spec(

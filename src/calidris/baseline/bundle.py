@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from calidris import semconv
 from calidris.batch import Ints
 from calidris.errors import CalidrisError, CorruptState
 from calidris.state import CountsState, MomentsState, ScoresState, SparseTable, Spec
@@ -69,6 +70,14 @@ class Baseline:
     def __post_init__(self) -> None:
         # A week of five-minute windows of a hundred features is 25 MB as int64, and a receiver holds it for good.
         object.__setattr__(self, "windows", self.windows.astype(np.min_scalar_type(-1 - self.windows.max(initial=0))))
+
+    @property
+    def positive_share(self) -> float | None:
+        """Share of positive outcomes among the labelled rows of a binary task; None without any."""
+        if self.spec.task != semconv.ML_MODEL_TASK_BINARY or not self.labels.count:
+            return None
+        outcomes = self.labels.groups.array[0].sum(axis=(0, 2))
+        return float(outcomes[1] / outcomes.sum())
 
     @cached_property
     def id(self) -> str:

@@ -17,9 +17,10 @@ from calidris.baseline.row_files import TableColumns, read_rows
 from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
+from calidris.engine.outcomes import Outcomes
 from calidris.engine.standing.reasons import missing_spread
 from calidris.errors import ConfigError
-from calidris.state import Kind, Spec
+from calidris.state import Kind, Spec, class_codes
 from calidris.state.coding.fields import SPECIALS
 
 ENOUGH_ROWS = 2000
@@ -74,7 +75,7 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
         made = _built(rows, template, model, config_path)
         write(made, output)
     _describe(made, out)
-    for warning in warnings(made, model.detect_windows_s):
+    for warning in [*warnings(made, model.detect_windows_s), *_contradictions(rows, made)]:
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
     return 0
@@ -111,6 +112,17 @@ def warnings(made: Baseline, scored_s: Sequence[float]) -> list[str]:
     if not made.labels.count:
         found.append("no score and label columns: calibration and performance have nothing to be compared with")
     return found
+
+
+def _contradictions(rows: BaselineColumns, made: Baseline) -> list[str]:
+    """Whether the file's labels can be what the settings say that they are."""
+    found = Outcomes()
+    found.note_predictions(rows.batch)
+    if rows.label is not None:
+        named = rows.label.valid
+        found.note_labels(rows.label.take(named), class_codes(made.spec, rows.label)[named])
+    said = found.contradiction(made.spec, None)
+    return [] if said is None else [said]
 
 
 def _lacking(made: Baseline, window_s: float) -> str:

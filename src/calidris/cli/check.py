@@ -19,6 +19,7 @@ from calidris.config import CalidrisConfig, ModelConfig, load
 from calidris.config.units import window_name
 from calidris.detect import Alert, Budget
 from calidris.engine.detectors.budgets import budget_of
+from calidris.engine.outcomes import FEWEST, never_positive
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -85,7 +86,10 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
     for model in (config.model(m.name, m.tenant) for m in config.models):
         yield f"{model.name}: {_shared(budget_of(model))}"
         if model.baseline is not None:
-            parts = _memory(config, model, read(versions(model.baseline)[-1]))
+            made = read(versions(model.baseline)[-1])
+            if made.positive_share == 0.0 and made.labels.count >= FEWEST:
+                yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
+            parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"
 

@@ -77,6 +77,8 @@ def _model(
     windows, readings = _windows(model, now_ns, before)
     baseline = model.baseline
     readings += _of_baseline(model, before)
+    if state is Status.UNDEFINED:
+        readings = [r.marked(Status.UNDEFINED) if r.metric in OF_OUTCOMES else r for r in readings]
     readings += evidence_readings(watcher)
     return ModelSnapshot(
         key=model.key,
@@ -169,6 +171,9 @@ OF_LABELS = frozenset(
 )
 """What ``known_readings`` gives, but for their maturity and source."""
 
+OF_OUTCOMES = OF_LABELS - {semconv.METRIC_ML_LABEL_COVERAGE}
+"""Those that mean nothing where labels are not what the settings say that they are."""
+
 _OTHERS = frozenset(
     {
         (semconv.ML_LABEL_MATURITY, semconv.ML_LABEL_MATURITY_FIXED_AGE),
@@ -195,7 +200,8 @@ class Kept(NamedTuple):
         mine = [r for r in before.readings if r.window == now.window]
         rows = [r for r in mine if r.metric in OF_ROWS]
         labels = [r for r in mine if r.metric in OF_LABELS and _OTHERS.isdisjoint(r.attributes)]
-        return cls(rows, labels if _same_labels(then, now) else [])
+        were_defined = before.status is not Status.UNDEFINED
+        return cls(rows, labels if were_defined and _same_labels(then, now) else [])
 
 
 def _same_rows(then: WindowState, now: WindowState) -> bool:

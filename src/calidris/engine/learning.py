@@ -178,8 +178,9 @@ def _classes_of(batch: PredictionBatch) -> tuple[str, ...]:
 
 
 def _losses(template: Spec) -> tuple[Loss, ...]:
-    """Of several classes the one that compares them by name. Of a regression the same, which none of its rows has: a table
-    that nobody has scaled yet counts labelled rows all the same.
+    """The loss that compares classes by their names.
+
+    A regression gets it too, and none of its rows has it: so labelled rows are counted before a baseline has given errors a scale.
     """
     if template.losses or template.task == semconv.ML_MODEL_TASK_BINARY:
         return template.losses

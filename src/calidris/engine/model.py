@@ -15,13 +15,14 @@ from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
 from calidris.engine.columns import part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
+from calidris.engine.outcomes import Outcomes
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.labels import PendingPredictions, pending_dtype
 from calidris.labels.id_hashes import Hashes
 from calidris.labels.pending import Rows
 from calidris.state import Spec, class_names
-from calidris.state.blocks.classes import with_top_label
+from calidris.state.blocks.classes import with_score
 from calidris.state.blocks.labelled import ClassRows
 
 KEPT_NS = 3_600_000_000_000
@@ -65,6 +66,7 @@ class WatchedModel:
         self.left_out: Counter[str] = Counter()  # what caps have left out since somebody asked, by cap
         self.slo_events: Counter[tuple[str, str]] = Counter()
         self.days = Days()
+        self.outcomes = Outcomes()
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
         self.unsaved = True  # since the last checkpoint
@@ -102,8 +104,7 @@ class WatchedModel:
         Returns:
             How many came after their window was sealed, and the hashes of the ids that labels can name.
         """
-        if self.config.task == semconv.ML_MODEL_TASK_MULTICLASS:
-            batch = with_top_label(batch)
+        batch = with_score(batch, self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)
@@ -112,6 +113,7 @@ class WatchedModel:
             self.reservoir.add(batch)
         late = self._count(embedded, cells, sealed_ns, sizes or (len(batch),))
         self._count_objectives(batch)
+        self.outcomes.note_predictions(batch)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
         self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)
@@ -176,6 +178,8 @@ class WatchedModel:
             found, left_out = labelled_rows(self.specs[spec], rows[here], label.take(here), label_time_ns[here])
             self.panes.add_labels(start, spec, found)
             unusable += left_out
+            if isinstance(found, ClassRows):
+                self.outcomes.note_labels(label.take(here), found.truth)
             if isinstance(found, ClassRows) and self.config.task == semconv.ML_MODEL_TASK_MULTICLASS:
                 others = found.truth == len(class_names(self.specs[spec])) - 1
                 self.left_out.update(classes=int(np.count_nonzero(others)))
@@ -207,6 +211,12 @@ class WatchedModel:
             scored = max((w for w in self.config.detect_windows_s if w <= longest_s), default=0.0)
             reach_s = max(reach_s, scored + self.config.detect.label_age)
         return round(reach_s * 1e9)
+
+    @property
+    def contradiction(self) -> str | None:
+        """Why its labels cannot be what the settings say that they are; None while they can."""
+        share = None if self.baseline is None else self.baseline.positive_share
+        return self.outcomes.contradiction(self.template, share)
 
     def has_closed(self, sealed_ns: int) -> bool:
         """Whether a step with rows of it has closed: a seal closes steps of some models only, and the very first one of none."""

@@ -21,6 +21,9 @@ def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
     drift = [watch for slot, watch in watcher.slots.items() if slot.kind is Alert.DRIFT]
     learning = [watch for watch in drift if watch.learner is not None]
     longest_ns = round(max(model.config.detect_windows_s) * 1e9)
+    contradiction = model.contradiction
+    if contradiction is not None:
+        return Status.UNDEFINED, contradiction
     if model.baseline is None:
         return Status.NO_BASELINE, reasons.without_baseline(model)
     if model.baseline.provisional:

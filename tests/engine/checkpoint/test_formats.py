@@ -19,6 +19,7 @@ from calidris.baseline import read
 from calidris.engine.checkpoint.digest import digest
 from calidris.engine.checkpoint.store import FORMAT
 from calidris.engine.commands import Command
+from calidris.engine.outcomes import Outcomes
 from calidris.journal.journal import Journal
 from calidris.journal.segment_format import Kind
 
@@ -154,6 +155,8 @@ def test_it_is_the_same_to_the_last_bit(reopened: Storage, expected: dict[str, A
     exactly = expected["replayed"]["exactly"].get(standing.arithmetic())
     if exactly is None:
         pytest.skip("this machine's exp and log end in other bits than those of the machines that were recorded")
+    for model in reopened.engine.models.values():
+        model.outcomes = Outcomes()  # noted since: that version knew nothing of it
     assert standing.exactly(reopened.engine) == exactly
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from tests.engine.readings.test_readings import BEGIN, MINUTE, Raw, draw, engine_of, figures, one, shown
 from tests.engine.conftest import Journal
+from tests.engine.readings.test_readings import BEGIN, MINUTE, Raw, draw, engine_of, figures, one, shown
 
 from calidris import semconv
 from calidris.baseline import Baseline, BaselineColumns, build
@@ -29,7 +29,9 @@ def drawn(classes: int, seed: int = 3, n: int = 3000, right: float = 0.4) -> Raw
     share = 1 / np.arange(1, classes + 1)
     predicted = rng.choice(names, n, p=share / share.sum())
     truth = np.where(rng.random(n) < right, predicted, rng.choice(names, n, p=share / share.sum()))
-    return replace(raw, batch=replace(raw.batch, decision=CodedColumn.of(predicted.tolist())), truth=truth, predicted=predicted)
+    return replace(
+        raw, batch=replace(raw.batch, decision=CodedColumn.of(predicted.tolist())), truth=truth, predicted=predicted
+    )
 
 
 def base_of(raw: Raw) -> Baseline:
@@ -100,7 +102,9 @@ def test_a_class_that_is_called_other_is_one_of_its_own() -> None:
     raw = drawn(3)
     rename = np.vectorize({"c00": "other", "c01": "b", "c02": "c"}.get)
     truth, predicted = rename(raw.truth), rename(raw.predicted)
-    raw = replace(raw, truth=truth, predicted=predicted, batch=replace(raw.batch, decision=CodedColumn.of(predicted.tolist())))
+    raw = replace(
+        raw, truth=truth, predicted=predicted, batch=replace(raw.batch, decision=CodedColumn.of(predicted.tolist()))
+    )
     model = fed_with(raw)
     (expected,) = sk.recall_score(truth, predicted, average=None, labels=["other"])
     assert one(model, "recall", ML_PREDICTION_CLASS="other").value == pytest.approx(expected)

@@ -9,6 +9,7 @@ from typing import Any
 from calidris.batch import ModelKey
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
+from calidris.engine.outcomes import Outcomes
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.rollup import Marks
 from calidris.engine.snapshot import Alarm, NamedFeature
@@ -32,6 +33,8 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         "seen_ns": model.seen_ns,
         "marks": list(model.panes.marks),
         **{name: getattr(model, name) for name in _TOTALS},
+        # Left out where there is nothing to tell, as in checkpoints of versions that did not note them.
+        **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
     }
 
 
@@ -41,6 +44,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
         setattr(model, name, state[name])
     model.seen_ns = state.get("seen_ns", model.newest_sealed_ns)  # older checkpoints do not tell
     model.days = Days.from_json(state["days"])
+    model.outcomes = Outcomes.from_json(state.get("outcomes", {}))
     model.panes.marks = Marks(*state.get("marks", ()))  # format 4 had none
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
     model.pending.evicted, model.pending.expired = state["waiting"]

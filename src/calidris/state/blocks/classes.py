@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
+from calidris import semconv
 from calidris.batch import CodedColumn, Column, Ints, Mask, NumberColumn, PredictionBatch
 from calidris.state.blocks.groups import class_text
 from calidris.state.coding.fields import as_coded
+from calidris.state.spec import Spec
 
 
 def same_class(one: Column, other: Column) -> Mask:
@@ -29,10 +32,35 @@ def _codes(column: Column, index: dict[str, int]) -> Ints:
     return np.array([*codes, -1], dtype=np.int64)[coded.codes]
 
 
-def with_top_label(batch: PredictionBatch) -> PredictionBatch:
-    """A multi-class batch with the score of its decided class, or with its likeliest class and that one's score."""
+def with_score(batch: PredictionBatch, spec: Spec) -> PredictionBatch:
+    """A batch whose scores came by class, with the one score that is counted; any other batch as it is.
+
+    Of a binary task that is the positive class's, whatever the order in which classes came. Where none of them is called so it is
+    the last one's in the order of their names, as scikit-learn has them: its drift is worth a look all the same, and its outcomes
+    never are positive, which is told. Of several classes it is the decided one's, or the likeliest class and its score.
+    """
     if batch.score is not None or not batch.class_scores:
         return batch
+    if spec.task == semconv.ML_MODEL_TASK_BINARY:
+        name = positive_name(batch.class_scores, spec.positive)
+        return replace(batch, score=batch.class_scores[name])
+    if spec.task == semconv.ML_MODEL_TASK_MULTICLASS:
+        return _with_top_label(batch)
+    return batch
+
+
+def positive_name(names: Iterable[str], positive: str) -> str:
+    """Which of some names of classes is the positive one's, or else the last one in order.
+
+    >>> positive_name(["1", "0"], "1"), positive_name(["good", "bad"], "1")
+    ('1', 'good')
+    """
+    ordered = sorted(names)
+    wanted = class_text(positive)
+    return next((name for name in ordered if class_text(name) == wanted), ordered[-1])
+
+
+def _with_top_label(batch: PredictionBatch) -> PredictionBatch:
     names = sorted(batch.class_scores)
     columns = [batch.class_scores[name] for name in names]
     scores = np.array([np.where(c.valid, c.values, -1.0) for c in columns])  # float64[classes, n]

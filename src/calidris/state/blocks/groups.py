@@ -126,12 +126,20 @@ def decision_codes(spec: Spec, decision: Column | None, score: NumberColumn | No
     return np.where(codes < 0, by_score, codes)
 
 
-def class_text(label: str) -> str:
-    """One spelling of a class that arrives as a number or a text: the one of ``label_text``.
+_BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
+"""As languages and files spell them. They arrive as numbers where they are sent as booleans, and as texts where they are names."""
 
-    >>> [class_text(v) for v in ("1", "1.0", "yes")]
-    ['1', '1', 'yes']
+
+def class_text(label: str) -> str:
+    """One spelling of a class that arrives as a number, a boolean or a text.
+
+    >>> [class_text(v) for v in ("1", "1.0", "True", "yes", "1_0")]
+    ['1', '1', '1', 'yes', '1_0']
     """
+    if label in _BOOLEANS:
+        return _BOOLEANS[label]
+    if "_" in label:  # Python reads 1_0 as ten
+        return label
     try:
         return f"{float(label) + 0.0:.17g}"  # -0.0 is the class "0"
     except ValueError:

@@ -1,0 +1,168 @@
+"""What outcomes and decisions of a model are called, and whether that can be right: labels that nobody means count as wrong.
+
+A label is the positive class or it is not. Where the settings call the positive class otherwise than the labels do, every outcome
+is negative, and accuracy, Brier score and all the rest look like figures and are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from calidris import semconv
+from calidris.batch import Column, Ints, NumberColumn, PredictionBatch
+from calidris.state import Spec
+from calidris.state.blocks.groups import class_text
+from calidris.state.coding.fields import as_coded
+
+FEWEST: Final = 30
+"""Labels before anything is said."""
+
+NONE_EXPECTED: Final = 7.0
+"""Expected positives among labels without one: with so many expected, chance leaves all of them out once in 1100 (e^-7)."""
+
+WITHOUT_SHARE: Final = 1000
+"""Labels that are waited for where nobody knows how common positives are."""
+
+MOST_NAMES: Final = 50
+"""Names that are remembered of each side. Where there are more, nobody says that they have none in common."""
+
+SHOWN_NAMES: Final = 3
+
+
+@dataclass
+class Outcomes:
+    """Names of a model version's classes as they come, and how many labels were positive.
+
+    Attributes:
+        labels: labels counted.
+        positives: those that were the positive class.
+        decided: rows with a decision.
+        label_names: what labels were called, the first `MOST_NAMES`, each in one spelling.
+        decision_names: likewise decisions, and classes that scores name.
+        scored: rows with a score.
+        score_sum: of their scores.
+    """
+
+    labels: int = 0
+    positives: int = 0
+    decided: int = 0
+    label_names: list[str] = field(default_factory=list)
+    decision_names: list[str] = field(default_factory=list)
+    scored: int = 0
+    score_sum: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self != Outcomes()
+
+    def note_predictions(self, batch: PredictionBatch) -> None:
+        """Take down decisions and scores; O(levels), and O(rows) where a name is new."""
+        _remember(self.decision_names, batch.class_scores)
+        if batch.decision is not None:
+            self.decided += int(np.count_nonzero(batch.decision.valid))
+            _remember(self.decision_names, _names(batch.decision, self.decision_names))
+        if batch.score is not None:
+            known = batch.score.values[batch.score.valid]
+            self.scored += len(known)
+            self.score_sum += float(known.sum())
+
+    def note_labels(self, label: Column, truth: Ints) -> None:
+        """Take down labels and their codes, ``class_codes`` of a binary task."""
+        self.labels += len(truth)
+        self.positives += int(np.count_nonzero(truth == 1))
+        _remember(self.label_names, _names(label, self.label_names))
+
+    def contradiction(self, spec: Spec, baseline_share: float | None) -> str | None:
+        """Why labels cannot be what the settings say that they are, with the cure; None while they can.
+
+        Args:
+            spec: task and positive class.
+            baseline_share: share of positive labels of the baseline, where it has labels.
+        """
+        if spec.task == semconv.ML_MODEL_TASK_REGRESSION or self.labels < FEWEST:
+            return None
+        if spec.task == semconv.ML_MODEL_TASK_BINARY and not self.positives:
+            expected = self._expected_share(baseline_share)
+            if self.labels >= labels_needed(expected):
+                return never_positive(spec.positive, self.labels, self.label_names)
+        if self.decided >= FEWEST and self._have_nothing_in_common():
+            return (
+                f"labels are called {listed(self.label_names)} and decisions {listed(self.decision_names)}: they have no name in "
+                "common, so every decision counts as wrong. Send both under the same names"
+            )
+        return None
+
+    def _expected_share(self, baseline_share: float | None) -> float | None:
+        if baseline_share:
+            return baseline_share
+        return self.score_sum / self.scored if self.scored else None
+
+    def _have_nothing_in_common(self) -> bool:
+        if max(len(self.label_names), len(self.decision_names)) >= MOST_NAMES:
+            return False
+        return bool(self.decision_names) and not set(self.label_names) & set(self.decision_names)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that ``from_json`` reads back exactly."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Outcomes:
+        """What ``to_json`` described."""
+        return cls(**data)
+
+
+def labels_needed(share: float | None) -> int:
+    """Labels without a positive one after which there ought to have been some.
+
+    >>> labels_needed(0.5), labels_needed(0.001), labels_needed(None)
+    (30, 7000, 1000)
+    """
+    if not share:
+        return WITHOUT_SHARE
+    return max(FEWEST, round(NONE_EXPECTED / share))
+
+
+def never_positive(positive: str, labels: int, names: Iterable[str] = ()) -> str:
+    """The sentence for labels of which none is the positive class."""
+    called = listed(names)
+    others = f"; they are called {called}" if called else ""
+    return (
+        f"none of {labels:,} labels is the positive class {positive!r}{others}. Set `positive` of the model to what a positive "
+        "outcome is called"
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names, quoted.
+
+    >>> listed(["no", "yes"])
+    "'no', 'yes'"
+    """
+    ordered = sorted(names)
+    shown = ", ".join(map(repr, ordered[:SHOWN_NAMES]))
+    return f"{shown} and {len(ordered) - SHOWN_NAMES} more" if len(ordered) > SHOWN_NAMES else shown
+
+
+def _names(column: Column, known: list[str]) -> Iterator[str]:
+    """Names of the classes in a column that are not known yet."""
+    if len(known) >= MOST_NAMES:
+        return
+    coded = as_coded(column) if isinstance(column, NumberColumn) else column
+    levels = [class_text(level) for level in coded.levels]
+    if set(levels) <= set(known):
+        return
+    # A column may have levels that none of its rows has.
+    for code in np.unique(coded.codes).tolist():
+        if code >= 0:
+            yield levels[code]
+
+
+def _remember(names: list[str], more: Iterable[str]) -> None:
+    for name in more:
+        spelled = class_text(name)
+        if spelled not in names and len(names) < MOST_NAMES:
+            names.append(spelled)
