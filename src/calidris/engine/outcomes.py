@@ -61,11 +61,14 @@ class Outcomes:
     def note_predictions(self, batch: PredictionBatch) -> None:
         """Take down decisions and scores; O(levels), and O(rows) where a name is new."""
         _remember(self.decision_names, batch.class_scores)
-        if batch.decision is not None:
-            self.decided += int(np.count_nonzero(batch.decision.valid))
-            _remember(self.decision_names, _names(batch.decision, self.decision_names))
-        if batch.score is not None:
-            known = batch.score.values[batch.score.valid]
+        decision = batch.decision
+        if decision is not None:
+            self.decided += int(np.count_nonzero(decision.valid))
+            names = _names(decision, self.decision_names)
+            _remember(self.decision_names, names)
+        score = batch.score
+        if score is not None:
+            known = score.values[score.valid]
             self.scored += len(known)
             self.score_sum += float(known.sum())
 
@@ -73,7 +76,8 @@ class Outcomes:
         """Take down labels and their codes, ``class_codes`` of a binary task."""
         self.labels += len(truth)
         self.positives += int(np.count_nonzero(truth == 1))
-        _remember(self.label_names, _names(label, self.label_names))
+        names = _names(label, self.label_names)
+        _remember(self.label_names, names)
 
     def contradiction(self, spec: Spec, baseline_share: float | None) -> str | None:
         """Why labels cannot be what the settings say that they are, with the cure; None while they can.
@@ -82,28 +86,40 @@ class Outcomes:
             spec: task and positive class.
             baseline_share: share of positive labels of the baseline, where it has labels.
         """
-        if spec.task == semconv.ML_MODEL_TASK_REGRESSION or self.labels < FEWEST:
+        if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
             return None
-        if spec.task == semconv.ML_MODEL_TASK_BINARY and not self.positives:
-            expected = self._expected_share(baseline_share)
-            if self.labels >= labels_needed(expected):
-                return never_positive(spec.positive, self.labels, self.label_names)
-        if self.decided >= FEWEST and self._have_nothing_in_common():
+        if self.labels < FEWEST:
+            return None
+        if self._lacks_positives(spec, baseline_share):
+            return never_positive(spec.positive, self.labels, self.label_names)
+        if self._have_nothing_in_common():
+            labels = listed(self.label_names)
+            decisions = listed(self.decision_names)
             return (
-                f"labels are called {listed(self.label_names)} and decisions {listed(self.decision_names)}: they have no name in "
-                "common, so every decision counts as wrong. Send both under the same names"
+                f"labels are called {labels} and decisions {decisions}: they have no name in common, so every decision counts as "
+                "wrong. Send both under the same names"
             )
         return None
 
-    def _expected_share(self, baseline_share: float | None) -> float | None:
-        if baseline_share:
-            return baseline_share
-        return self.score_sum / self.scored if self.scored else None
+    def _lacks_positives(self, spec: Spec, baseline_share: float | None) -> bool:
+        if spec.task != semconv.ML_MODEL_TASK_BINARY:
+            return False
+        if self.positives:
+            return False
+        share = baseline_share
+        if not share and self.scored:
+            share = self.score_sum / self.scored
+        return self.labels >= labels_needed(share)
 
     def _have_nothing_in_common(self) -> bool:
-        if max(len(self.label_names), len(self.decision_names)) >= MOST_NAMES:
+        if self.decided < FEWEST:
             return False
-        return bool(self.decision_names) and not set(self.label_names) & set(self.decision_names)
+        if len(self.label_names) >= MOST_NAMES:
+            return False
+        if len(self.decision_names) >= MOST_NAMES:
+            return False
+        labels = set(self.label_names)
+        return labels.isdisjoint(self.decision_names)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``from_json`` reads back exactly."""
@@ -143,8 +159,10 @@ def listed(names: Iterable[str]) -> str:
     "'no', 'yes'"
     """
     ordered = sorted(names)
-    shown = ", ".join(map(repr, ordered[:SHOWN_NAMES]))
-    return f"{shown} and {len(ordered) - SHOWN_NAMES} more" if len(ordered) > SHOWN_NAMES else shown
+    first = ordered[:SHOWN_NAMES]
+    shown = ", ".join(map(repr, first))
+    more = len(ordered) - len(first)
+    return f"{shown} and {more} more" if more else shown
 
 
 def _names(column: Column, known: list[str]) -> Iterator[str]:
@@ -153,16 +171,19 @@ def _names(column: Column, known: list[str]) -> Iterator[str]:
         return
     coded = as_coded(column) if isinstance(column, NumberColumn) else column
     levels = [class_text(level) for level in coded.levels]
-    if set(levels) <= set(known):
+    if set(levels).issubset(known):
         return
     # A column may have levels that none of its rows has.
-    for code in np.unique(coded.codes).tolist():
+    codes = np.unique(coded.codes)
+    for code in codes.tolist():
         if code >= 0:
             yield levels[code]
 
 
 def _remember(names: list[str], more: Iterable[str]) -> None:
     for name in more:
+        if len(names) >= MOST_NAMES:
+            break
         spelled = class_text(name)
-        if spelled not in names and len(names) < MOST_NAMES:
+        if spelled not in names:
             names.append(spelled)
