@@ -71,7 +71,8 @@ def _status(view: View) -> Panel:
         Overview.STATUS,
         "Monitoring status",
         "How far the figures can be trusted: ok, partial (the first window is not full), no_baseline, learning or "
-        "provisional (the baseline is not confirmed), mixed_baseline, stale (no new rows).",
+        "provisional (the baseline is not confirmed), mixed_baseline, stale (no new rows), "
+        "undefined (labels cannot be what the settings say; calidris status says why).",
         "none",
         width=8,
         empty="no model has been seen yet",
