@@ -25,6 +25,7 @@ demo-seeds: setup  ## the same story in one process on twenty seeds
 test: setup     ## every test this machine can run
 	$(BIN)/python scripts/fetch_prometheus.py
 	$(BIN)/python scripts/fetch_clients.py
+	$(BIN)/python scripts/fetch_datasets.py
 	$(BIN)/python -m pytest $(ARGS)
 
 check: lint types contracts house  ## lint, types, import contracts, density

@@ -1,0 +1,241 @@
+"""Public tables from file to figure: ``baseline build``, a job that sends by the SDK, and the read API, beside scikit-learn."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as sk
+from running import CALIDRIS, CONFIG, Running, environment, until
+from sklearn.linear_model import LogisticRegression
+
+pytestmark = pytest.mark.e2e
+
+DATASETS = Path(__file__).resolve().parents[2] / ".tools" / "datasets"
+MOST = 20_000
+"""Rows of each table that are sent: enough for every figure, and the job ends in seconds."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tables() -> None:
+    if not (DATASETS / "unpacked").exists():
+        assert not os.environ.get("CI"), "the tables are not there: run `python scripts/fetch_datasets.py`"
+        pytest.skip("the tables are not there: run `python scripts/fetch_datasets.py`")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Where the rows of a model are, and which column is what."""
+
+    name: str
+    reference: str
+    rows: str
+    outcomes: str
+    features: tuple[str, ...]
+    label: str
+    task: str = "binary"
+    text: tuple[str, ...] = ()
+    id: str = "id"
+    score: Any = "y_pred_proba"
+    decision: str | None = "y_pred"
+    value: str | None = None
+    time: str | None = "timestamp"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+CAR_LOAN = Tables(
+    "car-loan", "synthetic_car_loan_reference.csv", "synthetic_car_loan_analysis.csv", "synthetic_car_loan_analysis_target.csv",
+    ("car_value", "salary_range", "debt_to_income_ratio", "loan_length", "repaid_loan_on_prev_car", "size_of_downpayment",
+     "driver_tenure"),
+    label="repaid", text=("salary_range", "size_of_downpayment"),
+)  # fmt: skip
+HOUSING = Tables(
+    "housing", "california_housing_reference.csv", "california_housing_analysis.csv", "california_housing_analysis_gt.csv",
+    ("MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude"), label="clf_target",
+)  # fmt: skip
+_CENSUS = (
+    "SCHL",
+    "MAR",
+    "RELP",
+    "DIS",
+    "ESP",
+    "CIT",
+    "MIG",
+    "MIL",
+    "ANC",
+    "NATIVITY",
+    "DEAR",
+    "DEYE",
+    "DREM",
+    "SEX",
+    "RAC1P",
+)
+EMPLOYMENT = Tables(
+    "employment", "employment_MA_reference.pq", "employment_MA_analysis.pq", "employment_MA_analysis_target.pq",
+    ("AGEP", *_CENSUS), label="employed", text=_CENSUS, score="predicted_probability", decision="prediction", time=None,
+)  # fmt: skip
+_CARDS = ("prepaid_card", "highstreet_card", "upmarket_card")
+CREDIT_CARDS = Tables(
+    "credit-cards", "mc_reference.csv", "mc_analysis.csv", "mc_analysis_gt.csv",
+    ("acq_channel", "app_behavioral_score", "requested_credit_limit", "app_channel", "credit_bureau_score", "stated_income",
+     "is_customer"),
+    label="y_true", task="multiclass", text=("acq_channel", "app_channel"),
+    score={name: f"y_pred_proba_{name}" for name in _CARDS},
+)  # fmt: skip
+CAR_PRICE = Tables(
+    "car-price", "regression_synthetic_reference.csv", "regression_synthetic_analysis.csv",
+    "regression_synthetic_analysis_targets.csv",
+    ("car_age", "km_driven", "price_new", "accident_count", "door_count", "fuel", "transmission"),
+    label="y_true", task="regression", text=("fuel", "transmission"), score=None, decision=None, value="y_pred",
+)  # fmt: skip
+
+
+def titanic(folder: Path) -> Tables:
+    """These have no predictions: a model that is fitted to half of the reference makes them, and the other half is its baseline."""
+    known = pd.read_csv(DATASETS / "titanic_reference.csv")
+    new = pd.read_csv(DATASETS / "titanic_analysis.csv")
+    numbers = ("Pclass", "Age", "SibSp", "Parch", "Fare")
+
+    def matrix(table: pd.DataFrame) -> np.ndarray:
+        return np.c_[table[list(numbers)].fillna(0.0), table["Sex"] == "female"]
+
+    model = LogisticRegression(max_iter=2000).fit(matrix(known)[::2], known["Survived"][::2])
+    for table, name in ((known.iloc[1::2], "reference"), (new, "analysis")):
+        probability = model.predict_proba(matrix(table))[:, 1]
+        said = table.assign(y_pred_proba=probability, y_pred=(probability >= 0.5).astype(int))
+        said.to_csv(folder / f"{name}.csv", index=False)
+    return Tables(
+        "titanic", str(folder / "reference.csv"), str(folder / "analysis.csv"), "titanic_target.csv", (*numbers, "Sex", "Embarked"),
+        label="Survived", text=("Sex", "Embarked"), id="PassengerId", time=None,
+    )  # fmt: skip
+
+
+def built(folder: Path, tables: Tables) -> Path:
+    """A baseline of the reference rows, made by the command."""
+    config, out = folder / "build.yaml", folder / f"{tables.name}.calidris"
+    config.write_text(json.dumps({"models": [settings(tables)]}), encoding="utf-8")
+    command = [
+        "baseline",
+        "build",
+        "-c",
+        str(config),
+        "--model",
+        tables.name,
+        "--data",
+        str(DATASETS / tables.reference),
+    ]
+    command += ["-o", str(out), "--features", ",".join(tables.features), "--label", tables.label]
+    roles = {"--score": tables.score, "--decision": tables.decision, "--value": tables.value, "--time": tables.time}
+    for flag, column in roles.items():
+        command += [flag, column] if isinstance(column, str) else []
+    done = subprocess.run([*CALIDRIS, *command], capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def settings(tables: Tables, **more: Any) -> dict[str, Any]:
+    return {"name": tables.name, "task": tables.task, "windows": ["1d"], **tables.settings, **more}
+
+
+def sent(folder: Path, receiver: Running, tables: Tables) -> dict[str, Any]:
+    """What a job says of itself that sends the rows and their outcomes."""
+    job = {
+        "model": tables.name, "task": tables.task, "features": list(tables.features), "allow": list(tables.text),
+        "rows": str(DATASETS / tables.rows), "outcomes": str(DATASETS / tables.outcomes), "id": tables.id, "label": tables.label,
+        "score": tables.score, "decision": tables.decision, "value": tables.value, "most": MOST,
+    }  # fmt: skip
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    env = environment() | {"OTEL_EXPORTER_CALIDRIS_ENDPOINT": f"http://{receiver.grpc}"}
+    command = [sys.executable, str(Path(__file__).with_name("send_table.py")), str(folder / "job.json")]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def rows_with_outcomes(tables: Tables) -> pd.DataFrame:
+    """The rows that are sent, beside their outcomes, by nobody's code but pandas'."""
+    rows, outcomes = (
+        pd.read_parquet(DATASETS / name) if name.endswith(".pq") else pd.read_csv(DATASETS / name)
+        for name in (tables.rows, tables.outcomes)
+    )
+    rows = rows.head(MOST).drop(columns=[tables.label], errors="ignore")
+    return rows.merge(outcomes[[tables.id, tables.label]], on=tables.id)
+
+
+def expected(tables: Tables, rows: pd.DataFrame) -> dict[str, float]:
+    truth = rows[tables.label]
+    if tables.task == "regression":
+        return {"mae": sk.mean_absolute_error(truth, rows[tables.value])}
+    found = {"accuracy": sk.accuracy_score(truth, rows[tables.decision])}
+    if tables.task == "multiclass":
+        found["macro_f1"] = sk.f1_score(truth, rows[tables.decision], average="macro")
+        found["weighted_f1"] = sk.f1_score(truth, rows[tables.decision], average="weighted")
+    return found
+
+
+@pytest.mark.parametrize(
+    "tables", [CAR_LOAN, HOUSING, EMPLOYMENT, CREDIT_CARDS, CAR_PRICE, None], ids=lambda t: t.name if t else "titanic"
+)
+def test_rows_labels_classes_and_figures_are_those_of_the_table(tmp_path: Path, tables: Tables | None) -> None:
+    tables = tables or titanic(tmp_path)
+    baseline = built(tmp_path, tables)
+    models = json.dumps([settings(tables, baseline=str(baseline))])
+    receiver = Running(tmp_path, f"{CONFIG}models: {models}\n").start()
+    try:
+        said = sent(tmp_path, receiver, tables)
+        rows = rows_with_outcomes(tables)
+        assert said == {"rows": len(rows), "labels": len(rows), "acknowledged": True}
+        until(lambda: receiver.model(tables.name)["labels"] == len(rows))
+        assert receiver.model(tables.name)["rows"] == len(rows)
+        readings = receiver.get(f"/v1/models/{tables.name}/1/readings")
+    finally:
+        receiver.kill()
+    found = overall(readings)
+    wanted = expected(tables, rows)
+    assert {measure: found[measure]["value"] for measure in wanted} == pytest.approx(wanted, abs=1e-6)
+    assert {found[measure]["n"] for measure in wanted} == {len(rows)}
+    if tables.task == "binary":
+        area = sk.roc_auc_score(rows[tables.label], rows[tables.score])
+        assert found["roc_auc"]["value"] == pytest.approx(area, abs=0.005)
+        assert found["roc_auc"]["lower"] <= area <= found["roc_auc"]["upper"]
+    if tables.task == "multiclass":
+        of_class = {
+            r["attributes"]["ml.prediction.class"]: r["value"]
+            for r in readings
+            if is_of_labels(r) and r["attributes"]["ml.performance.measure"] == "recall"
+        }
+        names = sorted(of_class)
+        recall = sk.recall_score(rows[tables.label], rows[tables.decision], average=None, labels=names)
+        assert names == sorted(_CARDS) and list(of_class[n] for n in names) == pytest.approx(recall.tolist())
+    missing = {name: int(rows[name].isna().sum()) for name in tables.features}
+    assert quality(readings, "missing", len(rows)) == {name: n for name, n in missing.items()}
+
+
+def is_of_labels(reading: dict[str, Any]) -> bool:
+    """Whether it is a figure of performance of all labels of the window that are in."""
+    is_performance = reading["metric"] == "ml.performance.score" and reading["window"] == "1d"
+    return is_performance and reading["attributes"].get("ml.label.maturity") == "complete"
+
+
+def overall(readings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Figures of all classes together, by measure."""
+    found = [r for r in readings if is_of_labels(r) and "ml.prediction.class" not in r["attributes"]]
+    return {r["attributes"]["ml.performance.measure"]: r for r in found}
+
+
+def quality(readings: list[dict[str, Any]], kind: str, rows: int) -> dict[str, int]:
+    """Rows of a kind of data quality of each feature."""
+    return {
+        r["attributes"]["ml.feature.name"]: round(r["value"] * rows)
+        for r in readings
+        if r["metric"] == "ml.data_quality.ratio" and r["attributes"].get("ml.data_quality.kind") == kind
+        and "ml.feature.name" in r["attributes"]
+    }  # fmt: skip
