@@ -27,8 +27,8 @@ NAMES = [*NUMERIC, *(f"c{at}" for at in range(5))]
 VALUES: list[Any] = [*(0.1 * at for at in range(20)), *["level"] * 5]
 ROW = dict(zip(NAMES, VALUES))
 
-ONE_ROW = 600
-MANY_ROWS = 40
+ONE_ROW = 500
+MANY_ROWS = 20
 """How often a call is made for one figure: some milliseconds."""
 
 Call = Callable[[], object]

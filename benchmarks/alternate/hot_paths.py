@@ -60,9 +60,9 @@ DECODED = 6
 APPLIED = 4
 """Calls in a turn; fewer to the engine, whose requests are decoded beforehand."""
 
-CALLED = 6
+CALLED = 4
 COPIED = 4_000
-"""How often a row is copied for the floor of callers: some milliseconds, as their calls take."""
+"""How often a row is copied for the floor of callers, once for each call: fewer take too little time to be measured well."""
 
 DISTINCT = 2
 FEATURES = 25
@@ -145,9 +145,9 @@ def count_columns(columns: npt.NDArray[np.int64]) -> None:
 
 def call_turns(call: Call, times: int) -> Turns:
     """Make turns of a call of the SDK, made so many times for each figure."""
-    floor = partial(repeat, callers.make_floor(), COPIED)
+    floor = partial(repeat, callers.make_floor(), times)
     while True:
-        yield [Pair(floor, 1, partial(repeat, call, times))] * CALLED
+        yield [Pair(floor, COPIED // times, partial(repeat, call, times))] * CALLED
 
 
 def repeat(call: Call, times: int) -> None:
