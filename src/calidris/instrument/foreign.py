@@ -11,10 +11,12 @@ import functools
 import hashlib
 import io
 import math
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
+from types import ModuleType
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from calidris.instrument.privacy import text_of, whole
@@ -120,6 +122,13 @@ def _has_places(kind: type) -> bool:
     return offers(kind, "__len__", "__getitem__") and not is_stream(kind)
 
 
+def is_ndarray(kind: type) -> bool:
+    """True for numpy's own arrays, which do as numpy does; a subclass may do anything. Their type is not imported."""
+    numpy = sys.modules.get("numpy")
+    # A module that is loaded late, or is a mock, is of another type.
+    return type(numpy) is ModuleType and kind is vars(numpy).get("ndarray")
+
+
 def is_text(values: Any) -> bool:
     """True for characters and bytes in any form; arrays of numbers are none, although they are buffers too."""
     kind = type(values)
@@ -150,7 +159,6 @@ def _is_view_of_bytes(values: Any) -> bool:
     return view.itemsize == 1 or view.ndim != 1
 
 
-@guarded
 def rows_in(values: Any) -> int | None:
     """How many rows an input says that it has; None where it does not say.
 
@@ -158,8 +166,15 @@ def rows_in(values: Any) -> int | None:
     (3, 1, None)
     """
     kind = type(values)
-    if kind is list or kind is tuple:
+    # The usual inputs first, of which no object is asked anything.
+    if kind is list or kind is tuple or (is_ndarray(kind) and values.ndim):
         return len(values)
+    return _ask_for_rows(values)
+
+
+@guarded
+def _ask_for_rows(values: Any) -> int | None:
+    kind = type(values)
     if offers(kind, "shape"):
         shape = values.shape
         if isinstance(shape, tuple) and shape:
@@ -170,7 +185,6 @@ def rows_in(values: Any) -> int | None:
     return len(values) if is_sequence(values) else None
 
 
-@guarded
 def listed(values: Any, most: int, *, once: bool = False) -> list[Any]:
     """The elements of a container as a list of our own, arrays and Series without their own scalars.
 
@@ -183,15 +197,23 @@ def listed(values: Any, most: int, *, once: bool = False) -> list[Any]:
         Refused: there are more elements, or it is no container that may be read.
     """
     kind = type(values)
-    if kind is list or kind is tuple:
-        found = list(islice(values, most + 1))
-    elif _is_arrayed(kind):
-        found = _list_array(values, most)
+    found: list[Any]
+    if kind is list:
+        found = values[: most + 1]
+    elif kind is tuple:
+        found = list(values[: most + 1])
     else:
-        found = _list_iterable(values, most, once)
+        found = _ask_for_elements(values, most, once)
     if len(found) > most:
         raise Refused("too_long")
     return found
+
+
+@guarded
+def _ask_for_elements(values: Any, most: int, once: bool) -> list[Any]:
+    if _is_arrayed(type(values)):
+        return _list_array(values, most)
+    return _list_iterable(values, most, once)
 
 
 @asked_once

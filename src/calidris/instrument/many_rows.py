@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from array import array
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from opentelemetry.trace import get_current_span
 
@@ -23,7 +22,7 @@ from calidris.instrument.foreign import (
     MAX_ROWS,
     PLAIN,
     Refused,
-    are_plain,
+    are_of,
     each,
     guarded,
     is_mapping,
@@ -46,6 +45,12 @@ from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
 from calidris.instrument.signal_errors import passes
+
+_MISSING: Final = frozenset({None, ""})
+"""Ids that are none."""
+
+_NUMBERS: Final = frozenset({float, int, bool})
+_TEXT: Final = frozenset({str})
 
 _UNREADABLE: Final = object()
 """Stands for a label that cannot be read: sent without it, nobody would ever learn that there was one."""
@@ -176,7 +181,7 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     block.times_ns = (
         None if batch.times is None else _read_times(batch.times, batch.time_unit, rows, begun_ns, series.name)
     )
-    block.ids = None if names is None else ids.prediction_ids(names, place, rows)
+    block.ids = names
     block.scores = score_columns(batch.scores, series, rows)
     block.classes = None if batch.classes is None else column_of(batch.classes, rows)
     block.values = None if batch.values is None else column_of(batch.values, rows)
@@ -188,7 +193,7 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     runtime.append_many(block)
 
 
-def _read_ids(given: Any, rows: int, series: Series) -> list[str | None]:
+def _read_ids(given: Any, rows: int, series: Series) -> list[Any]:
     names, unreadable = ids.as_ids(given, rows)
     if len(names) != rows:
         raise Refused("malformed")
@@ -240,20 +245,19 @@ def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -
     if not model:
         runtime.drop("", "label_without_model", rows)
         return
-    outcomes = _read_outcomes(labels, rows)
+    outcomes, usual = _read_outcomes(labels, rows)
     now_ns = time.time_ns()
     times_ns = [now_ns] * rows if times is None else _read_times(times, unit, rows, now_ns, model)
-    kept = _sift(model, names, outcomes)
+    kept = _sift(model, names, outcomes, usual)
     if len(kept) < rows:
         names = [names[at] for at in kept]
         outcomes = [outcomes[at] for at in kept]
         times_ns = [times_ns[at] for at in kept]
     if kept:
-        # None of the names is None: such a row is not kept.
-        runtime.append_many(Labels(model, cast(list[str], names), outcomes, times_ns))
+        runtime.append_many(Labels(model, names, outcomes, times_ns))
 
 
-def _read_label_ids(given: Any, model: str) -> list[str | None]:
+def _read_label_ids(given: Any, model: str) -> list[Any]:
     claimed = rows_or_none(given)
     if claimed is not None and claimed > MAX_ROWS:
         raise Refused("malformed")
@@ -263,24 +267,37 @@ def _read_label_ids(given: Any, model: str) -> list[str | None]:
     return names
 
 
-def _read_outcomes(labels: Any, rows: int) -> list[Any]:
+def _read_outcomes(labels: Any, rows: int) -> tuple[list[Any], bool]:
     """Labels as plain values, None for one that is missing and `_UNREADABLE` for one that cannot be read.
+
+    Also whether all are usual, so that none of them need be looked at again.
 
     Raises:
         Refused: they are not so many.
     """
-    column = column_of(labels, rows)
-    values = column if type(column) is list else column.tolist()
-    if are_plain(values):
-        return list(values)
+    values = _read_column(labels, rows)
+    if _are_usual(values):
+        return values, True
     outcomes, _ = each(iter(values), outcome_of, _UNREADABLE)
-    return outcomes
+    return outcomes, False
 
 
-def _sift(model: str, names: list[str | None], outcomes: list[Any]) -> Sequence[int]:
+def _read_column(values: Any, rows: int) -> Any:
+    """So many values as a list of our own."""
+    kind = type(values)
+    if kind is not list and kind is not tuple:
+        column = column_of(values, rows)
+        return column if type(column) is list else column.tolist()
+    found = listed(values, rows)
+    if len(found) != rows:
+        raise Refused("malformed")
+    return found
+
+
+def _sift(model: str, names: list[Any], outcomes: list[Any], usual: bool) -> Sequence[int]:
     """Places of the labels that can be sent; the others are counted as dropped, by reason."""
     rows = len(names)
-    if None not in names and _are_usual(outcomes):
+    if usual and not _are_missing(names):
         return range(rows)
     reasons = list(map(_why_not, names, outcomes))
     for reason, dropped in Counter(reasons).items():
@@ -289,18 +306,25 @@ def _sift(model: str, names: list[str | None], outcomes: list[Any]) -> Sequence[
     return [at for at in range(rows) if reasons[at] is None]
 
 
+def _are_missing(names: list[Any]) -> bool:
+    """Whether an id is, in some calls into C. Zero is an id, and the only one that says no of itself."""
+    return not all(names) and not _MISSING.isdisjoint(names)
+
+
 def _are_usual(outcomes: list[Any]) -> bool:
     """True where all are texts, or all are numbers of a usual size and none is NaN: some calls into C."""
+    if not are_of(_NUMBERS, outcomes):
+        return are_of(_TEXT, outcomes)
     try:
-        numbers = array("d", outcomes)
-    except (TypeError, OverflowError):
-        return set(map(type, outcomes)) == {str}
-    return not math.isnan(sum(numbers))
+        total = math.fsum(outcomes)
+    except (OverflowError, ValueError):
+        return False
+    return not math.isnan(total)
 
 
-def _why_not(name: str | None, outcome: Any) -> str | None:
+def _why_not(name: Any, outcome: Any) -> str | None:
     """Why a label cannot be sent; None for one that can."""
-    if name is None:
+    if name in _MISSING:
         return "missing_id"
     if outcome is _UNREADABLE or (type(outcome) is int and outcome.bit_length() > MAX_BITS):
         return "unreadable"

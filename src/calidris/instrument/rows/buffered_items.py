@@ -167,7 +167,7 @@ class Block:
         self.duration_s = duration_s
         self.place = place
         self.rows = rows
-        self.ids: list[str] | None = None
+        self.ids: list[Any] | None = None  # texts or numbers, None where one is missing
         self.times_ns: list[int] | None = None  # of each row, where they were given: else all begun when the call did
         self.features: Table | None = None
         self.slices: Table | None = None
@@ -205,11 +205,15 @@ class Block:
 
 
 class Labels:
-    """Outcomes of earlier predictions of one model."""
+    """Outcomes of earlier predictions of one model.
+
+    Attributes:
+        ids: texts or numbers, as `ids.as_ids` gives them; none is missing.
+    """
 
     __slots__ = ("held_bytes", "ids", "labels", "model", "times_ns")
 
-    def __init__(self, model: str, ids: list[str], labels: list[Any], times_ns: list[int]) -> None:
+    def __init__(self, model: str, ids: list[Any], labels: list[Any], times_ns: list[int]) -> None:
         self.model = model
         self.ids = ids
         self.labels = labels
