@@ -165,11 +165,16 @@ def rows_in(values: Any) -> int | None:
     >>> rows_in({"age": [1, 2, 3]}), rows_in([[1, 2]]), rows_in(iter([1]))
     (3, 1, None)
     """
+    rows = usual_rows_in(values)
+    return _ask_for_rows(values) if rows is None else rows
+
+
+def usual_rows_in(values: Any) -> int | None:
+    """How many rows a list or an array of numpy has, without a guard; None for any other input."""
     kind = type(values)
-    # The usual inputs first, of which no object is asked anything.
     if kind is list or kind is tuple or (is_ndarray(kind) and values.ndim):
         return len(values)
-    return _ask_for_rows(values)
+    return None
 
 
 @guarded

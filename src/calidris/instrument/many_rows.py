@@ -26,6 +26,7 @@ from calidris.instrument.foreign import (
     each,
     guarded,
     is_mapping,
+    is_ndarray,
     is_sequence,
     is_stream,
     is_table,
@@ -36,6 +37,7 @@ from calidris.instrument.foreign import (
     outcome_of,
     rows_in,
     single,
+    usual_rows_in,
 )
 from calidris.instrument.rows.buffered_items import Block, Labels, Series
 from calidris.instrument.rows.input_table import Table, TooLarge, column_of, table_of
@@ -75,13 +77,17 @@ class Batch:
         self.times: Any = None
         self.time_unit: str | None = None
 
-    @guarded
     def count_rows(self) -> int:
         """How many rows it has, by the first argument that says so; where none does, the first is read.
 
         Raises:
             Refused: no argument has rows, or they have no end.
         """
+        rows = usual_rows_in(self.X)
+        return self._ask_for_rows() if rows is None else rows
+
+    @guarded
+    def _ask_for_rows(self) -> int:
         given = (self.X, self.ids, self.classes, self.values, self.scores, *self.embeddings.values())
         is_given = False
         for one in given:
@@ -188,7 +194,7 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     block.slices = slice_table(series, series.slices, batch.slices, whole, rows)
     block.features = chosen(series, whole)
     block.embeddings = capture_many(series.embeddings, batch.embeddings, rows, runtime.note)
-    if _lengths(block) != {rows}:
+    if not _is_even(block):
         raise Refused("malformed")
     runtime.append_many(block)
 
@@ -370,11 +376,12 @@ def slice_table(
                 raise
             runtime.note("slices_not_copied", series.name, rows or 1)
             return None
-    found = [name for name in names if features is not None and name in features.names]
-    return features.only(found) if features is not None and found else None
+    if features is None or not names:
+        return None
+    found = [name for name in names if name in features.names]
+    return features.only(found) if found else None
 
 
-@guarded
 def score_columns(scores: Any, series: Series, rows: int) -> Any:
     """One column of probabilities, or a mapping from class to column.
 
@@ -385,6 +392,13 @@ def score_columns(scores: Any, series: Series, rows: int) -> Any:
     """
     if scores is None:
         return None
+    if is_ndarray(type(scores)) and scores.ndim == 1:
+        return column_of(scores, rows)
+    return _read_scores(scores, series, rows)
+
+
+@guarded
+def _read_scores(scores: Any, series: Series, rows: int) -> Any:
     kind = type(scores)
     if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
         return {name_of(name): column_of(scores[name], rows) for name in _read_names(scores)}
@@ -450,9 +464,11 @@ def _class_names(series: Series, width: int) -> Sequence[str]:
     return [str(at) for at in range(width)]
 
 
-def _lengths(block: Block) -> set[int]:
-    scores = list(block.scores.values()) if isinstance(block.scores, dict) else [block.scores]
-    tables = {table.rows for table in (block.features, block.slices) if table is not None}
-    tables |= {len(one) for one in block.embeddings.values()}
-    found = tables | {len(one) for one in (block.classes, block.values, *scores) if one is not None}
-    return found or {block.rows}
+def _is_even(block: Block) -> bool:
+    """Whether all that came as a table has as many rows as the call; `column_of` sees to single columns."""
+    rows = block.rows
+    if block.features is not None and block.features.rows != rows:
+        return False
+    if block.slices is not None and block.slices.rows != rows:
+        return False
+    return {rows}.issuperset(map(len, block.embeddings.values()))

@@ -18,6 +18,7 @@ from calidris.instrument.foreign import (
     each,
     guarded,
     is_mapping,
+    is_ndarray,
     is_stream,
     is_table,
     is_text,
@@ -143,7 +144,7 @@ def table_of(
         TooLarge: it has more than `MAX_BYTES`.
     """
     kind = type(data)
-    if kind.__name__ == "ndarray":  # the usual input first
+    if is_ndarray(kind):  # the usual input first
         return _copy_array(data, names)
     if is_text(data) or (is_stream(kind) and rows is None):
         raise Refused("no_row")
@@ -159,13 +160,12 @@ def table_of(
         return _copy_array(data.astype(float).filled(float("nan")), names)
     if offers(kind, "__array__"):
         data = data.__array__()
-        return _copy_array(data, names) if type(data).__name__ == "ndarray" else _refuse("no_row")
+        return _copy_array(data, names) if is_ndarray(type(data)) else _refuse("no_row")
     return _read_rows(
         listed(data, min(rows_in(data) or 0, MAX_READ) if rows is None else rows, once=rows is not None), names, wanted
     )
 
 
-@guarded
 def column_of(values: Any, rows: int, *, once: bool = True) -> Any:
     """A column of our own of so many values: an array is copied, a Series gives its array, anything else becomes a list.
 
@@ -174,6 +174,13 @@ def column_of(values: Any, rows: int, *, once: bool = True) -> Any:
     Raises:
         Refused: it has another length, or is no column.
     """
+    if is_ndarray(type(values)) and values.shape == (rows,) and values.dtype.kind in NUMBERS:
+        return values.copy()
+    return _read_column(values, rows, once)
+
+
+@guarded
+def _read_column(values: Any, rows: int, once: bool) -> Any:
     found = _copy_column(values, rows, once)
     if len(found) != rows:
         raise Refused("malformed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -15,6 +14,7 @@ from calidris.instrument.foreign import (
     guarded,
     is_container,
     is_mapping,
+    is_ndarray,
     is_sequence,
     is_stream,
     is_table,
@@ -74,7 +74,7 @@ def _choose_reader(kind: type) -> _Reader:
     """What reads rows of a type. The order matters: a named tuple is a sequence too, a table and a Series are mappings."""
     if kind is list or kind is tuple:
         return _read_places
-    if _is_ndarray(kind):
+    if is_ndarray(kind):
         return _read_numbers
     if is_stream(kind):
         return _refuse
@@ -85,12 +85,6 @@ def _choose_reader(kind: type) -> _Reader:
     if offers(kind, "dtype"):
         return _read_array
     return _read_mapping if is_mapping(kind) else _read_places
-
-
-def _is_ndarray(kind: type) -> bool:
-    """True for numpy's own arrays: their type is not imported, and a subclass may do anything."""
-    numpy = sys.modules.get("numpy")
-    return kind is getattr(numpy, "ndarray", None)
 
 
 def _refuse(row: Any, wanted: Wanted) -> Read:
@@ -115,13 +109,13 @@ def is_usual(row: dict[Any, Any]) -> bool:
 
 
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
-    """The given names where their number fits, else ``x0``, ``x1`` and so on.
+    """The given names, which are `name_of`'s, where their number fits, else ``x0``, ``x1`` and so on.
 
     Raises:
         Refused: a row is not so wide.
     """
     if names is not None and len(names) == width:
-        return tuple(map(str, names))
+        return tuple(names)
     if width > MAX_WIDTH:
         raise Refused("features_not_copied")
     return _NUMBERED[:width]
