@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from calidris.instrument.foreign import Refused, are_plain, name_of, names_of
+from calidris.instrument.foreign import PLAIN, Refused, name_of, names_of
 from calidris.instrument.ids import Place
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.input_table import Table
-from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, read
+from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, is_usual_array, read
 from calidris.instrument.rows.vectors import Vectors
 
 Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None, tuple[bytes, ...] | None]"
@@ -116,19 +116,25 @@ class Series:
         return tuple([row.get(name) for name in self.features]), cut
 
     def _copy_usual(self, features: Any) -> Any:
-        """The usual row, by some calls into C: a dictionary, or plain values in order. None for any other row."""
+        """The usual row, by some calls into C: a dictionary, or values in order. None for any other row.
+
+        Only the first value is looked at: where that is plain, a stray container is unpacked when it is packed.
+        """
         kind = type(features)
         names = self.features
         if kind is dict:
             return dict(features) if names is None and is_usual(features) else None
-        if kind is not list and kind is not tuple:
+        if kind is list or kind is tuple:
+            row = tuple(features[: MAX_WIDTH + 1])
+        elif is_usual_array(features):
+            row = tuple(features.tolist())
+        else:
             return None
-        if names is None:
-            names = default_names(len(features), None)
-        row = tuple(features) if len(features) == len(names) else None
-        if row is None or not are_plain(row):
+        if not row or type(row[0]) not in PLAIN:
             return None
-        return dict(zip(names, row)) if self.features is None else row
+        if names is not None:
+            return row if len(row) == len(names) else None
+        return dict(zip(default_names(len(row), None), row))
 
     def _check_width(self, row: tuple[Any, ...]) -> None:
         if self.features is not None and len(row) != len(self.features):

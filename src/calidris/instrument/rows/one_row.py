@@ -108,6 +108,11 @@ def is_usual(row: dict[Any, Any]) -> bool:
     return are_plain((first,)) or not is_container(first)
 
 
+def is_usual_array(row: Any) -> bool:
+    """True for one row of numbers in numpy's own array, of which nothing more need be asked."""
+    return is_ndarray(type(row)) and row.ndim == 1 and row.size <= MAX_WIDTH and row.dtype.kind in NUMBERS
+
+
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
     """The given names, which are `name_of`'s, where their number fits, else ``x0``, ``x1`` and so on.
 
@@ -191,14 +196,11 @@ def _read_array(row: Any, wanted: Wanted) -> Read:
 
 
 def _read_numbers(row: Any, wanted: Wanted) -> Read:
-    """One row of numbers in numpy's own array, of which nothing more need be asked; any other array as arrays are read."""
-    is_usual = row.dtype.kind in NUMBERS and row.size <= MAX_WIDTH
-    if is_usual and row.ndim == 1:
-        return tuple(row.tolist())
-    if is_usual and row.ndim == 2 and len(row) == 1:
+    """One row of numbers in numpy's own array; any other array as arrays are read."""
+    if row.ndim == 2 and len(row) == 1:
         # The [[...]] that scikit-learn asks for.
-        return tuple(row[0].tolist())
-    return _read_array(row, wanted)
+        row = row[0]
+    return tuple(row.tolist()) if is_usual_array(row) else _read_array(row, wanted)
 
 
 def _read_record(row: Any) -> dict[Any, Any]:
