@@ -69,6 +69,7 @@ def make_predictions() -> dict[str, Call]:
         "dict and id": lambda: predict(credit, ROW, id="request"),
         "list": predict_with(credit, VALUES),
         "list, nothing declared": predict_with(other, VALUES),
+        "list of [[...]]": predict_with(credit, [VALUES]),
         "tuple": predict_with(credit, tuple(VALUES)),
         "numpy row": predict_with(credit, array),
         "numpy row of [[...]]": predict_with(credit, array.reshape(1, -1)),

@@ -291,7 +291,7 @@ def single(value: Any) -> Any:
     >>> single([[3.2]]), single("yes"), single([1, 2])
     (3.2, 'yes', [1, 2])
     """
-    return value if are_plain((value,)) else _unwrap(value)
+    return value if is_plain(value) else _unwrap(value)
 
 
 @guarded
@@ -366,7 +366,7 @@ def outcome_of(value: Any) -> Any:
     Raises:
         Refused: it is several values, or nothing that can be read.
     """
-    if are_plain((value,)):
+    if is_plain(value):
         return value
     try:
         return plain_of(value)
@@ -390,6 +390,12 @@ def _speaks(kind: type) -> bool:
     """Whether a type, or one that it is made from, says what its objects are as text; ``object`` says it of everything."""
     bases = kind.__mro__[:-1]
     return any("__str__" in vars(base) or "__repr__" in vars(base) for base in bases)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is plain. Each type is compared by identity: one of the application's may raise when it is hashed."""
+    kind = type(value)
+    return kind is float or kind is int or kind is str or kind is bool or value is None
 
 
 def are_plain(values: Iterable[Any]) -> bool:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from calidris.instrument.foreign import PLAIN, Refused, name_of, names_of
+from calidris.instrument.foreign import Refused, name_of, names_of
 from calidris.instrument.ids import Place
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.input_table import Table
-from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, is_usual_array, read
+from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, read, usual_places
 from calidris.instrument.rows.vectors import Vectors
 
 Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None, tuple[bytes, ...] | None]"
@@ -97,7 +97,11 @@ class Series:
             Refused: it is no row, too wide, or has not as many values as features were declared.
         """
         if slices is None and not self.slices:
-            usual = self._copy_usual(features)
+            usual: Any = usual_places(features)
+            if self.features is None:
+                usual = self._name_usual(features, usual)
+            elif usual is not None and len(usual) != len(self.features):
+                usual = None
             if usual is not None:
                 return usual, None
         cut = None if slices is None else cut_of(slices)
@@ -115,26 +119,11 @@ class Series:
             return row, cut
         return tuple([row.get(name) for name in self.features]), cut
 
-    def _copy_usual(self, features: Any) -> Any:
-        """The usual row, by some calls into C: a dictionary, or values in order. None for any other row.
-
-        Only the first value is looked at: where that is plain, a stray container is unpacked when it is packed.
-        """
-        kind = type(features)
-        names = self.features
-        if kind is dict:
-            return dict(features) if names is None and is_usual(features) else None
-        if kind is list or kind is tuple:
-            row = tuple(features[: MAX_WIDTH + 1])
-        elif is_usual_array(features):
-            row = tuple(features.tolist())
-        else:
-            return None
-        if not row or type(row[0]) not in PLAIN:
-            return None
-        if names is not None:
-            return row if len(row) == len(names) else None
-        return dict(zip(default_names(len(row), None), row))
+    def _name_usual(self, features: Any, usual: tuple[Any, ...] | None) -> dict[Any, Any] | None:
+        """The usual row where no names are declared: a dictionary as it is, values at their places with names for them."""
+        if usual is not None:
+            return dict(zip(default_names(len(usual), None), usual))
+        return dict(features) if type(features) is dict and is_usual(features) else None
 
     def _check_width(self, row: tuple[Any, ...]) -> None:
         if self.features is not None and len(row) != len(self.features):

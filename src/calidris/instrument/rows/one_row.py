@@ -15,6 +15,7 @@ from calidris.instrument.foreign import (
     is_container,
     is_mapping,
     is_ndarray,
+    is_plain,
     is_sequence,
     is_stream,
     is_table,
@@ -105,12 +106,31 @@ def is_usual(row: dict[Any, Any]) -> bool:
     if not names.isascii() or len(names) > MAX_NAME * 16:
         return False
     first = next(iter(row.values()), None)
-    return are_plain((first,)) or not is_container(first)
+    return is_plain(first) or not is_container(first)
 
 
-def is_usual_array(row: Any) -> bool:
-    """True for one row of numbers in numpy's own array, of which nothing more need be asked."""
-    return is_ndarray(type(row)) and row.ndim == 1 and row.size <= MAX_WIDTH and row.dtype.kind in NUMBERS
+def usual_places(row: Any) -> tuple[Any, ...] | None:
+    """The usual row by place, copied by some calls into C: a list, or numbers in numpy's own array. None for any other.
+
+    Only the first value is looked at: where that is plain, a stray container is unpacked when it is packed.
+    """
+    kind = type(row)
+    if kind is list or kind is tuple:
+        if len(row) == 1 and type(row[0]) is list:
+            (row,) = row
+        if not 0 < len(row) <= MAX_WIDTH:
+            return None
+        first = row[0]
+        return tuple(row) if type(first) is float or is_plain(first) else None
+    return usual_numbers(row) if is_ndarray(kind) else None
+
+
+def usual_numbers(row: Any) -> tuple[Any, ...] | None:
+    """One row of numbers of numpy's own array, copied: also the ``[[...]]`` that scikit-learn asks for."""
+    if row.ndim == 2 and len(row) == 1:
+        row = row[0]
+    is_usual = row.ndim == 1 and len(row) <= MAX_WIDTH and row.dtype.kind in NUMBERS
+    return tuple(row.tolist()) if is_usual else None
 
 
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -197,10 +217,8 @@ def _read_array(row: Any, wanted: Wanted) -> Read:
 
 def _read_numbers(row: Any, wanted: Wanted) -> Read:
     """One row of numbers in numpy's own array; any other array as arrays are read."""
-    if row.ndim == 2 and len(row) == 1:
-        # The [[...]] that scikit-learn asks for.
-        row = row[0]
-    return tuple(row.tolist()) if is_usual_array(row) else _read_array(row, wanted)
+    values = usual_numbers(row)
+    return _read_array(row, wanted) if values is None else values
 
 
 def _read_record(row: Any) -> dict[Any, Any]:
