@@ -61,6 +61,9 @@ def make_predictions() -> dict[str, Call]:
     """Make calls of ``predict`` with rows of 25 values in many forms."""
     credit = calidris.Model("credit", task="binary", features=NAMES, allow=NAMES)
     other = calidris.Model("other", task="binary", allow=NAMES)
+    sliced = calidris.Model("sliced", task="binary", features=NAMES, slices=["c0"], allow=NAMES)
+    cut = {"region": "north"}
+    some = dict(list(ROW.items())[:-1])
     array = np.linspace(0.0, 1.0, len(NAMES))
     observed = credit.observe(lambda row: 0.5)
     return {
@@ -70,6 +73,11 @@ def make_predictions() -> dict[str, Call]:
         "list": predict_with(credit, VALUES),
         "list, nothing declared": predict_with(other, VALUES),
         "list of [[...]]": predict_with(credit, [VALUES]),
+        "list, slices declared": predict_with(sliced, VALUES),
+        "dict, slices declared": predict_with(sliced, ROW),
+        "dict, slices given": lambda: predict(credit, ROW, slices=cut),
+        "dict, a name missing": predict_with(credit, some),
+        "dict, nothing declared, slices": lambda: predict(other, ROW, slices=cut),
         "tuple": predict_with(credit, tuple(VALUES)),
         "numpy row": predict_with(credit, array),
         "numpy row of [[...]]": predict_with(credit, array.reshape(1, -1)),

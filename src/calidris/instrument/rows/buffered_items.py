@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from calidris.instrument.foreign import Refused, name_of, names_of
+from calidris.instrument.foreign import Refused, guarded, is_plain, name_of, names_of
 from calidris.instrument.ids import Place
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.input_table import Table
@@ -45,11 +45,12 @@ class Series:
         embeddings: names of the vectors that may leave.
         policy: what this model adds to the process' privacy rules.
         pick: a mapping to its flat tuple. Raises KeyError for a missing name, and always where none are declared.
+        flatten: values of the features to their flat tuple; None where there are slices that are no features.
         unusable: arguments that could not be read. Of names that may leave none is taken then: no more gets out than was meant.
     """
 
     __slots__ = (
-        "classes", "embeddings", "features", "name", "pick", "policy", "slices", "task", "unusable", "version", "wanted",
+        "classes", "embeddings", "features", "flatten", "name", "pick", "policy", "slices", "task", "unusable", "version", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +76,14 @@ class Series:
         self.wanted = None if self.features is None else (*self.features, *self.slices)
         wanted = self.wanted or ()
         self.pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*wanted) if len(wanted) > 1 else _unpickable
+        self.flatten = self._find_places()
+
+    def _find_places(self) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
+        names = self.features or ()
+        if not self.slices or not set(self.slices) <= set(names):
+            return None
+        places = map(names.index, self.slices)
+        return itemgetter(*range(len(names)), *places)
 
     def _named(self, argument: str, given: object) -> str | None:
         try:
@@ -96,14 +105,23 @@ class Series:
         Raises:
             Refused: it is no row, too wide, or has not as many values as features were declared.
         """
-        if slices is None and not self.slices:
-            usual: Any = usual_places(features)
-            if self.features is None:
-                usual = self._name_usual(features, usual)
-            elif usual is not None and len(usual) != len(self.features):
-                usual = None
-            if usual is not None:
-                return usual, None
+        usual = self._copy_usual(features)
+        if usual is None:
+            return self._capture_other(features, slices)
+        if slices is not None:
+            return usual, cut_of(slices)
+        return self._cut_usual(usual, features) if self.slices else (usual, None)
+
+    def _cut_usual(self, usual: Any, features: Any) -> Captured:
+        """The usual row with the slices that are declared and were not given apart."""
+        named = usual if type(usual) is dict else features
+        if type(named) is dict:
+            return usual, _take(self.slices, named)
+        if self.flatten is not None:
+            return self.flatten(usual), FLAT
+        return usual, _take(self.slices, dict(zip(self.features or (), usual)))
+
+    def _capture_other(self, features: Any, slices: Mapping[str, object] | None) -> Captured:
         cut = None if slices is None else cut_of(slices)
         if features is None:
             return None, cut
@@ -119,11 +137,13 @@ class Series:
             return row, cut
         return tuple([row.get(name) for name in self.features]), cut
 
-    def _name_usual(self, features: Any, usual: tuple[Any, ...] | None) -> dict[Any, Any] | None:
-        """The usual row where no names are declared: a dictionary as it is, values at their places with names for them."""
-        if usual is not None:
-            return dict(zip(default_names(len(usual), None), usual))
-        return dict(features) if type(features) is dict and is_usual(features) else None
+    def _copy_usual(self, features: Any) -> Any:
+        """Features of the usual row, by some calls into C; None for any other row."""
+        names = self.features
+        if names is None:
+            return _name_usual(features)
+        row = _get_usual(features, names) if type(features) is dict else usual_places(features)
+        return row if row is not None and len(row) == len(names) else None
 
     def _check_width(self, row: tuple[Any, ...]) -> None:
         if self.features is not None and len(row) != len(self.features):
@@ -136,12 +156,35 @@ class Series:
         return dict(zip(names, row))
 
 
+def _name_usual(row: Any) -> dict[Any, Any] | None:
+    """The usual row where no names are declared: a dictionary as it is, values at their places with names for them."""
+    if type(row) is dict:
+        return dict(row) if is_usual(row) else None
+    values = usual_places(row)
+    return None if values is None else dict(zip(default_names(len(values), None), values))
+
+
+@guarded
+def _get_usual(row: dict[Any, Any], names: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """Values by name, None for one that is not there. As of any usual row only the first is looked at."""
+    values = tuple(map(row.get, names))
+    return values if values and is_plain(values[0]) else None
+
+
+@guarded
+def _take(names: Sequence[str], row: dict[Any, Any]) -> dict[str, Any]:
+    """Values by name; a key of the application's is compared with it, and may raise."""
+    return {name: row.get(name) for name in names}
+
+
 def cut_of(slices: Any) -> dict[str, object]:
     """The slices of one row, copied.
 
     Raises:
         Refused: it is no mapping.
     """
+    if type(slices) is dict and is_usual(slices):
+        return dict(slices)
     cut = read(slices)
     if isinstance(cut, tuple):
         raise Refused("no_row")
