@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import Any, Final
 from weakref import ref
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from calidris.instrument.foreign import Refused, are_of, each, fitted, guarded, listed, single
 
@@ -66,6 +66,8 @@ def place_of(span: Span, rows: int = 1) -> Place:
     Rows of one span are numbered on, so that ten predictions in one request have ten ids, also when they are made in
     different threads or tasks.
     """
+    if span is INVALID_SPAN:  # the one that stands for none, which need not be asked
+        return _random.getrandbits(128) or 1, 0, 0
     context = span.get_span_context()
     span_id = context.span_id
     if not span_id:

@@ -105,8 +105,9 @@ def is_usual(row: dict[Any, Any]) -> bool:
         return False
     if not names.isascii() or len(names) > MAX_NAME * 16:
         return False
-    first = next(iter(row.values()), None)
-    return is_plain(first) or not is_container(first)
+    for first in row.values():
+        return is_plain(first) or not is_container(first)
+    return True
 
 
 def usual_places(row: Any) -> tuple[Any, ...] | None:
@@ -127,9 +128,11 @@ def usual_places(row: Any) -> tuple[Any, ...] | None:
 
 def usual_numbers(row: Any) -> tuple[Any, ...] | None:
     """One row of numbers of numpy's own array, copied: also the ``[[...]]`` that scikit-learn asks for."""
-    if row.ndim == 2 and len(row) == 1:
+    if row.ndim != 1:
+        if row.ndim != 2 or len(row) != 1:
+            return None
         row = row[0]
-    is_usual = row.ndim == 1 and len(row) <= MAX_WIDTH and row.dtype.kind in NUMBERS
+    is_usual = len(row) <= MAX_WIDTH and row.dtype.kind in NUMBERS
     return tuple(row.tolist()) if is_usual else None
 
 
