@@ -180,7 +180,9 @@ def rows_in(values: Any) -> int | None:
 
 
 def usual_rows_in(values: Any) -> int | None:
-    """How many rows a list or an array of numpy has, without a guard; None for any other input."""
+    """How many rows a list or an array of numpy has, or a dictionary of them, without a guard; None for any other input."""
+    if type(values) is dict:
+        values = next(iter(values.values()), None)
     kind = type(values)
     if kind is list or kind is tuple or (is_ndarray(kind) and values.ndim):
         return len(values)
