@@ -1,7 +1,7 @@
 """The calls of the SDK that an application waits for, as `hot_paths` measures them in each of two checkouts.
 
 What is recorded is thrown away at the buffer's door, so no thread runs beside the calls: theirs alone is measured.
-What it takes from a checkout is the manual interface, and `runtime` with its `append` and `append_many`.
+What it takes from a checkout is the manual interface, `SklearnInstrumentor`, and `runtime` with its `append` and `append_many`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from sklearn.linear_model import LogisticRegression
 
 import calidris
+from calidris.instrument.libraries.sklearn import SklearnInstrumentor
 from calidris.instrument.runtime import runtime
 
 NOWHERE = "http://127.0.0.1:1"
@@ -127,7 +129,17 @@ def make_single_calls() -> dict[str, Call]:
     return {
         "batch 1 x 20": lambda: batch.record_batch(X, scores),
         "label": lambda: batch.record_label("request", 1),
+        "sklearn, 1 x 20": make_estimator_call(X),
     }
+
+
+def make_estimator_call(X: Any) -> Call:
+    """Make a call of an estimator that is watched. Most of it is the estimator's own."""
+    rng = np.random.default_rng(1)
+    train = rng.normal(size=(200, len(NUMERIC)))
+    estimator = LogisticRegression().fit(train, train[:, 0] > 0)
+    SklearnInstrumentor().instrument()
+    return lambda: estimator.predict_proba(X)
 
 
 def make_batches() -> dict[str, Call]:
