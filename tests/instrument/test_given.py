@@ -289,7 +289,12 @@ def test_every_value_that_goes_missing_is_counted(receiver: Any) -> None:
         with model.predict(features={"a": value, "b": 1}) as p:
             p.score, p.value = score, value
     assert calidris.flush()
-    assert runtime.missing() == {"score_out_of_range": 2, "string_feature": 2, "unsupported_type": 2 + 1 + 1 + 1}
+    assert runtime.missing() == {
+        "score_out_of_range": 2,
+        "string_feature": 2,
+        "unsupported_type": 2 + 1 + 1 + 1,
+        "score_classes_unnamed": 1,
+    }
 
 
 def test_generators_stay_what_they_are(receiver: Any) -> None:

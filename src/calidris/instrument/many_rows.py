@@ -41,12 +41,15 @@ from calidris.instrument.foreign import (
 )
 from calidris.instrument.rows.buffered_items import Block, Labels, Series
 from calidris.instrument.rows.input_table import Table, TooLarge, column_of, table_of
-from calidris.instrument.rows.one_row import MAX_WIDTH
+from calidris.instrument.rows.one_row import MAX_WIDTH, default_names
 from calidris.instrument.rows.packed_columns import MAX_BITS
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
 from calidris.instrument.signal_errors import passes
+
+_PLACES: Final = tuple(map(str, range(MAX_WIDTH)))
+"""What columns of scores are called that have no names."""
 
 _MISSING: Final = frozenset({None, ""})
 """Ids that are none."""
@@ -383,9 +386,9 @@ def slice_table(
 
 
 def score_columns(scores: Any, series: Series, rows: int) -> Any:
-    """One column of probabilities, or a mapping from class to column.
+    """One column of probabilities, or a mapping from class to column wherever classes have names.
 
-    Two columns of a binary model are reduced to the second, the positive class, as scikit-learn orders them.
+    Of two columns without names the second is taken, the positive class, as scikit-learn orders them.
 
     Raises:
         Refused: they are not so many, or of too many classes.
@@ -410,9 +413,11 @@ def _read_scores(scores: Any, series: Series, rows: int) -> Any:
     width = len(table.names)
     if table.rows != rows:
         raise Refused("malformed")
-    if width == 1 or (width == 2 and series.task in (None, semconv.ML_MODEL_TASK_BINARY)):
+    names = _class_names(series, table.names)
+    if width == 1 or (names is None and _is_pair(series, width)):
         return table.column(width - 1)
-    return dict(zip(_class_names(series, width), map(table.column, range(width))))
+    columns = map(table.column, range(width))
+    return dict(zip(_told_names(series, names, width, rows), columns))
 
 
 @guarded
@@ -446,22 +451,53 @@ def frozen_score(score: Any, series: Series) -> Any:
     values = single(score)
     if not is_sequence(values):
         return outcome_of(values)
+    own = _index_of(values) if offers(kind, "index", "dtype") else ()
     values = listed(values, MAX_WIDTH)
     for _ in range(MAX_NESTS):
         if len(values) == 1 and is_sequence(values[0]):
             values = listed(values[0], MAX_WIDTH)
-    if len(values) == 1:
+    width = len(values)
+    if width == 1:
         return outcome_of(values[0])
-    if len(values) == 2 and series.task in (None, semconv.ML_MODEL_TASK_BINARY):
+    names = _class_names(series, own if len(own) == width else _PLACES[:width])
+    if names is None and _is_pair(series, width):
         return outcome_of(values[1])
-    return dict(zip(_class_names(series, len(values)), map(outcome_of, values)))
+    return dict(zip(_told_names(series, names, width, 1), map(outcome_of, values)))
 
 
-def _class_names(series: Series, width: int) -> Sequence[str]:
-    """Names of score columns: the classes where their number fits, else their places."""
-    if series.classes is not None and len(series.classes) == width:
-        return series.classes
-    return [str(at) for at in range(width)]
+def _index_of(values: Any) -> Sequence[str]:
+    """What a Series of pandas calls its values; a number is their place, and no name."""
+    labels = listed(values.index, MAX_WIDTH)
+    return labels if are_of(_TEXT, labels) else ()
+
+
+def _class_names(series: Series, own: Sequence[str]) -> Sequence[str] | None:
+    """Names of score columns: those that came with them, unless the model's classes say otherwise; None where nobody says.
+
+    Args:
+        series: the model.
+        own: what the columns are called, which is their places where they have no names.
+    """
+    width = len(own)
+    classes = series.classes
+    if classes is None or len(classes) != width:
+        are_places = tuple(own) in (_PLACES[:width], default_names(width, None))
+        return None if are_places else own
+    # Columns may be called after something else, and then stand in the order of the classes.
+    return own if set(own) == set(classes) else classes
+
+
+def _told_names(series: Series, names: Sequence[str] | None, width: int, rows: int) -> Sequence[str]:
+    """Names of score columns; where nobody says what they are, that is told, and they are called after their places."""
+    if names is not None:
+        return names
+    runtime.note("score_classes_unnamed", series.name, rows)
+    return _PLACES[:width]
+
+
+def _is_pair(series: Series, width: int) -> bool:
+    """Whether columns are the two of a binary model."""
+    return width == 2 and series.task in (None, semconv.ML_MODEL_TASK_BINARY)
 
 
 def _is_even(block: Block) -> bool:

@@ -62,6 +62,12 @@ def one(receiver: Any) -> dict[str, Any]:
     return span
 
 
+def by_class(model: Any, probabilities: Any) -> dict[str, list[float]]:
+    """Each class's column under the class's own name, whichever comes first."""
+    names = [str(name).lower() for name in model.classes_]  # true and false as JSON and other languages spell them
+    return {name: probabilities[:, at].tolist() for at, name in enumerate(names)}
+
+
 def test_binary_probabilities(watched: Any) -> None:
     model = LogisticRegression().fit(X, Y)
     proba = model.predict_proba(X[:5])
@@ -70,10 +76,19 @@ def test_binary_probabilities(watched: Any) -> None:
     assert span[semconv.ML_MODEL_VERSION] == "unknown"
     assert span[semconv.ML_MODEL_TASK] == "binary"
     assert span[semconv.ML_PREDICTION_COUNT] == 5
-    assert span[semconv.ML_PREDICTION_SCORE] == proba[:, 1].tolist()
+    assert span[semconv.ML_PREDICTION_SCORE] == by_class(model, proba)
     assert span[semconv.ML_FEATURES] == {f"x{at}": X[:5, at].tolist() for at in range(3)}
     assert semconv.ML_PREDICTION_CLASS not in span
     assert len(set(span[semconv.ML_PREDICTION_DURATION])) == 1
+
+
+@pytest.mark.parametrize("words", [("no", "yes"), ("yes", "no"), (False, True)])
+def test_names_of_two_classes_travel_with_their_probabilities(watched: Any, words: tuple[Any, Any]) -> None:
+    """Who reads them knows which class is the positive one; the order that scikit-learn gives them says nothing."""
+    named = np.array(words)[Y]
+    model = LogisticRegression().fit(X, named)
+    proba = model.predict_proba(X[:4])
+    assert one(watched)[semconv.ML_PREDICTION_SCORE] == by_class(model, proba)
 
 
 def test_several_classes(watched: Any) -> None:
@@ -119,7 +134,7 @@ def test_class_and_probability_of_one_input_are_one_prediction(
     ids = calidris.last_prediction_ids()
     span = one(watched)
     assert span[semconv.ML_PREDICTION_COUNT] == 2 == len(ids)
-    assert span[semconv.ML_PREDICTION_SCORE] == results["predict_proba"][:, 1].tolist()
+    assert span[semconv.ML_PREDICTION_SCORE] == by_class(model, results["predict_proba"])
     assert span[semconv.ML_PREDICTION_CLASS] == results["predict"].tolist()
 
 
@@ -177,8 +192,9 @@ def test_margins_say_the_class_and_no_probability(watched: Any) -> None:
 
 
 def test_log_probabilities_are_probabilities(watched: Any) -> None:
-    logs = LogisticRegression().fit(X, Y).predict_log_proba(X[:3])
-    assert one(watched)[semconv.ML_PREDICTION_SCORE] == np.exp(logs)[:, 1].tolist()
+    model = LogisticRegression().fit(X, Y)
+    logs = model.predict_log_proba(X[:3])
+    assert one(watched)[semconv.ML_PREDICTION_SCORE] == by_class(model, np.exp(logs))
 
 
 def test_several_outputs_at_once_are_rows_without_an_answer(watched: Any) -> None:
@@ -302,7 +318,7 @@ def test_estimators_imported_later_are_watched_too(watched: Any) -> None:
             "predict majority": 3,
             "predict cautious": 4,
         }
-        assert counts["predict cautious"][semconv.ML_PREDICTION_SCORE] == proba[:, 1].tolist()
+        assert counts["predict cautious"][semconv.ML_PREDICTION_SCORE] == by_class(cautious, proba)
         SklearnInstrumentor().uninstrument()
         assert not hasattr(late.Majority.predict, "__wrapped__")
     finally:

@@ -18,7 +18,7 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, trace_markers
-from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence, rows_in
+from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence, name_of, rows_in
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.many_rows import slice_table, table_or_none
 from calidris.instrument.rows.buffered_items import Block, Series
@@ -308,13 +308,12 @@ _last: ContextVar[_Last | None] = ContextVar("calidris_last_call", default=None)
 
 @guarded
 def probable(classes: Any, probabilities: Any) -> Answer:
-    """Binary: the probability of ``classes[1]``. More: a column a class, and the likeliest class."""
+    """A column a class, by its name: who reads them knows which is the positive one. Of more than two also the likeliest class."""
     if probabilities.ndim != 2 or probabilities.shape[1] != len(classes):
         return Answer()
-    if len(classes) == 2:
-        return Answer(scores=probabilities[:, 1].copy())
-    scores = {name: probabilities[:, at].copy() for at, name in enumerate(classes.tolist())}
-    return Answer(scores=scores, classes=classes[probabilities.argmax(axis=1)])
+    scores = {name_of(name): probabilities[:, at].copy() for at, name in enumerate(classes.tolist())}
+    likeliest = classes[probabilities.argmax(axis=1)] if len(classes) > 2 else None
+    return Answer(scores=scores, classes=likeliest)
 
 
 @guarded

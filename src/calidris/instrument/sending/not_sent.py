@@ -19,6 +19,7 @@ _CURES: Final = {
     "hash_without_key": "It is withheld. Set OTEL_CALIDRIS_HASH_KEY.",
     "unsupported_type": "Values that are no number, boolean or string are sent as missing.",
     "score_out_of_range": "It is no probability and is sent as missing; use p.value for other outputs.",
+    "score_classes_unnamed": "They are called 0, 1, 2, ... after their places. Pass classes= to Model, or a mapping or DataFrame with names.",
     "features_not_copied": "The input is too large or of an unknown kind; its rows are sent without features.",
     "embedding_not_declared": "It stays here. List it in embeddings= of Model.",
     "embedding_not_copied": "It is no vector of 1 to 4096 numbers, or of another length than its neighbours, or too many at once; it is sent as missing.",

@@ -1,0 +1,82 @@
+"""Names of classes that come with scores go with them; where nobody names them, that is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import calidris
+from calidris import Model, semconv
+from calidris.instrument.runtime import runtime
+
+PROBABILITIES = np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+BY_CLASS = {"cat": [0.2, 0.1], "dog": [0.5, 0.1], "eel": [0.3, 0.8]}
+NAMES = ("cat", "dog", "eel")
+
+
+def sent(receiver: Any, model: Model, scores: Any) -> Any:
+    model.record_batch([[1.0], [2.0]], scores=scores)
+    assert calidris.flush()
+    return receiver.only("predict m")[semconv.ML_PREDICTION_SCORE]
+
+
+@pytest.mark.parametrize(
+    ("classes", "scores"),
+    [
+        (NAMES, PROBABILITIES),
+        (NAMES, PROBABILITIES.tolist()),
+        (None, pd.DataFrame(PROBABILITIES, columns=NAMES)),
+        (NAMES, pd.DataFrame(PROBABILITIES[:, ::-1], columns=NAMES[::-1])),
+        (NAMES, pd.DataFrame(PROBABILITIES, columns=["p_cat", "p_dog", "p_eel"])),
+        (NAMES, pd.DataFrame(PROBABILITIES)),
+        (None, dict(zip(NAMES, PROBABILITIES.T))),
+    ],
+)  # fmt: skip
+def test_columns_of_scores_carry_the_names_that_somebody_knows(receiver: Any, classes: Any, scores: Any) -> None:
+    model = Model("m", task="multiclass", classes=classes)
+    assert sent(receiver, model, scores) == BY_CLASS
+    assert not runtime.missing()
+
+
+@pytest.mark.parametrize("scores", [PROBABILITIES, PROBABILITIES.tolist(), pd.DataFrame(PROBABILITIES)])
+def test_columns_that_nobody_names_are_called_after_their_places_and_told(receiver: Any, scores: Any) -> None:
+    found = sent(receiver, Model("m", task="multiclass"), scores)
+    assert found == {"0": [0.2, 0.1], "1": [0.5, 0.1], "2": [0.3, 0.8]}
+    assert runtime.missing() == {"score_classes_unnamed": 2}
+
+
+@pytest.mark.parametrize(
+    ("classes", "score", "expected"),
+    [
+        (("no", "yes"), [0.2, 0.8], {"no": [0.2], "yes": [0.8]}),
+        (("yes", "no"), np.array([[0.8, 0.2]]), {"yes": [0.8], "no": [0.2]}),
+        (None, pd.Series([0.2, 0.8], index=["no", "yes"]), {"no": [0.2], "yes": [0.8]}),
+        (None, [0.2, 0.8], [0.8]),
+        (None, pd.Series([0.2, 0.8]), [0.8]),
+        (NAMES, [0.2, 0.5, 0.3], {"cat": [0.2], "dog": [0.5], "eel": [0.3]}),
+    ],
+)  # fmt: skip
+def test_scores_of_one_row_likewise(receiver: Any, classes: Any, score: Any, expected: Any) -> None:
+    model = Model("m", classes=classes)
+    with model.predict(features={"a": 1}) as p:
+        p.score = score
+    assert calidris.flush()
+    assert receiver.only("predict m")[semconv.ML_PREDICTION_SCORE] == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        (np.array([[0.2, 0.8], [0.9, 0.1]]), [0.8, 0.1]),
+        (pd.DataFrame([[0.2, 0.8], [0.9, 0.1]]), [0.8, 0.1]),
+        (pd.DataFrame([[0.8, 0.2], [0.1, 0.9]], columns=["yes", "no"]), {"yes": [0.8, 0.1], "no": [0.2, 0.9]}),
+    ],
+)  # fmt: skip
+def test_two_columns_without_names_are_the_negative_and_the_positive_class(
+    receiver: Any, scores: Any, expected: Any
+) -> None:
+    assert sent(receiver, Model("m"), scores) == expected
+    assert not runtime.missing()
