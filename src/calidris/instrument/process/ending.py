@@ -69,7 +69,8 @@ class EndOfProcess:
     ) -> None:
         self._flush = flush
         self._finish = finish
-        self._hold_until_s = 0.0
+        self._held_s = 0.0
+        self._door_s = 0.0
         self._pid = 0
         self._handles_signals = False
         self._own_ends = OwnEnds(self._flush_now, self._finish_now)
@@ -80,7 +81,9 @@ class EndOfProcess:
     def watch(self, handle_signals: bool) -> None:
         """Begin, or in a child begin anew. Never raises; cheap enough to be called whenever recording starts."""
         try:
-            self._pid = os.getpid()
+            if not self._is_mine():
+                self._pid = os.getpid()
+                self._held_s = 0.0
             self._own_ends.replace()
             if not self._hidden:
                 self._hide_handler()
@@ -102,23 +105,27 @@ class EndOfProcess:
 
     def _at_exit(self) -> None:
         try:
-            self._finish(self._left_s())
+            self._hold(self._finish)
         except KeyboardInterrupt:  # somebody does not want to wait: what is left is counted, and the end goes on
             self._finish(0.0)
         except Exception:
             caught("exit")
 
-    def _left_s(self) -> float:
-        """What is left of the time for which an end may be held: a process may come by several of these doors on its way."""
-        now_s = time.monotonic()
-        if now_s > self._hold_until_s + GOES_ON_AFTER_S:
-            self._hold_until_s = now_s + EXIT_DEADLINE_S
-        left_s = self._hold_until_s - now_s
-        return max(0.0, left_s)
+    def _hold(self, send: Callable[[float], object]) -> None:
+        """Send for as long as is left of the time for which an end may be held: a process may come by several doors on its way."""
+        begun_s = time.monotonic()
+        if begun_s > self._door_s + GOES_ON_AFTER_S:
+            self._held_s = 0.0
+        left_s = EXIT_DEADLINE_S - self._held_s
+        try:
+            send(max(0.0, left_s))
+        finally:
+            self._door_s = time.monotonic()
+            self._held_s += self._door_s - begun_s
 
     def _flush_now(self) -> None:
         if self._is_mine():
-            self._flush(self._left_s())
+            self._hold(self._flush)
 
     def _finish_now(self) -> None:
         if self._is_mine():
