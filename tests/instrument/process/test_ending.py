@@ -27,15 +27,22 @@ def untouched() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
+def changed() -> list[Any]:
+    """What is changed in a process."""
+    functions = [os._exit, os.abort, os.execv, os.execve, os.kill, os.killpg]
+    functions += [signal.raise_signal, signal.pthread_kill, signal.signal, signal.getsignal]
+    return [*functions, getsignal(signal.SIGTERM), getsignal(signal.SIGHUP)]
+
+
 def test_everything_is_put_back(untouched: None, make_receiver: Any) -> None:
     calidris.shutdown()
-    before = signal.raise_signal, os.kill, signal.signal, signal.getsignal, getsignal(signal.SIGTERM)
+    before = changed()
     calidris.configure(endpoint=make_receiver().start())
-    assert before[0] is not signal.raise_signal
-    assert getsignal(signal.SIGTERM) != signal.SIG_DFL
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "nobody sees it"
+    assert all(new is not old for new, old in zip(changed(), before, strict=True))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        assert signal.getsignal(number) is signal.SIG_DFL, "nobody sees it"
     calidris.shutdown()
-    assert (signal.raise_signal, os.kill, signal.signal, signal.getsignal, getsignal(signal.SIGTERM)) == before
+    assert changed() == before
 
 
 def test_the_signal_is_left_alone_where_that_is_asked(untouched: None, make_receiver: Any) -> None:

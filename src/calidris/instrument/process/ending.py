@@ -78,7 +78,7 @@ class EndOfProcess:
         # At the import, which is early: what is registered first runs last, after the application's own handlers.
         atexit.register(self._at_exit)
 
-    def watch(self, handle_signals: bool) -> None:
+    def watch(self, handle_sigterm: bool) -> None:
         """Begin, or in a child begin anew. Never raises; cheap enough to be called whenever recording starts."""
         try:
             if not self._is_mine():
@@ -87,7 +87,7 @@ class EndOfProcess:
             self._own_ends.replace()
             if not self._hidden:
                 self._hide_handler()
-            self._handles_signals = handle_signals
+            self._handles_signals = handle_sigterm
             self._handle_signals()
         except Exception:
             caught("end of process")

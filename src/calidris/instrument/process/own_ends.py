@@ -20,15 +20,19 @@ from typing import Final
 
 from calidris.instrument.process.replaced import Replaced, precede
 
-HARMLESS: Final = frozenset(
-    getattr(signal, name)
-    for name in ("SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH")
-    if hasattr(signal, name)  # not every system has them all
-)
-"""Signals that do not end a process in which nobody handles them."""
+Act = Callable[..., None]
 
-DEADLY: Final = frozenset(signal.valid_signals()) - HARMLESS
-"""Signals that do."""
+HARMLESS: Final = {
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGWINCH",
+}
+"""Signals that do not end a process in which nobody handles them."""
 
 
 class OwnEnds:
@@ -48,14 +52,20 @@ class OwnEnds:
         """Put ours in their place, once."""
         if self._replaced:
             return
-        self._precede(os, "_exit", self._before_last)
-        self._precede(os, "abort", self._before_last)
-        self._precede(os, "execv", self._before_another)
-        self._precede(os, "execve", self._before_another)
-        self._precede(os, "kill", self._before_kill)
-        self._precede(os, "killpg", self._before_killpg)
-        self._precede(signal, "raise_signal", self._before_signal)
-        self._precede(signal, "pthread_kill", self._before_pthread_kill)
+        before_os: dict[str, Act] = {
+            "_exit": self._before_last,
+            "abort": self._before_last,
+            "execv": self._before_another,
+            "execve": self._before_another,
+            "kill": self._before_kill,
+            "killpg": self._before_killpg,
+        }
+        before_signal: dict[str, Act] = {
+            "raise_signal": self._before_signal,
+            "pthread_kill": self._before_pthread_kill,
+        }
+        self._precede(os, before_os)
+        self._precede(signal, before_signal)
 
     def undo(self) -> None:
         """Put theirs back, as far as ours are still there."""
@@ -63,33 +73,53 @@ class OwnEnds:
             replaced = self._replaced.pop()
             replaced.undo()
 
-    def _precede(self, module: ModuleType, name: str, act: Callable[..., None]) -> None:
-        if hasattr(module, name):
-            self._replaced.append(precede(module, name, act))
+    def _precede(self, module: ModuleType, before: dict[str, Act]) -> None:
+        for name, act in before.items():
+            if hasattr(module, name):
+                replaced = precede(module, name, act)
+                self._replaced.append(replaced)
 
     def _before_last(self, status: int = 0) -> None:
         # Whatever comes, a Ctrl-C too: who ends in this way expects nothing to be raised, and to come back from it least of all.
         with suppress(BaseException):
             self._finish()
 
-    def _before_another(self, path: object, argv: object, env: object = None) -> None:
+    def _before_another(self, *given: object, **named: object) -> None:
         self._flush()  # there may be no such program
 
     def _before_kill(self, pid: int, number: int) -> None:
-        mine = pid in {os.getpid(), 0, -1, -os.getpgrp()} if hasattr(os, "getpgrp") else pid == os.getpid()
-        if mine:
+        group = os.getpgrp() if hasattr(os, "getpgrp") else 0
+        mine = {
+            os.getpid(),
+            -group,
+            0,  # the group too
+            -1,  # everybody
+        }
+        if pid in mine:
             self._before_signal(number)
 
     def _before_killpg(self, group: int, number: int) -> None:
-        if group in {0, os.getpgrp()}:
+        mine = os.getpgrp()
+        if group in {0, mine}:
             self._before_signal(number)
 
     def _before_pthread_kill(self, thread: int, number: int) -> None:
         self._before_signal(number)
 
     def _before_signal(self, number: int) -> None:
-        if number in DEADLY and is_default(number):
+        if is_deadly(number) and is_default(number):
             self._flush()
+
+
+def is_deadly(number: int) -> bool:
+    """Whether a signal ends a process in which nobody handles it."""
+    if number not in signal.valid_signals():
+        return False
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # those of real time have no names
+        return True
+    return name not in HARMLESS
 
 
 def is_default(number: int) -> bool:

@@ -24,7 +24,8 @@ class Replaced:
 
     def undo(self) -> None:
         """Put the very object back, unless somebody else has replaced ours."""
-        if getattr(self._module, self._name) is self._ours:
+        found = getattr(self._module, self._name)
+        if found is self._ours:
             setattr(self._module, self._name, self._theirs)
 
 
