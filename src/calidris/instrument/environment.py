@@ -135,8 +135,8 @@ OTEL_CALIDRIS_HANDLE_SIGTERM: Final = "OTEL_CALIDRIS_HANDLE_SIGTERM"
 """
 .. envvar:: OTEL_CALIDRIS_HANDLE_SIGTERM
 
-``false`` leaves SIGTERM alone. By default, where a process has no handler for it, the rows of the last second are sent first,
-for at most two seconds; then the signal does what it would have done.
+``false`` leaves SIGTERM and SIGHUP alone. By default, where a process has no handler for them, the rows of the last second are
+sent first, for at most two seconds; then the signal does what it would have done.
 """
 
 OTEL_CALIDRIS_SCHEDULE_DELAY: Final = "OTEL_CALIDRIS_SCHEDULE_DELAY"

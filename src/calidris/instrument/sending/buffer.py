@@ -13,6 +13,7 @@ own thread is recording waits for nobody.
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
 from collections import Counter
@@ -168,6 +169,8 @@ class RowBuffer:
             self._attend()
 
     def _deliver(self, timeout_s: float) -> bool:
+        if sys.is_finalizing():  # no thread runs any more, only destructors of the application
+            return not self._unsent()
         if not self._running:
             if not len(self._waiting):
                 return True

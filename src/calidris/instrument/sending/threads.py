@@ -9,13 +9,18 @@ what we start and wait with is what was there before.
 
 from __future__ import annotations
 
-import importlib
+import _thread
+import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from calidris.instrument.shield import caught
+
+_MODULES = {"_thread": _thread, "queue": queue, "time": time}
+"""Whose functions are asked for: none can be imported once the interpreter is taken down, when the application may still predict."""
 
 SAY_S = 0.1
 """Time in which a note is written, unless whoever is interrupted holds the log."""
@@ -77,6 +82,8 @@ class BackgroundThread:
         Raises:
             RuntimeError: there can be no more threads.
         """
+        if sys.is_finalizing():  # before Python 3.12 it would be started, and stand still
+            raise RuntimeError("the interpreter is being taken down")
         self._begun = Latch()
         gone = self._gone = Latch()
         start_new_thread = find_original("_thread", "start_new_thread")
@@ -128,7 +135,7 @@ def find_original(module: str, name: str) -> Any:
     monkey: Any = sys.modules.get("gevent.monkey")
     if monkey is not None:
         return monkey.get_original(module, name)
-    return getattr(importlib.import_module(module), name)
+    return getattr(_MODULES[module], name)
 
 
 def is_replaced(module: str) -> bool:
