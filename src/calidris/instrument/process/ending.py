@@ -21,12 +21,12 @@ import os
 import signal
 import sys
 import threading
-import time
 from _signal import getsignal  # type: ignore[import-not-found]  # signal's own asks a handler for its text
 from collections.abc import Callable
 from types import FrameType, MethodType, ModuleType
 from typing import Any, Final
 
+from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.shield import caught
 
 EXIT_DEADLINE_S: Final = 2.0
@@ -110,7 +110,7 @@ class EndOfProcess:
 
     def _left_s(self) -> float:
         """What is left of the time for which an end may be held: a process may come by several of these doors on its way."""
-        now_s = time.monotonic()
+        now_s = read_clock_s()
         if now_s > self._hold_until_s + GOES_ON_AFTER_S:
             self._hold_until_s = now_s + EXIT_DEADLINE_S
         left_s = self._hold_until_s - now_s

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 
 from calidris.instrument.process.fork import renew_in_child
+from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.rows.buffered_items import Item, Row
 from calidris.instrument.sending.not_sent import Cause, NotSent
 from calidris.instrument.sending.sender import Sender, Shipper
@@ -133,7 +133,7 @@ class RowBuffer:
 
         Functions that the application registered for the end before we did run after us, and may predict.
         """
-        self._end_s = time.monotonic() + timeout_s
+        self._end_s = read_clock_s() + timeout_s
         self._attended = False
         if self._running or len(self._waiting):
             self._send_before_end()
@@ -175,7 +175,7 @@ class RowBuffer:
         return self._sender.flush(timeout_s, self._start)
 
     def _send_before_end(self) -> None:
-        left_s = (self._end_s or 0.0) - time.monotonic() - STOP_S
+        left_s = (self._end_s or 0.0) - read_clock_s() - STOP_S
         if not self._deliver(max(0.0, left_s)):
             self.close(0.0)
 
@@ -190,7 +190,7 @@ class RowBuffer:
 
     def _start(self) -> None:
         """Start the thread, unless somebody is at it: perhaps the code that this very thread was interrupted in."""
-        if time.monotonic() < self._start_after_s or not self._starting.acquire(blocking=False):
+        if read_clock_s() < self._start_after_s or not self._starting.acquire(blocking=False):
             return
         try:
             if not self._running:
@@ -200,7 +200,7 @@ class RowBuffer:
         except BaseException:  # no more threads, or the interpreter is ending; or a time-out of the application
             if not self._sender.has_begun():
                 self._set_running(False)
-                self._start_after_s = time.monotonic() + RESTART_AFTER_S
+                self._start_after_s = read_clock_s() + RESTART_AFTER_S
             caught("start")
         finally:
             self._starting.release()
@@ -211,7 +211,7 @@ class RowBuffer:
 
     def _thread_ended(self) -> None:
         """The thread is gone: one of the next appends starts another."""
-        self._start_after_s = time.monotonic() + RESTART_AFTER_S
+        self._start_after_s = read_clock_s() + RESTART_AFTER_S
         self._set_running(False)
         if self._closed:
             self._settle()

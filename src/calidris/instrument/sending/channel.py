@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from calidris.instrument import VERSION
 from calidris.instrument.guarded_log import log
+from calidris.instrument.process.machine_clock import find_lag_s
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.sending.meters import Meters
 from calidris.instrument.sending.not_sent import NotSent, Reports, Totals
@@ -66,7 +67,7 @@ class Channel:
             _EXPORT, request_serializer=None, response_deserializer=ExportTraceServiceResponse.FromString
         )
         try:
-            answer = call(payload, timeout=timeout_s, metadata=self._metadata)
+            answer = call(payload, timeout=timeout_s + find_lag_s(), metadata=self._metadata)
         except grpc.RpcError as error:
             self.close()
             return outcome_of(error)

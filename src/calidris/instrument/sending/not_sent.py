@@ -6,11 +6,11 @@ application may be the caller, and a log handler may hold a lock that the interr
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from calidris.instrument.guarded_log import log
+from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.sending.outbox import Request
 from calidris.instrument.tally import Tally
 
@@ -93,7 +93,7 @@ class NotSent:
         self._notes: Tally[Cause] = Tally()
         self._said: dict[Cause, object] = {}
         self._flush_notes = float(FLUSH_NOTES)
-        self._said_s = time.monotonic()
+        self._said_s = read_clock_s()
 
     def after_fork(self) -> None:
         """In the child: begin at nothing. Called by the owner."""
@@ -149,7 +149,7 @@ class NotSent:
 
     def _may_say(self) -> bool:
         """A token of a bucket that holds some and fills slowly: who flushes in a loop must not fill the log."""
-        now_s = time.monotonic()
+        now_s = read_clock_s()
         gained = (now_s - self._said_s) / FLUSH_NOTE_EVERY_S
         self._flush_notes = min(FLUSH_NOTES, self._flush_notes + gained)
         self._said_s = now_s
@@ -182,7 +182,7 @@ class Reports:
         self,
         serialise: Serialise,
         told: Totals,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = read_clock_s,
     ) -> None:
         self._serialise = serialise
         self._now = now

@@ -29,6 +29,7 @@ from calidris.instrument.privacy import Action, Policy
 from calidris.instrument.rows import packed_columns as col
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.packed_columns import Note
+from calidris.instrument.rows.times import MAX_NS
 from calidris.instrument.sending.chunks import Chunk, LabelChunk, chunks_of, groups_of, halves_of
 from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.outbox import Request
@@ -168,10 +169,16 @@ class Encoder:
         return self._serialise(name, attributes, start, end)
 
     def _serialise(self, name: str, attributes: Attributes, start_ns: int, end_ns: int) -> bytes:
+        start_ns = _fit_time(start_ns)
         span = self._tracer.start_span(name, Context(), trace.SpanKind.INTERNAL, attributes, start_time=start_ns)
-        span.end(end_ns)
+        span.end(_fit_time(end_ns))
         ended, self._ended.spans = self._ended.spans, []
         return encode_spans(ended).SerializeToString() if ended else b""
+
+
+def _fit_time(at_ns: int) -> int:
+    """A time as a span may have it: the application's clocks may be stopped before 1970, or in the midst of a call."""
+    return max(0, min(at_ns, MAX_NS))
 
 
 def _extent(chunk: Chunk) -> tuple[int, int]:

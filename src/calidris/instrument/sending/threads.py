@@ -10,15 +10,23 @@ what we start and wait with is what was there before.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from calidris.instrument.shield import caught
 
 SAY_S = 0.1
 """Time in which a note is written, unless whoever is interrupted holds the log."""
+
+OF_A_FAULT: Final = frozenset(
+    getattr(signal, name)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
+    if hasattr(signal, name)  # not every system has them all
+)
+"""Signals that a thread brings upon itself: whoever tells of a crash, such as faulthandler, must hear of it there."""
 
 
 class Latch:
@@ -101,6 +109,7 @@ class BackgroundThread:
 
     def _begin(self, gone: Latch) -> None:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
+        _leave_signals_to_others()  # first: threads that are started from here, gRPC's too, begin as this one is
         self._begun.open()
         if is_replaced("threading"):
             self._serve(gone)
@@ -121,6 +130,16 @@ class BackgroundThread:
     def _end(self, gone: Latch) -> None:
         gone.open()
         self._on_end()
+
+
+def _leave_signals_to_others() -> None:
+    """Have this thread, and those that it starts, take no signal that is meant for the process.
+
+    The application may block signals in its own threads and wait for them, as supervisors do. The kernel would find ours open,
+    and do there what the signal does by default: end the process.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_A_FAULT)
 
 
 def find_original(module: str, name: str) -> Any:
