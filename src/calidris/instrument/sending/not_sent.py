@@ -29,7 +29,7 @@ _CURES: Final = {
     "backlog_full": "The receiver has been away for long; the oldest rows made room.",
     "expired": "The receiver has been away for longer than a request is repeated.",
     "refused": "The receiver does not take them; what it says stands in the log.",
-    "rejected": "The receiver cannot use them; what it says stands in the log.",
+    "rejected": "The receiver cannot use them; what it says stands in the log. Those without a model are about so many: it did not say whose.",
     "row_too_large": "A row must fit in 256 KiB.",
     "unreadable": "Reading it raised an error; it is missing, or where nothing else is left of the row, the row is.",
     "interrupted": "A signal handler raised an exception while the row was being recorded.",

@@ -119,7 +119,7 @@ class Encoder:
     def _room_for(self, payload: bytes, requests: list[Request]) -> Request:
         """The last request if it has room for one more span, else a new one."""
         last = requests[-1] if requests else None
-        if last is None or last.spans >= MAX_SPANS or len(last.payload) + len(payload) > MAX_REQUEST_BYTES:
+        if last is None or len(last.parts) >= MAX_SPANS or len(last.payload) + len(payload) > MAX_REQUEST_BYTES:
             last = Request()
             requests.append(last)
         return last
