@@ -14,6 +14,29 @@ from typing import Final
 _RAISE: Final = opcode.opmap["RAISE_VARARGS"]
 
 
+class _Kept:
+    """The last error that came when what was being recorded was recorded already.
+
+    Attributes:
+        error: None once it has been asked for.
+    """
+
+    error: BaseException | None = None
+
+
+def note_kept(error: BaseException) -> None:
+    """What is being recorded will be sent, although this error goes on to whoever records."""
+    _Kept.error = error
+
+
+def was_kept(error: BaseException | None) -> bool:
+    """Whether what an error came in between was recorded before it; asked once, so that nothing is held by its trace."""
+    if error is None or _Kept.error is not error:
+        return False
+    _Kept.error = None
+    return True
+
+
 def passes(error: BaseException) -> bool:
     """True for what a signal handler raised while code of ours ran: Ctrl-C, a worker's exit, a time-out. It is the application's.
 

@@ -117,7 +117,7 @@ def test_who_replaced_ours_keeps_his(untouched: None, monkeypatch: pytest.Monkey
 
 def test_all_doors_of_an_end_share_its_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s, given = [100.0], []
-    monkeypatch.setattr(ending.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(ending, "read_clock_s", lambda: now_s[0])
     end = EndOfProcess(given.append, given.append)
     for passed_s in (0.0, 1.5, 1.0, 60.0):
         now_s[0] += passed_s

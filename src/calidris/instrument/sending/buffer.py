@@ -20,11 +20,13 @@ from collections.abc import Callable
 from calidris.instrument.process.fork import renew_in_child
 from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.rows.buffered_items import Item, Row
+from calidris.instrument.rows.item_sizes import model_of
 from calidris.instrument.sending.not_sent import Cause, NotSent
 from calidris.instrument.sending.sender import Sender, Shipper
 from calidris.instrument.sending.threads import SAY_S, run_apart
 from calidris.instrument.sending.waiting import Waiting
 from calidris.instrument.shield import caught
+from calidris.instrument.signal_errors import note_kept
 
 WAKE_ROWS = 2048
 """Items at which the thread does not wait for its interval."""
@@ -89,26 +91,45 @@ class RowBuffer:
         self._flushed = {}
 
     def append(self, row: Row) -> None:
-        """Add one row; about 0.2 µs. Never waits; in a full buffer the oldest makes room and is counted."""
+        """Add one row; about 0.2 µs. Never waits; in a full buffer the oldest makes room and is counted.
+
+        What a signal handler raises meanwhile comes out. Then the row was not added, unless `was_kept` says that it was.
+        """
         waiting = self._waiting
         items = waiting.items
         number = len(items)
         if number >= waiting.limit:
             waiting.make_room()
-        items.append(row)
-        if not self._attended:
-            self._attend()
-        if number >= WAKE_ROWS:
-            self._sender.wake()
+        items += (row,)  # no call, see `Tally`: an error comes before it or after it
+        try:
+            if not self._attended:
+                self._attend()
+            if number >= WAKE_ROWS:
+                self._sender.wake()
+        except BaseException as error:
+            note_kept(error)
+            raise
 
     def append_many(self, item: Item) -> None:
-        """Add a block, labels, or a row with embeddings. What is beyond the bound in bytes is cut off and counted."""
+        """Add a block, labels, or a row with embeddings. What is beyond the bound in bytes is cut off and counted.
+
+        What a signal handler raises meanwhile comes out. Then nothing was added, unless `was_kept` says that it was.
+        """
         waiting = self._waiting
-        waiting.put(item)
-        if not self._attended:
-            self._attend()
-        if len(waiting) >= WAKE_ROWS or waiting.bytes() >= WAKE_BYTES:
-            self._sender.wake()
+        cut = waiting.put(item)
+        try:
+            if cut:
+                self._not_sent.drop(model_of(item), "queue_full", cut)
+                cut = 0
+            if not self._attended:
+                self._attend()
+            if len(waiting) >= WAKE_ROWS or waiting.bytes() >= WAKE_BYTES:
+                self._sender.wake()
+        except BaseException as error:
+            if cut:
+                self._not_sent.drop(model_of(item), "queue_full", cut)
+            note_kept(error)
+            raise
 
     def narrow(self, width: int) -> None:
         """Learn that rows are so many values wide, so that wide rows do not multiply the memory."""

@@ -100,10 +100,11 @@ class NotSent:
         self._reset()
 
     def drop(self, model: str, reason: str, rows: int) -> None:
-        """Count rows or labels that will never arrive."""
+        """Count rows or labels that will never arrive, or raise what a signal handler raised meanwhile and count none."""
         if rows > 0:
-            self._rows.add(_bound(self._rows, model, reason), rows)
+            cause = _bound(self._rows, model, reason)
             self._notes.add(_bound(self._notes, model, reason), rows)
+            self._rows.add(cause, rows)  # last: see `Tally`
 
     def withhold(self, model: str, reason: str, name: str, values: int = 1) -> None:
         """Count values of a feature (or embedding, or of the whole model) that are sent as missing or not at all."""
