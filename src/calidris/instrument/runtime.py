@@ -97,7 +97,7 @@ class Runtime:
 
     def _make_buffer(self, settings: SdkSettings) -> RowBuffer:
         return RowBuffer(
-            self._connect,
+            lambda: self._connect(settings),  # not those of then: they may be others before the thread gets to it
             self.not_sent,
             max_items=settings.queue_rows,
             max_bytes=settings.queue_bytes,
@@ -218,10 +218,10 @@ class Runtime:
         if self._buffer is not None:
             self._buffer.end(timeout_s)
 
-    def _connect(self) -> Shipper:
+    def _connect(self, settings: SdkSettings) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.
         channel = importlib.import_module("calidris.instrument.sending.channel")
-        return cast(Shipper, channel.connect(self.settings, self.not_sent, self._told))
+        return cast(Shipper, channel.connect(settings, self.not_sent, self._told))
 
 
 runtime = Runtime()

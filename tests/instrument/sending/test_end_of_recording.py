@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import calidris
 from calidris import Model
 from calidris.instrument.libraries.sklearn import SklearnInstrumentor
 from calidris.instrument.runtime import runtime
+from calidris.instrument.sending.sender import Sender
 
 
 @pytest.mark.parametrize("embeddings", [None, {"text": [0.5, 0.25]}], ids=["row", "with embeddings"])
@@ -67,3 +69,21 @@ def test_a_call_of_a_library_during_which_recording_ends_is_dropped(receiver: An
     finally:
         SklearnInstrumentor().uninstrument()
     assert runtime.drops() == {("ending", "shutdown"): 3}
+
+
+def test_rows_go_to_the_receiver_that_was_set_when_they_were_made(
+    make_receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make_receiver(), make_receiver()
+    load = Sender._load
+
+    def load_late(self: Sender) -> None:
+        time.sleep(0.3)
+        load(self)
+
+    monkeypatch.setattr(Sender, "_load", load_late)
+    calidris.configure(endpoint=first.start())
+    with Model("m").predict():
+        pass
+    calidris.configure(endpoint=second.start())
+    assert (len(first.spans()), len(second.spans())) == (1, 0)
