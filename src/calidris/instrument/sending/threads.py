@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from calidris.instrument.shield import caught
+from calidris.instrument.signal_errors import own_this_thread
 
 SAY_S = 0.1
 """Time in which a note is written, unless whoever is interrupted holds the log."""
@@ -122,10 +123,12 @@ class BackgroundThread:
 
     def _serve(self, gone: Latch) -> None:
         self._ident = threading.get_ident()
+        own_this_thread(True)
         try:
             self._run()
         finally:
             self._end(gone)
+            own_this_thread(False)
 
     def _end(self, gone: Latch) -> None:
         gone.open()
