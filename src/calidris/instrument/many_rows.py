@@ -366,6 +366,8 @@ def score_columns(scores: Any, series: Series, rows: int) -> Any:
     if not _is_two_d(scores):
         return column_of(scores, rows)
     table = table_of(scores)
+    if table.refused:
+        runtime.note("unsupported_type", "score", table.refused)
     width = len(table.names)
     if table.rows != rows:
         raise Refused("malformed")
@@ -386,8 +388,9 @@ def _read_names(scores: Any) -> list[Any]:
 def _is_two_d(scores: Any) -> bool:
     if offers(type(scores), "ndim"):
         return bool(scores.ndim == 2)
-    first = next(islice(scores, 1), None) if type(scores) in (list, tuple) else None
-    return first is not None and is_sequence(first) and len(first) > 1
+    # Two of them, because one may be a stray.
+    first = islice(scores, 2) if type(scores) in (list, tuple) else ()
+    return any(is_sequence(one) and len(one) > 1 for one in first)
 
 
 @guarded

@@ -38,6 +38,7 @@ _CURES: Final = {
     "queue_full": "Rows come faster than they leave, or the receiver is away; the oldest made room. Raise "
     "OTEL_CALIDRIS_QUEUE_SIZE or OTEL_CALIDRIS_QUEUE_BYTES, or check the receiver.",
     "no_row": "It is text, a buffer, a stream or several rows, and no row of features: nothing of it leaves.",
+    "no_name": "What has an empty name cannot be sent; it is missing.",
     "too_long": "It has more parts than a row may have; it is sent as missing.",
     "slices_not_copied": "Slices are a mapping from name to value; the rows are sent without.",
     "id_unreadable": "Reading it raised an error; predictions get an id that is made, labels are dropped.",
@@ -48,7 +49,7 @@ _CURES: Final = {
     "time_unit_unknown": 'Units are "s", "ms", "us" and "ns"; the call is dropped.',
     "wrong_arguments": "What is not known is left out; without an argument that is needed, the call is dropped.",
     "argument_unusable": "It cannot be read; nothing leaves that it should have named.",
-    "not_observed": "It has no signature; its calls are not recorded.",
+    "not_observed": "It has no signature, or is a class; its calls are not recorded.",
     "model_unreadable": "Asking the estimator raised an error; its calls are not recorded.",
     "answer_not_read": "It is not one value a row, or can be read only once; the rows are sent without an answer.",
     "answer_length": "The answer has not as many rows as the input; the rows are sent without it.",

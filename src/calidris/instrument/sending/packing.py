@@ -238,13 +238,25 @@ def strings(values: Sequence[str | None]) -> str | tuple[str | None, ...]:
     return tuple(values) if len(values) == 1 else json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
+def _leave_out_nameless(columns: dict[str, Any], note: col.Note, what: str) -> dict[str, Any]:
+    """All columns but one whose name is empty, which cannot be sent."""
+    nameless = columns.get("")
+    if nameless is None:
+        return columns
+    missing = sum(value is not None for value in nameless)
+    if missing:
+        note("no_name", what, missing)
+    return {name: column for name, column in columns.items() if name}
+
+
 def _features(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
     def tell(reason: str, name: str, values: int = 1) -> None:
         if name not in chunk.slices:  # it does leave, as a slice
             note(reason, name, values)
 
-    packed = {name: col.feature(name, values, policy, tell) for name, values in chunk.features.items()}
-    return {name: column for name, column in packed.items() if column is not None and name}
+    named = _leave_out_nameless(chunk.features, note, "features")
+    packed = {name: col.feature(name, values, policy, tell) for name, values in named.items()}
+    return {name: column for name, column in packed.items() if column is not None}
 
 
 def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
@@ -252,7 +264,9 @@ def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
     found: Attributes = {}
     for name, vectors in chunk.embeddings.items():
         action = policy.action(name)
-        if action in (None, Action.ALLOW):
+        if not name:
+            note("no_name", "embeddings", len(vectors))
+        elif action in (None, Action.ALLOW):
             found[name] = {"f32": vectors.data, "dim": vectors.dimension}
         elif action is not Action.DROP:
             note("embedding_rule", name)
@@ -262,15 +276,16 @@ def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
 def _slices(slices: dict[str, Any], policy: Policy, note: col.Note) -> Attributes:
     """Slices were listed by the user, so they leave, unless a rule names them."""
     packed: Attributes = {}
-    for name, values in slices.items():
+    for name, values in _leave_out_nameless(slices, note, "slices").items():
         ruled = policy.action(name) in (Action.DROP, Action.HASH, Action.BUCKET)
         column = col.feature(name, values, policy, note) if ruled else col.texts(values, note, name)
-        if column is not None and name:
+        if column is not None:
             packed[name] = column
     return packed
 
 
 def _scores(scores: Any, note: col.Note) -> Any:
     if isinstance(scores, dict):
-        return {name: col.probabilities(column, note) for name, column in scores.items()}
+        named = _leave_out_nameless(scores, note, "score")
+        return {name: col.probabilities(column, note) for name, column in named.items()}
     return None if scores is None else col.probabilities(scores, note)
