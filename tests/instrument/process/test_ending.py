@@ -130,7 +130,7 @@ def test_all_doors_of_an_end_share_its_two_seconds(monkeypatch: pytest.MonkeyPat
         given.append(timeout_s)
         now_s[0] += min(timeout_s, 1.5)
 
-    monkeypatch.setattr(ending.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(ending, "read_clock_s", lambda: now_s[0])
     end = EndOfProcess(hold, hold)
     for passed_s in (0.0, 5.0, 5.0, 60.0):
         now_s[0] += passed_s

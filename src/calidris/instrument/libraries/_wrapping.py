@@ -146,6 +146,7 @@ class WatchedCall:
         "_slices",
         "_span",
         "_tick",
+        "_was_on",
         "_what",
         "_x",
     )
@@ -157,6 +158,7 @@ class WatchedCall:
         self._slices: Table | None = None
         self._marker: trace_markers.Marker | None = None
         self._span = get_current_span()
+        self._was_on = runtime.on
         if runtime.on:
             self._features = table_or_none(series, x, names)
             self._slices = slice_table(series, runtime.settings.slices, None, self._features)
@@ -186,7 +188,7 @@ class WatchedCall:
         self._rows = self._rows or rows or 1
         if self._features is not None and self._features.rows != self._rows:
             self._features = self._slices = None
-        if not runtime.on:
+        if not self._is_recorded():
             ids.remember(None, ids.place_of(self._span, self._rows), self._rows)
             return
         same = _Input(self)
@@ -201,7 +203,7 @@ class WatchedCall:
 
     def lost(self) -> None:
         """Count the rows of a call that an error kept from being recorded."""
-        runtime.drop(self._series.name, "internal_error", self._rows or 1)
+        runtime.lose(self._series.name, self._rows or 1)
 
     def lasted_ns(self) -> int:
         """Time since the call began; take it before anything else is done."""
@@ -219,8 +221,12 @@ class WatchedCall:
         return block
 
     def _record(self, block: Block) -> None:
-        if runtime.on and self._rows:
+        if self._is_recorded() and self._rows:
             runtime.append_many(block)
+
+    def _is_recorded(self) -> bool:
+        """Also where recording ended meanwhile: then the rows are counted as dropped."""
+        return runtime.on or self._was_on
 
 
 def count_rows(x: Any) -> int:

@@ -18,13 +18,13 @@ import functools
 import os
 import signal
 import threading
-import time
 from _signal import getsignal  # type: ignore[import-not-found]  # signal's own asks a handler for its text
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, MethodType
 from typing import Any, Final
 
+from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.process.own_ends import OwnEnds, is_default
 from calidris.instrument.process.replaced import Replaced
 from calidris.instrument.shield import caught
@@ -113,14 +113,14 @@ class EndOfProcess:
 
     def _hold(self, send: Callable[[float], object]) -> None:
         """Send for as long as is left of the time for which an end may be held: a process may come by several doors on its way."""
-        begun_s = time.monotonic()
+        begun_s = read_clock_s()
         if begun_s > self._door_s + GOES_ON_AFTER_S:
             self._held_s = 0.0
         left_s = EXIT_DEADLINE_S - self._held_s
         try:
             send(max(0.0, left_s))
         finally:
-            self._door_s = time.monotonic()
+            self._door_s = read_clock_s()
             self._held_s += self._door_s - begun_s
 
     def _flush_now(self) -> None:

@@ -11,19 +11,28 @@ from __future__ import annotations
 
 import _thread
 import queue
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from calidris.instrument.shield import caught
+from calidris.instrument.signal_errors import own_this_thread
 
 _MODULES = {"_thread": _thread, "queue": queue, "time": time}
 """Whose functions are asked for: none can be imported once the interpreter is taken down, when the application may still predict."""
 
 SAY_S = 0.1
 """Time in which a note is written, unless whoever is interrupted holds the log."""
+
+OF_A_FAULT: Final = frozenset(
+    getattr(signal, name)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
+    if hasattr(signal, name)  # not every system has them all
+)
+"""Signals that a thread brings upon itself: whoever tells of a crash, such as faulthandler, must hear of it there."""
 
 
 class Latch:
@@ -108,6 +117,7 @@ class BackgroundThread:
 
     def _begin(self, gone: Latch) -> None:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
+        _leave_signals_to_others()  # first: threads that are started from here, gRPC's too, begin as this one is
         self._begun.open()
         if is_replaced("threading"):
             self._serve(gone)
@@ -120,14 +130,26 @@ class BackgroundThread:
 
     def _serve(self, gone: Latch) -> None:
         self._ident = threading.get_ident()
+        own_this_thread(True)
         try:
             self._run()
         finally:
             self._end(gone)
+            own_this_thread(False)
 
     def _end(self, gone: Latch) -> None:
         gone.open()
         self._on_end()
+
+
+def _leave_signals_to_others() -> None:
+    """Have this thread, and those that it starts, take no signal that is meant for the process.
+
+    The application may block signals in its own threads and wait for them, as supervisors do. The kernel would find ours open,
+    and do there what the signal does by default: end the process.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_A_FAULT)
 
 
 def find_original(module: str, name: str) -> Any:

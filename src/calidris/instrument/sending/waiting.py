@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from calidris.instrument.rows.buffered_items import Block, Item, Labels
 from calidris.instrument.rows.item_sizes import bytes_of, model_of, row_bytes_of, rows_of
@@ -53,20 +52,22 @@ class Waiting:
         """Bytes of batches, labels and embeddings that wait."""
         return self._bytes.get("waiting")
 
-    def put(self, item: Item) -> None:
-        """Add a batch, labels or a row with embeddings. The oldest make room; what still is beyond the bound is cut off."""
+    def put(self, item: Item) -> int:
+        """Add a batch, labels or a row with embeddings, or raise what a signal handler raised meanwhile and add nothing.
+
+        The oldest make room; what still is beyond the bound is cut off. How many rows were cut off is for the caller to count.
+        """
         size = bytes_of(item)
         self._make_bytes(min(size, self._max_bytes))
         rows = rows_of(item)
         fit = self._rows_of_room(rows, size)
         if fit < rows:
             self._crowded = True
-            self._not_sent.drop(model_of(item), "queue_full", rows - fit)
         if fit == rows:
-            self._add(item, self.items.append)
+            self._add(item)
         elif fit > 0 and not isinstance(item, tuple):
-            first = item.part(0, fit)
-            self._add(first, self.items.append)
+            self._add(item.part(0, fit))
+        return rows - fit  # nothing is called any more
 
     def _rows_of_room(self, rows: int, size: int) -> int:
         """How many of so many rows, which have so many bytes together, there is room for."""
@@ -77,14 +78,15 @@ class Waiting:
         fit = room / row_bytes
         return int(fit)
 
-    def _add(self, item: Item, append: Callable[[Item], None]) -> None:
+    def _add(self, item: Item) -> None:
         if len(self.items) >= self.limit:
             self.make_room()
         size = bytes_of(item)
-        self._bytes.add("waiting", size)
         if not isinstance(item, tuple):
             item.hold(size)
-        append(item)
+        items = self.items
+        self._bytes.add("waiting", size)
+        items += (item,)  # no call, see `Tally`: with the line before it is one step
 
     def _make_bytes(self, size: int) -> None:
         """Drop the oldest rows until so many bytes are free, if they can be."""
@@ -96,33 +98,53 @@ class Waiting:
 
     def _drop_bytes(self, excess: int) -> None:
         """Drop so many bytes of the oldest item, or all of it if it has fewer."""
-        oldest = self._pop()
-        if oldest is None:
+        try:
+            oldest = self.items[0]
+        except IndexError:
             return
         rows = rows_of(oldest)
-        row_bytes = row_bytes_of(oldest)
-        gone = excess // row_bytes + 1
-        gone = min(rows, gone)
-        self._not_sent.drop(model_of(oldest), "queue_full", gone)
-        if gone < rows and not isinstance(oldest, tuple):
-            rest = oldest.part(gone, rows)
-            self._add(rest, self.items.appendleft)
+        gone = excess // row_bytes_of(oldest) + 1
+        if gone >= rows or isinstance(oldest, tuple):
+            self.make_room()
+        else:
+            self._shorten(oldest, gone)
 
-    def _pop(self) -> Item | None:
-        """Remove the oldest item of which nothing has been taken, if the thread was not faster."""
+    def _shorten(self, oldest: Block | Labels, gone: int) -> None:
+        """Drop the first rows of the oldest item, unless the thread has taken it meanwhile."""
+        model = model_of(oldest)
+        rest = oldest.part(gone, oldest.rows)
+        size = bytes_of(rest)
+        rest.hold(size)
+        items = self.items
         self._crowded = True
+        # No call from here on, see `Tally`: one step.
+        if not items or items[0] is not oldest:
+            return
+        items[0] = rest
         try:
-            oldest = self.items.popleft()
-        except IndexError:
-            return None
-        self._release(oldest)
-        return oldest
+            self._not_sent.drop(model, "queue_full", gone)
+        except BaseException:  # a time-out of the application, which comes once
+            self._not_sent.drop(model, "queue_full", gone)
+            raise
+        finally:
+            self._bytes.add("waiting", size - oldest.held_bytes)
 
     def make_room(self, reason: str = "queue_full") -> None:
-        """Drop the oldest item of which nothing has been taken."""
-        oldest = self._pop()
-        if oldest is not None:
+        """Drop the oldest item of which nothing has been taken, if the thread was not faster."""
+        items = self.items
+        self._crowded = True
+        # No call from here on, see `Tally`: one step.
+        if not items:
+            return
+        oldest = items[0]
+        del items[0]
+        try:
             self._not_sent.drop(model_of(oldest), reason, rows_of(oldest))
+        except BaseException:  # a time-out of the application, which comes once
+            self._not_sent.drop(model_of(oldest), reason, rows_of(oldest))
+            raise
+        finally:
+            self._release(oldest)
 
     def take(self, rows: int, size: int) -> tuple[list[Item], int]:
         """Remove the oldest items of about so many rows and bytes; also how many items are now taken as a whole."""
