@@ -127,7 +127,8 @@ OTEL_CALIDRIS_QUEUE_BYTES: Final = "OTEL_CALIDRIS_QUEUE_BYTES"
 """
 .. envvar:: OTEL_CALIDRIS_QUEUE_BYTES
 
-Bytes that calls with many rows, labels and embeddings may take while they wait; what is beyond it is dropped and counted.
+Bytes that calls with many rows, labels and embeddings may take while they wait, and once more about so many that the texts of
+single rows may take; what is beyond it is dropped and counted.
 Default 268435456 (256 MiB).
 """
 

@@ -99,8 +99,8 @@ class RowBuffer:
         waiting = self._waiting
         items = waiting.items
         number = len(items)
-        if number >= waiting.limit:
-            waiting.make_room()
+        if number >= waiting.next_look:
+            waiting.look(number)
         items += (row,)  # no call, see `Tally`: an error comes before it or after it
         try:
             if not self._attended:

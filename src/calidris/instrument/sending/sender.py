@@ -230,6 +230,7 @@ class Sender:
         """Put the next rows into the outbox; how many items are through."""
         items, finished = self._waiting.take(ROUND_ROWS, ROUND_BYTES)
         self._packing = items
+        self._waiting.plan_look()
         try:
             # The first round imports things too, as late as libraries like to.
             with nullcontext() if self._warm else hold_forks():

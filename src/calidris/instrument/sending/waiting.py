@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from sys import getsizeof
+from typing import Any, Final
 
-from calidris.instrument.rows.buffered_items import Block, Item, Labels
+from calidris.instrument.rows.buffered_items import Block, Item, Labels, Row
 from calidris.instrument.rows.item_sizes import bytes_of, model_of, row_bytes_of, rows_of
 from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.tally import Tally
@@ -14,6 +16,17 @@ MAX_CELLS = 8_000_000
 
 FEWEST_ITEMS = 256
 """Items that may wait however wide they are."""
+
+
+FIRST_LOOK = 8
+"""Single rows that wait before it is looked at what their texts weigh, and then again at each four times as many."""
+
+GROWTH = 4
+
+LOOKED_AT = 8
+"""Of them so many are weighed, a µs each: of 2000 rows each pays 20 ns, and the caller of a usual row pays nothing."""
+
+_TEXTS: Final = frozenset({str, bytes, bytearray})
 
 
 class Waiting:
@@ -27,11 +40,13 @@ class Waiting:
     Attributes:
         items: what waits and of which nothing has been taken.
         limit: how many items may wait.
+        next_look: how many must wait for `look` to be called before another is added.
     """
 
     def __init__(self, not_sent: NotSent, max_items: int, max_bytes: int) -> None:
         self.items: deque[Item] = deque()
         self.limit = max_items
+        self.next_look = min(FIRST_LOOK, max_items)
         self._not_sent = not_sent
         self._max_bytes = max_bytes
         self._bytes: Tally[str] = Tally()
@@ -47,6 +62,43 @@ class Waiting:
         most = MAX_CELLS // max(1, width)
         most = max(FEWEST_ITEMS, most)
         self.limit = min(self.limit, most)
+        self.next_look = min(self.next_look, self.limit)
+
+    def look(self, number: int) -> None:
+        """Make room for a row where so many items wait and there is none, by their number or by what their texts weigh together.
+
+        Single rows are weighed at a few numbers only, by a few of them: the bound is kept about, and on time for large texts.
+        """
+        if number >= self.limit:
+            self.make_room()
+            return
+        weight = max(1.0, self._weigh_some(number))
+        fit = int(
+            self._max_bytes / weight
+        )  # beside what batches may take: a small text must not push out a large batch
+        if fit <= number:
+            self.make_room()
+        else:
+            self.next_look = min(self.limit, GROWTH * number, fit)
+
+    def plan_look(self) -> None:
+        """Some were taken: what comes now may be of another kind."""
+        left = len(self.items)
+        self.next_look = min(self.limit, max(FIRST_LOOK, left))
+
+    def _weigh_some(self, number: int) -> float:
+        """Mean bytes of texts of a waiting single row."""
+        step = number // LOOKED_AT
+        total = 0
+        for at in range(LOOKED_AT):
+            place = at * step + at % 2  # rows of two kinds may take turns
+            try:
+                item = self.items[place]
+            except IndexError:  # the thread was faster
+                break
+            if isinstance(item, tuple):
+                total += weigh_texts(item)
+        return total / LOOKED_AT
 
     def bytes(self) -> int:
         """Bytes of batches, labels and embeddings that wait."""
@@ -79,8 +131,9 @@ class Waiting:
         return int(fit)
 
     def _add(self, item: Item) -> None:
-        if len(self.items) >= self.limit:
-            self.make_room()
+        number = len(self.items)
+        if number >= self.next_look:
+            self.look(number)
         size = bytes_of(item)
         if not isinstance(item, tuple):
             item.hold(size)
@@ -222,3 +275,15 @@ class Waiting:
         held = bytes_of(item) if isinstance(item, tuple) else item.held_bytes
         if held:
             self._bytes.add("waiting", -held)
+
+
+def weigh_texts(row: Row) -> int:
+    """Bytes of the texts of a single row."""
+    values: list[Any] = [row[4], row[8]]
+    for part in row[5:7]:  # features and slices
+        if type(part) is dict:
+            values += part.values()
+        elif type(part) is tuple:
+            values += part
+    texts = [value for value in values if type(value) in _TEXTS]
+    return sum(map(getsizeof, texts))
