@@ -56,6 +56,9 @@ class Waiting:
     def put(self, item: Item) -> None:
         """Add a batch, labels or a row with embeddings. The oldest make room; what still is beyond the bound is cut off."""
         size = bytes_of(item)
+        if self.bytes() + size <= self._max_bytes:
+            self._add(item, size, self.items.append)
+            return
         self._make_bytes(min(size, self._max_bytes))
         rows = rows_of(item)
         fit = self._rows_of_room(rows, size)
@@ -63,10 +66,10 @@ class Waiting:
             self._crowded = True
             self._not_sent.drop(model_of(item), "queue_full", rows - fit)
         if fit == rows:
-            self._add(item, self.items.append)
+            self._add(item, size, self.items.append)
         elif fit > 0 and not isinstance(item, tuple):
             first = item.part(0, fit)
-            self._add(first, self.items.append)
+            self._add(first, bytes_of(first), self.items.append)
 
     def _rows_of_room(self, rows: int, size: int) -> int:
         """How many of so many rows, which have so many bytes together, there is room for."""
@@ -77,10 +80,9 @@ class Waiting:
         fit = room / row_bytes
         return int(fit)
 
-    def _add(self, item: Item, append: Callable[[Item], None]) -> None:
+    def _add(self, item: Item, size: int, append: Callable[[Item], None]) -> None:
         if len(self.items) >= self.limit:
             self.make_room()
-        size = bytes_of(item)
         self._bytes.add("waiting", size)
         if not isinstance(item, tuple):
             item.hold(size)
@@ -106,7 +108,7 @@ class Waiting:
         self._not_sent.drop(model_of(oldest), "queue_full", gone)
         if gone < rows and not isinstance(oldest, tuple):
             rest = oldest.part(gone, rows)
-            self._add(rest, self.items.appendleft)
+            self._add(rest, bytes_of(rest), self.items.appendleft)
 
     def _pop(self) -> Item | None:
         """Remove the oldest item of which nothing has been taken, if the thread was not faster."""
