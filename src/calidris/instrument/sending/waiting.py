@@ -56,9 +56,13 @@ class Waiting:
     def put(self, item: Item) -> None:
         """Add a batch, labels or a row with embeddings. The oldest make room; what still is beyond the bound is cut off."""
         size = bytes_of(item)
-        if self.bytes() + size <= self._max_bytes:
+        free = self._max_bytes - self.bytes()
+        if size <= free:
             self._add(item, size, self.items.append)
-            return
+        else:
+            self._put_what_fits(item, size)
+
+    def _put_what_fits(self, item: Item, size: int) -> None:
         self._make_bytes(min(size, self._max_bytes))
         rows = rows_of(item)
         fit = self._rows_of_room(rows, size)
@@ -69,7 +73,8 @@ class Waiting:
             self._add(item, size, self.items.append)
         elif fit > 0 and not isinstance(item, tuple):
             first = item.part(0, fit)
-            self._add(first, bytes_of(first), self.items.append)
+            first_size = bytes_of(first)
+            self._add(first, first_size, self.items.append)
 
     def _rows_of_room(self, rows: int, size: int) -> int:
         """How many of so many rows, which have so many bytes together, there is room for."""
@@ -108,7 +113,8 @@ class Waiting:
         self._not_sent.drop(model_of(oldest), "queue_full", gone)
         if gone < rows and not isinstance(oldest, tuple):
             rest = oldest.part(gone, rows)
-            self._add(rest, bytes_of(rest), self.items.appendleft)
+            rest_size = bytes_of(rest)
+            self._add(rest, rest_size, self.items.appendleft)
 
     def _pop(self) -> Item | None:
         """Remove the oldest item of which nothing has been taken, if the thread was not faster."""
