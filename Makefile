@@ -65,7 +65,7 @@ bench-detect: setup  ## false alarms and delays of detection, simulated with fix
 bench-peers: setup  ## beside Evidently and NannyML, each in an environment of its own (the first run builds them)
 	$(BIN)/python -m benchmarks.peers
 
-bench-alternate: setup  ## what a change costs the two hot paths, two commits in turns (ARGS="BEFORE AFTER", "main --worktree")
+bench-alternate: setup  ## what a change costs the hot paths, two commits in turns (ARGS="BEFORE AFTER", "main --worktree --only caller")
 	$(BIN)/python -m benchmarks.alternate $(ARGS)
 
 fuzz: setup     ## look for requests that break a promise (ARGS="--seconds 600")

@@ -31,6 +31,7 @@ from calidris.instrument.runtime import runtime
 
 REPEATS = 15
 CALLS = 2000
+ROWS = 512
 NUMERIC = [f"n{i}" for i in range(20)]
 CATEGORICAL = [f"c{i}" for i in range(5)]
 ROW: dict[str, Any] = {name: 0.1 * i for i, name in enumerate(NUMERIC)} | {name: "level" for name in CATEGORICAL}
@@ -87,18 +88,37 @@ def _manual() -> Iterator[tuple[str, float]]:
         with credit.predict(features=ROW, id="request") as p:
             p.score = 0.5
 
+    def predict_with(row: Any) -> None:
+        with credit.predict(features=row) as p:
+            p.score = 0.5
+
     observed = credit.observe(lambda row: 0.5)
     yield "with predict, no trace", cpu_us(predict)
+    values = list(ROW.values())
+    array = np.linspace(0.0, 1.0, len(ROW))
+    yield "with predict, a list", cpu_us(lambda: predict_with(values))
+    yield "with predict, a row of numpy", cpu_us(lambda: predict_with(array))
     with _span(ALWAYS_OFF):
         yield "with predict, unsampled trace", cpu_us(predict)
         yield "@observe, unsampled trace", cpu_us(lambda: observed(ROW))
     with _span(ALWAYS_ON):
         # the light span goes to the global provider, as it does in a service
         yield "with predict, sampled trace (adds the light span)", cpu_us(predict, 500)
-    X = np.random.default_rng(1).normal(size=(512, 20))
-    scores = np.full(512, 0.5)
+
+
+def _many() -> Iterator[tuple[str, float]]:
+    """Calls with many rows, each as a whole. Few at a time: what waits is bounded by bytes."""
+    X = np.random.default_rng(1).normal(size=(ROWS, len(NUMERIC)))
+    scores = np.full(ROWS, 0.5)
+    ids = [f"request-{at}" for at in range(ROWS)]
+    labels = [at % 2 for at in range(ROWS)]
+    one, its_score = X[:1], scores[:1]
     batch = calidris.Model("batch", task="binary", features=NUMERIC)
-    yield "record_batch, per row of 512", cpu_us(lambda: batch.record_batch(X, scores), 20) / 512
+    yield "record_batch, 1 row", cpu_us(lambda: batch.record_batch(one, its_score), 200)
+    yield f"record_batch, {ROWS} rows", cpu_us(lambda: batch.record_batch(X, scores), 20)
+    yield f"record_batch, {ROWS} rows with ids", cpu_us(lambda: batch.record_batch(X, scores, ids), 20)
+    yield "record_label", cpu_us(lambda: batch.record_label("request", 1), 200)
+    yield f"record_labels, {ROWS} labels", cpu_us(lambda: batch.record_labels(ids, labels), 20)
 
 
 def _background() -> tuple[str, float]:
@@ -145,6 +165,7 @@ def run() -> list[dict[str, Any]]:
         trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_ON))
         calidris.configure(endpoint=endpoint)
         figures += list(_manual())
+        figures += list(_many())
         figures += list(_library())
         figures.append(_background())
         if lost := runtime.drops():

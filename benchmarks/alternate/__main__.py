@@ -1,8 +1,9 @@
-"""What a change costs the two hot paths, two commits side by side: ``make bench-alternate``, with both revisions in ARGS.
+"""What a change costs the hot paths, two commits side by side: ``make bench-alternate``, with both revisions in ARGS.
 
     python -m benchmarks.alternate HEAD~1 HEAD
     python -m benchmarks.alternate main --worktree            the files as they are here, committed or not
     python -m benchmarks.alternate HEAD~5 HEAD --runs 15 --json figures.json
+    python -m benchmarks.alternate HEAD~1 HEAD --only caller  what an application waits for, and nothing else
 
 In each run both commits get a fresh process on the same core, and these take turns of some hundredths of a second:
 before, after, after, before, before ... So drift of the machine, and its other load, fall on both alike. Runs of half
@@ -10,7 +11,7 @@ a minute one after another do not have that: on a busy machine their ratios diff
 where those of turns differ by 1 %. Times are CPU times; the first run is discarded.
 
 Ratios are to a floor in the same process: protobuf parsing the same bytes for the wire; for the engine numpy counting
-as many rows of 25 features, by ``bincount``. The interval is of the median change, by the sign test over runs.
+as many rows of 25 features, by ``bincount``; for callers of the SDK a call that copies 25 values. The interval is of the median change, by the sign test over runs.
 Exit code: 0 when no path got slower by more than it may, 1 where one did, 2 where it could not be measured.
 """
 
@@ -67,18 +68,24 @@ def build_parser() -> argparse.ArgumentParser:
         default=MUST_PERCENT,
         help=f"percent by which a path may get slower, {MUST_PERCENT:g} unless told",
     )
+    parser.add_argument(
+        "--only",
+        default="",
+        choices=("wire", "engine", "caller"),
+        help="measure paths of one kind",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of every run")
     return parser
 
 
-def run_all(folders: Sequence[Path], runs: int) -> list[dict[str, Run]]:
+def run_all(folders: Sequence[Path], runs: int, only: str) -> list[dict[str, Run]]:
     """Run again and again, and say after each run how long the others will take."""
     report_progress("a first run, which is discarded")
-    alternate(folders, 0, WARM_UP_TURNS)
+    alternate(folders, 0, WARM_UP_TURNS, only)
     began = time.monotonic()
     done: list[dict[str, Run]] = []
     for number in range(runs):
-        done.append(alternate(folders, number, TURNS))
+        done.append(alternate(folders, number, TURNS, only))
         each_s = (time.monotonic() - began) / len(done)
         left_s = each_s * (runs - len(done))
         report_progress(f"run {len(done)} of {runs}: {each_s:.0f} s each, {format_seconds(left_s)} left")
@@ -151,7 +158,7 @@ def compare(options: argparse.Namespace) -> int:
     with lay_out_sides(before, after) as folders:
         for folder in folders:
             lay_probe(folder)
-        runs = run_all(folders, options.runs)
+        runs = run_all(folders, options.runs, options.only)
     results = summarize(runs, options.must)
     print(f"before {before[:10]}, after {after[:10] if after else 'the files as they are here'}")
     print("\n".join(format_table(results, options.runs)))

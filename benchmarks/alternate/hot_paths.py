@@ -1,4 +1,4 @@
-"""The two hot paths, a turn at a time: what ``benchmarks.alternate`` starts in each of two checkouts.
+"""The hot paths, a turn at a time: what ``benchmarks.alternate`` starts in each of two checkouts.
 
 Says in a line of JSON which code it measures and which paths it knows. Then, for each path named on a line of its
 input, it takes one turn and prints the nanoseconds of CPU of each call, and of the floor right before each.
@@ -6,13 +6,15 @@ input, it takes one turn and prints the nanoseconds of CPU of each call, and of 
 * ``wire``: a request's bytes to batches. The floor is protobuf parsing the same bytes.
 * ``engine``: decoded requests applied as the engine's thread does, gathered and then settled. The floor is numpy
   counting as many rows: one ``bincount`` for each of 25 features of each request.
+* ``caller``: what an application waits for, see `callers`. The floor is a call that copies a row.
 
-Both checkouts run the same copy of this file, and commits to come will be compared by it too. So what it takes from a
+Both checkouts run the same copy of this file and of `callers`, and commits to come will be compared by it too. So what it takes from a
 checkout is little, and has to stay:
 
 * ``calidris.wire``: ``decode``;
 * ``benchmarks.payloads``: ``FORMS`` with the forms below, and ``stream``;
-* ``benchmarks.engine_sink``: ``make_sink``, ``SNAPSHOT_S``, and ``Received``, of which the sink takes a list.
+* ``benchmarks.engine_sink``: ``make_sink``, ``SNAPSHOT_S``, and ``Received``, of which the sink takes a list;
+* what `callers` takes.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from benchmarks import engine_sink
+from benchmarks.alternate import callers
 from benchmarks.payloads import FORMS, stream
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -56,6 +59,10 @@ COUNTED = 12
 DECODED = 6
 APPLIED = 4
 """Calls in a turn; fewer to the engine, whose requests are decoded beforehand."""
+
+CALLED = 4
+COPIED = 4_000
+"""How often a row is copied for the floor of callers, once for each call: fewer take too little time to be measured well."""
 
 DISTINCT = 2
 FEATURES = 25
@@ -136,6 +143,19 @@ def count_columns(columns: npt.NDArray[np.int64]) -> None:
         np.bincount(column, minlength=LEVELS)
 
 
+def call_turns(call: Call, times: int) -> Turns:
+    """Make turns of a call of the SDK, made so many times for each figure."""
+    floor = partial(repeat, callers.make_floor(), times)
+    while True:
+        yield [Pair(floor, COPIED // times, partial(repeat, call, times))] * CALLED
+
+
+def repeat(call: Call, times: int) -> None:
+    """Call so many times."""
+    for _ in range(times):
+        call()
+
+
 def measure_turn(turn: list[Pair]) -> dict[str, list[float]]:
     """Measure the floors and the calls of a turn, in nanoseconds.
 
@@ -164,6 +184,8 @@ def make_paths() -> dict[str, Turns]:
         paths[f"wire, {form}"] = decode_turns(form, times)
     for form, together in ENGINE.items():
         paths[f"engine, {form}"] = apply_turns(form, together)
+    for name, (times, call) in callers.make_calls().items():
+        paths[f"caller, {name}"] = call_turns(call, times)
     return paths
 
 

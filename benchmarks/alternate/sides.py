@@ -19,6 +19,7 @@ BEFORE = 0
 AFTER = 1
 
 PROBE = Path("benchmarks", "alternate", "hot_paths.py")
+CALLERS = Path("benchmarks", "alternate", "callers.py")
 MODULE = "benchmarks.alternate.hot_paths"
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -94,9 +95,10 @@ class Side:
 
 def lay_probe(folder: Path) -> None:
     """Put this side's copy of what measures into a checkout, which may have an older one or none."""
-    target = folder / PROBE
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).with_name(PROBE.name), target)
+    for file in (PROBE, CALLERS):
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).with_name(file.name), target)
 
 
 def make_environment(folder: Path, seed: int) -> dict[str, str]:
@@ -114,19 +116,21 @@ def find_cure(error: str) -> str:
     return f"the docstring of {PROBE} lists the names that a commit must have"
 
 
-def alternate(folders: Sequence[Path], number: int, turns: int) -> dict[str, Run]:
-    """Measure every path in two fresh processes that take turns.
+def alternate(folders: Sequence[Path], number: int, turns: int, only: str = "") -> dict[str, Run]:
+    """Measure paths in two fresh processes that take turns.
 
     Args:
         folders: of before and of after.
         number: of the run. Sides begin in turn, too: before in even runs, after in odd ones.
         turns: of each path and side.
+        only: what the names of the paths begin with.
     """
     first, second = order_sides(number)
     with Side(folders[first], number) as one, Side(folders[second], number) as other:
         by_side = {first: one, second: other}
-        paths = one.wait_until_ready()
+        known = one.wait_until_ready()
         other.wait_until_ready()
+        paths = [path for path in known if path.startswith(only)]
         taken = [take_turns(by_side, turn, paths) for turn in range(turns)]
     runs = {}
     for path in paths:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from benchmarks import engine_sink
 from benchmarks.alternate import __main__ as command
-from benchmarks.alternate import checkouts, hot_paths, sides
+from benchmarks.alternate import callers, checkouts, hot_paths, sides
 from benchmarks.alternate.checkouts import CannotCompare
 from benchmarks.alternate.paired import Result, Run, Timing, Turn, compute_coverage, find_interval, find_rank
 
@@ -170,6 +170,7 @@ def test_an_older_checkout_gets_the_probe(repository: Path, temporary: Path) -> 
     with checkouts.lay_out_sides(commit, commit) as (old, _):
         sides.lay_probe(old)
         assert (old / sides.PROBE).read_text() == Path(hot_paths.__file__).read_text()
+        assert (old / sides.CALLERS).read_text() == Path(callers.__file__).read_text()
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_interrupted_it_leaves_no_folder(
 ) -> None:
     there: list[bool] = []
 
-    def interrupt(folders: Sequence[Path], runs: int) -> None:
+    def interrupt(folders: Sequence[Path], runs: int, only: str) -> None:
         there.extend(folder.exists() for folder in folders)
         os.kill(os.getpid(), number)
 

@@ -219,14 +219,15 @@ class Model:
         time_unit: str | None = None,
     ) -> None:
         """The true outcome of an earlier prediction, any time later, from any process."""
-        record_label(id, label, model=self._series.name, time_ns=time_ns, time=time, time_unit=time_unit)
+        _record_label(id, label, self._series.name, time_ns, time, time_unit)
 
     @_door("record_labels")
     def record_labels(
         self, ids: Any, labels: Any, *, times_ns: Any = None, times: Any = None, time_unit: str | None = None
     ) -> None:
         """Many outcomes at once."""
-        record_labels(ids, labels, model=self._series.name, times_ns=times_ns, times=times, time_unit=time_unit)
+        at, unit = (times, time_unit) if times is not None else (times_ns, "ns")
+        many_rows.record_labels(ids, labels, self._series.name, at, unit)
 
 
 @_door("record_label")
@@ -240,6 +241,10 @@ def record_label(
     time_unit: str | None = None,
 ) -> None:
     """The true outcome of one prediction; see `record_labels`."""
+    _record_label(id, label, model, time_ns, time, time_unit)
+
+
+def _record_label(id: object, label: object, model: Any, time_ns: Any, time: object, time_unit: Any) -> None:
     at, unit = (time, time_unit) if time is not None else (time_ns, "ns")
     many_rows.record_labels([id], [label], model, None if at is None else [at], unit)
 

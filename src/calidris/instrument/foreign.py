@@ -11,10 +11,12 @@ import functools
 import hashlib
 import io
 import math
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
+from types import ModuleType
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from calidris.instrument.privacy import text_of, whole
@@ -42,6 +44,9 @@ _TEXTS: Final = (str, bytes, bytearray)
 
 _NEVER_TEXT: Final = frozenset({float, int, bool, type(None), list, tuple, dict})
 """Types that are asked all the time, and never are a text."""
+
+_own_array: Final[list[type | None]] = [None]
+"""The type of numpy's own arrays, once there was one: to look it up takes three times as long."""
 
 _DATES: Final = ("M", "m")
 """Kinds of numpy types whose values are dates or durations."""
@@ -120,6 +125,23 @@ def _has_places(kind: type) -> bool:
     return offers(kind, "__len__", "__getitem__") and not is_stream(kind)
 
 
+def is_ndarray(kind: type) -> bool:
+    """True for numpy's own arrays, which do as numpy does; a subclass may do anything. Their type is not imported."""
+    return kind is _own_array[0] or _find_ndarray(kind)
+
+
+def _find_ndarray(kind: type) -> bool:
+    numpy = sys.modules.get("numpy")
+    # A module that is loaded late, or is a mock, is of another type.
+    if type(numpy) is not ModuleType:
+        return False
+    own = vars(numpy).get("ndarray")
+    if kind is not own:
+        return False
+    _own_array[0] = kind
+    return True
+
+
 def is_text(values: Any) -> bool:
     """True for characters and bytes in any form; arrays of numbers are none, although they are buffers too."""
     kind = type(values)
@@ -150,16 +172,31 @@ def _is_view_of_bytes(values: Any) -> bool:
     return view.itemsize == 1 or view.ndim != 1
 
 
-@guarded
 def rows_in(values: Any) -> int | None:
     """How many rows an input says that it has; None where it does not say.
 
     >>> rows_in({"age": [1, 2, 3]}), rows_in([[1, 2]]), rows_in(iter([1]))
     (3, 1, None)
     """
+    rows = usual_rows_in(values)
+    return _ask_for_rows(values) if rows is None else rows
+
+
+def usual_rows_in(values: Any) -> int | None:
+    """How many rows a list or an array of numpy has, or a dictionary of them, without a guard; None for any other input."""
+    if type(values) is dict:
+        values = next(iter(values.values()), None)
     kind = type(values)
     if kind is list or kind is tuple:
         return len(values)
+    if is_ndarray(kind) and values.ndim > 0:
+        return len(values)
+    return None
+
+
+@guarded
+def _ask_for_rows(values: Any) -> int | None:
+    kind = type(values)
     if offers(kind, "shape"):
         shape = values.shape
         if isinstance(shape, tuple) and shape:
@@ -170,7 +207,6 @@ def rows_in(values: Any) -> int | None:
     return len(values) if is_sequence(values) else None
 
 
-@guarded
 def listed(values: Any, most: int, *, once: bool = False) -> list[Any]:
     """The elements of a container as a list of our own, arrays and Series without their own scalars.
 
@@ -183,15 +219,23 @@ def listed(values: Any, most: int, *, once: bool = False) -> list[Any]:
         Refused: there are more elements, or it is no container that may be read.
     """
     kind = type(values)
-    if kind is list or kind is tuple:
-        found = list(islice(values, most + 1))
-    elif _is_arrayed(kind):
-        found = _list_array(values, most)
+    found: list[Any]
+    if kind is list:
+        found = values[: most + 1]
+    elif kind is tuple:
+        found = list(values[: most + 1])
     else:
-        found = _list_iterable(values, most, once)
+        found = _ask_for_elements(values, most, once)
     if len(found) > most:
         raise Refused("too_long")
     return found
+
+
+@guarded
+def _ask_for_elements(values: Any, most: int, once: bool) -> list[Any]:
+    if _is_arrayed(type(values)):
+        return _list_array(values, most)
+    return _list_iterable(values, most, once)
 
 
 @asked_once
@@ -264,7 +308,7 @@ def single(value: Any) -> Any:
     >>> single([[3.2]]), single("yes"), single([1, 2])
     (3.2, 'yes', [1, 2])
     """
-    return value if are_plain((value,)) else _unwrap(value)
+    return value if is_plain(value) else _unwrap(value)
 
 
 @guarded
@@ -339,7 +383,7 @@ def outcome_of(value: Any) -> Any:
     Raises:
         Refused: it is several values, or nothing that can be read.
     """
-    if are_plain((value,)):
+    if is_plain(value):
         return value
     try:
         return plain_of(value)
@@ -363,6 +407,16 @@ def _speaks(kind: type) -> bool:
     """Whether a type, or one that it is made from, says what its objects are as text; ``object`` says it of everything."""
     bases = kind.__mro__[:-1]
     return any("__str__" in vars(base) or "__repr__" in vars(base) for base in bases)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is plain. Each type is compared by identity: one of the application's may raise when it is hashed."""
+    kind = type(value)
+    if kind is float or kind is int:
+        return True
+    if kind is str or kind is bool:
+        return True
+    return value is None
 
 
 def are_plain(values: Iterable[Any]) -> bool:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import io
 import os
 import random
+from array import array
 from collections.abc import Sequence
 from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, Final
 from weakref import ref
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from calidris.instrument.foreign import Refused, are_of, each, fitted, guarded, listed, single
 
@@ -31,11 +32,12 @@ MAX_CUT: Final = 1 << 17
 """Characters up to which an id is cut: what is longer is a mistake, and its row is dropped as ``row_too_large``."""
 
 _TEXT: Final = frozenset({str})
+_WHOLE: Final = frozenset({int})
 
 USUAL_LENGTH: Final = 64
 """Characters of an id that needs no second look."""
 
-_Last = tuple[object, Place, int]
+_Last = tuple["str | list[Any] | None", Place, int]
 """Given ids (one, a sequence, or None), place, rows."""
 
 # Not the module-level generator: a host that calls random.seed(42) in every worker would give them all the same ids, and
@@ -64,6 +66,8 @@ def place_of(span: Span, rows: int = 1) -> Place:
     Rows of one span are numbered on, so that ten predictions in one request have ten ids, also when they are made in
     different threads or tasks.
     """
+    if span is INVALID_SPAN:  # the one that stands for none, which need not be asked
+        return _random.getrandbits(128) or 1, 0, 0
     context = span.get_span_context()
     span_id = context.span_id
     if not span_id:
@@ -78,7 +82,7 @@ def _forget(gone: ref[Span]) -> None:
     _rows.pop(gone, None)
 
 
-def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
+def prediction_ids(given: str | list[Any] | None, place: Place, rows: int) -> list[str]:
     """The ids of a call as strings; where a given one is missing, one is made.
 
     >>> prediction_ids(None, (0xABC, 0x1, 4), 2)
@@ -90,14 +94,13 @@ def prediction_ids(given: object, place: Place, rows: int) -> list[str]:
         return [_cut_id(given)]
     trace_id, span_id, first = place
     stem = f"{trace_id:032x}-{span_id:016x}" if span_id else f"{trace_id:032x}"
-    if isinstance(given, (list, tuple)) and None not in given:
-        return list(given)
-    if isinstance(given, (list, tuple)):
-        return [f"{stem}-{first + row}" if one is None else one for row, one in enumerate(given)]
-    return [f"{stem}-{first + row}" for row in range(rows)]
+    if given is None:
+        return [f"{stem}-{first + row}" for row in range(rows)]
+    texts = texts_of(given)
+    return [f"{stem}-{first + row}" if one is None else one for row, one in enumerate(texts)]
 
 
-def remember(given: object, place: Place, rows: int) -> None:
+def remember(given: list[Any] | None, place: Place, rows: int) -> None:
     """Note the call as the last one of the current context."""
     last_call.set((given, place, rows))
 
@@ -157,16 +160,34 @@ def _decode(value: bytes) -> str:
         return _cut_id(value.hex())
 
 
-def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[str | None], int]:
-    """Ids of a call as strings, None where one is missing, and how many could not be read.
+def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[Any], int]:
+    """Ids of a call, and how many could not be read; these are None, as are missing ones.
+
+    Texts and numbers never change, so they are copied and looked at no further: `texts_of` does, in the sending thread.
 
     Raises:
         Refused: they are more than ``most``, or no list.
     """
     given = listed(ids, most, once=True)
-    if _are_usual(given):
+    if are_of(_TEXT, given) or _are_short_numbers(given):
         return given, 0
     return each(iter(given), id_of, None)
+
+
+def _are_short_numbers(ids: list[Any]) -> bool:
+    """True where all are whole numbers that can be written: of longer ones Python refuses to make texts."""
+    if not are_of(_WHOLE, ids):
+        return False
+    try:
+        array("q", ids)
+    except OverflowError:
+        return False
+    return True
+
+
+def texts_of(ids: list[Any]) -> list[str | None]:
+    """What `as_ids` made of ids as they leave; None for one that is missing or empty."""
+    return ids if _are_usual(ids) else list(map(id_of, ids))
 
 
 def _are_usual(ids: list[Any]) -> bool:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from array import array
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from opentelemetry.trace import get_current_span
 
@@ -23,10 +22,11 @@ from calidris.instrument.foreign import (
     MAX_ROWS,
     PLAIN,
     Refused,
-    are_plain,
+    are_of,
     each,
     guarded,
     is_mapping,
+    is_ndarray,
     is_sequence,
     is_stream,
     is_table,
@@ -37,6 +37,7 @@ from calidris.instrument.foreign import (
     outcome_of,
     rows_in,
     single,
+    usual_rows_in,
 )
 from calidris.instrument.rows.buffered_items import Block, Labels, Series
 from calidris.instrument.rows.input_table import Table, TooLarge, column_of, table_of
@@ -45,6 +46,12 @@ from calidris.instrument.rows.packed_columns import MAX_BITS
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
+
+_MISSING: Final = frozenset({None, ""})
+"""Ids that are none."""
+
+_NUMBERS: Final = frozenset({float, int, bool})
+_TEXT: Final = frozenset({str})
 
 _UNREADABLE: Final = object()
 """Stands for a label that cannot be read: sent without it, nobody would ever learn that there was one."""
@@ -69,13 +76,17 @@ class Batch:
         self.times: Any = None
         self.time_unit: str | None = None
 
-    @guarded
     def count_rows(self) -> int:
         """How many rows it has, by the first argument that says so; where none does, the first is read.
 
         Raises:
             Refused: no argument has rows, or they have no end.
         """
+        rows = usual_rows_in(self.X)
+        return self._ask_for_rows() if rows is None else rows
+
+    @guarded
+    def _ask_for_rows(self) -> int:
         given = (self.X, self.ids, self.classes, self.values, self.scores, *self.embeddings.values())
         is_given = False
         for one in given:
@@ -174,19 +185,19 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     block.times_ns = (
         None if batch.times is None else _read_times(batch.times, batch.time_unit, rows, begun_ns, series.name)
     )
-    block.ids = None if names is None else ids.prediction_ids(names, place, rows)
+    block.ids = names
     block.scores = score_columns(batch.scores, series, rows)
     block.classes = None if batch.classes is None else column_of(batch.classes, rows)
     block.values = None if batch.values is None else column_of(batch.values, rows)
     block.slices = slice_table(series, series.slices, batch.slices, whole, rows)
     block.features = chosen(series, whole)
     block.embeddings = capture_many(series.embeddings, batch.embeddings, rows, runtime.note)
-    if _lengths(block) != {rows}:
+    if not _is_even(block):
         raise Refused("malformed")
     runtime.append_many(block)
 
 
-def _read_ids(given: Any, rows: int, series: Series) -> list[str | None]:
+def _read_ids(given: Any, rows: int, series: Series) -> list[Any]:
     names, unreadable = ids.as_ids(given, rows)
     if len(names) != rows:
         raise Refused("malformed")
@@ -237,20 +248,19 @@ def _record_labels(given: Any, labels: Any, model: str, times: Any, unit: Any) -
     if not model:
         runtime.drop("", "label_without_model", rows)
         return
-    outcomes = _read_outcomes(labels, rows)
+    outcomes, usual = _read_outcomes(labels, rows)
     now_ns = time.time_ns()
     times_ns = [now_ns] * rows if times is None else _read_times(times, unit, rows, now_ns, model)
-    kept = _sift(model, names, outcomes)
+    kept = _sift(model, names, outcomes, usual)
     if len(kept) < rows:
         names = [names[at] for at in kept]
         outcomes = [outcomes[at] for at in kept]
         times_ns = [times_ns[at] for at in kept]
     if kept:
-        # None of the names is None: such a row is not kept.
-        runtime.append_many(Labels(model, cast(list[str], names), outcomes, times_ns))
+        runtime.append_many(Labels(model, names, outcomes, times_ns))
 
 
-def _read_label_ids(given: Any, model: str) -> list[str | None]:
+def _read_label_ids(given: Any, model: str) -> list[Any]:
     claimed = rows_or_none(given)
     if claimed is not None and claimed > MAX_ROWS:
         raise Refused("malformed")
@@ -260,24 +270,37 @@ def _read_label_ids(given: Any, model: str) -> list[str | None]:
     return names
 
 
-def _read_outcomes(labels: Any, rows: int) -> list[Any]:
+def _read_outcomes(labels: Any, rows: int) -> tuple[list[Any], bool]:
     """Labels as plain values, None for one that is missing and `_UNREADABLE` for one that cannot be read.
+
+    Also whether all are usual, so that none of them need be looked at again.
 
     Raises:
         Refused: they are not so many.
     """
-    column = column_of(labels, rows)
-    values = column if type(column) is list else column.tolist()
-    if are_plain(values):
-        return list(values)
+    values = _read_column(labels, rows)
+    if _are_usual(values):
+        return values, True
     outcomes, _ = each(iter(values), outcome_of, _UNREADABLE)
-    return outcomes
+    return outcomes, False
 
 
-def _sift(model: str, names: list[str | None], outcomes: list[Any]) -> Sequence[int]:
+def _read_column(values: Any, rows: int) -> Any:
+    """So many values as a list of our own."""
+    kind = type(values)
+    if kind is not list and kind is not tuple:
+        column = column_of(values, rows)
+        return column if type(column) is list else column.tolist()
+    found = listed(values, rows)
+    if len(found) != rows:
+        raise Refused("malformed")
+    return found
+
+
+def _sift(model: str, names: list[Any], outcomes: list[Any], usual: bool) -> Sequence[int]:
     """Places of the labels that can be sent; the others are counted as dropped, by reason."""
     rows = len(names)
-    if None not in names and _are_usual(outcomes):
+    if usual and not _are_missing(names):
         return range(rows)
     reasons = list(map(_why_not, names, outcomes))
     for reason, dropped in Counter(reasons).items():
@@ -286,18 +309,25 @@ def _sift(model: str, names: list[str | None], outcomes: list[Any]) -> Sequence[
     return [at for at in range(rows) if reasons[at] is None]
 
 
+def _are_missing(names: list[Any]) -> bool:
+    """Whether an id is, in some calls into C. Zero is an id, and the only one that says no of itself."""
+    return not all(names) and not _MISSING.isdisjoint(names)
+
+
 def _are_usual(outcomes: list[Any]) -> bool:
     """True where all are texts, or all are numbers of a usual size and none is NaN: some calls into C."""
+    if not are_of(_NUMBERS, outcomes):
+        return are_of(_TEXT, outcomes)
     try:
-        numbers = array("d", outcomes)
-    except (TypeError, OverflowError):
-        return set(map(type, outcomes)) == {str}
-    return not math.isnan(sum(numbers))
+        total = math.fsum(outcomes)
+    except (OverflowError, ValueError):
+        return False
+    return not math.isnan(total)
 
 
-def _why_not(name: str | None, outcome: Any) -> str | None:
+def _why_not(name: Any, outcome: Any) -> str | None:
     """Why a label cannot be sent; None for one that can."""
-    if name is None:
+    if name in _MISSING:
         return "missing_id"
     if outcome is _UNREADABLE or (type(outcome) is int and outcome.bit_length() > MAX_BITS):
         return "unreadable"
@@ -343,11 +373,12 @@ def slice_table(
                 raise
             runtime.note("slices_not_copied", series.name, rows or 1)
             return None
-    found = [name for name in names if features is not None and name in features.names]
-    return features.only(found) if features is not None and found else None
+    if features is None or not names:
+        return None
+    found = [name for name in names if name in features.names]
+    return features.only(found) if found else None
 
 
-@guarded
 def score_columns(scores: Any, series: Series, rows: int) -> Any:
     """One column of probabilities, or a mapping from class to column.
 
@@ -358,6 +389,13 @@ def score_columns(scores: Any, series: Series, rows: int) -> Any:
     """
     if scores is None:
         return None
+    if is_ndarray(type(scores)) and scores.ndim == 1:
+        return column_of(scores, rows)
+    return _read_scores(scores, series, rows)
+
+
+@guarded
+def _read_scores(scores: Any, series: Series, rows: int) -> Any:
     kind = type(scores)
     if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
         return {name_of(name): column_of(scores[name], rows) for name in _read_names(scores)}
@@ -426,9 +464,11 @@ def _class_names(series: Series, width: int) -> Sequence[str]:
     return [str(at) for at in range(width)]
 
 
-def _lengths(block: Block) -> set[int]:
-    scores = list(block.scores.values()) if isinstance(block.scores, dict) else [block.scores]
-    tables = {table.rows for table in (block.features, block.slices) if table is not None}
-    tables |= {len(one) for one in block.embeddings.values()}
-    found = tables | {len(one) for one in (block.classes, block.values, *scores) if one is not None}
-    return found or {block.rows}
+def _is_even(block: Block) -> bool:
+    """Whether all that came as a table has as many rows as the call; `column_of` sees to single columns."""
+    rows = block.rows
+    if block.features is not None and block.features.rows != rows:
+        return False
+    if block.slices is not None and block.slices.rows != rows:
+        return False
+    return {rows}.issuperset(map(len, block.embeddings.values()))

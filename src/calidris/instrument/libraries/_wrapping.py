@@ -18,7 +18,7 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, trace_markers
-from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence, rows_in
+from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence, rows_in, usual_rows_in
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.many_rows import slice_table, table_or_none
 from calidris.instrument.rows.buffered_items import Block, Series
@@ -130,7 +130,10 @@ class Answer:
     def rows(self) -> int | None:
         """How many rows it is of, None where it says nothing."""
         scores = next(iter(self.scores.values())) if isinstance(self.scores, dict) else self.scores
-        return next((len(one) for one in (scores, self.classes, self.values) if one is not None), None)
+        for one in (scores, self.classes, self.values):
+            if one is not None:
+                return len(one)
+        return None
 
 
 class WatchedCall:
@@ -231,10 +234,12 @@ class WatchedCall:
 
 def count_rows(x: Any) -> int:
     """Rows that an input says that it has; 0 where it does not say, or says what cannot be."""
-    try:
-        rows = _rows_of_sequence(x)
-    except Refused:
-        return 0
+    rows = usual_rows_in(x)
+    if rows is None:
+        try:
+            rows = _rows_of_sequence(x)
+        except Refused:
+            return 0
     return rows if rows is not None and 0 < rows <= MAX_ROWS else 0
 
 

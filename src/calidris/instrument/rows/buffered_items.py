@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from calidris.instrument.foreign import Refused, are_plain, name_of, names_of
+from calidris.instrument.foreign import Refused, guarded, is_plain, name_of, names_of
 from calidris.instrument.ids import Place
 from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.input_table import Table
-from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, read
+from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, read, usual_places
 from calidris.instrument.rows.vectors import Vectors
 
 Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None, tuple[bytes, ...] | None]"
@@ -45,11 +45,12 @@ class Series:
         embeddings: names of the vectors that may leave.
         policy: what this model adds to the process' privacy rules.
         pick: a mapping to its flat tuple. Raises KeyError for a missing name, and always where none are declared.
+        flatten: values of the features to their flat tuple; None where there are slices that are no features.
         unusable: arguments that could not be read. Of names that may leave none is taken then: no more gets out than was meant.
     """
 
     __slots__ = (
-        "classes", "embeddings", "features", "name", "pick", "policy", "slices", "task", "unusable", "version", "wanted",
+        "classes", "embeddings", "features", "flatten", "name", "pick", "policy", "slices", "task", "unusable", "version", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +76,14 @@ class Series:
         self.wanted = None if self.features is None else (*self.features, *self.slices)
         wanted = self.wanted or ()
         self.pick: Callable[[Any], tuple[Any, ...]] = itemgetter(*wanted) if len(wanted) > 1 else _unpickable
+        self.flatten = self._find_places()
+
+    def _find_places(self) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
+        names = self.features or ()
+        if not self.slices or not set(self.slices) <= set(names):
+            return None
+        places = map(names.index, self.slices)
+        return itemgetter(*range(len(names)), *places)
 
     def _named(self, argument: str, given: object) -> str | None:
         try:
@@ -96,10 +105,31 @@ class Series:
         Raises:
             Refused: it is no row, too wide, or has not as many values as features were declared.
         """
-        if slices is None and not self.slices:
-            usual = self._copy_usual(features)
-            if usual is not None:
-                return usual, None
+        usual: Any
+        if self.features is None:
+            usual = _name_usual(features)
+        elif type(features) is dict:
+            usual = self._get_usual(features)
+        else:
+            usual = usual_places(features)
+            if usual is not None and len(usual) != len(self.features):
+                usual = None
+        if usual is None:
+            return self._capture_other(features, slices)
+        if slices is not None:
+            return usual, cut_of(slices)
+        return self._cut_usual(usual, features) if self.slices else (usual, None)
+
+    def _cut_usual(self, usual: Any, features: Any) -> Captured:
+        """The usual row with the slices that are declared and were not given apart."""
+        named = usual if type(usual) is dict else features
+        if type(named) is dict:
+            return usual, _take(self.slices, named)
+        if self.flatten is not None:
+            return self.flatten(usual), FLAT
+        return usual, _take(self.slices, dict(zip(self.features or (), usual)))
+
+    def _capture_other(self, features: Any, slices: Mapping[str, object] | None) -> Captured:
         cut = None if slices is None else cut_of(slices)
         if features is None:
             return None, cut
@@ -115,20 +145,15 @@ class Series:
             return row, cut
         return tuple([row.get(name) for name in self.features]), cut
 
-    def _copy_usual(self, features: Any) -> Any:
-        """The usual row, by some calls into C: a dictionary, or plain values in order. None for any other row."""
-        kind = type(features)
-        names = self.features
-        if kind is dict:
-            return dict(features) if names is None and is_usual(features) else None
-        if kind is not list and kind is not tuple:
-            return None
-        if names is None:
-            names = default_names(len(features), None)
-        row = tuple(features) if len(features) == len(names) else None
-        if row is None or not are_plain(row):
-            return None
-        return dict(zip(names, row)) if self.features is None else row
+    @guarded
+    def _get_usual(self, row: dict[Any, Any]) -> tuple[Any, ...] | None:
+        """Declared features of a dictionary, None for one that is not there. As of any usual row only the first is looked at."""
+        names = self.features or ()
+        try:
+            values = self.pick(row)[: len(names)]
+        except KeyError:
+            values = tuple(map(row.get, names))
+        return values if values and is_plain(values[0]) else None
 
     def _check_width(self, row: tuple[Any, ...]) -> None:
         if self.features is not None and len(row) != len(self.features):
@@ -141,12 +166,28 @@ class Series:
         return dict(zip(names, row))
 
 
+def _name_usual(row: Any) -> dict[Any, Any] | None:
+    """The usual row where no names are declared: a dictionary as it is, values at their places with names for them."""
+    if type(row) is dict:
+        return dict(row) if is_usual(row) else None
+    values = usual_places(row)
+    return None if values is None else dict(zip(default_names(len(values), None), values))
+
+
+@guarded
+def _take(names: Sequence[str], row: dict[Any, Any]) -> dict[str, Any]:
+    """Values by name; a key of the application's is compared with it, and may raise."""
+    return {name: row.get(name) for name in names}
+
+
 def cut_of(slices: Any) -> dict[str, object]:
     """The slices of one row, copied.
 
     Raises:
         Refused: it is no mapping.
     """
+    if type(slices) is dict and is_usual(slices):
+        return dict(slices)
     cut = read(slices)
     if isinstance(cut, tuple):
         raise Refused("no_row")
@@ -167,7 +208,7 @@ class Block:
         self.duration_s = duration_s
         self.place = place
         self.rows = rows
-        self.ids: list[str] | None = None
+        self.ids: list[Any] | None = None  # texts or numbers, None where one is missing
         self.times_ns: list[int] | None = None  # of each row, where they were given: else all begun when the call did
         self.features: Table | None = None
         self.slices: Table | None = None
@@ -205,11 +246,15 @@ class Block:
 
 
 class Labels:
-    """Outcomes of earlier predictions of one model."""
+    """Outcomes of earlier predictions of one model.
+
+    Attributes:
+        ids: texts or numbers, as `ids.as_ids` gives them; none is missing.
+    """
 
     __slots__ = ("held_bytes", "ids", "labels", "model", "times_ns")
 
-    def __init__(self, model: str, ids: list[str], labels: list[Any], times_ns: list[int]) -> None:
+    def __init__(self, model: str, ids: list[Any], labels: list[Any], times_ns: list[int]) -> None:
         self.model = model
         self.ids = ids
         self.labels = labels

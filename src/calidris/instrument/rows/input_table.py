@@ -18,6 +18,7 @@ from calidris.instrument.foreign import (
     each,
     guarded,
     is_mapping,
+    is_ndarray,
     is_stream,
     is_table,
     is_text,
@@ -143,7 +144,7 @@ def table_of(
         TooLarge: it has more than `MAX_BYTES`.
     """
     kind = type(data)
-    if kind.__name__ == "ndarray":  # the usual input first
+    if is_ndarray(kind):  # the usual input first
         return _copy_array(data, names)
     if is_text(data) or (is_stream(kind) and rows is None):
         raise Refused("no_row")
@@ -159,13 +160,12 @@ def table_of(
         return _copy_array(data.astype(float).filled(float("nan")), names)
     if offers(kind, "__array__"):
         data = data.__array__()
-        return _copy_array(data, names) if type(data).__name__ == "ndarray" else _refuse("no_row")
+        return _copy_array(data, names) if is_ndarray(type(data)) else _refuse("no_row")
     return _read_rows(
         listed(data, min(rows_in(data) or 0, MAX_READ) if rows is None else rows, once=rows is not None), names, wanted
     )
 
 
-@guarded
 def column_of(values: Any, rows: int, *, once: bool = True) -> Any:
     """A column of our own of so many values: an array is copied, a Series gives its array, anything else becomes a list.
 
@@ -174,6 +174,13 @@ def column_of(values: Any, rows: int, *, once: bool = True) -> Any:
     Raises:
         Refused: it has another length, or is no column.
     """
+    if is_ndarray(type(values)) and values.ndim == 1 and len(values) == rows and values.dtype.kind in NUMBERS:
+        return values.copy()
+    return _read_column(values, rows, once)
+
+
+@guarded
+def _read_column(values: Any, rows: int, once: bool) -> Any:
     found = _copy_column(values, rows, once)
     if len(found) != rows:
         raise Refused("malformed")
@@ -244,25 +251,44 @@ def _copy_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
 def _cell_bytes(frame: Any) -> int:
     """Mean bytes of a value of a table, by the types of its columns."""
     kinds = [getattr(dtype, "kind", "O") for dtype in getattr(frame, "dtypes", ())]
+    return _mean_of_kinds(kinds)
+
+
+def _mean_of_kinds(kinds: list[str]) -> int:
     sizes = [NUMBER_BYTES if kind in NUMBERS else OBJECT_BYTES for kind in kinds]
     return sum(sizes) // len(sizes) if sizes else OBJECT_BYTES
 
 
 def _copy_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None, rows: int | None) -> Table:
-    found: dict[str, Any] = {}
-    for label in islice(data, MAX_COLUMNS):
-        name = name_of(label)
-        if wanted is None or name in wanted:
-            found[name] = data[label]
-        _check(0, len(found))
+    found = _choose_columns(data, wanted)
     once = rows is not None
     rows = next(map(rows_in, found.values()), 0) if rows is None else rows
     if rows is None:
         raise Refused("no_row")
-    arrays = sum(getattr(getattr(values, "dtype", None), "kind", "O") in NUMBERS for values in found.values())
-    cell_bytes = arrays * NUMBER_BYTES + (len(found) - arrays) * OBJECT_BYTES
-    _check(rows, len(found), cell_bytes // max(1, len(found)))
+    if rows * len(found) * OBJECT_BYTES > MAX_BYTES:
+        _check(rows, len(found), _mean_bytes(found))
     return Table(list(found), rows, columns=[column_of(values, rows, once=once) for values in found.values()])
+
+
+def _choose_columns(data: Mapping[Any, Any], wanted: Sequence[str] | None) -> dict[str, Any]:
+    """Columns by name, those that are wanted, not copied yet."""
+    if wanted and type(data) is dict and len(data) == len(wanted) and tuple(data) == wanted:
+        return dict(zip(wanted, data.values()))
+    found: dict[str, Any] = {}
+    known = frozenset(wanted or ())
+    for label in islice(data, MAX_COLUMNS):
+        name = name_of(label)
+        if wanted is None or name in known:
+            found[name] = data[label]
+        if len(found) > MAX_WIDTH:
+            raise Refused("features_not_copied")
+    return found
+
+
+def _mean_bytes(columns: dict[str, Any]) -> int:
+    """Mean bytes of a value of such columns."""
+    kinds = [getattr(getattr(values, "dtype", None), "kind", "O") for values in columns.values()]
+    return _mean_of_kinds(kinds)
 
 
 def _read_rows(rows: list[Any], names: Sequence[str] | None, wanted: Sequence[str] | None) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -15,6 +14,8 @@ from calidris.instrument.foreign import (
     guarded,
     is_container,
     is_mapping,
+    is_ndarray,
+    is_plain,
     is_sequence,
     is_stream,
     is_table,
@@ -74,7 +75,7 @@ def _choose_reader(kind: type) -> _Reader:
     """What reads rows of a type. The order matters: a named tuple is a sequence too, a table and a Series are mappings."""
     if kind is list or kind is tuple:
         return _read_places
-    if _is_ndarray(kind):
+    if is_ndarray(kind):
         return _read_numbers
     if is_stream(kind):
         return _refuse
@@ -85,12 +86,6 @@ def _choose_reader(kind: type) -> _Reader:
     if offers(kind, "dtype"):
         return _read_array
     return _read_mapping if is_mapping(kind) else _read_places
-
-
-def _is_ndarray(kind: type) -> bool:
-    """True for numpy's own arrays: their type is not imported, and a subclass may do anything."""
-    numpy = sys.modules.get("numpy")
-    return kind is getattr(numpy, "ndarray", None)
 
 
 def _refuse(row: Any, wanted: Wanted) -> Read:
@@ -110,18 +105,45 @@ def is_usual(row: dict[Any, Any]) -> bool:
         return False
     if not names.isascii() or len(names) > MAX_NAME * 16:
         return False
-    first = next(iter(row.values()), None)
-    return are_plain((first,)) or not is_container(first)
+    for first in row.values():
+        return is_plain(first) or not is_container(first)
+    return True
+
+
+def usual_places(row: Any) -> tuple[Any, ...] | None:
+    """The usual row by place, copied by some calls into C: a list, or numbers in numpy's own array. None for any other.
+
+    Only the first value is looked at: where that is plain, a stray container is unpacked when it is packed.
+    """
+    kind = type(row)
+    if kind is list or kind is tuple:
+        if len(row) == 1 and type(row[0]) is list:
+            (row,) = row
+        if not 0 < len(row) <= MAX_WIDTH:
+            return None
+        first = row[0]
+        return tuple(row) if type(first) is float or is_plain(first) else None
+    return usual_numbers(row) if is_ndarray(kind) else None
+
+
+def usual_numbers(row: Any) -> tuple[Any, ...] | None:
+    """One row of numbers of numpy's own array, copied: also the ``[[...]]`` that scikit-learn asks for."""
+    if row.size > MAX_WIDTH or row.dtype.kind not in NUMBERS:
+        return None
+    if row.ndim == 1:
+        return tuple(row.tolist())
+    is_one = row.ndim == 2 and len(row) == 1
+    return tuple(row.tolist()[0]) if is_one else None
 
 
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:
-    """The given names where their number fits, else ``x0``, ``x1`` and so on.
+    """The given names, which are `name_of`'s, where their number fits, else ``x0``, ``x1`` and so on.
 
     Raises:
         Refused: a row is not so wide.
     """
     if names is not None and len(names) == width:
-        return tuple(map(str, names))
+        return tuple(names)
     if width > MAX_WIDTH:
         raise Refused("features_not_copied")
     return _NUMBERED[:width]
@@ -197,14 +219,9 @@ def _read_array(row: Any, wanted: Wanted) -> Read:
 
 
 def _read_numbers(row: Any, wanted: Wanted) -> Read:
-    """One row of numbers in numpy's own array, of which nothing more need be asked; any other array as arrays are read."""
-    is_usual = row.dtype.kind in NUMBERS and row.size <= MAX_WIDTH
-    if is_usual and row.ndim == 1:
-        return tuple(row.tolist())
-    if is_usual and row.ndim == 2 and len(row) == 1:
-        # The [[...]] that scikit-learn asks for.
-        return tuple(row[0].tolist())
-    return _read_array(row, wanted)
+    """One row of numbers in numpy's own array; any other array as arrays are read."""
+    values = usual_numbers(row)
+    return _read_array(row, wanted) if values is None else values
 
 
 def _read_record(row: Any) -> dict[Any, Any]:

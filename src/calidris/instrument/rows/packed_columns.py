@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from calidris.instrument.foreign import Refused, are_of, are_plain, outcome_of, plain_of
+from calidris.instrument.foreign import Refused, are_of, are_plain, is_plain, outcome_of, plain_of
 from calidris.instrument.privacy import Action, Policy, text_of
 from calidris.instrument.signal_errors import passes
 
@@ -81,7 +81,7 @@ def _read(values: Any, *, spoken: bool = False) -> tuple[list[Any], Counter[str]
     given = plain(values)
     usual = are_plain(given)
     for value in given:
-        if not usual and not are_plain((value,)):
+        if not usual and not is_plain(value):
             try:
                 value = read(value)
             except Refused as reason:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from calidris.instrument.ids import prediction_ids
+from calidris.instrument.ids import prediction_ids, texts_of
 from calidris.instrument.privacy import text_of
 from calidris.instrument.rows.buffered_items import FLAT, Block, Item, Labels, Row, Series
 from calidris.instrument.rows.input_table import Table
@@ -269,7 +269,7 @@ def _shape(block: Block) -> tuple[Any, ...]:
 def _of_blocks(blocks: list[Block]) -> Iterator[Chunk]:
     first, rows = blocks[0], [block.rows for block in blocks]
     spread = [block for block, n in zip(blocks, rows) for _ in range(n)]
-    ids = [one for b in blocks for one in (b.ids if b.ids is not None else prediction_ids(None, b.place, b.rows))]
+    ids = [one for b in blocks for one in prediction_ids(b.ids, b.place, b.rows)]
     whole = Chunk(
         first.series,
         [at for b in blocks for at in (b.times_ns if b.times_ns is not None else [b.begun_ns] * b.rows)],
@@ -309,7 +309,7 @@ def _column(parts: list[Any]) -> Any:
 
 
 def _of_labels(model: str, batches: list[Labels]) -> Iterator[LabelChunk]:
-    ids = [one for batch in batches for one in batch.ids]
+    ids: list[Any] = [one for batch in batches for one in texts_of(batch.ids)]
     labels = [one for batch in batches for one in batch.labels]
     times = [one for batch in batches for one in batch.times_ns]
     for start in range(0, len(ids), MAX_ROWS):

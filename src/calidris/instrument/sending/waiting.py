@@ -110,15 +110,24 @@ class Waiting:
         The oldest make room; what still is beyond the bound is cut off. How many rows were cut off is for the caller to count.
         """
         size = bytes_of(item)
+        free = self._max_bytes - self.bytes()
+        if size > free:
+            return self._put_what_fits(item, size)
+        self._add(item, size)
+        return 0
+
+    def _put_what_fits(self, item: Item, size: int) -> int:
         self._make_bytes(min(size, self._max_bytes))
         rows = rows_of(item)
         fit = self._rows_of_room(rows, size)
         if fit < rows:
             self._crowded = True
         if fit == rows:
-            self._add(item)
+            self._add(item, size)
         elif fit > 0 and not isinstance(item, tuple):
-            self._add(item.part(0, fit))
+            first = item.part(0, fit)
+            first_size = bytes_of(first)
+            self._add(first, first_size)
         return rows - fit  # nothing is called any more
 
     def _rows_of_room(self, rows: int, size: int) -> int:
@@ -130,11 +139,10 @@ class Waiting:
         fit = room / row_bytes
         return int(fit)
 
-    def _add(self, item: Item) -> None:
+    def _add(self, item: Item, size: int) -> None:
         number = len(self.items)
         if number >= self.next_look:
             self.look(number)
-        size = bytes_of(item)
         if not isinstance(item, tuple):
             item.hold(size)
         items = self.items
