@@ -41,9 +41,6 @@ class Prediction:
         "score", "value",
     )  # fmt: skip
 
-    # Not by a name of the module: libraries that stop the time would find it there, and a call that they come in between lasts for ages.
-    _read_tick_ns = staticmethod(perf_counter_ns)
-
     def __init__(
         self,
         series: Series,
@@ -125,7 +122,7 @@ class Prediction:
             self._abandon()
         if self._begun_ns is None:
             self._begun_ns = time_ns()
-        self._tick = self._read_tick_ns()
+        self._tick = perf_counter_ns()
         return self
 
     def __exit__(
@@ -135,7 +132,7 @@ class Prediction:
             return
         failed = None
         try:
-            lasted_ns = self._read_tick_ns() - self._tick
+            lasted_ns = perf_counter_ns() - self._tick
             if kind is not None:
                 failed = error_name(kind)
             score, cls, value = self.score, self.cls, self.value

@@ -101,8 +101,8 @@ class RowBuffer:
         number = len(items)
         if number >= waiting.next_look:
             waiting.look(number)
-        items += (row,)  # no call, see `Tally`: an error comes before it or after it
         try:
+            items.append(row)  # it does not fail: an error in here comes after it, see `Tally`
             if not self._attended:
                 self._attend()
             if number >= WAKE_ROWS:
