@@ -385,3 +385,102 @@ def test_the_start_says_what_is_watched_and_what_leaves(receiver: Any, caplog: A
         "other strings stay",
     ):
         assert word in line
+
+
+def test_ids_of_every_kind_arrive_as_they_are_spelled(receiver: Any, strings: Any) -> None:
+    class Key(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "another"
+
+        def __bool__(self) -> bool:
+            raise SystemExit
+
+    model = Model("m")
+    many: list[tuple[Any, list[str]]] = [
+        ([0, 1, 2], ["0", "1", "2"]),
+        (np.array([0, 1, 2]), ["0", "1", "2"]),
+        (["a", "half \ud83d", "x" * 5000], ["a", "half ?"]),
+        ([Key("k"), "b", 7], ["another", "b", "7"]),
+        ([True, 2.0, -5], ["True", "2", "-5"]),
+    ]
+    for ids, wanted in many:
+        model.record_batch(None, values=[1.0, 2.0, 3.0], ids=ids)
+        assert list(calidris.last_prediction_ids()[: len(wanted)]) == wanted
+        model.record_labels(ids, [0, 1, 0])
+    receiver.settle()
+    predictions = strings(receiver.only("predict m")[semconv.ML_PREDICTION_ID])
+    assert predictions == strings(receiver.only("feedback m")[semconv.ML_PREDICTION_ID])
+    assert predictions[:7] == ["0", "1", "2", "0", "1", "2", "a"]
+    assert len(predictions) == 15 and len(predictions[8]) == 1024
+    assert not runtime.drops()
+
+
+def test_ids_that_are_none_and_numbers_that_nobody_can_write(receiver: Any, strings: Any) -> None:
+    model = Model("m")
+    ids = ["", None, 10**5000, 0]
+    model.record_batch(None, values=[1.0, 2.0, 3.0, 4.0], ids=ids)
+    made = calidris.last_prediction_ids()
+    model.record_batch(None, values=[1.0, 2.0], ids=["", "b"])
+    assert calidris.last_prediction_ids()[1] == "b" and len(calidris.last_prediction_ids()[0]) > 30
+    model.record_labels(ids, [1, 1, 1, 1])
+    model.record_labels(["", "b"], [1, 1])
+    model.record_labels([10**5000, 0], [1, 1])
+    receiver.settle()
+    assert made[3] == "0" and len(set(made)) == 4
+    assert strings(receiver.only("feedback m")[semconv.ML_PREDICTION_ID]) == ["0", "b", "0"]
+    assert runtime.drops() == {("m", "missing_id"): 5}
+    assert runtime.missing() == {"id_unreadable": 3}
+
+
+def test_labels_that_are_missing_or_too_long_among_numbers(receiver: Any) -> None:
+    model = Model("m")
+    odd = [1.0, float("nan"), None, 2**9000, -(2**9000), True]
+    model.record_labels([f"r{at}" for at in range(6)], odd)
+    model.record_labels(["a", "b"], [float("inf"), float("-inf")])
+    model.record_labels(["c"], ("yes",))
+    receiver.settle()
+    assert runtime.drops() == {("m", "missing_label"): 2, ("m", "unreadable"): 2}
+
+
+SLICED: dict[str, Any] = {
+    "list": [41, 2100.5, "north"],
+    "list of a list": [[41, 2100.5, "north"]],
+    "tuple": (41, 2100.5, "north"),
+    "mapping": {"age": 41, "income": 2100.5, "region": "north"},
+    "mapping in another order": {"region": "north", "income": 2100.5, "age": 41},
+    "objects": np.array([41, 2100.5, "north"], dtype=object),
+}
+
+
+@pytest.mark.parametrize("row", SLICED.values(), ids=SLICED)
+@pytest.mark.parametrize("given", [None, {"region": "south"}])
+def test_slices_that_are_features_or_given_apart(receiver: Any, row: Any, given: Any, strings: Any) -> None:
+    model = Model("m", features=["age", "income", "region"], slices=["region"], allow=["region"])
+    with model.predict(row, slices=given) as p:
+        p.score = 0.5
+    receiver.settle()
+    span = receiver.only("predict m")
+    assert span[semconv.ML_FEATURES]["age"] == [41.0]
+    assert span[semconv.ML_FEATURES]["region"] == ["north"]
+    assert span[semconv.ML_SLICES] == {"region": ["north" if given is None else "south"]}
+
+
+def test_a_slice_that_a_row_by_place_does_not_have(receiver: Any) -> None:
+    model = Model("m", features=["age", "income"], slices=["region", "age"])
+    with model.predict([41, 2100.5]) as p:
+        p.score = 0.5
+    receiver.settle()
+    span = receiver.only("predict m")
+    assert span[semconv.ML_FEATURES] == WANT
+    assert span[semconv.ML_SLICES]["age"] == ["41"]
+
+
+def test_a_container_behind_a_plain_value_is_unpacked(receiver: Any) -> None:
+    model = Model("m", features=["age", "income"])
+    for row in ([41, [2100.5]], (41, np.array([2100.5])), {"age": 41, "income": [2100.5]}):
+        with model.predict(row) as p:
+            p.score = 0.5
+    receiver.settle()
+    assert receiver.only("predict m")[semconv.ML_FEATURES] == {"age": [41.0] * 3, "income": [2100.5] * 3}

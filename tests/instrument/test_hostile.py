@@ -75,7 +75,12 @@ def itself(thing: Any) -> Any:
 PREDICTIONS: dict[str, Door] = {
     "features": predicted(features=itself),
     "a feature": predicted(features=lambda thing: ROW | {"age": thing}),
+    "a later feature": predicted(features=lambda thing: ROW | {"income": thing}),
+    "a feature beside slices": predicted(
+        features=lambda thing: ROW | {"age": thing}, slices=lambda thing: {"country": "NL"}
+    ),
     "features by place": predicted(features=lambda thing: [thing, 1.0]),
+    "a later feature by place": predicted(features=lambda thing: [1.0, thing]),
     "features in a list": predicted(features=lambda thing: [thing]),
     "id": predicted(id=itself),
     "slices": predicted(slices=itself),
@@ -121,6 +126,7 @@ BATCHES: dict[str, Door] = {
         if name not in ("slices", "embeddings")
     },
     "a column": batch(values=beside, X=lambda thing: {"age": thing}),
+    "a column beside another": batch(values=beside, X=lambda thing: {"age": thing, "income": [0.5, 0.5]}),
     "one of a column": batch(values=beside, X=lambda thing: {"age": [thing, 1.0]}),
     "one of a row": batch(values=beside, X=lambda thing: [[thing, 1.0], [1.0, 2.0]]),
     "a row by name": batch(values=beside, X=lambda thing: [ROW | {"age": thing}, ROW]),
@@ -268,9 +274,10 @@ def test_predictions(door: Door, declared: Any, receiver: Any, strings: Any, mea
     assert len(arrived(receiver, strings, "m")) + dropped("m") == made
 
 
+@pytest.mark.parametrize("declared", [{"features": ["age", "income"]}, {}], ids=["declared", "undeclared"])
 @pytest.mark.parametrize("door", BATCHES.values(), ids=BATCHES)
-def test_batches(door: Door, receiver: Any, strings: Any, measured: Measured) -> None:
-    run(door, receiver, strings, measured)
+def test_batches(door: Door, declared: Any, receiver: Any, strings: Any, measured: Measured) -> None:
+    run(door, receiver, strings, measured, **declared)
 
 
 @pytest.mark.parametrize("door", LABELS.values(), ids=LABELS)

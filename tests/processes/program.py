@@ -83,16 +83,16 @@ class Program:
 
         return str(until(found, END_S))
 
-    def ask(self, times: int) -> Counter[str]:
-        """So many requests over a few connections; the answers, and how often each came."""
-        port = int(self.said(LISTENING))
+    def ask(self, times: int, port: int = 0) -> Counter[str]:
+        """So many requests over a few connections; the answers, and how often each came. Without a port, the one it told."""
+        port = port or int(self.said(LISTENING))
         until(lambda: listens(port), END_S)  # some servers say so before they do
         with ThreadPoolExecutor(CLIENTS) as pool:
             return sum(pool.map(lambda _: answers(port, times // CLIENTS), range(CLIENTS)), Counter())
 
-    def ask_until_it_ends(self) -> threading.Thread:
+    def ask_until_it_ends(self, port: int = 0) -> threading.Thread:
         """A client that goes on until nobody answers any more."""
-        port = int(self.said(LISTENING))
+        port = port or int(self.said(LISTENING))
 
         def go_on() -> None:
             with suppress(OSError, HTTPException):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from program import Program
+from running import until
 
 pytestmark = pytest.mark.e2e
 
 Start, Counted = Callable[..., Program], Callable[[Program], int]
 READY = "(ready)"
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc")
 ENDS = {
     "returns": 0,
     "sys_exit": 3,
@@ -23,6 +27,12 @@ ENDS = {
     "asyncio_tasks": 0,
     "atexit_handlers": 0,
     "only_at_exit": 0,
+    "os_exit": 5,
+    "another_program": 0,
+    "aborts": -signal.SIGABRT,
+    "kills_itself": -signal.SIGKILL,
+    "kills_its_group": -signal.SIGINT,
+    "kills_its_thread": -signal.SIGUSR1,
 }
 
 
@@ -43,7 +53,31 @@ def test_daemon_threads_predict_to_the_last(start: Start, counted: Counted) -> N
     assert words["made"] <= arrived + program.dropped <= program.made.begun
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_a_destructor_predicts_at_the_very_end(start: Start, counted: Counted) -> None:
+    """No thread runs any more, so nothing can be sent: it is logged, and the application is neither told nor held."""
+    program = start(sys.executable, "ends.py", "destructor")
+    assert program.wait() == 0
+    assert "it was told nothing" in program.output
+    assert "Traceback" not in program.output
+    assert "nothing can be sent any more" in program.output
+    assert (program.made.ended, counted(program)) == (300, 0)
+
+
+def test_an_end_in_one_thread_while_others_predict(start: Start, counted: Counted) -> None:
+    """By os._exit, and by a signal."""
+    exits, signalled = (
+        start(sys.executable, "ends.py", "os_exit_in_a_thread"),
+        start(sys.executable, "ends.py", "threads"),
+    )
+    signalled.said(READY)
+    time.sleep(0.5)
+    assert (exits.wait(), signalled.end()) == (5, -signal.SIGTERM)
+    for program in (exits, signalled):
+        arrived = counted(program)
+        assert 0 < program.made.ended <= arrived <= program.made.begun
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_a_plain_script(start: Start, counted: Counted, number: int) -> None:
     """One that waits, and one that is in the middle of predicting."""
     programs = [start(sys.executable, "ends.py", what) for what in ("waits", "goes_on")]
@@ -57,6 +91,20 @@ def test_a_signal_to_a_plain_script(start: Start, counted: Counted, number: int)
         assert 0 < made.ended <= arrived <= made.begun
 
 
+def test_the_first_process_of_a_container(start: Start, counted: Counted) -> None:
+    """Signals that it does not handle do not end it, with us as without."""
+    program = start(*CONTAINER, sys.executable, "ends.py", "goes_on_until_told")
+    until(lambda: program.made.ended > 300 or program.process.poll())
+    if "Operation not permitted" in program.output:
+        pytest.skip("no namespaces may be made here")
+    children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text()
+    os.kill(int(children), signal.SIGTERM)
+    before = program.made.ended
+    until(lambda: program.made.ended > before + 300)
+    assert program.tell() == 0
+    assert counted(program) == program.made.ended
+
+
 @pytest.mark.parametrize("what", ["own_handler", "own_handler_later"])
 def test_a_handler_of_the_application_stays_its_own(start: Start, counted: Counted, what: str) -> None:
     program = start(sys.executable, "ends.py", what)
@@ -66,11 +114,16 @@ def test_a_handler_of_the_application_stays_its_own(start: Start, counted: Count
     assert counted(program) == program.made.ended
 
 
-@pytest.mark.parametrize("what", ["ignores", "handler_in_the_loop"])
-def test_a_signal_that_does_not_kill_goes_on_not_killing(start: Start, counted: Counted, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "number"),
+    [("ignores", signal.SIGTERM), ("handler_in_the_loop", signal.SIGTERM), ("own_dumper", signal.SIGHUP)],
+)
+def test_a_signal_that_does_not_kill_goes_on_not_killing(
+    start: Start, counted: Counted, what: str, number: int
+) -> None:
     program = start(sys.executable, "ends.py", what)
     program.said(READY)
-    assert program.end() == 0
+    assert program.end(number) == 0
     assert counted(program) == program.made.ended
 
 

@@ -58,6 +58,15 @@ def test_an_exit_is_held_for_two_seconds_at_most(start: Start, nobody: str) -> N
     assert re.search(NOT_SENT, program.output), program.output
 
 
+def test_an_end_without_an_end_is_held_no_longer(start: Start, nobody: str) -> None:
+    ordinary = seconds_to_end(start(sys.executable, "ends.py", "os_exit", OTEL_EXPORTER_CALIDRIS_ENDPOINT=""))
+    program = start(sys.executable, "ends.py", "os_exit", endpoint=nobody)
+    code, seconds = seconds_to_end(program)
+    assert code == ordinary[0] == 5
+    assert seconds - ordinary[1] < HELD_S + NOISE_S
+    assert re.search(NOT_SENT, program.output), program.output
+
+
 def test_a_server_is_held_for_two_seconds_at_most(start: Start, nobody: str) -> None:
     server = (BIN / "uvicorn", "asgi:app", "--port", "0")
     program, ordinary = start(*server, endpoint=nobody), start(*server, OTEL_EXPORTER_CALIDRIS_ENDPOINT="")

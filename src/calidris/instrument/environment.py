@@ -127,7 +127,8 @@ OTEL_CALIDRIS_QUEUE_BYTES: Final = "OTEL_CALIDRIS_QUEUE_BYTES"
 """
 .. envvar:: OTEL_CALIDRIS_QUEUE_BYTES
 
-Bytes that calls with many rows, labels and embeddings may take while they wait; what is beyond it is dropped and counted.
+Bytes that calls with many rows, labels and embeddings may take while they wait, and once more about so many that the texts of
+single rows may take; what is beyond it is dropped and counted.
 Default 268435456 (256 MiB).
 """
 
@@ -135,8 +136,8 @@ OTEL_CALIDRIS_HANDLE_SIGTERM: Final = "OTEL_CALIDRIS_HANDLE_SIGTERM"
 """
 .. envvar:: OTEL_CALIDRIS_HANDLE_SIGTERM
 
-``false`` leaves SIGTERM alone. By default, where a process has no handler for it, the rows of the last second are sent first,
-for at most two seconds; then the signal does what it would have done.
+``false`` leaves SIGTERM and SIGHUP alone. By default, where a process has no handler for them, the rows of the last second are
+sent first, for at most two seconds; then the signal does what it would have done.
 """
 
 OTEL_CALIDRIS_SCHEDULE_DELAY: Final = "OTEL_CALIDRIS_SCHEDULE_DELAY"

@@ -133,7 +133,10 @@ def is_ndarray(kind: type) -> bool:
 def _find_ndarray(kind: type) -> bool:
     numpy = sys.modules.get("numpy")
     # A module that is loaded late, or is a mock, is of another type.
-    if type(numpy) is not ModuleType or kind is not vars(numpy).get("ndarray"):
+    if type(numpy) is not ModuleType:
+        return False
+    own = vars(numpy).get("ndarray")
+    if kind is not own:
         return False
     _own_array[0] = kind
     return True
@@ -184,7 +187,9 @@ def usual_rows_in(values: Any) -> int | None:
     if type(values) is dict:
         values = next(iter(values.values()), None)
     kind = type(values)
-    if kind is list or kind is tuple or (is_ndarray(kind) and values.ndim):
+    if kind is list or kind is tuple:
+        return len(values)
+    if is_ndarray(kind) and values.ndim > 0:
         return len(values)
     return None
 
@@ -407,7 +412,11 @@ def _speaks(kind: type) -> bool:
 def is_plain(value: Any) -> bool:
     """Whether a value is plain. Each type is compared by identity: one of the application's may raise when it is hashed."""
     kind = type(value)
-    return kind is float or kind is int or kind is str or kind is bool or value is None
+    if kind is float or kind is int:
+        return True
+    if kind is str or kind is bool:
+        return True
+    return value is None
 
 
 def are_plain(values: Iterable[Any]) -> bool:

@@ -46,7 +46,6 @@ from calidris.instrument.rows.packed_columns import MAX_BITS
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
-from calidris.instrument.signal_errors import passes
 
 _PLACES: Final = tuple(map(str, range(MAX_WIDTH)))
 """What columns of scores are called that have no names."""
@@ -144,7 +143,7 @@ def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
     """Record predictions already made; see ``Model.record_batch``."""
     begun_ns = time.time_ns()
     runtime.ensure()
-    rows = 1
+    rows = 0
     try:
         rows = batch.count_rows()
         if embeddings is not None:
@@ -157,10 +156,9 @@ def record_batch(series: Series, batch: Batch, embeddings: Any) -> None:
     except Refused as refused:
         if refused.reason in ("time_without_unit", "time_without_zone", "time_unit_unknown"):
             runtime.note(refused.reason, series.name, rows)
-        runtime.drop(series.name, "wrong_arguments" if refused.reason == "wrong_arguments" else "malformed", rows)
-    except BaseException as error:
-        # A time-out of the application, for one. Rows that were given before it came are told as such too: better than not at all.
-        runtime.drop(series.name, "interrupted" if passes(error) else "internal_error", rows)
+        runtime.drop(series.name, "wrong_arguments" if refused.reason == "wrong_arguments" else "malformed", rows or 1)
+    except BaseException:  # a time-out of the application, for one
+        runtime.lose(series.name, rows or max(rows_or_none(one) or 1 for one in (batch.X, batch.scores, batch.ids)))
         raise
 
 
@@ -171,7 +169,7 @@ def _record_what_fits(series: Series, batch: Batch, begun_ns: int, rows: int) ->
     except TooLarge as large:
         batch.cut(large.fit)
         _record(series, batch, begun_ns, large.fit)
-        runtime.drop(series.name, "queue_full", rows - large.fit)
+        runtime.drop_rest(series.name, "queue_full", rows - large.fit)
 
 
 def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
@@ -242,9 +240,8 @@ def record_labels(given: Any, labels: Any, model: Any, times: Any, unit: Any) ->
         if refused.reason.startswith("time_"):
             runtime.note(refused.reason, name, rows)
         runtime.drop(name, "malformed", rows)
-    except BaseException as error:
-        rows = rows_or_none(labels) or rows_or_none(given) or 1
-        runtime.drop(name, "interrupted" if passes(error) else "internal_error", rows)
+    except BaseException:
+        runtime.lose(name, rows_or_none(labels) or rows_or_none(given) or 1)
         raise
 
 
@@ -410,6 +407,8 @@ def _read_scores(scores: Any, series: Series, rows: int) -> Any:
     if not _is_two_d(scores):
         return column_of(scores, rows)
     table = table_of(scores)
+    if table.refused:
+        runtime.note("unsupported_type", "score", table.refused)
     width = len(table.names)
     if table.rows != rows:
         raise Refused("malformed")
@@ -432,8 +431,9 @@ def _read_names(scores: Any) -> list[Any]:
 def _is_two_d(scores: Any) -> bool:
     if offers(type(scores), "ndim"):
         return bool(scores.ndim == 2)
-    first = next(islice(scores, 1), None) if type(scores) in (list, tuple) else None
-    return first is not None and is_sequence(first) and len(first) > 1
+    # Two of them, because one may be a stray.
+    first = islice(scores, 2) if type(scores) in (list, tuple) else ()
+    return any(is_sequence(one) and len(one) > 1 for one in first)
 
 
 @guarded

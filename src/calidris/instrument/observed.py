@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from typing import Any, ParamSpec, TypeVar, cast
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from calidris import semconv
 from calidris.instrument.foreign import Refused, single
@@ -17,24 +19,69 @@ R = TypeVar("R")
 
 _Function = Callable[..., Any]
 
+_FUNCTIONS: Final = frozenset({FunctionType, BuiltinFunctionType})
+
+_COMPILED: Final = "cython_function_or_method"
+"""What Cython makes of functions; each of its modules may have a type of its own."""
+
+_Cached: Final = type(functools.lru_cache(len))
+
 
 def observe(series: Series, function: Callable[P, R]) -> Callable[P, R]:
-    """The function with a prediction around each call, still a coroutine function or a generator function where it was one.
+    """The function with a prediction around each call, and otherwise as it was: of its kind, and with all that it has.
 
     Raises:
-        TypeError, ValueError: something that has no signature.
+        TypeError, ValueError: something that has no signature, or would no longer be what it was: a class, a descriptor of the
+            application's own.
     """
+    return cast(Callable[P, R], _observe(series, function))
+
+
+def _observe(series: Series, function: Any) -> Any:
+    kind = type(function)
+    if kind is staticmethod:
+        inner = _observe(series, function.__func__)
+        return staticmethod(inner)
+    if kind is classmethod:
+        inner = _observe_function(series, function.__func__, is_bound=True)
+        return classmethod(inner)
+    if kind is MethodType:
+        inner = _observe_function(series, function.__func__, is_bound=True)
+        return MethodType(inner, function.__self__)
+    if kind in _FUNCTIONS or kind.__name__ == _COMPILED:
+        return _observe_function(series, function)
+    return _observe_object(series, function)
+
+
+def _observe_function(series: Series, function: _Function, is_bound: bool = False) -> _Function:
     wrap = _choose_wrapper(function)
     calls = _Calls(series, function)
+    if is_bound:
+        calls.move_to(1)
     wrapped = wrap(calls)
     functools.update_wrapper(wrapped, function)
-    return cast(Callable[P, R], wrapped)
+    return wrapped
+
+
+def _observe_object(series: Series, function: _Function) -> Any:
+    """What is called but is no function has more than that: a cache to clear, a type. It stays, and something transparent is before it."""
+    kind = type(function)
+    is_bindable = kind is _Cached
+    is_descriptor = hasattr(kind, "__get__")
+    if issubclass(kind, type):
+        raise TypeError("to observe a class would change it")
+    if is_descriptor and not is_bindable:
+        raise TypeError("to observe it would change it")
+    transparent = importlib.import_module("calidris.instrument.libraries._transparent")  # only who needs it loads wrapt
+    wrap = _choose_wrapper(function)
+    calls = _Calls(series, function)
+    return transparent.Transparent(function, wrap(calls), is_bindable)
 
 
 class _Calls:
     """The calls of a function and their features: the first argument, of a method the one after ``self``."""
 
-    __slots__ = ("function", "name", "position", "series")
+    __slots__ = ("_names", "function", "name", "position", "series")
 
     def __init__(self, series: Series, function: _Function) -> None:
         names = list(inspect.signature(function).parameters)
@@ -42,7 +89,13 @@ class _Calls:
         self.function = function
         self.series = series
         self.position = 1 if is_method else 0
+        self._names = names
         self.name = names[self.position] if names else ""
+
+    def move_to(self, position: int) -> None:
+        """Say which argument has the features."""
+        self.position = position
+        self.name = self._names[position]
 
     def begin(self, kind: type[Prediction], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Prediction:
         """The prediction of a call."""

@@ -5,7 +5,6 @@ On the host's path: everything here is either a copy of what was given or the ap
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from time import perf_counter_ns, time_ns
 from types import TracebackType
@@ -129,11 +128,13 @@ class Prediction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lasted_ns = perf_counter_ns() - self._tick
         if self._guard is None:
             return
-        failed = None if kind is None else error_name(kind)
+        failed = None
         try:
+            lasted_ns = perf_counter_ns() - self._tick
+            if kind is not None:
+                failed = error_name(kind)
             score, cls, value = self.score, self.cls, self.value
             # Only the usual types are known here; of any other it is asked whether it is plain, which may raise.
             if type(score) is not float and score is not None:
@@ -164,9 +165,7 @@ class Prediction:
 
     def _lost(self) -> None:
         """Count a row that an error kept from being recorded; call it where that is handled."""
-        error = sys.exception()
-        is_theirs = error is not None and passes(error)
-        runtime.drop(self._series.name, "interrupted" if is_theirs else "internal_error", 1)
+        runtime.lose(self._series.name, 1)
         caught("predict")
 
     def _abandon(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -21,12 +22,14 @@ from calidris.instrument.privacy import Policy
 from calidris.instrument.process.ending import EndOfProcess
 from calidris.instrument.process.fork import renew_in_child
 from calidris.instrument.rows.buffered_items import Item, Row, Series
+from calidris.instrument.rows.item_sizes import model_of, rows_of
 from calidris.instrument.sending.buffer import RowBuffer
 from calidris.instrument.sending.not_sent import NotSent, Totals
 from calidris.instrument.sending.sender import Shipper
-from calidris.instrument.sending.threads import SAY_S
+from calidris.instrument.sending.threads import SAY_S, run_apart
 from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import caught, shielded
+from calidris.instrument.signal_errors import note_kept, passes, was_kept
 
 MAX_MODELS = 1000
 """Names of models that are remembered."""
@@ -47,7 +50,9 @@ class Runtime:
     def __init__(self) -> None:
         self.on = False
         self.not_sent = NotSent()
-        self.append: Callable[[Row], None] = _ignore  # the buffer's own method while on: one call less for each row
+        self.append: Callable[[Row], None] = (
+            self._drop_late
+        )  # the buffer's own method while on: one call less for each row
         self.settings = SdkSettings()
         self.models: set[str] = set()
         self.generation = 0
@@ -87,12 +92,12 @@ class Runtime:
             self.append = self._buffer.append
             self._end.watch(settings.handle_sigterm)
         else:
-            self._buffer, self.append = None, _ignore
+            self._buffer, self.append = None, self._drop_late
             self._end.leave()
 
     def _make_buffer(self, settings: SdkSettings) -> RowBuffer:
         return RowBuffer(
-            self._connect,
+            lambda: self._connect(settings),  # not those of then: they may be others before the thread gets to it
             self.not_sent,
             max_items=settings.queue_rows,
             max_bytes=settings.queue_bytes,
@@ -103,8 +108,11 @@ class Runtime:
 
     def append_many(self, item: Item) -> None:
         """Record many rows or labels, or one row with embeddings."""
-        if self._buffer is not None:
-            self._buffer.append_many(item)
+        buffer = self._buffer
+        if buffer is not None:
+            buffer.append_many(item)
+        else:
+            self._drop_late(item)
 
     def seen(self, series: Series) -> None:
         """A model exists in this process; without an endpoint, say once what to set."""
@@ -129,8 +137,26 @@ class Runtime:
     def drop(self, model: str, reason: str, rows: int) -> None:
         """Count rows or labels that are not sent; the log says so once a reason."""
         if self.on:
-            self.not_sent.drop(model, reason, rows)
             self._wake()
+            self.not_sent.drop(
+                model, reason, rows
+            )  # last: whoever sees an error come out of here knows that nothing was counted
+
+    def drop_rest(self, model: str, reason: str, rows: int) -> None:
+        """Count rows of a call whose other rows are recorded, also where a time-out of the application comes in between."""
+        try:
+            self.drop(model, reason, rows)
+        except BaseException as error:
+            self.drop(model, reason, rows)
+            note_kept(error)
+            raise
+
+    def lose(self, model: str, rows: int) -> None:
+        """Count rows that the error being handled kept from being recorded; none where it came after that."""
+        error = sys.exception()
+        if error is None or was_kept(error):
+            return
+        self.drop(model, "interrupted" if passes(error) else "internal_error", rows)
 
     def note(self, reason: str, name: str, values: int = 1) -> None:
         """Count values withheld; the first of each kind is logged with its cure."""
@@ -160,7 +186,7 @@ class Runtime:
     def shutdown(self, timeout_s: float) -> bool:
         """Flush and stop; nothing is recorded afterwards, until `use`."""
         buffer, self._buffer, self.on = self._buffer, None, False
-        self.append = _ignore
+        self.append = self._drop_late
         self._end.leave()
         return buffer is None or buffer.close(timeout_s)
 
@@ -170,6 +196,12 @@ class Runtime:
         self._lock = threading.RLock()
         self.not_sent.after_fork()
         self._told = ({}, {})
+
+    def _drop_late(self, item: Item) -> None:
+        """Count what was begun while there was an endpoint, and comes when there is none any more."""
+        self.not_sent.drop(model_of(item), "shutdown", rows_of(item))
+        if self.not_sent.has_news():
+            run_apart(self.not_sent.say_new, SAY_S)
 
     def _wake(self) -> None:
         """Have somebody there who says and reports what was counted, also where no row is given."""
@@ -186,14 +218,10 @@ class Runtime:
         if self._buffer is not None:
             self._buffer.end(timeout_s)
 
-    def _connect(self) -> Shipper:
+    def _connect(self, settings: SdkSettings) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.
         channel = importlib.import_module("calidris.instrument.sending.channel")
-        return cast(Shipper, channel.connect(self.settings, self.not_sent, self._told))
-
-
-def _ignore(row: Row) -> None:
-    """What happens to a row while there is no endpoint."""
+        return cast(Shipper, channel.connect(settings, self.not_sent, self._told))
 
 
 runtime = Runtime()

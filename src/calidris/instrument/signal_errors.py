@@ -1,10 +1,14 @@
-"""Errors that a signal handler of the application raises while code of ours runs: they are the application's, and pass."""
+"""Errors that come from outside while code of ours runs: they are the application's, and pass.
+
+A signal handler raises them, in the main thread; or a thread throws them into another one, as some libraries for time-outs do.
+"""
 
 from __future__ import annotations
 
 import functools
 import opcode
 import signal
+import sys
 import threading
 from _signal import getsignal  # type: ignore[import-not-found]  # signal's own asks the handler for its text first, which may be an object's that raises
 from itertools import pairwise
@@ -13,13 +17,58 @@ from typing import Final
 
 _RAISE: Final = opcode.opmap["RAISE_VARARGS"]
 
+_own_threads: Final[set[int]] = set()
+
+
+def _list_codes(*names: str) -> frozenset[int]:
+    """Those that this Python has."""
+    return frozenset(opcode.opmap[name] for name in names if name in opcode.opmap)
+
+
+# Where Python looks whether something was thrown in. At the first nothing else can be raised.
+_PAUSES: Final = _list_codes("RESUME", "JUMP_BACKWARD")
+_CALLS: Final = _list_codes("PRECALL", "CALL", "CALL_KW", "CALL_FUNCTION_EX") | {
+    code for name, code in opcode.opmap.items() if name.startswith("POP_JUMP_BACKWARD_IF")
+}
+
+OURS: Final = sys.stdlib_module_names | {"calidris", "opentelemetry"}
+"""Packages in whose code we are while we are not in the application's."""
+
+
+class _Kept:
+    """The last error that came when what was being recorded was recorded already.
+
+    Attributes:
+        error: None once it has been asked for.
+    """
+
+    error: BaseException | None = None
+
+
+def note_kept(error: BaseException) -> None:
+    """What is being recorded will be sent, although this error goes on to whoever records."""
+    _Kept.error = error
+
+
+def was_kept(error: BaseException | None) -> bool:
+    """Whether what an error came in between was recorded before it; asked once, so that nothing is held by its trace."""
+    if error is None or _Kept.error is not error:
+        return False
+    _Kept.error = None
+    return True
+
 
 def passes(error: BaseException) -> bool:
-    """True for what a signal handler raised while code of ours ran: Ctrl-C, a worker's exit, a time-out. It is the application's.
+    """True for what came from outside while code of ours ran: Ctrl-C, a worker's exit, a time-out. It is the application's.
 
     Whatever an object of the application raises while we read it stays with us, also `SystemExit` and a `KeyboardInterrupt`
-    that it raises itself. Costs nothing until something is raised.
+    that it raises itself. What is thrown in while code of such an object runs cannot be told from that, and stays too: what is
+    missing for it is counted. Costs nothing until something is raised.
     """
+    if threading.get_ident() in _own_threads:
+        return False  # nobody to give it to
+    if _was_thrown_in(error):
+        return True
     if threading.current_thread() is not threading.main_thread():
         return False  # handlers run in the main thread only
     is_interrupt = isinstance(error, KeyboardInterrupt)
@@ -35,6 +84,44 @@ def passes(error: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+def own_this_thread(owned: bool) -> None:
+    """Say that the current thread is one of ours, or is no more."""
+    ident = threading.get_ident()
+    if owned:
+        _own_threads.add(ident)
+    else:
+        _own_threads.discard(ident)
+
+
+def _was_thrown_in(error: BaseException) -> bool:
+    """True for an error without a message that nobody raised: it came at a place where Python looks for such."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or error.args:
+        return False
+    frame = trace.tb_frame
+    at = frame.f_code.co_code[trace.tb_lasti]
+    if at in _CALLS:
+        # What is called from there may be the application's, and raise an error of Python's own in C.
+        return _is_ours(frame) and not _is_pythons(type(error))
+    return at in _PAUSES
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and name.partition(".")[0] in OURS
+
+
+def _is_pythons(kind: type[BaseException]) -> bool:
+    """Whether Python brings this error; asked of the type itself, not of what it says."""
+    module = type.__getattribute__(kind, "__module__")
+    if type(module) is not str:
+        return True
+    package = module.partition(".")[0]
+    return package in sys.stdlib_module_names or package == "builtins"
 
 
 def _raised_by_python(trace: TracebackType | None) -> bool:

@@ -161,13 +161,41 @@ def os_fork(context: BaseContext) -> None:
 
 
 def os_fork_and_exit(context: BaseContext) -> None:
-    """A child that predicts, stays for longer than rows wait, predicts again, and ends without an end."""
+    """A child that ends without an end; and one that does so at once, with nothing to send."""
     if os.fork() == 0:
         ledger.predict(EACH)
-        time.sleep(2.5)
-        ledger.predict(10)
         os._exit(3)
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 3
+    begun_s = time.monotonic()
+    if os.fork() == 0:
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 3
+    assert time.monotonic() - begun_s < 1, "an end with nothing to send was held"
+
+
+def daemonized(context: BaseContext) -> None:
+    """A child of a child, in a session of its own, as daemons are; both parents leave at once."""
+    if os.fork() == 0:
+        ledger.predict(EACH)
+        if os.fork() == 0:
+            os.setsid()
+            ledger.predict(EACH)
+            time.sleep(1)
+            ledger.predict(EACH)
+        os._exit(0)
+    os.wait()
+
+
+def forks_of_multiprocessing(context: BaseContext) -> None:
+    """Packages that began as a copy of it, and whose children know nothing of its finalizers."""
+    import billiard
+    import multiprocess
+
+    for package in (billiard, multiprocess):
+        workers = package.Pool(CHILDREN)
+        assert workers.map(task, range(TASKS), chunksize=1) == list(range(TASKS))
+        workers.close()
+        workers.join()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -91,11 +93,63 @@ def only_at_exit() -> None:
 
 
 def os_exit() -> None:
-    """Rows that have waited longer than usual, then some, then the end without an end."""
     ledger.predict(PREDICTIONS)
-    time.sleep(2.5)
-    ledger.predict(10)
     os._exit(5)
+
+
+def os_exit_in_a_thread() -> None:
+    """While another one predicts."""
+
+    def leave() -> None:
+        ledger.predict(PREDICTIONS)
+        os._exit(5)
+
+    threading.Thread(target=leave).start()
+    while True:
+        ledger.predict()
+        time.sleep(0.001)
+
+
+def another_program() -> None:
+    """Another one takes its place, after one that there is none of."""
+    ledger.predict(PREDICTIONS)
+    with contextlib.suppress(FileNotFoundError):
+        os.execvp("no-such-program", ["no-such-program"])
+    ledger.predict(PREDICTIONS)
+    os.execv(sys.executable, [sys.executable, __file__, "returns"])
+
+
+def kills_itself() -> None:
+    """As hard as can be."""
+    ledger.predict(PREDICTIONS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kills_its_group() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ledger.predict(PREDICTIONS)
+    os.killpg(os.getpgrp(), signal.SIGINT)
+
+
+def kills_its_thread() -> None:
+    ledger.predict(PREDICTIONS)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+
+def aborts() -> None:
+    ledger.predict(PREDICTIONS)
+    os.abort()
+
+
+def destructor() -> None:
+    """An object that predicts when the interpreter takes it down."""
+
+    class Last:
+        def __del__(self) -> None:
+            ledger.predict(PREDICTIONS)
+            print("it was told nothing")
+
+    globals()["last"] = Last()
 
 
 def waits() -> None:
@@ -103,6 +157,28 @@ def waits() -> None:
     ledger.predict(PREDICTIONS)
     print(READY)
     time.sleep(60)
+
+
+def threads() -> None:
+    """Some threads that predict all the time; the main one knows nothing of signals."""
+
+    def go_on() -> None:
+        while True:
+            ledger.predict()
+            time.sleep(0.001)
+
+    for _ in range(4):
+        threading.Thread(target=go_on, daemon=True).start()
+    print(READY)
+    time.sleep(60)
+
+
+def own_dumper() -> None:
+    """SIGHUP means something to native code: a word on what all threads do."""
+    faulthandler.register(signal.SIGHUP)
+    ledger.predict(PREDICTIONS)
+    print(READY)
+    time.sleep(1)
 
 
 def goes_on() -> None:

@@ -18,7 +18,16 @@ import wrapt
 from opentelemetry.trace import Span, get_current_span
 
 from calidris.instrument import ids, trace_markers
-from calidris.instrument.foreign import MAX_ROWS, Refused, error_name, guarded, is_sequence, name_of, rows_in
+from calidris.instrument.foreign import (
+    MAX_ROWS,
+    Refused,
+    error_name,
+    guarded,
+    is_sequence,
+    name_of,
+    rows_in,
+    usual_rows_in,
+)
 from calidris.instrument.libraries._patch import PatchTable
 from calidris.instrument.many_rows import slice_table, table_or_none
 from calidris.instrument.rows.buffered_items import Block, Series
@@ -130,7 +139,10 @@ class Answer:
     def rows(self) -> int | None:
         """How many rows it is of, None where it says nothing."""
         scores = next(iter(self.scores.values())) if isinstance(self.scores, dict) else self.scores
-        return next((len(one) for one in (scores, self.classes, self.values) if one is not None), None)
+        for one in (scores, self.classes, self.values):
+            if one is not None:
+                return len(one)
+        return None
 
 
 class WatchedCall:
@@ -146,6 +158,7 @@ class WatchedCall:
         "_slices",
         "_span",
         "_tick",
+        "_was_on",
         "_what",
         "_x",
     )
@@ -157,6 +170,7 @@ class WatchedCall:
         self._slices: Table | None = None
         self._marker: trace_markers.Marker | None = None
         self._span = get_current_span()
+        self._was_on = runtime.on
         if runtime.on:
             self._features = table_or_none(series, x, names)
             self._slices = slice_table(series, runtime.settings.slices, None, self._features)
@@ -186,7 +200,7 @@ class WatchedCall:
         self._rows = self._rows or rows or 1
         if self._features is not None and self._features.rows != self._rows:
             self._features = self._slices = None
-        if not runtime.on:
+        if not self._is_recorded():
             ids.remember(None, ids.place_of(self._span, self._rows), self._rows)
             return
         same = _Input(self)
@@ -201,7 +215,7 @@ class WatchedCall:
 
     def lost(self) -> None:
         """Count the rows of a call that an error kept from being recorded."""
-        runtime.drop(self._series.name, "internal_error", self._rows or 1)
+        runtime.lose(self._series.name, self._rows or 1)
 
     def lasted_ns(self) -> int:
         """Time since the call began; take it before anything else is done."""
@@ -219,16 +233,22 @@ class WatchedCall:
         return block
 
     def _record(self, block: Block) -> None:
-        if runtime.on and self._rows:
+        if self._is_recorded() and self._rows:
             runtime.append_many(block)
+
+    def _is_recorded(self) -> bool:
+        """Also where recording ended meanwhile: then the rows are counted as dropped."""
+        return runtime.on or self._was_on
 
 
 def count_rows(x: Any) -> int:
     """Rows that an input says that it has; 0 where it does not say, or says what cannot be."""
-    try:
-        rows = _rows_of_sequence(x)
-    except Refused:
-        return 0
+    rows = usual_rows_in(x)
+    if rows is None:
+        try:
+            rows = _rows_of_sequence(x)
+        except Refused:
+            return 0
     return rows if rows is not None and 0 < rows <= MAX_ROWS else 0
 
 

@@ -183,7 +183,11 @@ def _begin(estimator: Any, method: str, x: Any) -> WatchedCall | None:
 @guarded
 def _identified(estimator: Any) -> tuple[Series, Sequence[str] | None] | None:
     """The model that an estimator is, and the names of its features; None for what is not watched."""
-    fitted = tuple(getattr(estimator, name, None) for name in ("feature_names_in_", "classes_", "n_features_in_"))
+    fitted = (
+        getattr(estimator, "feature_names_in_", None),
+        getattr(estimator, "classes_", None),
+        getattr(estimator, "n_features_in_", None),
+    )
     known = _known.get(id(estimator))
     if known is not None and known.stands_for(estimator, fitted):
         return known.series, known.names

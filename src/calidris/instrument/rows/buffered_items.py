@@ -105,7 +105,15 @@ class Series:
         Raises:
             Refused: it is no row, too wide, or has not as many values as features were declared.
         """
-        usual = self._copy_usual(features)
+        usual: Any
+        if self.features is None:
+            usual = _name_usual(features)
+        elif type(features) is dict:
+            usual = self._get_usual(features)
+        else:
+            usual = usual_places(features)
+            if usual is not None and len(usual) != len(self.features):
+                usual = None
         if usual is None:
             return self._capture_other(features, slices)
         if slices is not None:
@@ -137,13 +145,15 @@ class Series:
             return row, cut
         return tuple([row.get(name) for name in self.features]), cut
 
-    def _copy_usual(self, features: Any) -> Any:
-        """Features of the usual row, by some calls into C; None for any other row."""
-        names = self.features
-        if names is None:
-            return _name_usual(features)
-        row = _get_usual(features, names) if type(features) is dict else usual_places(features)
-        return row if row is not None and len(row) == len(names) else None
+    @guarded
+    def _get_usual(self, row: dict[Any, Any]) -> tuple[Any, ...] | None:
+        """Declared features of a dictionary, None for one that is not there. As of any usual row only the first is looked at."""
+        names = self.features or ()
+        try:
+            values = self.pick(row)[: len(names)]
+        except KeyError:
+            values = tuple(map(row.get, names))
+        return values if values and is_plain(values[0]) else None
 
     def _check_width(self, row: tuple[Any, ...]) -> None:
         if self.features is not None and len(row) != len(self.features):
@@ -162,13 +172,6 @@ def _name_usual(row: Any) -> dict[Any, Any] | None:
         return dict(row) if is_usual(row) else None
     values = usual_places(row)
     return None if values is None else dict(zip(default_names(len(values), None), values))
-
-
-@guarded
-def _get_usual(row: dict[Any, Any], names: tuple[str, ...]) -> tuple[Any, ...] | None:
-    """Values by name, None for one that is not there. As of any usual row only the first is looked at."""
-    values = tuple(map(row.get, names))
-    return values if values and is_plain(values[0]) else None
 
 
 @guarded

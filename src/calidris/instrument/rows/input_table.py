@@ -295,10 +295,15 @@ def _read_rows(rows: list[Any], names: Sequence[str] | None, wanted: Sequence[st
     if rows and {list, tuple}.issuperset(map(type, rows)) and len(set(map(len, rows))) == 1:
         return _read_lists(rows, names)
     found, refused = each(iter(rows), lambda row: _read_row(row, wanted), None)
-    if any(isinstance(row, dict) for row in found):
+    kinds = Counter(map(type, found))
+    if kinds[dict] and kinds[dict] >= kinds[tuple]:
         return _join_named(found, refused)
+    # What most rows are decides: a stray one costs itself alone.
+    found = [row if isinstance(row, tuple) else None for row in found]
+    refused += kinds[dict]
     widths = Counter(len(row) for row in found if row is not None)
-    width = len(names) if names is not None and widths[len(names)] else next(iter(widths), len(names or ()))
+    usual = max(widths, key=widths.__getitem__, default=len(names or ()))
+    width = len(names) if names is not None and widths[len(names)] else usual
     _check(len(rows), width)
     blank = (None,) * width
     placed = [row if row is not None and len(row) == width else blank for row in found]

@@ -128,12 +128,12 @@ def usual_places(row: Any) -> tuple[Any, ...] | None:
 
 def usual_numbers(row: Any) -> tuple[Any, ...] | None:
     """One row of numbers of numpy's own array, copied: also the ``[[...]]`` that scikit-learn asks for."""
-    if row.ndim != 1:
-        if row.ndim != 2 or len(row) != 1:
-            return None
-        row = row[0]
-    is_usual = len(row) <= MAX_WIDTH and row.dtype.kind in NUMBERS
-    return tuple(row.tolist()) if is_usual else None
+    if row.size > MAX_WIDTH or row.dtype.kind not in NUMBERS:
+        return None
+    if row.ndim == 1:
+        return tuple(row.tolist())
+    is_one = row.ndim == 2 and len(row) == 1
+    return tuple(row.tolist()[0]) if is_one else None
 
 
 def default_names(width: int, names: Sequence[str] | None) -> tuple[str, ...]:

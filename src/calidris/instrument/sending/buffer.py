@@ -13,18 +13,21 @@ own thread is recording waits for nobody.
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 
 from calidris.instrument.process.fork import renew_in_child
+from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.rows.buffered_items import Item, Row
+from calidris.instrument.rows.item_sizes import model_of
 from calidris.instrument.sending.not_sent import Cause, NotSent
 from calidris.instrument.sending.sender import Sender, Shipper
 from calidris.instrument.sending.threads import SAY_S, run_apart
 from calidris.instrument.sending.waiting import Waiting
 from calidris.instrument.shield import caught
+from calidris.instrument.signal_errors import note_kept
 
 WAKE_ROWS = 2048
 """Items at which the thread does not wait for its interval."""
@@ -89,26 +92,45 @@ class RowBuffer:
         self._flushed = {}
 
     def append(self, row: Row) -> None:
-        """Add one row; about 0.2 µs. Never waits; in a full buffer the oldest makes room and is counted."""
+        """Add one row; about 0.2 µs. Never waits; in a full buffer the oldest makes room and is counted.
+
+        What a signal handler raises meanwhile comes out. Then the row was not added, unless `was_kept` says that it was.
+        """
         waiting = self._waiting
         items = waiting.items
         number = len(items)
-        if number >= waiting.limit:
-            waiting.make_room()
-        items.append(row)
-        if not self._attended:
-            self._attend()
-        if number >= WAKE_ROWS:
-            self._sender.wake()
+        if number >= waiting.next_look:
+            waiting.look(number)
+        try:
+            items.append(row)  # it does not fail: an error in here comes after it, see `Tally`
+            if not self._attended:
+                self._attend()
+            if number >= WAKE_ROWS:
+                self._sender.wake()
+        except BaseException as error:
+            note_kept(error)
+            raise
 
     def append_many(self, item: Item) -> None:
-        """Add a block, labels, or a row with embeddings. What is beyond the bound in bytes is cut off and counted."""
+        """Add a block, labels, or a row with embeddings. What is beyond the bound in bytes is cut off and counted.
+
+        What a signal handler raises meanwhile comes out. Then nothing was added, unless `was_kept` says that it was.
+        """
         waiting = self._waiting
-        waiting.put(item)
-        if not self._attended:
-            self._attend()
-        if len(waiting) >= WAKE_ROWS or waiting.bytes() >= WAKE_BYTES:
-            self._sender.wake()
+        cut = waiting.put(item)
+        try:
+            if cut:
+                self._not_sent.drop(model_of(item), "queue_full", cut)
+                cut = 0
+            if not self._attended:
+                self._attend()
+            if len(waiting) >= WAKE_ROWS or waiting.bytes() >= WAKE_BYTES:
+                self._sender.wake()
+        except BaseException as error:
+            if cut:
+                self._not_sent.drop(model_of(item), "queue_full", cut)
+            note_kept(error)
+            raise
 
     def narrow(self, width: int) -> None:
         """Learn that rows are so many values wide, so that wide rows do not multiply the memory."""
@@ -133,7 +155,7 @@ class RowBuffer:
 
         Functions that the application registered for the end before we did run after us, and may predict.
         """
-        self._end_s = time.monotonic() + timeout_s
+        self._end_s = read_clock_s() + timeout_s
         self._attended = False
         if self._running or len(self._waiting):
             self._send_before_end()
@@ -168,6 +190,8 @@ class RowBuffer:
             self._attend()
 
     def _deliver(self, timeout_s: float) -> bool:
+        if sys.is_finalizing():  # no thread runs any more, only destructors of the application
+            return not self._unsent()
         if not self._running:
             if not len(self._waiting):
                 return True
@@ -175,7 +199,7 @@ class RowBuffer:
         return self._sender.flush(timeout_s, self._start)
 
     def _send_before_end(self) -> None:
-        left_s = (self._end_s or 0.0) - time.monotonic() - STOP_S
+        left_s = (self._end_s or 0.0) - read_clock_s() - STOP_S
         if not self._deliver(max(0.0, left_s)):
             self.close(0.0)
 
@@ -190,7 +214,7 @@ class RowBuffer:
 
     def _start(self) -> None:
         """Start the thread, unless somebody is at it: perhaps the code that this very thread was interrupted in."""
-        if time.monotonic() < self._start_after_s or not self._starting.acquire(blocking=False):
+        if read_clock_s() < self._start_after_s or not self._starting.acquire(blocking=False):
             return
         try:
             if not self._running:
@@ -200,7 +224,7 @@ class RowBuffer:
         except BaseException:  # no more threads, or the interpreter is ending; or a time-out of the application
             if not self._sender.has_begun():
                 self._set_running(False)
-                self._start_after_s = time.monotonic() + RESTART_AFTER_S
+                self._start_after_s = read_clock_s() + RESTART_AFTER_S
             caught("start")
         finally:
             self._starting.release()
@@ -211,7 +235,7 @@ class RowBuffer:
 
     def _thread_ended(self) -> None:
         """The thread is gone: one of the next appends starts another."""
-        self._start_after_s = time.monotonic() + RESTART_AFTER_S
+        self._start_after_s = read_clock_s() + RESTART_AFTER_S
         self._set_running(False)
         if self._closed:
             self._settle()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry import trace
@@ -19,12 +20,20 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from calidris.instrument import VERSION
 from calidris.instrument.guarded_log import log
+from calidris.instrument.process.machine_clock import find_lag_s
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.sending.meters import Meters
 from calidris.instrument.sending.not_sent import NotSent, Reports, Totals
 from calidris.instrument.sending.outbox import Outcome, Request
 from calidris.instrument.sending.packing import Encoder
 from calidris.instrument.settings import SdkSettings
+from calidris.instrument.shield import caught
+
+LONGEST_DELAY_S = 300.0
+"""Longest wish of a receiver to wait that is followed: half of the time for which a request is repeated."""
+
+LONGEST_MESSAGE = 1000
+"""Characters of what a receiver says that are kept, and logged."""
 
 _KEY = re.compile(r"[a-z0-9_.-]{1,100}")
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -42,7 +51,7 @@ _RETRYABLE = frozenset(
 
 
 class Channel:
-    """Sends serialised requests to one address. Used by one thread.
+    """Sends serialised requests to one address. Used by one thread. Whatever is answered, `send` raises nothing.
 
     A failed call closes the channel: the next attempt connects afresh, instead of waiting out gRPC's own back-off of up to
     two minutes after the receiver is back.
@@ -56,22 +65,29 @@ class Channel:
         self._channel: grpc.Channel | None = None
 
     def send(self, payload: bytes, timeout_s: float) -> Outcome:
-        """One attempt; the answer as an `Outcome`. Raises nothing that gRPC raises."""
-        if self._channel is None:
-            try:
-                self._channel = self._connect()
-            except OSError as error:  # a certificate that is not there yet, or never will be
-                return Outcome(False, True, message=f"{error.filename}: {error.strerror}")
-        call = self._channel.unary_unary(
-            _EXPORT, request_serializer=None, response_deserializer=ExportTraceServiceResponse.FromString
-        )
+        """One attempt; the answer as an `Outcome`."""
         try:
-            answer = call(payload, timeout=timeout_s, metadata=self._metadata)
+            return self._attempt(payload, timeout_s)
         except grpc.RpcError as error:
             self.close()
             return outcome_of(error)
+        except OSError as error:  # a certificate that is not there yet, or never will be
+            return Outcome(False, True, message=f"{error.filename}: {error.strerror}")
+        except Exception as error:
+            self.close()
+            caught("send")
+            return Outcome(False, True, message=type(error).__name__, is_fault=True)
+
+    def _attempt(self, payload: bytes, timeout_s: float) -> Outcome:
+        if self._channel is None:
+            self._channel = self._connect()
+        call = self._channel.unary_unary(
+            _EXPORT, request_serializer=None, response_deserializer=ExportTraceServiceResponse.FromString
+        )
+        answer = call(payload, timeout=timeout_s + find_lag_s(), metadata=self._metadata)
         partial = answer.partial_success
-        return Outcome(True, rejected_spans=partial.rejected_spans, message=partial.error_message)
+        message = partial.error_message[:LONGEST_MESSAGE]
+        return Outcome(True, rejected_spans=partial.rejected_spans, message=message)
 
     def close(self) -> None:
         """Free the connection; the next `send` opens one."""
@@ -104,27 +120,38 @@ def metadata_of(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def outcome_of(error: grpc.RpcError) -> Outcome:
     """What a failed call means for its request: keep it for later, or give it up."""
-    code, delay = error.code(), _retry_delay((pair.key, pair.value) for pair in error.trailing_metadata() or ())
-    retryable = code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None)
-    return Outcome(False, retryable, retry_after_s=delay, message=f"{code.name}: {error.details()}")
+    code = error.code()
+    delay_s = _read_delay((pair.key, pair.value) for pair in error.trailing_metadata() or ())
+    retryable = code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay_s is not None)
+    message = f"{code.name}: {error.details()}"
+    return Outcome(False, retryable, retry_after_s=delay_s, message=message[:LONGEST_MESSAGE])
 
 
-def _retry_delay(metadata: Iterable[tuple[str, str | bytes]]) -> float | None:
-    """Seconds the receiver asks us to wait, from either of the two trailers in use."""
+def _read_delay(metadata: Iterable[tuple[str, str | bytes]]) -> float | None:
+    """Seconds the receiver asks us to wait, if it says so in a way that can be read."""
     trailers = dict(metadata)
+    try:
+        info = _find_retry_info(trailers)
+    except DecodeError:  # of a proxy, perhaps: what is no wish is none
+        return None
+    if info is None:
+        return None
+    delay = info.retry_delay
+    delay_s = float(delay.seconds + delay.nanos / 1e9)
+    return max(0.0, min(delay_s, LONGEST_DELAY_S))
+
+
+def _find_retry_info(trailers: Mapping[str, str | bytes]) -> RetryInfo | None:
+    """From either of the two trailers in use."""
     info = RetryInfo()
     if isinstance(raw := trailers.get("google.rpc.retryinfo-bin"), bytes):
         info.ParseFromString(raw)
-        return _seconds(info)
+        return info
     if isinstance(raw := trailers.get("grpc-status-details-bin"), bytes):
-        for detail in Status.FromString(raw).details:
-            if detail.Unpack(info):
-                return _seconds(info)
+        status = Status.FromString(raw)
+        if any(detail.Unpack(info) for detail in status.details):
+            return info
     return None
-
-
-def _seconds(info: RetryInfo) -> float:
-    return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
 
 
 class GrpcShipper:

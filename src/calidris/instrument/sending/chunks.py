@@ -23,6 +23,10 @@ MAX_CELLS = 24 * 1024
 """Rows times names of one span, 192 KiB of numbers: a missing value takes as much room as one that is there."""
 
 
+LONGEST_NS = 10**17
+"""Three years: no call lasts longer, but one during which the application stopped its time, or let it go on."""
+
+
 @dataclass(slots=True)
 class Chunk:
     """At most `MAX_ROWS` predictions of one series, as columns, privacy not yet applied."""
@@ -199,7 +203,7 @@ def _of_rows(series: Series, rows: list[Row]) -> Chunk:
     return Chunk(
         series,
         list(times),
-        [ns / 1e9 for ns in durations],
+        [ns / 1e9 if 0 <= ns < LONGEST_NS else None for ns in durations],
         [prediction_ids(None if one is None else str(one), place, 1)[0] for one, place in zip(given, places)],
         [place[0] for place in places],
         [place[1] for place in places],

@@ -6,11 +6,11 @@ application may be the caller, and a log handler may hold a lock that the interr
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from calidris.instrument.guarded_log import log
+from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.sending.outbox import Request
 from calidris.instrument.tally import Tally
 
@@ -30,7 +30,7 @@ _CURES: Final = {
     "backlog_full": "The receiver has been away for long; the oldest rows made room.",
     "expired": "The receiver has been away for longer than a request is repeated.",
     "refused": "The receiver does not take them; what it says stands in the log.",
-    "rejected": "The receiver cannot use them; what it says stands in the log.",
+    "rejected": "The receiver cannot use them; what it says stands in the log. Those without a model are about so many: it did not say whose.",
     "row_too_large": "A row must fit in 256 KiB.",
     "unreadable": "Reading it raised an error; it is missing, or where nothing else is left of the row, the row is.",
     "interrupted": "A signal handler raised an exception while the row was being recorded.",
@@ -39,6 +39,7 @@ _CURES: Final = {
     "queue_full": "Rows come faster than they leave, or the receiver is away; the oldest made room. Raise "
     "OTEL_CALIDRIS_QUEUE_SIZE or OTEL_CALIDRIS_QUEUE_BYTES, or check the receiver.",
     "no_row": "It is text, a buffer, a stream or several rows, and no row of features: nothing of it leaves.",
+    "no_name": "What has an empty name cannot be sent; it is missing.",
     "too_long": "It has more parts than a row may have; it is sent as missing.",
     "slices_not_copied": "Slices are a mapping from name to value; the rows are sent without.",
     "id_unreadable": "Reading it raised an error; predictions get an id that is made, labels are dropped.",
@@ -49,7 +50,7 @@ _CURES: Final = {
     "time_unit_unknown": 'Units are "s", "ms", "us" and "ns"; the call is dropped.',
     "wrong_arguments": "What is not known is left out; without an argument that is needed, the call is dropped.",
     "argument_unusable": "It cannot be read; nothing leaves that it should have named.",
-    "not_observed": "It has no signature; its calls are not recorded.",
+    "not_observed": "It has no signature, or is a class; its calls are not recorded.",
     "model_unreadable": "Asking the estimator raised an error; its calls are not recorded.",
     "answer_not_read": "It is not one value a row, or can be read only once; the rows are sent without an answer.",
     "answer_length": "The answer has not as many rows as the input; the rows are sent without it.",
@@ -94,17 +95,18 @@ class NotSent:
         self._notes: Tally[Cause] = Tally()
         self._said: dict[Cause, object] = {}
         self._flush_notes = float(FLUSH_NOTES)
-        self._said_s = time.monotonic()
+        self._said_s = read_clock_s()
 
     def after_fork(self) -> None:
         """In the child: begin at nothing. Called by the owner."""
         self._reset()
 
     def drop(self, model: str, reason: str, rows: int) -> None:
-        """Count rows or labels that will never arrive."""
+        """Count rows or labels that will never arrive, or raise what a signal handler raised meanwhile and count none."""
         if rows > 0:
-            self._rows.add(_bound(self._rows, model, reason), rows)
+            cause = _bound(self._rows, model, reason)
             self._notes.add(_bound(self._notes, model, reason), rows)
+            self._rows.add(cause, rows)  # last: see `Tally`
 
     def withhold(self, model: str, reason: str, name: str, values: int = 1) -> None:
         """Count values of a feature (or embedding, or of the whole model) that are sent as missing or not at all."""
@@ -150,7 +152,7 @@ class NotSent:
 
     def _may_say(self) -> bool:
         """A token of a bucket that holds some and fills slowly: who flushes in a loop must not fill the log."""
-        now_s = time.monotonic()
+        now_s = read_clock_s()
         gained = (now_s - self._said_s) / FLUSH_NOTE_EVERY_S
         self._flush_notes = min(FLUSH_NOTES, self._flush_notes + gained)
         self._said_s = now_s
@@ -183,7 +185,7 @@ class Reports:
         self,
         serialise: Serialise,
         told: Totals,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = read_clock_s,
     ) -> None:
         self._serialise = serialise
         self._now = now

@@ -5,6 +5,8 @@ No thread or socket; the clock and the pause are arguments.
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -25,6 +27,9 @@ FIRST_DELAY_S, LAST_DELAY_S = 1.0, 30.0
 FLUSH_DELAY_S, LAST_FLUSH_DELAY_S = 0.1, 1.0
 """Back-off while somebody waits for a flush: a receiver that is started anew is not missed by the end of a short time."""
 
+MAX_FAULT_AGE_S = 30.0
+"""The same where the attempt ends with an error of ours: it may be the request's, and others wait behind it."""
+
 SHORTEST_ATTEMPT_S = 1.0
 """Who flushes for a few milliseconds stops waiting then, but does not break off an attempt that would have succeeded."""
 
@@ -34,8 +39,8 @@ class Request:
     """Serialised spans of one request, and whose rows they are."""
 
     payload: bytes = b""
-    rows: Counter[str] = field(default_factory=Counter)
-    spans: int = 0
+    parts: list[tuple[str, int]] = field(default_factory=list)
+    """Model and rows of each span."""
     first_try_s: float | None = None
     settled: Callable[[bool], None] | None = None
     """Told in the end whether the request arrived."""
@@ -43,8 +48,15 @@ class Request:
     def add(self, payload: bytes, model: str, rows: int) -> None:
         """Append one serialised span."""
         self.payload += payload
-        self.rows[model] += rows
-        self.spans += 1
+        self.parts.append((model, rows))
+
+    @property
+    def rows(self) -> Counter[str]:
+        """Rows of each model."""
+        rows: Counter[str] = Counter()
+        for model, number in self.parts:
+            rows[model] += number
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +68,43 @@ class Outcome:
     retry_after_s: float | None = None
     rejected_spans: int = 0
     message: str = ""
+    is_fault: bool = False
+    """Whether it is no answer but an error of ours."""
 
+
+_NAMED_SPAN = re.compile(r"^span (\d{1,4}) ", re.MULTILINE)
+"""How Calidris' receiver begins a line about a span that it refused."""
 
 Drop = Callable[[str, str, int], None]
 """Called with model, reason and rows for whatever will never arrive."""
 
 Send = Callable[[bytes, float], Outcome]
+
+
+def find_rejected(parts: list[tuple[str, int]], outcome: Outcome) -> Counter[str]:
+    """Rows of each model in the spans that a receiver refused.
+
+    Calidris' own says which spans they are, of the first few. Of others only their number is known: then the rows are as many
+    as spans of that request have on average, and where they may be of several models, of none.
+    """
+    left = dict(enumerate(parts))
+    rejected: Counter[str] = Counter()
+    unnamed = min(outcome.rejected_spans, len(parts))
+    for named in _NAMED_SPAN.findall(outcome.message):
+        span = left.pop(int(named), None)
+        if span is not None:
+            model, rows = span
+            rejected[model] += rows
+            unnamed -= 1
+    total = sum(rows for _, rows in left.values())
+    models = {model for model, _ in left.values()}
+    if unnamed >= len(left):
+        for model, rows in left.values():
+            rejected[model] += rows
+    elif unnamed > 0:
+        model = models.pop() if len(models) == 1 else ""
+        rejected[model] += math.ceil(total * unnamed / len(left))
+    return rejected
 
 
 class Outbox:
@@ -149,6 +192,9 @@ class Outbox:
             self._say(f"the receiver refused a request for good: {outcome.message}")
             self._give_up("refused")
             return True
+        if outcome.is_fault and now() - request.first_try_s > MAX_FAULT_AGE_S:
+            self._give_up("internal_error")
+            return True
         self._back_off(outcome, now())
         return False
 
@@ -162,9 +208,8 @@ class Outbox:
         if outcome.message:
             self._say(f"the receiver says: {outcome.message}")
         if outcome.rejected_spans:
-            share = min(1.0, outcome.rejected_spans / max(1, request.spans))
-            for model, rows in request.rows.items():
-                self._drop(model, "rejected", round(rows * share))
+            for model, rows in find_rejected(request.parts, outcome).items():
+                self._drop(model, "rejected", rows)
 
     def _back_off(self, outcome: Outcome, now_s: float) -> None:
         if not self._failures:

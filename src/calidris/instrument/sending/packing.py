@@ -29,6 +29,7 @@ from calidris.instrument.privacy import Action, Policy
 from calidris.instrument.rows import packed_columns as col
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.packed_columns import Note
+from calidris.instrument.rows.times import MAX_NS
 from calidris.instrument.sending.chunks import Chunk, LabelChunk, chunks_of, groups_of, halves_of
 from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.outbox import Request
@@ -118,7 +119,7 @@ class Encoder:
     def _room_for(self, payload: bytes, requests: list[Request]) -> Request:
         """The last request if it has room for one more span, else a new one."""
         last = requests[-1] if requests else None
-        if last is None or last.spans >= MAX_SPANS or len(last.payload) + len(payload) > MAX_REQUEST_BYTES:
+        if last is None or len(last.parts) >= MAX_SPANS or len(last.payload) + len(payload) > MAX_REQUEST_BYTES:
             last = Request()
             requests.append(last)
         return last
@@ -168,10 +169,16 @@ class Encoder:
         return self._serialise(name, attributes, start, end)
 
     def _serialise(self, name: str, attributes: Attributes, start_ns: int, end_ns: int) -> bytes:
+        start_ns = _fit_time(start_ns)
         span = self._tracer.start_span(name, Context(), trace.SpanKind.INTERNAL, attributes, start_time=start_ns)
-        span.end(end_ns)
+        span.end(_fit_time(end_ns))
         ended, self._ended.spans = self._ended.spans, []
         return encode_spans(ended).SerializeToString() if ended else b""
+
+
+def _fit_time(at_ns: int) -> int:
+    """A time as a span may have it: the application's clocks may be stopped before 1970, or in the midst of a call."""
+    return max(0, min(at_ns, MAX_NS))
 
 
 def _extent(chunk: Chunk) -> tuple[int, int]:
@@ -231,13 +238,25 @@ def strings(values: Sequence[str | None]) -> str | tuple[str | None, ...]:
     return tuple(values) if len(values) == 1 else json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
+def _leave_out_nameless(columns: dict[str, Any], note: col.Note, what: str) -> dict[str, Any]:
+    """All columns but one whose name is empty, which cannot be sent."""
+    nameless = columns.get("")
+    if nameless is None:
+        return columns
+    missing = sum(value is not None for value in nameless)
+    if missing:
+        note("no_name", what, missing)
+    return {name: column for name, column in columns.items() if name}
+
+
 def _features(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
     def tell(reason: str, name: str, values: int = 1) -> None:
         if name not in chunk.slices:  # it does leave, as a slice
             note(reason, name, values)
 
-    packed = {name: col.feature(name, values, policy, tell) for name, values in chunk.features.items()}
-    return {name: column for name, column in packed.items() if column is not None and name}
+    named = _leave_out_nameless(chunk.features, note, "features")
+    packed = {name: col.feature(name, values, policy, tell) for name, values in named.items()}
+    return {name: column for name, column in packed.items() if column is not None}
 
 
 def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
@@ -245,7 +264,9 @@ def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
     found: Attributes = {}
     for name, vectors in chunk.embeddings.items():
         action = policy.action(name)
-        if action in (None, Action.ALLOW):
+        if not name:
+            note("no_name", "embeddings", len(vectors))
+        elif action in (None, Action.ALLOW):
             found[name] = {"f32": vectors.data, "dim": vectors.dimension}
         elif action is not Action.DROP:
             note("embedding_rule", name)
@@ -255,15 +276,16 @@ def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
 def _slices(slices: dict[str, Any], policy: Policy, note: col.Note) -> Attributes:
     """Slices were listed by the user, so they leave, unless a rule names them."""
     packed: Attributes = {}
-    for name, values in slices.items():
+    for name, values in _leave_out_nameless(slices, note, "slices").items():
         ruled = policy.action(name) in (Action.DROP, Action.HASH, Action.BUCKET)
         column = col.feature(name, values, policy, note) if ruled else col.texts(values, note, name)
-        if column is not None and name:
+        if column is not None:
             packed[name] = column
     return packed
 
 
 def _scores(scores: Any, note: col.Note) -> Any:
     if isinstance(scores, dict):
-        return {name: col.probabilities(column, note) for name, column in scores.items()}
+        named = _leave_out_nameless(scores, note, "score")
+        return {name: col.probabilities(column, note) for name, column in named.items()}
     return None if scores is None else col.probabilities(scores, note)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401  # grpc needs it, and once the interpreter is ending it cannot be imported
 import queue
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Protocol
@@ -12,6 +11,7 @@ from typing import Protocol
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from calidris.instrument.process.fork import hold_forks
+from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.item_sizes import model_of, rows_of
 from calidris.instrument.sending.not_sent import NotSent
@@ -74,6 +74,12 @@ def _make_mail() -> queue.SimpleQueue[_Ticket | None]:
     return make()
 
 
+def _pause(seconds: float) -> None:
+    """Wait by the machine's own clock; ``time.sleep`` may be the application's, which tests have return at once."""
+    never = Latch()
+    never.wait(seconds)
+
+
 class Sender:
     """One daemon thread, which may be started again where it ended.
 
@@ -106,7 +112,7 @@ class Sender:
         self._warm = False
         self._packing: list[Item] = []
         self._shipper: Shipper | None = None
-        self._outbox = Outbox(not_sent.drop, pause=find_original("time", "sleep"))
+        self._outbox = Outbox(not_sent.drop, pause=_pause)
         self._thread = BackgroundThread(self._run, ended, "calidris-flush")
 
     def start(self) -> None:
@@ -134,10 +140,10 @@ class Sender:
         """
         if self._thread.is_current():  # a log handler, say, that flushes when we log
             return False
-        end_s = time.monotonic() + timeout_s
+        end_s = read_clock_s() + timeout_s
         ticket = _Ticket(end_s)
         self._mail.put(ticket)
-        while (left_s := end_s - time.monotonic()) > 0 and not ticket.answered.wait(min(left_s, LOOK_S)):
+        while (left_s := end_s - read_clock_s()) > 0 and not ticket.answered.wait(min(left_s, LOOK_S)):
             if not self._thread.is_alive():
                 restart()
         return ticket.delivered
@@ -218,12 +224,13 @@ class Sender:
         return delivered and left <= 0
 
     def _send(self, shipper: Shipper, until_s: float | None) -> bool:
-        return self._outbox.send(shipper.send, time.monotonic, self._timeout_s, until_s)
+        return self._outbox.send(shipper.send, read_clock_s, self._timeout_s, until_s)
 
     def _pack(self, shipper: Shipper) -> int:
         """Put the next rows into the outbox; how many items are through."""
         items, finished = self._waiting.take(ROUND_ROWS, ROUND_BYTES)
         self._packing = items
+        self._waiting.plan_look()
         try:
             # The first round imports things too, as late as libraries like to.
             with nullcontext() if self._warm else hold_forks():

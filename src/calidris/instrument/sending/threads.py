@@ -9,16 +9,30 @@ what we start and wait with is what was there before.
 
 from __future__ import annotations
 
-import importlib
+import _thread
+import queue
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from calidris.instrument.shield import caught
+from calidris.instrument.signal_errors import own_this_thread
+
+_MODULES = {"_thread": _thread, "queue": queue, "time": time}
+"""Whose functions are asked for: none can be imported once the interpreter is taken down, when the application may still predict."""
 
 SAY_S = 0.1
 """Time in which a note is written, unless whoever is interrupted holds the log."""
+
+OF_A_FAULT: Final = frozenset(
+    getattr(signal, name)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
+    if hasattr(signal, name)  # not every system has them all
+)
+"""Signals that a thread brings upon itself: whoever tells of a crash, such as faulthandler, must hear of it there."""
 
 
 class Latch:
@@ -77,6 +91,8 @@ class BackgroundThread:
         Raises:
             RuntimeError: there can be no more threads.
         """
+        if sys.is_finalizing():  # before Python 3.12 it would be started, and stand still
+            raise RuntimeError("the interpreter is being taken down")
         self._begun = Latch()
         gone = self._gone = Latch()
         start_new_thread = find_original("_thread", "start_new_thread")
@@ -101,6 +117,7 @@ class BackgroundThread:
 
     def _begin(self, gone: Latch) -> None:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
+        _leave_signals_to_others()  # first: threads that are started from here, gRPC's too, begin as this one is
         self._begun.open()
         if is_replaced("threading"):
             self._serve(gone)
@@ -113,14 +130,26 @@ class BackgroundThread:
 
     def _serve(self, gone: Latch) -> None:
         self._ident = threading.get_ident()
+        own_this_thread(True)
         try:
             self._run()
         finally:
             self._end(gone)
+            own_this_thread(False)
 
     def _end(self, gone: Latch) -> None:
         gone.open()
         self._on_end()
+
+
+def _leave_signals_to_others() -> None:
+    """Have this thread, and those that it starts, take no signal that is meant for the process.
+
+    The application may block signals in its own threads and wait for them, as supervisors do. The kernel would find ours open,
+    and do there what the signal does by default: end the process.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_A_FAULT)
 
 
 def find_original(module: str, name: str) -> Any:
@@ -128,7 +157,7 @@ def find_original(module: str, name: str) -> Any:
     monkey: Any = sys.modules.get("gevent.monkey")
     if monkey is not None:
         return monkey.get_original(module, name)
-    return getattr(importlib.import_module(module), name)
+    return getattr(_MODULES[module], name)
 
 
 def is_replaced(module: str) -> bool:
