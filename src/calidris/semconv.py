@@ -63,6 +63,9 @@ ML_PREDICTION_ID: Final = "ml.prediction.id"
 ML_FEATURES: Final = "ml.features"
 """Map from feature name to column; an embedding is `{f32: packed bytes, dim: d}`, n·d values little-endian, or in JSON an array of n arrays of d numbers."""
 
+ML_PREDICTION_BATCH_ID: Final = "ml.prediction.batch_id"
+"""The job that scored these rows: its model's windows close when the job is over, by the rows' own times. On a span or its resource."""
+
 ML_PREDICTION_SCORE: Final = "ml.prediction.score"
 """Column of probabilities of the positive class, or map from class to column."""
 
