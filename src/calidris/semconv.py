@@ -490,6 +490,22 @@ METRIC_ML_RECEIVED_ROWS: Final = Metric(
     prometheus="ml_received_rows_total",
 )
 
+METRIC_ML_RECEIVED_LATE: Final = Metric(
+    name="ml.received.late",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions received after their window was closed: shown, never scored.",
+    prometheus="ml_received_late_total",
+)
+
+METRIC_ML_MONITORING_BATCH: Final = Metric(
+    name="ml.monitoring.batch",
+    unit="",
+    instrument="gauge",
+    description="1 for a model version whose rows come in jobs: between two of them it is not silent.",
+    prometheus="ml_monitoring_batch",
+)
+
 METRIC_ML_RECEIVED_LABELS: Final = Metric(
     name="ml.received.labels",
     unit="{label}",
@@ -1070,6 +1086,8 @@ METRICS: Final = (
     METRIC_ML_DETECTION_ALARMS,
     METRIC_ML_MONITORING_STATUS,
     METRIC_ML_RECEIVED_ROWS,
+    METRIC_ML_RECEIVED_LATE,
+    METRIC_ML_MONITORING_BATCH,
     METRIC_ML_RECEIVED_LABELS,
     METRIC_ML_SLO_EVENTS,
     METRIC_CALIDRIS_RECEIVER_REQUESTS,

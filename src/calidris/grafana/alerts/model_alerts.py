@@ -18,6 +18,7 @@ from calidris.config import CalidrisConfig
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
+from calidris.grafana.alerts.late_rows_alerts import late_rows
 from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
 from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
@@ -39,7 +40,7 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
-    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience)]
+    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience), late_rows(audience)]
 
 
 def _drift(audience: Audience) -> Alert:
@@ -126,7 +127,8 @@ def _silent(audience: Audience) -> Alert:
         summary="{{ $labels.ml_model_name }}: no predictions arrive any more",
         description=(
             f"The receiver has counted no prediction of {{{{ $labels.ml_model_name }}}} for {SILENCE}, of any version, "
-            "though it did at this hour a week ago (yesterday, or just before, where its history is shorter). Nothing "
+            "though it did at this hour a week ago (yesterday, or just before, where its history is shorter); or three jobs "
+            "of a model whose rows come in jobs are missing. Nothing "
             "else can be said about a model that is silent. See whether the service is down, whether it still sends "
             "to the Collector or the receiver, and whether its spans are refused (Refused or set aside)."
         ),
@@ -140,7 +142,8 @@ def _silence(matchers: tuple[str, ...]) -> str:
     """1 for a model that has gone silent, else 0.
 
     A model that sleeps every night or at week-ends is not silent then: the same hour of last week decides, where the
-    history reaches so far. Where nothing is known of before, the last term says "no rows before".
+    history reaches so far. Where nothing is known of before, the last term says "no rows before". A model whose rows come in jobs
+    is silent between them: of such a one the receiver says when it misses some, in the status of every version.
     """
     rows = semconv.METRIC_ML_RECEIVED_ROWS
     now = promql.by("sum", (promql.NAME,), promql.increase(rows, SILENCE, *matchers))
@@ -149,7 +152,12 @@ def _silence(matchers: tuple[str, ...]) -> str:
         for offset in ("1w", "1d", SILENCE)
     ]
     before = "\n  or ".join([*earlier, f"0 * {now}"])
-    return f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
+    jobs = promql.selector(semconv.METRIC_ML_MONITORING_BATCH, *matchers)
+    batch = promql.by("sum", (promql.NAME,), jobs)
+    state = promql.selector(semconv.METRIC_ML_MONITORING_STATUS, *matchers, promql.equals(promql.STATE, "stale"))
+    stale = promql.by("sum", (promql.NAME,), f"{state} * on ({promql.NAME}, {promql.VERSION}) {jobs}")
+    live = f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
+    return f"({live})\nunless on ({promql.NAME}) {batch}\nor ({stale} == bool {batch})\nor 0 * {batch}"
 
 
 def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
