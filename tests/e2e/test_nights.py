@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from nights import DAY_NS, HOUR_NS, ROWS, build_baseline, end_of, night, send
-from running import CONFIG, Running, rows, until
+from running import CALIDRIS, CONFIG, Running, environment, rows, until
 
+from calidris.engine.columns import rows_of
 from calidris.wire import encode_predictions
 
 pytestmark = pytest.mark.e2e
@@ -61,7 +63,9 @@ def test_every_row_of_a_night_is_scored_and_a_change_is_raised_at_its_first_nigh
 ) -> None:
     receiver = started(make_receiver, first_ns, config)
     begins = [first_ns + (NIGHTS + k) * DAY_NS for k in range(3)]
-    made = [night(begin, k, shift=2.0 * (k == 2), batch_id=f"{k}" if marked else None) for k, begin in enumerate(begins)]
+    made = [
+        night(begin, k, shift=2.0 * (k == 2), batch_id=f"{k}" if marked else None) for k, begin in enumerate(begins)
+    ]
     for k, begin in enumerate(begins[:2], start=1):
         send(receiver, made[k - 1])
         told = scored(receiver, begin + DAY_NS)
@@ -109,9 +113,7 @@ def test_a_live_model_beside_it_closes_its_windows_on_time(
     assert seen(receiver, first_ns + NIGHTS * DAY_NS) >= 10 * ROWS or end_of(receiver) == 0
 
 
-def test_a_crash_in_the_middle_of_a_night_changes_nothing(
-    make_receiver: Callable[..., Running], first_ns: int
-) -> None:
+def test_a_crash_in_the_middle_of_a_night_changes_nothing(make_receiver: Callable[..., Running], first_ns: int) -> None:
     begin = first_ns + NIGHTS * DAY_NS
     batch = night(begin, 3, shift=2.0)
     told = []
@@ -119,13 +121,12 @@ def test_a_crash_in_the_middle_of_a_night_changes_nothing(
         receiver = make_receiver(BATCH, name)
         build_baseline(receiver, "nightly", first_ns, NIGHTS)
         receiver.start()
-        half = replace_rows(batch, slice(0, None, 2)), replace_rows(batch, slice(1, None, 2))
-        send(receiver, half[0])
+        send(receiver, rows_of(batch, np.arange(0, ROWS, 2)))
         if kills:
             receiver.kill()
             time.sleep(3)  # longer than the job's longest pause
             receiver.start()
-        send(receiver, half[1])
+        send(receiver, rows_of(batch, np.arange(1, ROWS, 2)))
         scored(receiver, begin + DAY_NS)
         if kills:
             receiver.kill()
@@ -137,9 +138,24 @@ def test_a_crash_in_the_middle_of_a_night_changes_nothing(
     assert told[0][:2] == (ROWS, 0) and told[0][3]
 
 
-def replace_rows(batch: Any, rows: slice) -> Any:
-    from calidris.engine.columns import rows_of
-
-    import numpy as np
-
-    return rows_of(batch, np.arange(len(batch))[rows])
+@pytest.mark.parametrize(("max_age", "days"), [("60d", [300] * 40), ("30d", [11 * 300] + [300] * 29)])
+def test_forty_days_in_one_go(
+    make_receiver: Callable[..., Running], first_ns: int, max_age: str, days: list[int]
+) -> None:
+    """In order, as one job: each day is scored by itself; what is too old is moved to the bound, counted and told."""
+    config = BATCH.replace("lateness: 1s", f"lateness: 1s, max_age: {max_age}").replace("[1h, 1d]", "[1d]")
+    receiver = make_receiver(config)
+    begin = first_ns + 5 * DAY_NS  # 40 days ago: the bound of 30 days lies in the eleventh
+    build_baseline(receiver, "nightly", begin - 100 * DAY_NS, NIGHTS)
+    receiver.start()
+    for k in range(40):
+        send(receiver, night(begin + k * DAY_NS, k, n=300), seed=None)
+    told = scored(receiver, begin + 40 * DAY_NS, "1d")
+    assert (told["rows"], told["late"]) == (40 * 300, 0)
+    assert [point["rows"] for point in told["history"] if point["window"] == "1d"] == days
+    too_old = 40 - len(days)
+    assert too_old * 300 <= told["moved"] <= (too_old + (too_old > 0)) * 300
+    assert receiver.total("calidris_receiver_times_clamped_total") == told["moved"]
+    command = [*CALIDRIS, "status", "--endpoint", receiver.api, "--once"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment()).stdout
+    assert (f"{told['moved']:,} of 12,000" in said) == bool(too_old)
