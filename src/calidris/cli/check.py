@@ -86,7 +86,7 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
     """How each model's false-alarm budget is shared, and what takes the memory of a version that has a baseline, in words."""
     for model in (config.model(m.name, m.tenant) for m in config.models):
         yield f"{model.name}: {_shared(budget_of(model))}"
-        if model.arrival == "batch":
+        if model.arrival == "batch":  # nothing else shows it: figures look alike however rows came
             yield (
                 f"{model.name}: its rows come in jobs (`arrival: batch`): windows close by the rows' own times, once none has "
                 f"come for {window_name(model.batch_idle)} (`batch_idle`)"

@@ -79,10 +79,12 @@ class Record:
         >>> Record(Kind.MODEL_SEAL, 1, 0, "default", seal_payload(42, ("default", "credit", "7"))).seal_model
         ('default', 'credit', '7')
         """
-        if self.kind != Kind.MODEL_SEAL:
-            return None
-        tenant, name, version = json.loads(self.payload[_SEAL.size :])
-        return tenant, name, version
+        return _names(self.payload) if self.kind == Kind.MODEL_SEAL else None
+
+
+def _names(payload: bytes) -> tuple[str, str, str]:
+    tenant, name, version = json.loads(payload[_SEAL.size :])
+    return tenant, name, version
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,23 +72,35 @@ class Jobs:
         >>> Jobs().closes_ns(6 * hour - 60, hour, [hour, day], 30 * hour) // hour
         24
         """
-        cadence_ns = self.cadence_ns
-        if self.newest_ns:
-            cadence_ns = max(cadence_ns, newest_ns - self.newest_ns)
+        apart_ns = self._apart_ns(newest_ns)
         until_ns = newest_ns // step_ns * step_ns
         for length_ns in (step_ns, *scored_ns):
             end_ns = (newest_ns // length_ns + 1) * length_ns
-            is_shared = 0 < cadence_ns < SHARED * length_ns
+            is_shared = 0 < apart_ns < SHARED * length_ns
             is_over = length_ns == step_ns or end_ns <= now_ns
             if is_over and not is_shared:
                 until_ns = max(until_ns, end_ns)
         return until_ns
 
+    def _apart_ns(self, newest_ns: int) -> int:
+        """How far jobs are apart, the one that ends now among them; 0 for the first."""
+        if not self.newest_ns:
+            return self.cadence_ns
+        return max(self.cadence_ns, newest_ns - self.newest_ns)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``from_json`` reads."""
-        return {"marked": self.marked, "newest_ns": self.newest_ns, "advances_ns": self.advances_ns}
+        return {
+            "marked": self.marked,
+            "newest_ns": self.newest_ns,
+            "advances_ns": self.advances_ns,
+        }
 
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Jobs:
         """What ``to_json`` wrote; nothing where a model had no jobs."""
-        return cls(told.get("marked", False), told.get("newest_ns", 0), list(told.get("advances_ns", ())))
+        return cls(
+            marked=told.get("marked", False),
+            newest_ns=told.get("newest_ns", 0),
+            advances_ns=list(told.get("advances_ns", ())),
+        )

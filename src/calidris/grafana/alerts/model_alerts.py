@@ -18,12 +18,16 @@ from calidris.config import CalidrisConfig
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
-from calidris.grafana.alerts.late_rows_alerts import late_rows
 from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
 from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
 SILENCE = "30m"
+LATE_SPAN = "1h"
+LATE_SHARE = 0.05
+"""Of the rows of that time. A sender that tries again after an outage brings a few late rows, and they cost no alarm."""
+FEWEST_LATE = 30
+"""Fewer late rows say nothing: a window with fewer rows is not scored by itself either."""
 _FEATURES = (
     "{{ with printf `topk(3, max by (ml_feature_name) (ml_detection_evidence{ml_model_name=%q,ml_model_version=%q,"
     'ml_window=%q,ml_feature_name!=""}))` $labels.ml_model_name $labels.ml_model_version $labels.ml_window | query }} '
@@ -40,7 +44,7 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
-    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience), late_rows(audience)]
+    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience), _late(audience)]
 
 
 def _drift(audience: Audience) -> Alert:
@@ -158,6 +162,38 @@ def _silence(matchers: tuple[str, ...]) -> str:
     stale = promql.by("sum", (promql.NAME,), f"{state} * on ({promql.NAME}, {promql.VERSION}) {jobs}")
     live = f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
     return f"({live})\nunless on ({promql.NAME}) {batch}\nor ({stale} == bool {batch})\nor 0 * {batch}"
+
+
+def _late(audience: Audience) -> Alert:
+    """A model of which many rows are not scored: they came after their window was closed."""
+    return Alert(
+        name="ModelRowsLate",
+        key=audience.key,
+        title=f"Model rows late{audience.suffix}",
+        expr=_late_share(audience),
+        threshold=LATE_SHARE,
+        pending="5m",
+        severity=TICKET,
+        summary=f"{MODEL}: rows come after their windows are closed and are not scored",
+        description=(
+            f"{{{{ $value | humanizePercentage }}}} of the rows of {MODEL} in the last hour came after their window was closed: "
+            "they are counted and shown, and no detector has seen them. A job that brings many hours at once needs "
+            "`arrival: batch` in the model's settings, or rows that carry ml.prediction.batch_id; a job that pauses, a longer "
+            "`batch_idle`. Else see the sender's clock and backlog, or raise `receiver.lateness`."
+        ),
+        runbook="late-rows",
+        panel=panel_id(Overview.ROWS),
+        labels=audience.labels,
+    )
+
+
+def _late_share(audience: Audience) -> str:
+    """Late rows as a part of all rows; 0 where none came, or too few were late."""
+    late, rows = (
+        promql.by("sum", WHO, promql.increase(metric, LATE_SPAN, *audience.matchers))
+        for metric in (semconv.METRIC_ML_RECEIVED_LATE, semconv.METRIC_ML_RECEIVED_ROWS)
+    )
+    return f"({late} / ({rows} > 0))\n* ({late} > bool {FEWEST_LATE})\nor 0 * {rows}"
 
 
 def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
