@@ -191,6 +191,9 @@ class PredictionBatch:
         trace_ids: hexadecimal ids of the calls' traces, for examples.
         embeddings: name to vectors of n rows; a name is a feature's or an embedding's, not both.
         spans: int64[n], the span that each row came in, by its place in the request; None where rows came in no span.
+        batch_id: the job that made them; None where they were made one by one, as they were asked for.
+        moved_ns: int64[n], by how much the time of each row was moved because it lay too far from its arrival; None where none
+            was, as is usual.
     """
 
     model: ModelKey
@@ -209,6 +212,8 @@ class PredictionBatch:
     trace_ids: CodedColumn | None = None
     embeddings: Mapping[str, MatrixColumn] = field(default_factory=dict)
     spans: Ints | None = None
+    batch_id: str | None = None
+    moved_ns: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.event_time_ns)

@@ -63,6 +63,9 @@ ML_PREDICTION_ID: Final = "ml.prediction.id"
 ML_FEATURES: Final = "ml.features"
 """Map from feature name to column; an embedding is `{f32: packed bytes, dim: d}`, n·d values little-endian, or in JSON an array of n arrays of d numbers."""
 
+ML_PREDICTION_BATCH_ID: Final = "ml.prediction.batch_id"
+"""The job that scored these rows: its model's windows close when the job is over, by the rows' own times. On a span or its resource."""
+
 ML_PREDICTION_SCORE: Final = "ml.prediction.score"
 """Column of probabilities of the positive class, or map from class to column."""
 
@@ -485,6 +488,22 @@ METRIC_ML_RECEIVED_ROWS: Final = Metric(
     instrument="counter",
     description="Predictions received and counted.",
     prometheus="ml_received_rows_total",
+)
+
+METRIC_ML_RECEIVED_LATE: Final = Metric(
+    name="ml.received.late",
+    unit="{row}",
+    instrument="counter",
+    description="Predictions received after their window was closed: shown, never scored.",
+    prometheus="ml_received_late_total",
+)
+
+METRIC_ML_MONITORING_BATCH: Final = Metric(
+    name="ml.monitoring.batch",
+    unit="",
+    instrument="gauge",
+    description="1 for a model version whose rows come in jobs: between two of them it is not silent.",
+    prometheus="ml_monitoring_batch",
 )
 
 METRIC_ML_RECEIVED_LABELS: Final = Metric(
@@ -1067,6 +1086,8 @@ METRICS: Final = (
     METRIC_ML_DETECTION_ALARMS,
     METRIC_ML_MONITORING_STATUS,
     METRIC_ML_RECEIVED_ROWS,
+    METRIC_ML_RECEIVED_LATE,
+    METRIC_ML_MONITORING_BATCH,
     METRIC_ML_RECEIVED_LABELS,
     METRIC_ML_SLO_EVENTS,
     METRIC_CALIDRIS_RECEIVER_REQUESTS,

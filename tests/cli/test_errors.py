@@ -74,6 +74,21 @@ def test_check_says_what_listens(config: Path) -> None:
     assert "HTTP" not in run("check", "-c", config).out
 
 
+def test_check_says_which_models_are_batch_and_how_old_rows_may_be(config: Path) -> None:
+    models = "models: [{name: nightly, arrival: batch, batch_idle: 5m}, {name: credit}]"
+    config.write_text(f"receiver: {{max_age: 60d}}\n{models}")
+    told = run("check", "-c", config).out.replace("\n", " ")
+    assert "rows older than 60d are moved to that bound" in told
+    assert "nightly: its rows come in jobs (`arrival: batch`)" in told and "come for 5m (`batch_idle`)" in told
+    assert "credit: its rows come in jobs" not in told
+
+
+def test_rows_may_not_be_older_than_days_are_kept(config: Path) -> None:
+    config.write_text("receiver: {max_age: 60d}\nstorage: {retention: {days: 40d}}")
+    done = run("check", "-c", config)
+    assert done.code != 0 and "shorter than receiver.max_age" in done.err.replace("\n", " ")
+
+
 def test_several_mistakes_are_several_lines(config: Path) -> None:
     config.write_text("a: 1\nb: 2\n")
     done = run("check", "-c", config)

@@ -75,6 +75,16 @@ def test_not_a_terminal_is_told_once(endpoint: str) -> None:
     assert run("status", "--endpoint", endpoint).out.count("calidris 0.1.0") == 1
 
 
+def test_rows_that_are_not_scored_are_told_by_model(told: dict[str, Any]) -> None:
+    assert "rows came after" not in shown(Look(told, 10.0))
+    credit = next(model for model in told["models"] if model["name"] == "credit")
+    assert credit["arrival"] == "live"
+    credit |= {"late": 900, "moved": 12}
+    text = shown(Look(told, 10.0))
+    assert "credit:7: 900 of 1,200 (75.0%) rows came after their window was closed" in text
+    assert "credit:7: 12 of 1,200 (1.0%) rows had a time beyond `receiver.max_age`" in text
+
+
 def test_names_from_the_wire_do_nothing_to_the_terminal(endpoint: str) -> None:
     out = run("status", "--endpoint", endpoint).out
     assert "\x1b" not in out and "evil\\x1b[31m[red]name\\n" in out

@@ -38,6 +38,17 @@ def test_replay_gives_back_every_field(tmp_path: Path) -> None:
     assert first.seal_ns is None
 
 
+def test_a_seal_may_name_one_model(tmp_path: Path) -> None:
+    names = ("zürich", "a\x00b", "7")
+    journal = Journal(tmp_path)
+    journal.append(Kind.MODEL_SEAL, 9, "zürich", seal_payload(1234, names)).wait()
+    journal.append(Kind.SEAL, 9, "zürich", seal_payload(1235)).wait()
+    journal.close()
+    one, every = Journal(tmp_path).replay(0)
+    assert (one.seal_ns, one.seal_model) == (1234, names)
+    assert (every.seal_ns, every.seal_model) == (1235, None)
+
+
 class SlowDisk(Disk):
     """Counts syncs, and makes each slow enough for the next group to gather."""
 

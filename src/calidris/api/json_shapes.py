@@ -11,6 +11,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "status": "ok", "status_detail": "one sentence for people",
         "baseline": "credit-7@2026-10",      or null
         "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
+        "late": 17, "moved": 0,              of the rows: came after their window was closed; had an impossible time
+        "arrival": "live",                   or "batch": its rows come in jobs
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
@@ -122,6 +124,9 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "rows": model.rows,
         "labels": model.labels,
         "last_event_ns": model.last_event_ns,
+        "late": model.late,
+        "moved": model.moved,
+        "arrival": "batch" if model.batch else "live",
         "owner": model.owner,
         "tier": model.tier,
         "latched": [a.id for a in snapshot.alarms if a.model == model.key and a.id in snapshot.latched],

@@ -1,4 +1,4 @@
-"""The engine's thread: apply what arrived, seal windows by the clock, publish snapshots, checkpoint."""
+"""The engine's thread: apply what arrived, seal windows by the clock or at the end of a job, publish snapshots, checkpoint."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from calidris import semconv
 from calidris.app.clock import BelievedTime
 from calidris.app.freshness import Freshness, Pace
+from calidris.app.job_ends import JobEnds
 from calidris.batch import PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.engine.build_snapshot import snapshot
@@ -97,6 +98,7 @@ class EngineLoop:
         self._on_failure = on_failure
         self._saved_sequence = engine.sequence
         self._asked_ns = 0  # of the newest seal that is in the journal, applied or not
+        self._job_ends = JobEnds(config.receiver.lateness)
         self._pace = Pace()
         self._freshness = Freshness()
         self._checkpoint_due_s = 0.0
@@ -202,12 +204,14 @@ class EngineLoop:
         if not steps:
             return
         until = (self._time.now_ns() - round(self.config.receiver.lateness * 1e9)) // min(steps) * min(steps)
-        if until > self._asked_ns:
-            try:
+        try:
+            if until > self._asked_ns:
                 self.intake.seal(until)
                 self._asked_ns = until
-            except RetryableError as error:
-                _logger.warning("engine: windows cannot be closed: %s", error)
+            for key, job_until in self._job_ends.due(self.engine.models, self._time.now_ns()):
+                self.intake.seal_model(job_until, key)
+        except RetryableError as error:
+            _logger.warning("engine: windows cannot be closed: %s", error)
 
     def publish(self) -> None:
         """Swap in a new snapshot. One that cannot be made is a defect of ours; the records are safe, so the loop goes on."""

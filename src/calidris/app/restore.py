@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from calidris.app.baselines import find_baseline
@@ -28,6 +29,7 @@ from calidris.journal.disk import lock_directory
 from calidris.journal.journal import Journal
 from calidris.receive.intake import received_again
 from calidris.wire import decode
+from calidris.wire.limits import WireLimits
 
 _UNREADABLE = (sqlite3.DatabaseError, CorruptState, IncompatibleState, ValueError, LookupError, TypeError)
 """What a file that is not ours, or not whole, makes of reading it."""
@@ -40,6 +42,7 @@ class Storage:
         engine: as the checkpoint left it, until ``replay``.
         checkpoint: coupled to the engine's store.
         progress: of the replay.
+        decode: how requests are read, the first time and at a replay.
         journal: goes on after its last record.
 
     Args:
@@ -69,6 +72,7 @@ class Storage:
                 on_failure=on_failure,
             )
             parts.callback(self.journal.close)
+            self.decode = partial(decode, limits=WireLimits(max_age_ns=round(config.receiver.max_age * 1e9)))
             self.progress = Progress(self.journal.last_seq - self.engine.sequence)
             self._parts = parts.pop_all()
 
@@ -81,7 +85,7 @@ class Storage:
             for record in self.journal.replay(self.engine.sequence):
                 if interrupted():
                     return self.progress.done
-                apply(self.engine, received_again(record, decode))
+                apply(self.engine, received_again(record, self.decode))
                 self.progress.add(len(record.payload))
         finally:
             self.progress.end()

@@ -28,7 +28,7 @@ from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.intake import Intake
 from calidris.receive.rates import Rates
 from calidris.report import render
-from calidris.wire import decode, holds_model_telemetry
+from calidris.wire import holds_model_telemetry
 
 _WHY = {
     semconv.CALIDRIS_STATE_STARTING: "starting",
@@ -127,7 +127,7 @@ class Server:
             journal=storage.journal,
             inbox=inbox,
             holds=holds_model_telemetry,
-            decode=decode,
+            decode=storage.decode,
             clock_ns=self.clock_ns,
             counters=self.counters,
             rates=Rates(self.config.receiver.rates),

@@ -48,7 +48,8 @@ def _receives(config: CalidrisConfig) -> str:
     told = [
         f"OTLP/{name} on {of.endpoint}, up to {mebibytes(of.max_message_bytes)}" for name, of in servers.items() if of
     ]
-    return f"receives {'; '.join(told)}"
+    age = window_name(config.receiver.max_age)
+    return f"receives {'; '.join(told)}; times of rows older than {age} are moved to that bound (`receiver.max_age`)"
 
 
 def _models(config: CalidrisConfig) -> Table:
@@ -85,6 +86,11 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
     """How each model's false-alarm budget is shared, and what takes the memory of a version that has a baseline, in words."""
     for model in (config.model(m.name, m.tenant) for m in config.models):
         yield f"{model.name}: {_shared(budget_of(model))}"
+        if model.arrival == "batch":  # nothing else shows it: figures look alike however rows came
+            yield (
+                f"{model.name}: its rows come in jobs (`arrival: batch`): windows close by the rows' own times, once none has "
+                f"come for {window_name(model.batch_idle)} (`batch_idle`)"
+            )
         if model.baseline is not None:
             made = read(versions(model.baseline)[-1])
             if made.positive_share == 0.0 and made.labels.count >= FEWEST:

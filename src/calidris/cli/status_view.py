@@ -22,6 +22,7 @@ _COLOURS = {"ready": "green", "starting": "yellow", "draining": "yellow", "ok": 
 _SET_ASIDE = (
     (semconv.METRIC_CALIDRIS_RECEIVER_SPANS_REJECTED, "spans rejected"),
     (semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, "rows late"),
+    (semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, "times moved"),
     (semconv.METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE, "rows repeated"),
     (semconv.METRIC_CALIDRIS_ENGINE_ROWS_FAILED, "rows failed"),
     (semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, "labels unmatched"),
@@ -86,7 +87,7 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
     parts += [Text(), _models(look)]
     details = [*describe_absent(list(look.told.get("absent", ()))), *_details(look.told)]
     alarms = list(_alarms(look.told))
-    senders = list(_senders(look.told))
+    senders = [*_unscored(look.told), *_senders(look.told)]
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
     return Group(*parts, *(part for block in (details, alarms, senders, caps) if block for part in (Text(), *block)))
 
@@ -261,6 +262,28 @@ def _details(told: Json) -> Iterator[Text]:
     more = len(unwell) - _SHOWN_DETAILS
     if more > 0:
         yield Text(f"and {more} more that are not ok: `calidris status --json` says why", style="dim")
+
+
+def _unscored(told: Json) -> Iterator[Text]:
+    """One line for each model of which rows came late, or with a time that was moved; an older receiver tells of none."""
+    for model in told["models"]:
+        rows, late, moved = model["rows"], model.get("late", 0), model.get("moved", 0)
+        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        if late:
+            said = f"{who}: {_part(late, rows)} rows came after their window was closed: shown, never scored"
+            yield Text(printable(said), style="yellow")
+        if moved:
+            said = f"{who}: {_part(moved, rows)} rows had a time beyond `receiver.max_age`, or ahead, that was moved"
+            yield Text(printable(said), style="yellow")
+
+
+def _part(some: int, rows: int) -> str:
+    """How many of how many.
+
+    >>> _part(5983, 6000), _part(17, 60_000)
+    ('5,983 of 6,000 (99.7%)', '17 of 60,000 (0.0%)')
+    """
+    return f"{some:,} of {rows:,} ({some / max(rows, 1):.1%})"
 
 
 def _senders(told: Json) -> Iterator[Text]:

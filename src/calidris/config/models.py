@@ -41,6 +41,9 @@ class ModelConfig(Config):
         task: what it predicts.
         positive: the label that counts as 1 (binary).
         threshold: a score at or above it is a positive decision.
+        arrival: ``batch`` for a model whose rows come in jobs, a night at once: its windows close when a job is over, by
+            the rows' own times. Rows that carry ``ml.prediction.batch_id`` make it so too.
+        batch_idle: a job is over once no row of the model has come for so long.
         baseline: file of the baseline; ``{version}`` is replaced by the model's version.
         windows: lengths of the windows that are shown.
         detect: when to speak.
@@ -60,8 +63,10 @@ class ModelConfig(Config):
     task: Literal["binary", "multiclass", "regression"] = "binary"
     positive: str | int | float = 1
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    arrival: Literal["live", "batch"] = "live"
+    batch_idle: Seconds = "20s"  # type: ignore[assignment]  # parsed as written
     baseline: str | None = None
-    windows: tuple[Seconds, ...] = ("5m", "1h", "1d")  # type: ignore[assignment]  # parsed as written
+    windows: tuple[Seconds, ...] = ("5m", "1h", "1d")  # type: ignore[assignment]
     detect: DetectConfig = DetectConfig()
     bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     slices: tuple[str, ...] = ()

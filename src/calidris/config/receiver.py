@@ -71,6 +71,7 @@ class ReceiverConfig(Config):
         queue_bytes: requests admitted and not yet applied; beyond it senders are asked to try again. Where several tenants
             send, each may fill three times of what is left free, so that there is always room for another one.
         lateness: how long after its end a window stays open for rows that are on their way.
+        max_age: how old a row may be when it arrives; the time of an older one is moved to that bound, and counted.
         dedup_horizon: how long a request or a span that comes again is recognised, counted from when it last came.
         dedup_spans: spans that are remembered for it, 10 bytes each; where more come within the horizon it is shorter, as
             ``calidris.dedup.horizon`` tells. The default lasts for 10 000 spans a second.
@@ -83,6 +84,7 @@ class ReceiverConfig(Config):
     rates: RatesConfig = RatesConfig()
     queue_bytes: Bytes = 256 * _MIB
     lateness: Seconds = "10s"  # type: ignore[assignment]  # parsed as written
+    max_age: Seconds = "30d"  # type: ignore[assignment]
     dedup_horizon: Seconds = "15m"  # type: ignore[assignment]
     dedup_spans: int = Field(default=12_000_000, ge=1000)
     drain: Seconds = "10s"  # type: ignore[assignment]

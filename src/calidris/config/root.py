@@ -108,6 +108,16 @@ class CalidrisConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _old_rows_find_their_day(self) -> Self:
+        stated = "max_age" in self.receiver.model_fields_set  # who keeps days for less than the default meant to
+        if stated and self.storage.retention.days < self.receiver.max_age:
+            raise ValueError(
+                "storage.retention.days is shorter than receiver.max_age, so that rows would come for days that are deleted; "
+                "make one longer or the other shorter"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         twice = duplicated(tuple(m.series_name for m in self.models))
         if twice is not None:

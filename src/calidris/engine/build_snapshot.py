@@ -64,6 +64,7 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         taken = _model(engine.watchers[model.key], model, state, detail, engine.sealed_ns, before)
     elif model.changed or (before.status, before.status_detail) != (state, detail):
         totals = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
+        totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch}
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)  # type: ignore[arg-type]
     else:
         taken = before
@@ -100,6 +101,9 @@ def _model(
         baseline_moments=baseline.moments if baseline else None,
         fairness_tolerance=model.config.fairness.tolerance if model.config.fairness else TOLERANCE,
         days=tuple(model.days.points),
+        late=model.late,
+        moved=model.moved,
+        batch=model.is_batch,
     )
 
 

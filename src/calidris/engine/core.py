@@ -102,7 +102,7 @@ class Engine:
         self.sequence = item.seq
         self.began_ns = self.began_ns or item.arrival_ns
         if item.seal_ns is not None:
-            self.seal(item.seal_ns)
+            self.seal(item.seal_ns, item.seal_model)
         elif item.command is not None:
             self.execute(item.command)
         elif item.decoded is not None:
@@ -212,7 +212,9 @@ class Engine:
         if model is None:
             return
         model.seen_ns = self.sealed_ns
-        late, ids = model.add(batch, self.sealed_ns, sizes)
+        if batch.batch_id is not None:
+            model.mark_batch()
+        late, ids = model.add(batch, sizes)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
         self.labelling.join_early(model, ids)
         self._note_left_out(model)
@@ -241,9 +243,11 @@ class Engine:
         return frozenset(a.model for a in self.alarms if a.id in self.latched)
 
     def silent(self) -> Iterator[ModelKey]:
-        """Versions without rows for ``limits.silent_after``, by the time that windows close by."""
-        since_ns = self.sealed_ns - round(self.config.limits.silent_after * 1e9)
-        return (key for key, model in self.models.items() if model.seen_ns <= since_ns)
+        """Versions without rows for ``limits.silent_after``, or for three times as long as their jobs take to come.
+
+        By the time that windows of live models close by.
+        """
+        return (key for key, model in self.models.items() if self.fleet.silence_ns(model, self.sealed_ns) is not None)
 
     def _note_retired(self, model: WatchedModel) -> None:
         """What a version has counted goes on counting as retired; its alarms stay."""
@@ -260,32 +264,52 @@ class Engine:
         for key in self.registry.versions((batch.tenant, batch.model_name)):
             self._note_left_out(self.models[key])
 
-    def seal(self, until_ns: int) -> None:
-        """Close every window that ends by ``until_ns`` and feed each to its detector, once and in order."""
+    def seal(self, until_ns: int, key: ModelKey | None = None) -> None:
+        """Close every window that ends by ``until_ns`` and feed each to its detector, once and in order.
+
+        Of every model whose rows come as they are asked for; with ``key``, of that one alone, whose rows come in jobs.
+        """
+        if key is not None:
+            self._seal_jobs(key, until_ns)
+            return
         if until_ns <= self.sealed_ns:
             return
         after_ns, self.sealed_ns = self.sealed_ns, until_ns
         if not after_ns:  # silence begins with the first seal
             for model in self.models.values():
                 model.seen_ns, model.unsaved = until_ns, True
-        for key in sorted(self.models):
-            with self._surviving(f"seal of {key}"):
-                self._seal_model(self.models[key], self.watchers[key], after_ns)
+        for live in sorted(key for key, model in self.models.items() if not model.is_batch):
+            self._seal_model(self.models[live], until_ns)
         self.labelling.expire(until_ns)
 
-    def _seal_model(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
-        model.unsaved |= model.pending.forget(self.sealed_ns, round(self.config.limits.label_horizon * 1e9))
+    def _seal_jobs(self, key: ModelKey, until_ns: int) -> None:
+        """Close windows of one model by its own rows' times; nothing where it is gone, or live by today's settings."""
+        model = self.models.get(key)
+        if model is None or not model.is_batch or until_ns <= model.sealed_ns:
+            return
+        self._seal_model(model, until_ns)
+        model.unsaved = True
+        if until_ns > model.last_event_ns - model.config.step_ns:
+            model.jobs.end(model.last_event_ns)
+
+    def _seal_model(self, model: WatchedModel, until_ns: int) -> None:
+        after_ns, model.sealed_ns = model.sealed_ns, until_ns
+        with self._surviving(f"seal of {model.key}"):
+            self._close_windows(model, self.watchers[model.key], after_ns)
+
+    def _close_windows(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
+        model.unsaved |= model.pending.forget(model.sealed_ns, round(self.config.limits.label_horizon * 1e9))
         canary = model.config.canary
         other = None if canary is None else self.models.get(model.key._replace(version=canary.against))
-        sealed = watcher.seal(model, after_ns, self.sealed_ns, len(self.alarms) + 1, other)
+        sealed = watcher.seal(model, after_ns, model.sealed_ns, len(self.alarms) + 1, other)
         for slot in sealed.recovered:
             self._recovered(model, watcher, slot)
         for raised in sealed.raised:
             self.alarms.append(raised)
             self.latched.add(raised.id)
-        if model.reservoir is not None and model.has_closed(self.sealed_ns):
+        if model.reservoir is not None and model.has_closed():
             self._learn(model, model.reservoir, watcher)
-        deleted = model.roll_up(self.sealed_ns, self.config.storage.retention)
+        deleted = model.roll_up(self.config.storage.retention)
         self._count(semconv.METRIC_CALIDRIS_PANES_DELETED, deleted)
 
     def _learn(self, model: WatchedModel, reservoir: Reservoir, watcher: Watcher) -> None:
@@ -301,7 +325,7 @@ class Engine:
         """Note that what a standing alarm named has come back; the settings may let that end it."""
         for i, alarm in enumerate(self.alarms):
             if alarm.id in self.latched and alarm.model == model.key and watcher.slot_of(alarm) == slot:
-                self.alarms[i] = replace(alarm, recovered_ns=self.sealed_ns)
+                self.alarms[i] = replace(alarm, recovered_ns=model.sealed_ns)
                 if model.config.detect.clear_recovered:
                     self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 

@@ -64,4 +64,4 @@ def form_of(batch: PredictionBatch, step_ns: int) -> Hashable:
     maps = (batch.features, batch.slices, batch.class_scores)
     vectors = tuple((name, column.dimension) for name, column in batch.embeddings.items())
     absent = tuple(getattr(batch, name) is None for name in _OPTIONAL)
-    return batch.model, batch.task, first, absent, vectors, *map(tuple, maps)
+    return batch.model, batch.task, batch.batch_id, first, absent, vectors, *map(tuple, maps)

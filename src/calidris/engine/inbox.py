@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from calidris.batch import ModelKey
 from calidris.engine.commands import Command
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Received:
         decoded: its batches; None for a seal, and for a journalled request that turned out to be malformed.
         seal_ns: for a seal, the time that windows close by; else None.
         command: for a command about an alarm, the command; else None.
+        seal_model: for a seal of one model alone, which one; else None.
         release: gives the reserved bytes back. The engine calls it exactly once, when it is done with the item.
     """
 
@@ -48,6 +50,7 @@ class Received:
     seal_ns: int | None
     release: Callable[[], None]
     command: Command | None = None
+    seal_model: ModelKey | None = None
 
     @property
     def rows(self) -> int:

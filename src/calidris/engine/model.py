@@ -12,6 +12,7 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
+from calidris.engine.arrival import Jobs
 from calidris.engine.columns import part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
@@ -31,6 +32,12 @@ HOT_NS = 2 * KEPT_NS
 """The newest steps, which rows and short windows touch all the time, never leave memory."""
 LONGEST_OF_STEPS_S = 86_400.0
 """Longer windows are made of hours: they begin at a whole one."""
+
+
+MISSED_JOBS = 3
+"""A model whose rows come in jobs is silent once so many of them failed to come."""
+RAREST_NS = 7 * 86_400_000_000_000
+"""Jobs are taken to come once a week until two of them have shown how often they do: nothing is missed before."""
 
 
 class WatchedModel:
@@ -62,6 +69,10 @@ class WatchedModel:
         self.first_event_ns = 0
         self.last_event_ns = 0
         self.newest_sealed_ns = 0
+        self.sealed_ns = 0  # windows that end by then are closed: the engine's, but for models whose rows come in jobs
+        self.jobs = Jobs()
+        self.late = 0
+        self.moved = 0
         self.seen_ns = 0  # sealed time when the newest rows came
         self.left_out: Counter[str] = Counter()  # what caps have left out since somebody asked, by cap
         self.slo_events: Counter[tuple[str, str]] = Counter()
@@ -93,12 +104,36 @@ class WatchedModel:
         """Whether the next predictions are but counted: nothing is learned from which batch they came in."""
         return bool(self.specs) and (self.reservoir is None or self.reservoir.full)
 
-    def add(self, batch: PredictionBatch, sealed_ns: int, sizes: Sequence[int] = ()) -> tuple[int, Hashes]:
+    @property
+    def is_batch(self) -> bool:
+        """Whether its rows come in jobs."""
+        return self.jobs.marked or self.config.arrival == "batch"
+
+    def mark_batch(self) -> None:
+        """Note that its rows carry the id of a batch: from here on its own rows say what time it is, not the clock."""
+        self.jobs.marked = True
+        if not self.rows:
+            self.sealed_ns = 0
+
+    def open_steps_end_ns(self, until_ns: int, most: int) -> int:
+        """Where the first ``most`` steps with rows end that are not closed and begin before ``until_ns``; that, if they are fewer."""
+        step = self.config.step_ns
+        begins = sorted({key.start_ns // step * step for key in self.panes.keys(self.sealed_ns, until_ns)})
+        return begins[most - 1] + step if len(begins) > most else until_ns
+
+    @property
+    def silence_ns(self) -> int | None:
+        """How long no rows may come before something is wrong with a model whose rows come in jobs; None for any other."""
+        if not self.is_batch:
+            return None
+        cadence_ns = self.jobs.cadence_ns or RAREST_NS
+        return MISSED_JOBS * max(cadence_ns, round(max(self.config.detect_windows_s) * 1e9))
+
+    def add(self, batch: PredictionBatch, sizes: Sequence[int] = ()) -> tuple[int, Hashes]:
         """Count predictions; where something cannot be, nothing has changed but the spec of the first ones.
 
         Args:
             batch: the predictions.
-            sealed_ns: windows that end by then are closed.
             sizes: rows of the batches that this one was joined of, all in one step; none where it came as it is.
 
         Returns:
@@ -111,7 +146,9 @@ class WatchedModel:
         cells, waiting = self.spec.encode(embedded), self._waiting(batch)
         if self.reservoir is not None:
             self.reservoir.add(batch)
-        late = self._count(embedded, cells, sealed_ns, sizes or (len(batch),))
+        late = self._count(embedded, cells, sizes or (len(batch),))
+        self.late += late
+        self.moved += 0 if batch.moved_ns is None else int(np.count_nonzero(batch.moved_ns))
         self._count_objectives(batch)
         self.outcomes.note_predictions(batch)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
@@ -121,7 +158,7 @@ class WatchedModel:
         self.touch(recounted=oldest < self.newest_sealed_ns)
         return late, self._wait_for_labels(waiting)
 
-    def _count(self, batch: PredictionBatch, cells: Ints, sealed_ns: int, sizes: Sequence[int]) -> int:
+    def _count(self, batch: PredictionBatch, cells: Ints, sizes: Sequence[int]) -> int:
         step = self.config.step_ns
         starts = batch.event_time_ns // step * step
         late = 0
@@ -135,7 +172,7 @@ class WatchedModel:
             features, levels = pane.add(part, part_cells, _examples(batch, here, cuts), cuts)
             self.left_out.update(features=features, levels=levels)
             self.panes.show(start, len(self.specs) - 1, part)
-            if start + step <= sealed_ns:
+            if start + step <= self.sealed_ns:
                 pane.late += rows
                 late += rows
         return late
@@ -218,18 +255,19 @@ class WatchedModel:
         share = None if self.baseline is None else self.baseline.positive_share
         return self.outcomes.contradiction(self.template, share)
 
-    def has_closed(self, sealed_ns: int) -> bool:
+    def has_closed(self) -> bool:
         """Whether a step with rows of it has closed: a seal closes steps of some models only, and the very first one of none."""
         step_ns = self.config.step_ns
-        return self.first_event_ns // step_ns * step_ns + step_ns <= sealed_ns
+        return self.first_event_ns // step_ns * step_ns + step_ns <= self.sealed_ns
 
     def _newest_ns(self, sealed_ns: int) -> int:
         return min(self.newest_sealed_ns or sealed_ns, sealed_ns)
 
-    def roll_up(self, sealed_ns: int, keep: RetentionConfig) -> int:
+    def roll_up(self, keep: RetentionConfig) -> int:
         """Merge what is old enough into hours and days, delete what is too old; how many panes that were. Called at seals."""
         if not self.first_event_ns:
             return 0
+        sealed_ns = self.sealed_ns
         hours_needed_ns = self._newest_ns(sealed_ns) - self._reach_ns(float("inf")) - KEPT_NS
         marks = self.panes.marks.moved(
             self.config.step_ns,
@@ -241,14 +279,19 @@ class WatchedModel:
         self.unsaved |= marks != self.panes.marks
         return self.panes.move(marks)
 
-    def load(self, sealed_ns: int) -> None:
+    def load(self) -> None:
         """Take the newest steps into memory; after a restore."""
-        self.panes.load(self._newest_ns(sealed_ns) - HOT_NS)
+        self.panes.load(self._hot_ns())
 
-    def forget(self, sealed_ns: int, most_bytes: int) -> None:
+    def forget(self, most_bytes: int) -> None:
         """Let go of what is saved and of no window of up to two hours, the least lately used first. After a checkpoint."""
-        self.panes.forget(self._newest_ns(sealed_ns) - HOT_NS, most_bytes)
-        self.panes.forget_sums(self.needed_since_ns(sealed_ns))
+        self.panes.forget(self._hot_ns(), most_bytes)
+        self.panes.forget_sums(self.needed_since_ns(self.sealed_ns))
+
+    def _hot_ns(self) -> int:
+        """Since when steps stay in memory. A job brings many steps before any of them closes: only its newest do."""
+        newest_ns = self.last_event_ns if self.is_batch else self._newest_ns(self.sealed_ns)
+        return newest_ns - HOT_NS
 
 
 def _others(rows: Rows, spec: Spec) -> int:

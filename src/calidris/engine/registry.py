@@ -90,7 +90,7 @@ class Registry:
         Args:
             key: the new version.
             moment: changes whenever ``silence`` may tell of somebody new.
-            silence: how long a version has been silent; None where it cannot make room.
+            silence: how long a version has been silent; None where it is not, or cannot make room.
 
         Raises:
             NoRoom: none can go.
@@ -119,13 +119,13 @@ class Registry:
     ) -> list[ModelKey]:
         if self._full.get(cap) == moment:
             raise NoCapacity(cap[0])
-        best: tuple[int, list[ModelKey]] = (0, [])
+        best: tuple[int, list[ModelKey]] = (-1, [])
         for keys in groups:
             found = [silence(key) for key in keys]
             if None not in found:
                 shortest = min(n for n in found if n is not None)
                 best = max(best, (shortest, list(keys)), key=lambda pair: pair[0])  # of equals, who came first
-        if best[0] < round(self.limits.silent_after * 1e9) or not best[1]:
+        if not best[1]:
             self._full[cap] = moment
             raise NoCapacity(cap[0])
         return best[1]
@@ -169,6 +169,12 @@ class Fleet:
         configured = key[:2] in self.registry.configured
         return config if configured or task not in _LEARNED else config.model_copy(update={"task": task})
 
+    def silence_ns(self, model: WatchedModel, sealed_ns: int) -> int | None:
+        """How long a version has been silent in sealed time; None while that is not long enough to count."""
+        most_ns = model.silence_ns or round(self.config.limits.silent_after * 1e9)
+        silence_ns = sealed_ns - model.seen_ns
+        return silence_ns if silence_ns >= most_ns else None
+
     def evict(
         self, key: ModelKey, sealed_ns: int, moment: object, alarmed: Callable[[], Set[ModelKey]]
     ) -> list[WatchedModel]:
@@ -185,7 +191,7 @@ class Fleet:
         """
 
         def silence(other: ModelKey) -> int | None:
-            return None if other in alarmed() else sealed_ns - self.models[other].seen_ns
+            return None if other in alarmed() else self.silence_ns(self.models[other], sealed_ns)
 
         gone = self.registry.evict(key, moment, silence)
         for going in gone:
@@ -204,6 +210,7 @@ class Fleet:
         model = WatchedModel(key, config, self.config.limits, baseline, self.closed)
         model.baseline_note = note
         model.seen_ns = sealed_ns
+        model.sealed_ns = 0 if model.is_batch else sealed_ns
         others = self.registry.versions(key[:2])
         self.models[key] = model
         self.watchers[key] = watcher = Watcher(config, baseline, key.version)

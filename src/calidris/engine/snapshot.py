@@ -124,6 +124,9 @@ class ModelSnapshot:
         baseline_moments: means and spreads of the baseline's numbers, or None.
         fairness_tolerance: difference of rates that is no news, from the configuration.
         days: headline figures of past days, oldest first.
+        late: predictions among ``rows`` that came after their window was closed: shown, never scored.
+        moved: predictions among ``rows`` whose time lay too far from their arrival and was moved.
+        batch: its rows come in jobs.
     """
 
     key: ModelKey
@@ -145,6 +148,9 @@ class ModelSnapshot:
     baseline_moments: MomentsState | None = None
     fairness_tolerance: float = 0.05
     days: tuple[DayPoint, ...] = ()
+    late: int = 0
+    moved: int = 0
+    batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

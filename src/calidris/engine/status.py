@@ -28,13 +28,22 @@ def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
         return Status.NO_BASELINE, reasons.without_baseline(model)
     if model.baseline.provisional:
         return Status.PROVISIONAL, reasons.provisional(model, model.baseline)
-    if model.last_event_ns and engine.sealed_ns - model.last_event_ns > reasons.STALE_WINDOWS * longest_ns:
+    if _is_stale(engine, model, longest_ns):
         return Status.STALE, reasons.stale(model, longest_ns, engine.sealed_ns)
     if learning:
         return Status.LEARNING, reasons.learning(model.baseline, learning, drift)
     if model.newest_sealed_ns == 0:
         return Status.PARTIAL, reasons.unsealed(model, engine.sealed_ns)
     return Status.OK, reasons.compared(model, watcher)
+
+
+def _is_stale(engine: Engine, model: WatchedModel, longest_ns: int) -> bool:
+    """Whether the newest row is long ago. Between two nights of a job none comes, and nothing is wrong."""
+    if not model.last_event_ns:
+        return False
+    if model.is_batch:
+        return engine.fleet.silence_ns(model, engine.sealed_ns) is not None
+    return engine.sealed_ns - model.last_event_ns > reasons.STALE_WINDOWS * longest_ns
 
 
 def evidence_readings(watcher: Watcher) -> Iterator[Reading]:

@@ -239,7 +239,10 @@ def _totals(model: ModelSnapshot) -> Iterator[_Series]:
     state = (semconv.ML_MONITORING_STATE, model.status.value)
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_MONITORING_STATUS, (state,), 1.0)
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_ROWS, (), float(model.rows))
+    yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LATE, (), float(model.late))
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LABELS, (), float(model.labels))
+    if model.batch:
+        yield _Series(Rank.ALWAYS, semconv.METRIC_ML_MONITORING_BATCH, (), 1.0)
     for (objective, outcome), count in sorted(model.slo_events.items()):
         pairs = ((semconv.ML_SLO_NAME, objective), (semconv.ML_SLO_OUTCOME, outcome))
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_SLO_EVENTS, pairs, float(count))

@@ -13,6 +13,7 @@ over, and nothing inside a payload can ever be taken for a record. Only a bad he
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class Kind(IntEnum):
     REQUEST = 1
     SEAL = 2
     COMMAND = 3
+    MODEL_SEAL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Record:
         seq: its number; one more than the record before it.
         arrival_ns: when it arrived, ns since the epoch.
         tenant: who sent it.
-        payload: the raw request, a packed seal time, or a command as JSON.
+        payload: the raw request, a packed seal time and perhaps the model's names, or a command as JSON.
     """
 
     kind: int
@@ -68,7 +70,21 @@ class Record:
         >>> Record(Kind.SEAL, 1, 0, "default", seal_payload(42)).seal_ns
         42
         """
-        return int(_SEAL.unpack(self.payload)[0]) if self.kind == Kind.SEAL else None
+        return int(_SEAL.unpack_from(self.payload)[0]) if self.kind in (Kind.SEAL, Kind.MODEL_SEAL) else None
+
+    @property
+    def seal_model(self) -> tuple[str, str, str] | None:
+        """Tenant, name and version of the one model that the seal closes windows of; None unless it is such a seal.
+
+        >>> Record(Kind.MODEL_SEAL, 1, 0, "default", seal_payload(42, ("default", "credit", "7"))).seal_model
+        ('default', 'credit', '7')
+        """
+        return _names(self.payload) if self.kind == Kind.MODEL_SEAL else None
+
+
+def _names(payload: bytes) -> tuple[str, str, str]:
+    tenant, name, version = json.loads(payload[_SEAL.size :])
+    return tenant, name, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +102,10 @@ class Damage:
     rest: bool
 
 
-def seal_payload(seal_ns: int) -> bytes:
-    """The payload of a seal record: windows close by this time."""
-    return _SEAL.pack(seal_ns)
+def seal_payload(seal_ns: int, model: tuple[str, str, str] | None = None) -> bytes:
+    """The payload of a seal record: windows close by this time, of every model or of the named one alone."""
+    names = b"" if model is None else json.dumps(model).encode()
+    return _SEAL.pack(seal_ns) + names
 
 
 def file_head() -> bytes:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import xxhash
 
-from calidris.batch import DEFAULT_TENANT
+from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config import RatesConfig
 from calidris.engine.commands import Command
 from calidris.engine.inbox import Inbox, Received
@@ -147,6 +147,16 @@ class Intake:
         seq = self._journal.append(Kind.SEAL, arrival_ns, tenant, seal_payload(seal_ns)).wait()
         self._inbox.put(Received(seq, arrival_ns, tenant, b"", 0, None, seal_ns, _nothing))
 
+    def seal_model(self, seal_ns: int, model: ModelKey) -> None:
+        """The same for one model alone, whose rows come in jobs.
+
+        Raises:
+            RetryableError: as of ``seal``.
+        """
+        arrival_ns, payload = self._clock_ns(), seal_payload(seal_ns, model)
+        seq = self._journal.append(Kind.MODEL_SEAL, arrival_ns, model.tenant, payload).wait()
+        self._inbox.put(Received(seq, arrival_ns, model.tenant, b"", 0, None, seal_ns, _nothing, seal_model=model))
+
     def _pass(self, raw: bytes, tenant: str) -> Answer:
         """Check that foreign telemetry parses, and forget it."""
         with self._decoding:
@@ -199,7 +209,10 @@ def received_again(record: Record, decode: Decode) -> Received:
     """What the inbox was given for this record the first time: for the replay at the start, which needs no inbox."""
     if record.kind != Kind.REQUEST:
         command = Command.from_bytes(record.payload) if record.kind == Kind.COMMAND else None
-        return Received(record.seq, record.arrival_ns, record.tenant, b"", 0, None, record.seal_ns, _nothing, command)
+        model = None if record.seal_model is None else ModelKey(*record.seal_model)
+        return Received(
+            record.seq, record.arrival_ns, record.tenant, b"", 0, None, record.seal_ns, _nothing, command, model
+        )
     outcome = _decode_or_error(decode, record.payload, record.tenant, record.arrival_ns)
     decoded = None if isinstance(outcome, Exception) else outcome
     digest = digest_of(record.payload)

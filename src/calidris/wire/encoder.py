@@ -76,7 +76,8 @@ def _prediction_span(batch: PredictionBatch, form: Form, rows: Ints) -> Span:
 def _identity(batch: PredictionBatch) -> list[tuple[str, str]]:
     version = [(semconv.ML_MODEL_VERSION, batch.model.version)]
     task = [(semconv.ML_MODEL_TASK, batch.task)] if batch.task else []
-    return [(semconv.ML_MODEL_NAME, batch.model.name), *version, *task]
+    job = [(semconv.ML_PREDICTION_BATCH_ID, batch.batch_id)] if batch.batch_id else []
+    return [(semconv.ML_MODEL_NAME, batch.model.name), *version, *task, *job]
 
 
 def _fields(batch: PredictionBatch) -> dict[str, _Cells | None]:

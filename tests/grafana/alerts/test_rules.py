@@ -230,6 +230,56 @@ CASES = {
     "a model that never spoke is not silent": Case(
         'alertname="ModelSilent"', {f"ml_received_rows_total{{{WHO}}}": "0x400"}, quiet=("10m", "2h", "6h")
     ),
+    "between two nights of a job a model is not silent": Case(
+        'alertname="ModelSilent"',
+        {
+            f"ml_received_rows_total{{{WHO},{SCOPE}}}": "0+100x60 6000x1380 6000+100x60 12000x1440",
+            f"ml_monitoring_batch{{{WHO},{SCOPE}}}": "1x3000",
+            f'ml_monitoring_status{{{WHO},{SCOPE},ml_monitoring_state="ok"}}': "1x3000",
+        },
+        quiet=("1h40m", "12h", "25h40m", "26h", "48h"),
+        every="5m",
+    ),
+    "nights of a job that fail to come": Case(
+        'alertname="ModelSilent",severity="ticket",ml_model_name="credit"',
+        {
+            f"ml_received_rows_total{{{WHO}}}": "0+100x60 6000x900",
+            f"ml_monitoring_batch{{{WHO}}}": "1x900",
+            f'ml_monitoring_status{{{WHO},ml_monitoring_state="ok"}}': "1x200 _x700",
+            f'ml_monitoring_status{{{WHO},ml_monitoring_state="stale"}}': "_x201 1x600",
+        },
+        fires=("4h", "9h"),
+        quiet=("2h", "3h20m"),
+    ),
+    "an older version's jobs end and the new one's come": Case(
+        'alertname="ModelSilent"',
+        {
+            f"ml_monitoring_batch{{{WHO}}}": "1x900",
+            f"ml_monitoring_batch{{{WHO.replace('7', '8')}}}": "1x900",
+            f'ml_monitoring_status{{{WHO},ml_monitoring_state="stale"}}': "1x900",
+            f'ml_monitoring_status{{{WHO.replace("7", "8")},ml_monitoring_state="ok"}}': "1x900",
+        },
+        quiet=("1h", "9h"),
+    ),
+    "most rows of a night are late": Case(
+        'alertname="ModelRowsLate",severity="ticket",ml_model_name="credit"',
+        {
+            f"ml_received_rows_total{{{WHO},{SCOPE}}}": "0x60 6000x300",
+            f"ml_received_late_total{{{WHO},{SCOPE}}}": "0x60 5983x300",
+        },
+        fires=("1h10m", "1h50m"),
+        quiet=("59m", "1h3m", "2h10m"),
+    ),
+    "a few late rows are no news": Case(
+        'alertname="ModelRowsLate"',
+        {
+            f"ml_received_rows_total{{{WHO}}}": "0+100x400",
+            f"ml_received_late_total{{{WHO}}}": "0+4x400",
+            f"ml_received_rows_total{{{OTHER}}}": "0x60 6x340",
+            f"ml_received_late_total{{{OTHER}}}": "0x60 6x340",
+        },
+        quiet=("1h10m", "5h"),
+    ),
     "a receiver does not answer": Case(
         'alertname="CalidrisReceiverDown",severity="ticket",instance="a:1"',
         {'up{job="calidris",instance="a:1"}': "1x60 0x30", 'up{job="calidris",instance="b:1"}': "1x90"},

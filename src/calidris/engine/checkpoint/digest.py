@@ -44,7 +44,9 @@ def _parts(engine: Engine) -> Iterable[object]:
 
 
 def _model_parts(key: ModelKey, model: WatchedModel, watcher: Watcher) -> Iterable[object]:
-    yield [*key], model_json(model, watcher)
+    told = model_json(model, watcher)
+    told.pop("late", None)  # the panes tell, each its own
+    yield [*key], told
     for pane_key, pane in model.panes.every():
         yield [*pane_key], pane.late, pane.trace_ids, pane.features
         for state in (pane.counts, pane.moments, pane.levels, pane.labels, pane.display):

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from calidris.batch import ModelKey
+from calidris.engine.arrival import Jobs
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.outcomes import Outcomes
@@ -15,6 +16,9 @@ from calidris.engine.panes.rollup import Marks
 from calidris.engine.snapshot import Alarm, NamedFeature
 
 _TOTALS = ("rows", "labels", "first_event_ns", "last_event_ns", "newest_sealed_ns")
+
+
+_SET_ASIDE = ("late", "moved")
 
 
 def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
@@ -35,19 +39,32 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         **{name: getattr(model, name) for name in _TOTALS},
         # Left out where there is nothing to tell, as in checkpoints of versions that did not note them.
         **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
+        **({"jobs": model.jobs.to_json() | {"sealed_ns": model.sealed_ns}} if model.is_batch else {}),
+        **{name: getattr(model, name) for name in _SET_ASIDE if getattr(model, name)},
     }
 
 
-def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
-    """Take over the totals of ``model_json``."""
+def restore_totals(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -> None:
+    """Take over the totals of ``model_json``; ``sealed_ns`` is until when the clock had closed windows."""
     for name in _TOTALS:
         setattr(model, name, state[name])
     model.seen_ns = state.get("seen_ns", model.newest_sealed_ns)  # older checkpoints do not tell
+    for name in _SET_ASIDE:
+        setattr(model, name, state.get(name, 0))
+    _restore_jobs(model, state, sealed_ns)
     model.days = Days.from_json(state["days"])
     model.outcomes = Outcomes.from_json(state.get("outcomes", {}))
     model.panes.marks = Marks(*state.get("marks", ()))  # format 4 had none
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
     model.pending.evicted, model.pending.expired = state["waiting"]
+
+
+def _restore_jobs(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -> None:
+    """Take over how its rows come. What the clock closed, before the settings said that they come in jobs, stays closed."""
+    told = state.get("jobs", {})
+    model.jobs = Jobs.from_json(told)
+    if told or model.is_batch:
+        model.sealed_ns = told.get("sealed_ns", sealed_ns if model.newest_sealed_ns else 0)
 
 
 def alarm_json(alarm: Alarm) -> dict[str, Any]:

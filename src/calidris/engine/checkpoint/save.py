@@ -81,7 +81,7 @@ class Checkpoint:
         mark_saved(engine.repeats)
         for key, model in engine.models.items():
             _mark_saved(model, engine.watchers[key])
-            model.forget(engine.sealed_ns, engine.config.limits.pane_bytes // len(engine.models))
+            model.forget(engine.config.limits.pane_bytes // len(engine.models))
         self.store.give_back()
 
     def _serve(self, engine: Engine) -> None:
@@ -197,7 +197,7 @@ class Checkpoint:
         watcher = engine.watchers[key]
         # Where another baseline was given since, rows are counted under its spec from here on.
         model.specs[:] = specs if not model.specs or model.specs[-1:] == specs[-1:] else specs + model.specs
-        restore_totals(model, state)
+        restore_totals(model, state, engine.sealed_ns)
         watcher.history.extend(WindowPoint(*point) for point in state["history"])
         for limit in watcher.limits:
             limit.restore(state["limits"])
@@ -205,7 +205,7 @@ class Checkpoint:
             self._restore_watches(number, key, watcher)
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)
-        model.load(engine.sealed_ns)
+        model.load()
         self._restore_pending(number, model, state["slices"], state.get("waiting_blocks"))
 
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:

@@ -17,7 +17,7 @@ from calidris.detect import Alert
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.learning import MAX_BYTES, MIN_ROWS, Reservoir, learned_note
-from calidris.engine.model import WatchedModel
+from calidris.engine.model import MISSED_JOBS, WatchedModel
 
 STALE_WINDOWS = 3
 """A model is stale once its newest row is so many of its longest scored windows old."""
@@ -56,6 +56,8 @@ def stale(model: WatchedModel, longest_ns: int, sealed_ns: int) -> str:
     """Whether rows stopped, or only their times did."""
     span = f"{STALE_WINDOWS} windows of {window_name(longest_ns / 1e9)}"
     newest = f"{datetime.fromtimestamp(model.last_event_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if model.is_batch:
+        return f"{MISSED_JOBS} jobs or more are missing: the newest row is of {newest}; see whether the job runs and still sends"
     if sealed_ns - model.seen_ns > STALE_WINDOWS * longest_ns:
         return f"no predictions for {span}: the newest is of {newest}; see whether the service runs and still sends"
     return (
@@ -69,6 +71,9 @@ def unsealed(model: WatchedModel, sealed_ns: int) -> str:
     step_ns = model.config.step_ns
     length = window_name(step_ns / 1e9)
     ends_ns = (model.last_event_ns // step_ns + 1) * step_ns
+    if model.is_batch:
+        idle = window_name(model.config.batch_idle)
+        return f"rows of a job arrive: its windows close once none has come for {idle} (`batch_idle`)"
     if sealed_ns >= ends_ns:
         # A seal takes the windows that have rows by then: those that come later never are.
         return (

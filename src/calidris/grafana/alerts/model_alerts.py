@@ -23,6 +23,11 @@ from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
 SILENCE = "30m"
+LATE_SPAN = "1h"
+LATE_SHARE = 0.05
+"""Of the rows of that time. A sender that tries again after an outage brings a few late rows, and they cost no alarm."""
+FEWEST_LATE = 30
+"""Fewer late rows say nothing: a window with fewer rows is not scored by itself either."""
 _FEATURES = (
     "{{ with printf `topk(3, max by (ml_feature_name) (ml_detection_evidence{ml_model_name=%q,ml_model_version=%q,"
     'ml_window=%q,ml_feature_name!=""}))` $labels.ml_model_name $labels.ml_model_version $labels.ml_window | query }} '
@@ -39,7 +44,7 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
-    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience)]
+    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience), _late(audience)]
 
 
 def _drift(audience: Audience) -> Alert:
@@ -126,7 +131,8 @@ def _silent(audience: Audience) -> Alert:
         summary="{{ $labels.ml_model_name }}: no predictions arrive any more",
         description=(
             f"The receiver has counted no prediction of {{{{ $labels.ml_model_name }}}} for {SILENCE}, of any version, "
-            "though it did at this hour a week ago (yesterday, or just before, where its history is shorter). Nothing "
+            "though it did at this hour a week ago (yesterday, or just before, where its history is shorter); or three jobs "
+            "of a model whose rows come in jobs are missing. Nothing "
             "else can be said about a model that is silent. See whether the service is down, whether it still sends "
             "to the Collector or the receiver, and whether its spans are refused (Refused or set aside)."
         ),
@@ -140,7 +146,8 @@ def _silence(matchers: tuple[str, ...]) -> str:
     """1 for a model that has gone silent, else 0.
 
     A model that sleeps every night or at week-ends is not silent then: the same hour of last week decides, where the
-    history reaches so far. Where nothing is known of before, the last term says "no rows before".
+    history reaches so far. Where nothing is known of before, the last term says "no rows before". A model whose rows come in jobs
+    is silent between them: of such a one the receiver says when it misses some, in the status of every version.
     """
     rows = semconv.METRIC_ML_RECEIVED_ROWS
     now = promql.by("sum", (promql.NAME,), promql.increase(rows, SILENCE, *matchers))
@@ -149,7 +156,44 @@ def _silence(matchers: tuple[str, ...]) -> str:
         for offset in ("1w", "1d", SILENCE)
     ]
     before = "\n  or ".join([*earlier, f"0 * {now}"])
-    return f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
+    jobs = promql.selector(semconv.METRIC_ML_MONITORING_BATCH, *matchers)
+    batch = promql.by("sum", (promql.NAME,), jobs)
+    state = promql.selector(semconv.METRIC_ML_MONITORING_STATUS, *matchers, promql.equals(promql.STATE, "stale"))
+    stale = promql.by("sum", (promql.NAME,), f"{state} * on ({promql.NAME}, {promql.VERSION}) {jobs}")
+    live = f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
+    return f"({live})\nunless on ({promql.NAME}) {batch}\nor ({stale} == bool {batch})\nor 0 * {batch}"
+
+
+def _late(audience: Audience) -> Alert:
+    """A model of which many rows are not scored: they came after their window was closed."""
+    return Alert(
+        name="ModelRowsLate",
+        key=audience.key,
+        title=f"Model rows late{audience.suffix}",
+        expr=_late_share(audience),
+        threshold=LATE_SHARE,
+        pending="5m",
+        severity=TICKET,
+        summary=f"{MODEL}: rows come after their windows are closed and are not scored",
+        description=(
+            f"{{{{ $value | humanizePercentage }}}} of the rows of {MODEL} in the last hour came after their window was closed: "
+            "they are counted and shown, and no detector has seen them. A job that brings many hours at once needs "
+            "`arrival: batch` in the model's settings, or rows that carry ml.prediction.batch_id; a job that pauses, a longer "
+            "`batch_idle`. Else see the sender's clock and backlog, or raise `receiver.lateness`."
+        ),
+        runbook="late-rows",
+        panel=panel_id(Overview.ROWS),
+        labels=audience.labels,
+    )
+
+
+def _late_share(audience: Audience) -> str:
+    """Late rows as a part of all rows; 0 where none came, or too few were late."""
+    late, rows = (
+        promql.by("sum", WHO, promql.increase(metric, LATE_SPAN, *audience.matchers))
+        for metric in (semconv.METRIC_ML_RECEIVED_LATE, semconv.METRIC_ML_RECEIVED_ROWS)
+    )
+    return f"({late} / ({rows} > 0))\n* ({late} > bool {FEWEST_LATE})\nor 0 * {rows}"
 
 
 def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:

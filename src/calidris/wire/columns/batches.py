@@ -74,14 +74,14 @@ class Origin:
         starts = np.minimum(self.starts[rows], np.uint64(convert.FURTHEST_NS)).astype(np.int64)
         return np.where(starts == 0, self.arrival_ns, starts)
 
-    def clamp(self, times: Ints) -> tuple[Ints, int]:
-        """Times within the limits around the arrival, and how many were not."""
+    def clamp(self, times: Ints) -> tuple[Ints, Ints | None]:
+        """Times within the limits around the arrival, and by how much each was moved; None where none was, as is usual."""
         early = times < self.arrival_ns - self.limits.max_age_ns
         late = times > self.arrival_ns + self.limits.max_ahead_ns
-        moved = int(np.count_nonzero(early) + np.count_nonzero(late))
-        if moved:
-            times = np.where(early, self.arrival_ns - self.limits.max_age_ns, np.where(late, self.arrival_ns, times))
-        return times, moved
+        if not (early | late).any():
+            return times, None
+        within = np.where(early, self.arrival_ns - self.limits.max_age_ns, np.where(late, self.arrival_ns, times))
+        return within, within - times
 
 
 class _Settler:
@@ -153,13 +153,15 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
     fields, one, each = table.fields, settler.one, settler.each
     starts = origin.start_of(table.spans)
     offsets = one(_offsets, semconv.ML_PREDICTION_TIME_OFFSET, fields)
-    times, clamped = origin.clamp(starts if offsets is None else starts + offsets)
+    times, moved_ns = origin.clamp(starts if offsets is None else starts + offsets)
     features, embeddings = settler.features(table)
     batch = PredictionBatch(
         model=ModelKey(origin.tenant, table.identity.name, table.identity.version),
         event_time_ns=times,
         features=features,
         task=table.identity.task,
+        batch_id=table.identity.batch_id,
+        moved_ns=moved_ns,
         ids=one(convert.names, semconv.ML_PREDICTION_ID, fields),
         score=one(convert.probabilities, semconv.ML_PREDICTION_SCORE, fields),
         class_scores=each(convert.probabilities, semconv.ML_PREDICTION_SCORE, table.classes),
@@ -173,13 +175,17 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
         embeddings=embeddings,
         spans=table.spans,
     )
-    return batch, clamped
+    return batch, _count(moved_ns)
+
+
+def _count(moved_ns: Ints | None) -> int:
+    return 0 if moved_ns is None else int(np.count_nonzero(moved_ns))
 
 
 def _labels(table: Table, origin: Origin, settler: _Settler) -> tuple[LabelBatch, int]:
     starts = origin.start_of(table.spans)
     times = settler.one(lambda raw: convert.nanoseconds(raw, starts), semconv.ML_LABEL_TIME, table.fields)
-    label_time_ns, clamped = origin.clamp(starts if times is None else times)
+    label_time_ns, moved_ns = origin.clamp(starts if times is None else times)
     batch = LabelBatch(
         tenant=origin.tenant,
         model_name=table.identity.name,
@@ -188,7 +194,7 @@ def _labels(table: Table, origin: Origin, settler: _Settler) -> tuple[LabelBatch
         label_time_ns=label_time_ns,
         spans=table.spans,
     )
-    return batch, clamped
+    return batch, _count(moved_ns)
 
 
 def _offsets(raw: Column) -> Ints:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Codes, Column, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Codes, Column, Ints, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
 from calidris.wire.columns.batches import Batch, Origin
 from calidris.wire.columns.embeddings import split
 from calidris.wire.columns.span_tables import Table
@@ -70,7 +70,7 @@ def _names(batch: Batch) -> Hashable:
         return batch.tenant, batch.model_name
     optional = tuple(getattr(batch, name) is None for name in _OPTIONAL)
     maps = map(frozenset, ((*batch.features, *batch.embeddings), batch.slices, batch.class_scores))
-    return batch.model, batch.task, optional, *maps
+    return batch.model, batch.task, batch.batch_id, optional, *maps
 
 
 def _same_kinds(batches: list[Batch]) -> list[list[Batch]]:
@@ -140,7 +140,16 @@ def _join_predictions(parts: Sequence[PredictionBatch]) -> PredictionBatch:
         trace_ids=_optional([part.trace_ids for part in parts], strings),
         embeddings=embeddings,
         spans=_optional([part.spans for part in parts], np.concatenate),
+        batch_id=first.batch_id,
+        moved_ns=_moved_ns(parts),
     )
+
+
+def _moved_ns(parts: Sequence[PredictionBatch]) -> Ints | None:
+    if all(part.moved_ns is None for part in parts):
+        return None
+    none = (np.zeros(len(part), dtype=np.int64) for part in parts)
+    return np.concatenate([zeros if part.moved_ns is None else part.moved_ns for part, zeros in zip(parts, none)])
 
 
 def _maps(maps: Sequence[Mapping[str, T]], join: Callable[[list[T]], T]) -> dict[str, T]:

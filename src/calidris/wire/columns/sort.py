@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from calidris import semconv
-from calidris.batch import UNKNOWN_VERSION
+from calidris.batch import UNKNOWN_VERSION, CodedColumn
 from calidris.wire.columns.one_row_spans import RowSorter, parse_maps
 from calidris.wire.columns.reports import Report, is_report, read_report
 from calidris.wire.columns.span_tables import Identity, Table, wide_table
@@ -39,7 +41,12 @@ _TASKS: Final = frozenset(
         semconv.ML_MODEL_TASK_GENERATION,
     }
 )
-_IDENTITY: Final = (semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION, semconv.ML_MODEL_TASK)
+_IDENTITY: Final = (
+    semconv.ML_MODEL_NAME,
+    semconv.ML_MODEL_VERSION,
+    semconv.ML_MODEL_TASK,
+    semconv.ML_PREDICTION_BATCH_ID,
+)
 _OUTPUTS: Final = frozenset(
     {
         semconv.ML_FEATURES,
@@ -165,29 +172,34 @@ class _Sorter:
         name = attributes.pop(semconv.ML_MODEL_NAME, None)
         version = attributes.pop(semconv.ML_MODEL_VERSION, None)
         task = attributes.pop(semconv.ML_MODEL_TASK, None)
+        batch_id = attributes.pop(semconv.ML_PREDICTION_BATCH_ID, None)
         if resource:
-            name, version, task = (
-                resource.get(key) if value is None else value for key, value in zip(_IDENTITY, (name, version, task))
+            own = (name, version, task, batch_id)
+            name, version, task, batch_id = (
+                resource.get(key) if value is None else value for key, value in zip(_IDENTITY, own)
             )
+        if batch_id is not None and type(batch_id) is not str:
+            batch_id = _one_text(semconv.ML_PREDICTION_BATCH_ID, batch_id)
         if not type(name) is type(version) is str:
             # Only strings are looked up: True, 1 and 1.0 are the same key, and a list is none.
-            return self._identity(feedback, name, version, task)
+            return self._identity(feedback, name, version, task, batch_id)
         task = task if type(task) is str else None
-        stated = (feedback, name, version, task)
+        stated = (feedback, name, version, task, batch_id)
         identity = self._identities.get(stated)
         if identity is None:
             identity = self._identities[stated] = self._identity(*stated)
         return identity
 
-    def _identity(self, feedback: bool, name: Any, version: Any, task: Any) -> Identity:
+    def _identity(self, feedback: bool, name: Any, version: Any, task: Any, batch_id: str | None) -> Identity:
         name = _text(semconv.ML_MODEL_NAME, name, self._limits)
         version = _text(semconv.ML_MODEL_VERSION, version, self._limits)
         if not name:
             raise Rejected(MISSING_MODEL_NAME, "no model name")
         stated = task if type(task) is str and task in _TASKS else None
-        found = (
-            Identity(True, name, "", None) if feedback else Identity(False, name, version or UNKNOWN_VERSION, stated)
-        )
+        job = _text(semconv.ML_PREDICTION_BATCH_ID, batch_id, self._limits) or None
+        found = Identity(False, name, version or UNKNOWN_VERSION, stated, job)
+        if feedback:
+            found = Identity(True, name, "", None)
         if found not in self._models:
             if len(self._models) >= self._limits.max_models:
                 raise Rejected(TOO_MANY_MODELS, f"more than {self._limits.max_models} model versions in a request")
@@ -211,6 +223,20 @@ def _text(key: str, value: Any, limits: WireLimits) -> str:
     if len(str(value)) > limits.max_text:
         raise Rejected(TOO_LONG, f"more than {limits.max_text} characters", key)
     return str(value)
+
+
+def _one_text(key: str, value: Any) -> str | None:
+    """One text of an attribute that may have come as a column: all of its rows have to say the same.
+
+    >>> _one_text("key", 7), _one_text("key", ["a", None, "a"]), _one_text("key", [None])
+    ('7', 'a', None)
+    """
+    cells = value.strings() if isinstance(value, CodedColumn) else value
+    cells = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    found = {str(cell) for cell in (cells if isinstance(cells, list) else [cells]) if cell is not None}
+    if len(found) > 1 or isinstance(value, dict | bytes):
+        raise Rejected(WRONG_TYPE, "a span belongs to one batch: send a span for each", key)
+    return next(iter(found), None)
 
 
 def _check_feedback(attributes: dict[str, Any]) -> None:

@@ -36,12 +36,13 @@ _PER_SPAN: Final = frozenset({semconv.ERROR_TYPE})
 
 
 class Identity(NamedTuple):
-    """Whose rows a table holds, and which kind: predictions or labels."""
+    """Whose rows a table holds, and which kind: predictions or labels; ``batch_id`` names the job that made them."""
 
     feedback: bool
     name: str
     version: str
     task: str | None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
