@@ -212,10 +212,10 @@ class CsvTable:
             return ConfigError(f"{self.path}: cannot be read as CSV: {plain}; pass a .parquet or .csv file")
         # The header is row 1 there.
         row, wanted, found = int(ragged[1]) - 1, ragged[2], ragged[3]
-        return ConfigError(
-            f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or put quotation marks around a "
-            "value with a comma in it"
-        )
+        cure = "put quotation marks around a value with a comma in it"
+        if wanted == "1":
+            cure = "save the file with commas between its columns"
+        return ConfigError(f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or {cure}")
 
 
 def _next_type(kind: pa.DataType, text: str) -> pa.DataType:
