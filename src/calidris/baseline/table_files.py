@@ -22,7 +22,10 @@ BLOCK_ROWS = 65_536
 """Rows of a Parquet file that are read at once: 13 MB of 25 columns of numbers."""
 
 BLOCK_BYTES = 4 << 20
-"""Of a CSV file, and of each column of a Parquet file, that are read at once."""
+"""Of a CSV file that are read at once."""
+
+BUFFER_BYTES = 256 << 10
+"""Of each column of a Parquet file that are read at once."""
 
 PARQUET, CSV = "Parquet", "CSV"
 _MAGIC = b"PAR1"
@@ -91,8 +94,8 @@ class ParquetTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         with reading(path, PARQUET):
-            # Buffered: a row group of twenty million rows would be read whole otherwise.
-            self._file = pyarrow.parquet.ParquetFile(path, buffer_size=BLOCK_BYTES)
+            # Otherwise Arrow reads row groups whole, and holds each of them until the file is closed.
+            self._file = pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
             self.schema = self._file.schema_arrow
             self.rows = int(self._file.metadata.num_rows)
         _refuse_same_names(path, self.schema.names)
