@@ -28,7 +28,7 @@ from calidris.baseline.table_files import TableFile, open_table
 from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
 
-__all__ = ["RowReader", "TableColumns", "read_rows", "read_table"]
+__all__ = ["RowReader", "TableColumns", "read_rows"]
 
 FOREVER = Clock(now_s=9e9)
 """The clock of who does not ask for times."""
@@ -86,6 +86,7 @@ class RowReader:
         )
         label = block.labels()
         rows = BaselineColumns(batch, label, times is not None, untimed=None if times is None else ~times.known)
+        # Without both times nobody knows how old an outcome is, and it counts as known at once.
         if times is None or known is None or label is None:
             return rows
         return block.with_delays(rows, label, times, known)
@@ -174,11 +175,16 @@ def _only(column: Column, rows: Mask) -> Column:
     return CodedColumn(column.levels, np.where(rows, column.codes, -1).astype(np.int32))
 
 
-def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
+def read_rows(
+    source: Path | TableFile,
+    names: TableColumns,
+    model: ModelKey,
+    optional: Sequence[str] = (),
+) -> BaselineColumns:
     """The rows of a file as columns, all at once.
 
     Args:
-        path: a ``.parquet`` or ``.csv`` file.
+        source: a ``.parquet`` or ``.csv`` file, or one that is open.
         names: which column is what.
         model: whose rows they are.
         optional: roles (``score``, ``label``, …) that may be absent because the user did not name them.
@@ -186,11 +192,7 @@ def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequen
     Raises:
         ConfigError: the file cannot be read, a named column is not in it, or a cell cannot be used.
     """
-    return read_table(open_table(path), names, model, optional)
-
-
-def read_table(table: TableFile, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
-    """The rows of an open file, as ``read_rows``."""
+    table = open_table(source) if isinstance(source, Path) else source
     roles = assign_roles(table, names, optional)
     fields = [table.schema.field(name) for name in roles.columns]
     whole = pa.concat_tables([pa.schema(fields).empty_table(), *table.blocks(roles.columns)])

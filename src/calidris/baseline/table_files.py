@@ -109,6 +109,7 @@ class ParquetTable:
 
 _FAULT = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to [^:]+: (.*)", re.DOTALL)
 _INVALID = re.compile(r"invalid value '(.*)'", re.DOTALL)
+_PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
@@ -145,7 +146,7 @@ class CsvTable:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """See ``TableFile``."""
-        with reading(self.path, CSV), self._open(columns) as reader:
+        with reading(self.path, CSV), self._open(list(columns)) as reader:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
 
@@ -163,15 +164,21 @@ class CsvTable:
             raise ConfigError(f"{self.path}: its columns ({names[0]}) are not separated by commas; save it with commas")
         return schema
 
-    def _open(self, columns: Sequence[str] | None) -> pyarrow.csv.CSVStreamingReader:
+    def _open(self, columns: list[str] | None) -> pyarrow.csv.CSVStreamingReader:
         # Without threads errors name their row; streams are read by one anyway.
+        reading_options = pyarrow.csv.ReadOptions(
+            use_threads=False,
+            block_size=BLOCK_BYTES,
+        )
+        converting = pyarrow.csv.ConvertOptions(
+            column_types=self._types,
+            include_columns=columns,
+        )
         return pyarrow.csv.open_csv(
             self.path,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=self._types, include_columns=None if columns is None else list(columns)
-            ),
+            read_options=reading_options,
+            parse_options=_PARSING,
+            convert_options=converting,
         )
 
     def _settle_types(self, tell: Tell) -> int:
@@ -214,7 +221,9 @@ class CsvTable:
             plain = printable(" ".join(said.split()), 300)
             return ConfigError(f"{self.path}: cannot be read as CSV: {plain}; pass a .parquet or .csv file")
         # The header is row 1 there.
-        row, wanted, found = int(ragged[1]) - 1, ragged[2], ragged[3]
+        row = int(ragged[1]) - 1
+        wanted = ragged[2]
+        found = ragged[3]
         cure = "put quotation marks around a value with a comma in it"
         if wanted == "1":
             cure = "save the file with commas between its columns"
@@ -232,13 +241,15 @@ def _next_type(kind: pa.DataType, text: str) -> pa.DataType:
 
 def _fits(text: str, kind: pa.DataType) -> bool:
     quoted = text.replace('"', '""')
-    cell = pa.py_buffer(f'"{quoted}"\n'.encode())
+    row = f'"{quoted}"\n'
+    naming = pyarrow.csv.ReadOptions(column_names=["cell"])
+    converting = pyarrow.csv.ConvertOptions(column_types={"cell": kind})
     try:
         pyarrow.csv.read_csv(
-            cell,
-            read_options=pyarrow.csv.ReadOptions(column_names=["cell"], use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(column_types={"cell": kind}),
+            pa.py_buffer(row.encode()),
+            read_options=naming,
+            parse_options=_PARSING,
+            convert_options=converting,
         )
     except pa.ArrowInvalid:
         return False
@@ -248,7 +259,8 @@ def _fits(text: str, kind: pa.DataType) -> bool:
 def _refuse_same_names(path: Path, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            places = [str(at + 1) for at, other in enumerate(names) if other == name]
+            numbered = enumerate(names, start=1)
+            places = [str(at) for at, other in numbered if other == name]
             listed = " and ".join(places)
             raise ConfigError(
                 f"{path}: column {name!r} is there more than once, as columns {listed}: rename one of them"
