@@ -108,7 +108,7 @@ class ParquetTable:
 
 
 _FAULT = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to [^:]+: (.*)", re.DOTALL)
-_INVALID = re.compile(r"invalid value '(.*)'", re.DOTALL)
+_INVALID = re.compile(r"invalid value '(.*)'|expected (?:a|no) zone offset in '([^']*)'", re.DOTALL)
 _PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
@@ -207,13 +207,14 @@ class CsvTable:
         if fault is None:
             raise self._broken(said)
         name = self.schema.names[int(fault[1])]
-        invalid = _INVALID.match(fault[3])
-        if invalid is None or self._types[name] == pa.string():
+        kind = self._types[name]
+        if kind == pa.string():
             row = f", row {int(fault[2]) - 1}" if fault[2] else ""
-            raise ConfigError(
-                f"{self.path}: column {name!r}{row}: its bytes are no UTF-8 ({fault[3]}); save the file as UTF-8"
-            )
-        self._types[name] = _next_type(self._types[name], invalid[1])
+            raise ConfigError(f"{self.path}: column {name!r}{row}: its bytes are no UTF-8; save the file as UTF-8")
+        invalid = _INVALID.match(fault[3])
+        # What is not told is tried with the next type, and fails there if it does not fit.
+        cell = None if invalid is None else invalid[1] or invalid[2]
+        self._types[name] = _next_type(kind, cell)
 
     def _broken(self, said: str) -> ConfigError:
         ragged = _RAGGED.match(said)
@@ -230,11 +231,11 @@ class CsvTable:
         return ConfigError(f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or {cure}")
 
 
-def _next_type(kind: pa.DataType, text: str) -> pa.DataType:
+def _next_type(kind: pa.DataType, text: str | None) -> pa.DataType:
     """The first type after one that takes a text too."""
     later = _LADDER[_LADDER.index(kind) + 1 :]
     for wider in later:
-        if _fits(text, wider):
+        if text is None or _fits(text, wider):
             return wider
     return pa.string()
 
