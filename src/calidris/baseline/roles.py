@@ -243,6 +243,8 @@ def _refuse_nested(table: TableFile, name: str) -> None:
 
 def _is_nested(kind: pa.DataType) -> bool:
     """Whether a column has no numbers and no texts, nor lists that may be vectors."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
     if holds_lists(kind):
         return False
     return holds_bytes(kind) or bool(pa.types.is_nested(kind))

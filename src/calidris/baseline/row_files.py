@@ -72,7 +72,7 @@ class RowReader:
         batch = PredictionBatch(
             model=self.model,
             event_time_ns=np.zeros(len(table), dtype=np.int64) if times is None else times.ns,
-            features={name: column_of(table[name]) for name in self.roles.features},
+            features={name: block.convert(block.named(name)) for name in self.roles.features},
             score=block.scores(),
             decision=block.column("decision"),
             value=block.values("value", "a predicted value"),
@@ -101,9 +101,22 @@ class _Block:
     first: int
     findings: Findings
 
+    def named(self, name: str) -> Cells:
+        return Cells(self.reader.path, name, self.table[name], self.first)
+
     def cells(self, role: str) -> Cells | None:
         name = self.reader.roles.by_role.get(role)
-        return None if name is None else Cells(self.reader.path, name, self.table[name], self.first)
+        return None if name is None else self.named(name)
+
+    def convert(self, cells: Cells) -> Column:
+        try:
+            return column_of(cells.values)
+        except UnicodeDecodeError:
+            raise cells.column_error("holds text that is no UTF-8: store it as UTF-8, or leave it out") from None
+        except pa.ArrowException as error:
+            # Arrow has types of which it cannot make texts.
+            said = " ".join(str(error).split())
+            raise cells.column_error(f"is {cells.kind}, which cannot be counted ({said}): leave it out") from error
 
     def times(self, role: str) -> Times | None:
         cells = self.cells(role)
@@ -120,7 +133,7 @@ class _Block:
         cells = self.cells(role)
         if cells is None:
             return None
-        found = column_of(cells.values)
+        found = self.convert(cells)
         self.findings.note(cells, ~found.valid, "empty")
         return found
 
@@ -136,15 +149,15 @@ class _Block:
         cells = self.cells("duration")
         if cells is None:
             return None
-        return read_durations(cells, column_of(cells.values), self.reader.duration_per_s, self.findings)
+        return read_durations(cells, self.convert(cells), self.reader.duration_per_s, self.findings)
 
     def errors(self) -> CodedColumn | None:
         cells = self.cells("error")
-        return None if cells is None else read_errors(cells, column_of(cells.values), self.findings)
+        return None if cells is None else read_errors(cells, self.convert(cells), self.findings)
 
     def weights(self) -> NumberColumn | None:
         cells = self.cells("weight")
-        return None if cells is None else read_weights(cells, column_of(cells.values), self.findings)
+        return None if cells is None else read_weights(cells, self.convert(cells), self.findings)
 
     def labels(self) -> Column | None:
         cells = self.cells("label")
