@@ -1,0 +1,149 @@
+"""A baseline from a file of any size, in two passes: the first looks through the rows, the second counts each of them.
+
+How rows are counted is learned from all of them while they fit, else from one in so many: the places are fixed, so that the same
+file gives the same baseline. All rows are counted either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from calidris.baseline.build import BaselineColumns, Counting, Wanted, learn
+from calidris.baseline.bundle import Baseline
+from calidris.baseline.findings import Findings
+from calidris.baseline.first_pass import Seen, look_through
+from calidris.baseline.row_files import RowReader
+from calidris.baseline.table_files import BLOCK_ROWS, TableFile, Tell
+from calidris.batch import Ints, Mask
+from calidris.errors import ConfigError
+from calidris.state import Spec, fitting_rows
+
+WINDOW_CELLS = 50_000_000
+"""Cells of all windows together, 400 MB: 1400 days of five minutes with ten features."""
+
+Watch = Callable[[BaselineColumns, Spec], None]
+"""Is shown all rows that are counted, a block at a time."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A baseline, what was met in its file, and how many rows its bins and levels were learned from."""
+
+    baseline: Baseline
+    findings: Findings
+    learned_rows: int
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """How the rows of a file are counted.
+
+    Attributes:
+        spec: bins and levels.
+        reader: knows the dimension of each vector.
+        apart: rows of the file that placed centroids, ascending: they are counted nowhere.
+    """
+
+    spec: Spec
+    reader: RowReader
+    apart: Ints
+
+
+def build_from_file(
+    table: TableFile,
+    reader: RowReader,
+    wanted: Wanted,
+    watch: Watch,
+    tell: Tell,
+) -> Built:
+    """A baseline of every row of a file.
+
+    Raises:
+        ConfigError: no rows, a cell that cannot be used, or more windows than can be held.
+        ValueError: as ``build``.
+
+    Cost: two passes over the file; memory of the rows to learn from, of the windows and of one block, whatever the rows.
+    """
+    seen = look_through(table, reader, wanted.window_s, tell)
+    learned = _learn(seen, reader, wanted)
+    _refuse_many_windows(table, learned.spec, seen, wanted)
+    counting = Counting(learned.spec, wanted.window_s, seen.starts)
+    for rows, done in _counted_rows(table, learned, seen):
+        counting.add(rows)
+        watch(rows, learned.spec)
+        tell("counting", done)
+    made = counting.finish(reader.model.name)
+    return Built(made, seen.findings, len(seen.places))
+
+
+def _counted_rows(
+    table: TableFile,
+    learned: _Learned,
+    seen: Seen,
+) -> Iterator[tuple[BaselineColumns, int]]:
+    """All rows that are counted, a block at a time, and how many of the file are done then."""
+    first = 0
+    for block in _blocks(table, learned.reader, seen):
+        rows = learned.reader.read(block, first, Findings())
+        if len(learned.apart):
+            kept = _outside(learned.apart, first, len(block))
+            rows = rows.take(kept)
+        first += len(block)
+        yield rows, first
+
+
+def _learn(seen: Seen, reader: RowReader, wanted: Wanted) -> _Learned:
+    sample = reader.read(seen.sample(), 0, Findings())
+    spec, _ = learn(sample, wanted)
+    vectors = sample.batch.embeddings
+    apart = seen.places[:0]
+    if vectors:
+        # The very rows of which ``learn`` placed the centroids.
+        apart = seen.places[fitting_rows(len(seen.places))]
+    dimensions = {name: column.dimension for name, column in vectors.items()}
+    return _Learned(
+        spec,
+        replace(reader, dimensions=dimensions),
+        apart,
+    )
+
+
+def _blocks(table: TableFile, reader: RowReader, seen: Seen) -> Iterator[pa.Table]:
+    """All rows in their order: from memory, where all of them were learned from."""
+    if len(seen.places) != table.rows:
+        # What was learned from is not needed any more.
+        seen.parts.clear()
+        yield from table.blocks(reader.roles.columns)
+        return
+    sample = seen.sample()
+    for first in range(0, table.rows, BLOCK_ROWS):
+        yield sample.slice(first, BLOCK_ROWS)
+
+
+def _outside(apart: Ints, first: int, rows: int) -> Mask:
+    """Which rows of a block are not among some of the file."""
+    bounds = [first, first + rows]
+    begin, end = np.searchsorted(apart, bounds).tolist()
+    kept = np.ones(rows, dtype=np.bool_)
+    kept[apart[begin:end] - first] = False
+    return kept
+
+
+def _refuse_many_windows(
+    table: TableFile,
+    spec: Spec,
+    seen: Seen,
+    wanted: Wanted,
+) -> None:
+    windows = 0 if seen.starts is None else len(seen.starts)
+    most = WINDOW_CELLS // spec.cells
+    if windows <= most:
+        return
+    raise ConfigError(
+        f"{table.path}: its rows lie in {windows:,} windows of {wanted.window_s:g} s, and {most:,} of {spec.cells} cells are the "
+        "most: give rows of a shorter time, or set longer `windows` for the model"
+    )

@@ -1,0 +1,133 @@
+"""What a baseline took of its file, column by column, and what makes one doubt it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from calidris.baseline.bundle import Baseline
+from calidris.baseline.file_baselines import Built
+from calidris.baseline.role_columns import LONG, LONG_S
+from calidris.baseline.roles import Roles
+from calidris.baseline.table_files import TableFile
+from calidris.state import Kind
+from calidris.state.coding.fields import MISSING, OTHER, Role
+from calidris.state.coding.fields import Field as CountedField
+
+_COUNTED = {
+    "score": Role.SCORE,
+    "decision": Role.DECISION,
+    "value": Role.VALUE,
+    "duration": Role.DURATION,
+}
+
+_MOSTLY = 0.5
+"""A share of rows beyond which a column is rather another one than it is said to be."""
+
+
+class TakenColumn(NamedTuple):
+    """One column as it was taken, in words.
+
+    Attributes:
+        name: of the column.
+        part: what it was taken as.
+        kind: its type in the file.
+        counted: in what, and how many rows lie beyond the levels that were kept.
+        missing: rows without a value.
+    """
+
+    name: str
+    part: str
+    kind: str
+    counted: str = ""
+    missing: str = ""
+
+
+def summarise(built: Built, roles: Roles, table: TableFile) -> Iterator[TakenColumn]:
+    """Each column that was read: outputs first, then features, slices and embeddings."""
+    made = built.baseline
+    kinds = {column.name: str(column.type) for column in table.schema}
+    for role, name in roles.by_role.items():
+        counted = _describe(made, _COUNTED.get(role), None)
+        part = role.replace("_", " ")
+        yield TakenColumn(name, part, kinds[name], *counted)
+    yield from _summarise_features(made, roles, kinds)
+    yield from _summarise_slices(made, roles, kinds)
+    yield from _summarise_embeddings(made, roles, kinds)
+
+
+def _summarise_features(
+    made: Baseline,
+    roles: Roles,
+    kinds: dict[str, str],
+) -> Iterator[TakenColumn]:
+    for name in roles.features:
+        part = "feature, slice" if name in roles.slices else "feature"
+        counted = _describe(made, Role.FEATURE, name)
+        yield TakenColumn(name, part, kinds[name], *counted)
+
+
+def _summarise_slices(
+    made: Baseline,
+    roles: Roles,
+    kinds: dict[str, str],
+) -> Iterator[TakenColumn]:
+    for one in made.spec.slices:
+        if one.name in roles.features:
+            continue
+        levels = f"{len(one.levels)} levels"
+        yield TakenColumn(one.name, "slice", kinds[one.name], levels)
+
+
+def _summarise_embeddings(
+    made: Baseline,
+    roles: Roles,
+    kinds: dict[str, str],
+) -> Iterator[TakenColumn]:
+    for name in roles.embeddings:
+        # Each row has one nearest centroid, and each centroid is a level.
+        counted = _describe(made, Role.FEATURE, f"{name}.nearest")
+        yield TakenColumn(name, "embedding", kinds[name], *counted)
+
+
+def _describe(made: Baseline, role: Role | None, name: str | None) -> tuple[str, str]:
+    """How a field is counted, and its rows without a value."""
+    if role is None:
+        return "", ""
+    at = made.spec.index(role, name)
+    if at is None:
+        return "", ""
+    field = made.spec.fields[at]
+    special = made.counts.field(at)[field.ordered :]
+    missing = int(special[MISSING])
+    others = int(special[OTHER])
+    return _describe_cells(field, others), f"{missing:,}"
+
+
+def _describe_cells(field: CountedField, others: int) -> str:
+    if field.kind is Kind.PRESENCE:
+        return "no more than whether it is there"
+    unit = "bins" if field.kind is Kind.NUMERIC else "levels"
+    counted = f"{field.ordered} {unit}"
+    if not others:
+        return counted
+    return f"{counted}, {others:,} rows of others"
+
+
+def doubts(built: Built, roles: Roles) -> Iterator[str]:
+    """What was taken and may not be what somebody meant."""
+    rows = built.baseline.rows
+    if built.learned_rows < rows:
+        learned = f"{built.learned_rows:,}"
+        yield f"bins and levels were learned from {learned} rows, evenly spread; all rows were counted under them"
+    duration = roles.by_role.get("duration")
+    if duration is not None:
+        long = built.findings.rows(duration, LONG)
+        if long > _MOSTLY * rows:
+            yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
+    weight = roles.by_role.get("weight")
+    if weight is not None:
+        yield (
+            f"column {weight!r}: weights were checked and are not used yet: every row counts once, here as in live traffic, so "
+            "draw both in the same way"
+        )
