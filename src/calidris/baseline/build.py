@@ -10,7 +10,7 @@ says why.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -33,6 +33,9 @@ from calidris.state import (
 from calidris.state.blocks.classes import same_class, with_score
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
 
+LABELLED_ROWS = 1 << 20
+"""Labelled rows that wait to be counted by window, 50 MB: window by window, as each costs the same however few rows it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class BaselineColumns:
@@ -43,12 +46,43 @@ class BaselineColumns:
         label: n outcomes, or None.
         timed: whether the batch's event times are real.
         delay_s: seconds from each prediction to its label, float64[n]; None where that is not known.
+        untimed: rows whose time is not known, bool[n]: they are counted in no window. None where there is none.
     """
 
     batch: PredictionBatch
     label: Column | None = None
     timed: bool = True
     delay_s: Floats | None = None
+    untimed: Mask | None = None
+
+    def take(self, rows: Mask) -> BaselineColumns:
+        """Some of the rows, in their order."""
+        return BaselineColumns(
+            _part(self.batch, rows),
+            self.label and self.label.take(rows),
+            self.timed,
+            None if self.delay_s is None else self.delay_s[rows],
+            None if self.untimed is None else self.untimed[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a baseline is wanted for.
+
+    Attributes:
+        template: task, positive class and threshold.
+        window_s: length of the shortest window that will be scored.
+        slices: names of the attributes to cut labelled rows by.
+        bins: edges fixed by the user, by the field's name.
+        intersections: pairs of ``slices`` to cut by together.
+    """
+
+    template: Spec
+    window_s: float
+    slices: Sequence[str] = ()
+    bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    intersections: tuple[tuple[str, str], ...] = ()
 
 
 def build(
@@ -76,29 +110,125 @@ def build(
 
     Cost: one sort a column and one pass; memory about 8 bytes a value.
     """
-    rows = replace(rows, batch=with_score(rows.batch, template))
+    wanted = Wanted(template, window_s, slices, bins, intersections)
+    spec, counted = learn(rows, wanted)
+    counting = Counting(spec, window_s, windows_in(counted, window_s) if rows.timed else None)
+    counting.add(counted)
+    return counting.finish(rows.batch.model.name)
+
+
+def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]:
+    """How rows like these are counted, and which of them are: those that place centroids are not.
+
+    Raises:
+        ValueError: as ``build``.
+
+    Cost: one sort a column.
+    """
+    rows = replace(rows, batch=with_score(rows.batch, wanted.template))
     rows, codebooks = _apart(rows)
-    batch = rows.batch
     spec = learn_spec(
-        batch, template, tuple(slices), label=rows.label, bins=bins, intersections=intersections, codebooks=codebooks
+        rows.batch,
+        wanted.template,
+        tuple(wanted.slices),
+        label=rows.label,
+        bins=wanted.bins,
+        intersections=wanted.intersections,
+        codebooks=codebooks,
     )
-    cells = spec.encode(batch)
-    counts, moments = CountsState(spec), MomentsState(spec)
-    counts.update(cells)
-    moments.update(batch)
-    starts, place = _steps(rows, window_s)
-    used, labelled = _labelled(spec, rows)
-    return Baseline(
-        name=batch.model.name,
-        spec=spec,
-        counts=counts,
-        moments=moments,
-        labels=LabelStates.of(_tables(spec, labelled)) if labelled else LabelStates.empty(spec),
-        window_starts=starts,
-        windows=_windows(spec, cells, starts, place),
-        window_labels=_window_labels(spec, labelled, place[used], len(starts)) if labelled and rows.timed else (),
-        window_s=window_s,
-    )
+    return spec, rows
+
+
+def windows_in(rows: BaselineColumns, window_s: float) -> Ints:
+    """Begins of the windows that have rows, ns since the epoch, ascending int64[W]."""
+    step = round(window_s * 1e9)
+    times = rows.batch.event_time_ns if rows.untimed is None else rows.batch.event_time_ns[~rows.untimed]
+    return np.unique(times // step * step)
+
+
+class Counting:
+    """A baseline that is being counted: its rows come a part at a time, in any order.
+
+    Args:
+        spec: how they are counted.
+        window_s: length of a window.
+        starts: begin of each window that has rows, ns since the epoch, ascending; None where times are not known.
+
+    Cost: memory of the windows' counts, 8 bytes a cell, and of a million labelled rows; none of all other rows.
+    """
+
+    def __init__(self, spec: Spec, window_s: float, starts: Ints | None) -> None:
+        self.spec = spec
+        self._window_s = window_s
+        self._timed = starts is not None
+        self._starts: Ints = np.empty(0, dtype=np.int64) if starts is None else starts
+        self._counts, self._moments = CountsState(spec), MomentsState(spec)
+        self._windows = np.zeros((len(self._starts), spec.cells), dtype=np.int64)
+        self._labels = LabelTables(spec)
+        self._window_labels = tuple(LabelTables(spec) for _ in self._starts)
+        self._labelled = False
+        self._waiting: list[tuple[LabelledRows, Ints]] = []
+
+    def add(self, rows: BaselineColumns) -> None:
+        """Count rows, of which none placed centroids."""
+        batch = self.spec.embedded(rows.batch)
+        cells = self.spec.encode(batch)
+        self._counts.update(cells)
+        self._moments.update(batch)
+        place = self._places(rows)
+        if len(self._starts):
+            there = place >= 0
+            into = cells[:, there] + place[there] * self.spec.cells
+            np.add.at(self._windows.reshape(-1), into.ravel(), 1)
+        used, labelled = _labelled(self.spec, replace(rows, batch=batch))
+        if labelled is not None:
+            self._labelled = True
+            self._waiting.append((labelled, place[used]))
+        if sum(len(where) for _, where in self._waiting) >= LABELLED_ROWS:
+            self._count_labels()
+
+    def _places(self, rows: BaselineColumns) -> Ints:
+        """Window of each row, int64[n]; -1 where its time is not known."""
+        if not self._timed:
+            return np.full(len(rows.batch), -1, dtype=np.int64)
+        step = round(self._window_s * 1e9)
+        place = np.searchsorted(self._starts, rows.batch.event_time_ns // step * step)
+        return place if rows.untimed is None else np.where(rows.untimed, -1, place)
+
+    def _count_labels(self) -> None:
+        if not self._waiting:
+            return
+        rows, place = _join(self._waiting)
+        self._waiting = []
+        self._labels.add(rows)
+        order = np.argsort(place, kind="stable")
+        ends = np.searchsorted(place[order], np.arange(len(self._starts) + 1))
+        for tables, (a, b) in zip(self._window_labels, pairwise(ends.tolist())):
+            if a < b:
+                tables.add(rows.take(order[a:b]))
+
+    def finish(self, name: str) -> Baseline:
+        """The baseline of the rows so far."""
+        self._count_labels()
+        return Baseline(
+            name=name,
+            spec=self.spec,
+            counts=self._counts,
+            moments=self._moments,
+            labels=LabelStates.of(self._labels),
+            window_starts=self._starts,
+            windows=self._windows,
+            window_labels=self._window_labels if self._labelled and self._timed else (),
+            window_s=self._window_s,
+        )
+
+
+def _join(parts: Sequence[tuple[LabelledRows, Ints]]) -> tuple[LabelledRows, Ints]:
+    """Rows of several parts, and their windows, as one."""
+    rows, places = zip(*parts)
+    columns = {column.name: [getattr(part, column.name) for part in rows] for column in fields(rows[0])}
+    joined = {name: None if found[0] is None else np.concatenate(found, axis=-1) for name, found in columns.items()}
+    return type(rows[0])(**joined), np.concatenate(places)
 
 
 def _apart(rows: BaselineColumns) -> tuple[BaselineColumns, tuple[Codebook, ...]]:
@@ -107,10 +237,8 @@ def _apart(rows: BaselineColumns) -> tuple[BaselineColumns, tuple[Codebook, ...]
     if not embeddings:
         return rows, ()
     books = tuple(learn_codebook(name, column.dense()) for name, column in sorted(embeddings.items()))
-    kept = ~fitting_rows(len(rows.batch))
-    batch = Spec(codebooks=books).embedded(_part(rows.batch, kept))
-    label = None if rows.label is None else rows.label.take(kept)
-    return replace(rows, batch=batch, label=label, delay_s=None if rows.delay_s is None else rows.delay_s[kept]), books
+    kept = rows.take(~fitting_rows(len(rows.batch)))
+    return replace(kept, batch=Spec(codebooks=books).embedded(kept.batch)), books
 
 
 def _part(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
@@ -127,22 +255,6 @@ def _part(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
         slices={name: column.take(rows) for name, column in batch.slices.items()},
         embeddings={name: column.take(rows) for name, column in batch.embeddings.items()},
     )
-
-
-def _steps(rows: BaselineColumns, window_s: float) -> tuple[Ints, Ints]:
-    """Begin of each window, int64[W], and the window of each row, int64[n]; no window where times are unknown."""
-    if not rows.timed:
-        return np.empty(0, dtype=np.int64), np.zeros(len(rows.batch), dtype=np.int64)
-    step = round(window_s * 1e9)
-    return np.unique(rows.batch.event_time_ns // step * step, return_inverse=True)
-
-
-def _windows(spec: Spec, cells: Ints, starts: Ints, place: Ints) -> Ints:
-    """Counts of each window, int64[W, cells]."""
-    if not len(starts):
-        return np.empty((0, spec.cells), dtype=np.int64)
-    counts = np.bincount((cells + place * spec.cells).ravel(), minlength=len(starts) * spec.cells)
-    return counts.reshape(len(starts), spec.cells)
 
 
 def _labelled(spec: Spec, rows: BaselineColumns) -> tuple[Mask, LabelledRows | None]:
@@ -180,19 +292,6 @@ def _numbers(column: NumberColumn | None, n: int) -> Floats:
 
 def _rows(slices: Ints, use: Mask) -> Ints | None:
     return slices[:, use] if len(slices) else None
-
-
-def _tables(spec: Spec, rows: LabelledRows) -> LabelTables:
-    out = LabelTables(spec)
-    out.add(rows)
-    return out
-
-
-def _window_labels(spec: Spec, rows: LabelledRows, place: Ints, windows: int) -> tuple[LabelTables, ...]:
-    """The labelled rows of each window."""
-    order = np.argsort(place, kind="stable")
-    ends = np.searchsorted(place[order], np.arange(windows + 1))
-    return tuple(_tables(spec, rows.take(order[a:b])) for a, b in pairwise(ends))
 
 
 def slice_columns(batch: PredictionBatch, spec: Spec) -> list[CodedColumn]:

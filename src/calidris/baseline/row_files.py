@@ -2,60 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
+from calidris import semconv
 from calidris.baseline.build import BaselineColumns
-from calidris.batch import (
-    CodedColumn,
-    Column,
-    Floats,
-    Ints,
-    MatrixColumn,
-    ModelKey,
-    NumberColumn,
-    PredictionBatch,
-    Singles,
+from calidris.baseline.findings import Findings
+from calidris.baseline.refusals import Cells
+from calidris.baseline.role_columns import (
+    read_durations,
+    read_errors,
+    read_numbers,
+    read_scores,
+    read_values,
+    read_weights,
 )
+from calidris.baseline.roles import Roles, TableColumns, assign_roles, holds_lists
+from calidris.baseline.table_files import TableFile, open_table
+from calidris.baseline.times import Clock, Times, read_times
+from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
 
+__all__ = ["RowReader", "TableColumns", "read_rows", "read_table"]
 
-@dataclass(frozen=True, slots=True)
-class TableColumns:
-    """Which column of a table is what.
+FOREVER = Clock(now_s=9e9)
+"""The clock of who does not ask for times."""
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Turns blocks of a file into rows of a baseline.
 
     Attributes:
-        features: names of the features; None is every column that is nothing else.
-        score: probability of the positive class.
-        decision: predicted class.
-        value: regression output.
-        label: true outcome.
-        time: when the prediction was made: a timestamp, or a number of seconds since the epoch.
-        slices: what to cut by; they are features too where they are listed there.
-        label_time: when the outcome became known, as ``time``.
-        embeddings: vectors; they are no features.
+        path: the file, for messages.
+        roles: which column is what.
+        model: whose rows they are.
+        clock: how numbers are read as times.
+        duration_per_s: how many of the durations' unit make a second.
+        task: what the model predicts: the labels of a regression are numbers.
+        dimensions: of the embeddings, where they are known: a block may be without any vector.
     """
 
-    features: tuple[str, ...] | None = None
-    score: str | None = "score"
-    decision: str | None = "prediction"
-    value: str | None = None
-    label: str | None = "label"
-    time: str | None = None
-    slices: tuple[str, ...] = ()
-    label_time: str | None = None
-    embeddings: tuple[str, ...] = ()
+    path: Path
+    roles: Roles
+    model: ModelKey
+    clock: Clock = FOREVER
+    duration_per_s: float = 1.0
+    task: str | None = None
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+
+    def read(self, table: pa.Table, first: int, findings: Findings) -> BaselineColumns:
+        """The rows of a block.
+
+        Args:
+            table: the block.
+            first: rows of the file before it.
+            findings: is told what was met.
+
+        Raises:
+            ConfigError: a cell that cannot be used, with row and value.
+        """
+        block = _Block(self, table, first, findings)
+        times, known = block.times("time"), block.times("label_time")
+        batch = PredictionBatch(
+            model=self.model,
+            event_time_ns=np.zeros(len(table), dtype=np.int64) if times is None else times.ns,
+            features={name: column_of(table[name]) for name in self.roles.features},
+            score=block.scores(),
+            decision=block.column("decision"),
+            value=block.values("value", "a predicted value"),
+            duration_s=block.durations(),
+            error=block.errors(),
+            slices={name: strings_of(table[name]) for name in self.roles.slices},
+            weight=block.weights(),
+            embeddings={
+                name: read_vectors(self.path, table, name, self.dimensions.get(name)) for name in self.roles.embeddings
+            },
+        )
+        label = block.labels()
+        rows = BaselineColumns(batch, label, times is not None, untimed=None if times is None else ~times.known)
+        if times is None or known is None or label is None:
+            return rows
+        return block.with_delays(rows, label, times, known)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The columns of a block by their part."""
+
+    reader: RowReader
+    table: pa.Table
+    first: int
+    findings: Findings
+
+    def cells(self, role: str) -> Cells | None:
+        name = self.reader.roles.by_role.get(role)
+        return None if name is None else Cells(self.reader.path, name, self.table[name], self.first)
+
+    def times(self, role: str) -> Times | None:
+        cells = self.cells(role)
+        if cells is None:
+            return None
+        found = read_times(cells, self.reader.clock)
+        if role == "time":
+            self.findings.note(cells, ~found.known, "without a time are counted in no window")
+        if found.unzoned:
+            self.findings.remark(f"column {cells.name!r}: its times have no zone and were taken as UTC")
+        return found
+
+    def column(self, role: str) -> Column | None:
+        cells = self.cells(role)
+        return None if cells is None else column_of(cells.values)
+
+    def scores(self) -> NumberColumn | None:
+        cells = self.cells("score")
+        return None if cells is None else read_scores(cells, column_of(cells.values), self.findings)
+
+    def values(self, role: str, what: str) -> NumberColumn | None:
+        cells = self.cells(role)
+        return None if cells is None else read_values(cells, column_of(cells.values), self.findings, what)
+
+    def durations(self) -> NumberColumn | None:
+        cells = self.cells("duration")
+        if cells is None:
+            return None
+        return read_durations(cells, column_of(cells.values), self.reader.duration_per_s, self.findings)
+
+    def errors(self) -> CodedColumn | None:
+        cells = self.cells("error")
+        return None if cells is None else read_errors(cells, column_of(cells.values), self.findings)
+
+    def weights(self) -> NumberColumn | None:
+        cells = self.cells("weight")
+        return None if cells is None else read_weights(cells, column_of(cells.values))
+
+    def labels(self) -> Column | None:
+        cells = self.cells("label")
+        if cells is None:
+            return None
+        column = column_of(cells.values)
+        if self.reader.task == semconv.ML_MODEL_TASK_REGRESSION:
+            return read_numbers(cells, column, "an outcome of a regression")
+        return column
+
+    def with_delays(self, rows: BaselineColumns, label: Column, times: Times, known: Times) -> BaselineColumns:
+        """The rows with seconds from prediction to label; a label of which they are not known is none."""
+        cells = self.cells("label_time")
+        assert cells is not None
+        dated = times.known & known.known
+        self.findings.note(cells, label.valid & ~dated, "have an outcome of unknown age, which is not counted")
+        early = label.valid & dated & (known.ns < times.ns)
+        self.findings.note(cells, early, "have an outcome before their prediction, which counts as known at once")
+        delay = np.where(dated, np.maximum(known.ns - times.ns, 0), 0) / 1e9
+        return replace(rows, label=_only(label, dated), delay_s=delay)
+
+
+def _only(column: Column, rows: Mask) -> Column:
+    """A column that is missing in all other rows."""
+    if isinstance(column, NumberColumn):
+        return NumberColumn(column.values, column.valid & rows, column.non_finite)
+    return CodedColumn(column.levels, np.where(rows, column.codes, -1).astype(np.int32))
 
 
 def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
-    """The rows of a file as columns.
+    """The rows of a file as columns, all at once.
 
     Args:
         path: a ``.parquet`` or ``.csv`` file.
@@ -64,71 +179,22 @@ def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequen
         optional: roles (``score``, ``label``, …) that may be absent because the user did not name them.
 
     Raises:
-        ConfigError: the file cannot be read, or a named column is not in it.
+        ConfigError: the file cannot be read, a named column is not in it, or a cell cannot be used.
     """
-    table = _table(path)
-    roles = {
-        role: _role(path, table, getattr(names, role), role in optional)
-        for role in ("score", "decision", "value", "label", "time", "label_time")
-    }
-    taken = {name for name in roles.values() if name} | {*names.slices, *names.embeddings}
-    features = names.features if names.features is not None else tuple(c for c in table.column_names if c not in taken)
-    wanted = {"feature": features, "slice": names.slices, "embedding": names.embeddings}
-    for what, name in ((what, name) for what, listed in wanted.items() for name in listed):
-        _require(path, table, name, what)
-        if what != "embedding" and holds_lists(table.schema.field(name).type):
-            raise ConfigError(
-                f"{path}: column {name!r} holds lists: add --embedding {name}, or leave it out of --features"
-            )
-    batch = PredictionBatch(
-        model=model,
-        event_time_ns=_times(path, table, roles["time"]),
-        features={name: _column(table, name) for name in features},
-        score=_numbers(path, table, roles["score"]),
-        decision=_column(table, roles["decision"]) if roles["decision"] else None,
-        value=_numbers(path, table, roles["value"]),
-        slices={name: _strings(table, name) for name in names.slices},
-        embeddings={name: read_vectors(path, table, name) for name in names.embeddings},
-    )
-    label = _column(table, roles["label"]) if roles["label"] else None
-    return BaselineColumns(batch, label, roles["time"] is not None, _delays(path, table, roles))
+    return read_table(open_table(path), names, model, optional)
 
 
-def _delays(path: Path, table: pa.Table, roles: dict[str, str | None]) -> Floats | None:
-    """Seconds from prediction to label, where both times are known."""
-    predicted, known = roles["time"], roles["label_time"]
-    if predicted is None or known is None:
-        return None
-    # A row without an outcome has no time of it either.
-    filled = pc.coalesce(table[known], pc.cast(table[predicted], table.schema.field(known).type))
-    times = _times(path, pa.table({known: filled}), known)
-    delay: Floats = np.maximum(times - _times(path, table, predicted), 0) / 1e9
-    return delay
+def read_table(table: TableFile, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
+    """The rows of an open file, as ``read_rows``."""
+    roles = assign_roles(table, names, optional)
+    fields = [table.schema.field(name) for name in roles.columns]
+    whole = pa.concat_tables([pa.schema(fields).empty_table(), *table.blocks(roles.columns)])
+    return RowReader(table.path, roles, model).read(whole, 0, Findings())
 
 
-def _table(path: Path) -> pa.Table:
-    try:
-        return pyarrow.csv.read_csv(path) if path.suffix == ".csv" else pyarrow.parquet.read_table(path)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; --data takes a .parquet or .csv file") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read as {path.suffix or 'Parquet'}: {error}") from error
-
-
-def _role(path: Path, table: pa.Table, name: str | None, optional: bool) -> str | None:
-    if name is None or (optional and name not in table.column_names):
-        return None
-    _require(path, table, name, "column")
-    return name
-
-
-def _require(path: Path, table: pa.Table, name: str, what: str) -> None:
-    if name not in table.column_names:
-        raise ConfigError(f"{path}: there is no {what} {name!r}; its columns are {', '.join(table.column_names)}")
-
-
-def _column(table: pa.Table, name: str) -> Column:
-    kind = table.schema.field(name).type
+def column_of(values: pa.ChunkedArray) -> Column:
+    """The column that a file's column is counted as: numbers, or texts."""
+    kind = values.type
     numeric = (
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -136,47 +202,22 @@ def _column(table: pa.Table, name: str) -> Column:
         or pa.types.is_decimal(kind)
     )
     if not numeric:
-        return _strings(table, name)
-    values = pc.cast(table[name], pa.float64(), safe=False)
-    return NumberColumn.of(pc.fill_null(values, float("nan")).to_numpy())
+        return strings_of(values)
+    doubles = pc.cast(values, pa.float64(), safe=False)
+    return NumberColumn.of(pc.fill_null(doubles, float("nan")).to_numpy())
 
 
-def _strings(table: pa.Table, name: str) -> CodedColumn:
-    encoded = pc.dictionary_encode(pc.cast(table[name], pa.string())).combine_chunks()
+def strings_of(values: pa.ChunkedArray) -> CodedColumn:
+    """A file's column as texts."""
+    encoded = pc.dictionary_encode(pc.cast(values, pa.string())).combine_chunks()
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
     return CodedColumn(tuple(encoded.dictionary.to_pylist()), codes)
 
 
-def _numbers(path: Path, table: pa.Table, name: str | None) -> NumberColumn | None:
-    if name is None:
-        return None
-    column = _column(table, name)
-    if isinstance(column, CodedColumn):
-        raise ConfigError(f"{path}: column {name!r} holds text; a score or value is a number")
-    return column
-
-
-def _times(path: Path, table: pa.Table, name: str | None) -> Ints:
-    if name is None:
-        return np.zeros(table.num_rows, dtype=np.int64)
-    kind = table.schema.field(name).type
-    if pa.types.is_timestamp(kind):
-        times: Ints = pc.cast(table[name], pa.timestamp("ns", tz=kind.tz)).cast(pa.int64()).to_numpy()
-        return times
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return np.asarray(np.rint(pc.cast(table[name], pa.float64()).to_numpy() * 1e9), dtype=np.int64)
-    raise ConfigError(f"{path}: column {name!r} is {kind}; --time takes timestamps or seconds since the epoch")
-
-
-def holds_lists(kind: pa.DataType) -> bool:
-    """Whether a column of this type holds one list a row."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def read_vectors(path: Path, table: pa.Table, name: str) -> MatrixColumn:
+def read_vectors(path: Path, table: pa.Table, name: str, dimension: int | None = None) -> MatrixColumn:
     """The vectors of a column of lists of numbers; a null, or a list with a null in it, is missing.
 
-    Cost: one copy, as float32.
+    Where the dimension is known there need be no vector at all. Cost: one copy, as float32.
 
     Raises:
         ConfigError: the column holds something else, or lists of different lengths.
@@ -188,7 +229,9 @@ def read_vectors(path: Path, table: pa.Table, name: str) -> MatrixColumn:
     there = pc.is_valid(table[name]).to_numpy()
     chunks = [chunk.drop_null() for chunk in table[name].chunks]
     lengths = sorted({n for chunk in chunks for n in pc.unique(pc.list_value_length(chunk)).to_pylist()})
-    if len(lengths) != 1 or not lengths[0]:
+    if dimension is not None and not lengths:
+        return MatrixColumn(np.empty((0, dimension), dtype=np.float32), there)
+    if len(lengths) != 1 or not lengths[0] or dimension not in (None, lengths[0]):
         found = ", ".join(map(str, lengths[:5])) or "none at all"
         raise ConfigError(f"{path}: embedding {name!r} needs vectors of one length, the rows have {found}")
     flat = np.concatenate([_flat_numbers(pc.list_flatten(chunk)) for chunk in chunks])

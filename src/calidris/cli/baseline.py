@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
@@ -11,9 +14,14 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from calidris.baseline import Baseline, BaselineColumns, read, write
-from calidris.baseline import build as build_baseline
-from calidris.baseline.row_files import TableColumns, read_rows
+from calidris.baseline import Baseline, BaselineColumns, Wanted, read, write
+from calidris.baseline.file_baselines import Built, Watch, build_from_file
+from calidris.baseline.role_columns import DURATION_UNITS
+from calidris.baseline.roles import Roles, TableColumns, assign_roles
+from calidris.baseline.row_files import RowReader
+from calidris.baseline.summary import doubts, summarise
+from calidris.baseline.table_files import TableFile, Tell, open_table
+from calidris.baseline.times import Clock
 from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
@@ -25,72 +33,157 @@ from calidris.state.coding.fields import SPECIALS
 
 ENOUGH_ROWS = 2000
 
+TOLD_EVERY_S = 10.0
+"""Seconds between two lines about long work where nobody looks at a terminal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Column names as the user gave them."""
+    """Column names as the user gave them; None is not given, "" is none at all.
 
-    time: str | None
-    score: str
-    label: str
-    decision: str
-    features: str | None
-    value: str = "value"
+    Attributes:
+        features: names, separated by commas.
+        embeddings: names of vectors.
+        time_unit: of times that are numbers.
+        duration_unit: of durations.
+    """
+
+    time: str | None = None
+    score: str | None = None
+    label: str | None = None
+    decision: str | None = None
+    value: str | None = None
+    features: str | None = None
     label_time: str | None = None
+    duration: str | None = None
+    error: str | None = None
+    weight: str | None = None
     embeddings: tuple[str, ...] = ()
+    time_unit: str | None = None
+    duration_unit: str = "s"
+
+
+USUAL = {"score": "score", "label": "label", "decision": "prediction", "value": "value"}
+"""Names of columns that are taken without being named, where there are such."""
 
 
 def build(config_path: Path, name: str, data: Path, output: Path, columns: Columns, out: Console) -> int:
     """Build a baseline file and say what it holds and what it lacks."""
-    config = load(config_path)
-    stated = next((m for m in config.models if m.series_name == name), None)
-    if stated is None:
-        known = ", ".join(m.series_name for m in config.models) or "none"
-        raise ConfigError(f"{config_path}: there is no model {name!r}; its models are: {known}")
-    model = config.model(stated.name, stated.tenant)
-    features = tuple(f.strip() for f in columns.features.split(",")) if columns.features else None
-    table = TableColumns(
-        features,
-        columns.score,
-        columns.decision,
-        columns.value,
-        columns.label,
-        columns.time,
-        model.cuts,
-        columns.label_time,
-        tuple(dict.fromkeys((*model.embeddings, *columns.embeddings))),
-    )
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, transient=True
-    ) as bar:
-        task = bar.add_task(f"reading {data}")
-        rows = read_rows(
-            data,
-            table,
-            ModelKey(model.tenant, model.name, "baseline"),
-            optional=("score", "label", "decision", "value"),
-        )
-        bar.update(task, description="counting")
-        template = Spec(task=model.task, positive=model.positive_text, threshold=model.threshold)
-        made = _built(rows, template, model, config_path)
-        write(made, output)
-    _describe(made, out)
-    for warning in [*warnings(made, model.detect_windows_s), *_contradictions(rows, made)]:
+    model = _find_model(config_path, name)
+    outcomes = Outcomes()
+
+    def watch(rows: BaselineColumns, spec: Spec) -> None:
+        _note(outcomes, rows, spec)
+
+    with _showing(data, out) as tell:
+        table = open_table(data, tell)
+        roles = _assign(table, columns, model)
+        built = _build(_reader(table, roles, columns, model), table, model, config_path, watch, tell)
+        tell("writing", table.rows)
+        write(built.baseline, output)
+    _describe(built.baseline, out)
+    _show_columns(built, roles, table, out)
+    contradiction = outcomes.contradiction(built.baseline.spec, None)
+    said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles)]
+    for warning in said if contradiction is None else [*said, contradiction]:
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
     return 0
 
 
-def _built(rows: BaselineColumns, template: Spec, model: ModelConfig, file: Path) -> Baseline:
+def _note(outcomes: Outcomes, rows: BaselineColumns, spec: Spec) -> None:
+    """Whether the file's labels can be what the settings say that they are."""
+    outcomes.note_predictions(rows.batch)
+    if rows.label is not None:
+        named = rows.label.valid
+        outcomes.note_labels(rows.label.take(named), class_codes(spec, rows.label)[named])
+
+
+@contextmanager
+def _showing(data: Path, out: Console) -> Iterator[Tell]:
+    """Says what is being done and how far it is: on a terminal all the time, else a line now and then."""
+    if not out.is_terminal:
+        yield _lines(data)
+        return
+    shown = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*shown, console=out, transient=True) as bar:
+        task = bar.add_task(f"reading {data}")
+        yield lambda what, rows: bar.update(task, description=f"{what} {data}: {rows:,} rows")
+
+
+def _lines(data: Path) -> Tell:
+    told_s = time.monotonic()
+
+    def tell(what: str, rows: int) -> None:
+        nonlocal told_s
+        now_s = time.monotonic()
+        if now_s - told_s >= TOLD_EVERY_S:
+            told_s = now_s
+            sys.stderr.write(f"calidris: {what} {data}: {rows:,} rows so far\n")
+
+    return tell
+
+
+def _show_columns(built: Built, roles: Roles, table: TableFile, out: Console) -> None:
+    """What was taken of the file, column by column, and what was met in it."""
+    shown = Table("column", "taken as", "type", "counted in", "missing", box=None)
+    for row in summarise(built, roles, table):
+        shown.add_row(*map(escape, row))
+    out.print(shown)
+    for name, why in roles.left_out.items():
+        out.print(escape(f"left out: column {name!r}: {why}"))
+    for line in built.findings.lines():
+        out.print(escape(line))
+
+
+def _find_model(config_path: Path, name: str) -> ModelConfig:
+    config = load(config_path)
+    stated = next((m for m in config.models if m.series_name == name), None)
+    if stated is None:
+        known = ", ".join(m.series_name for m in config.models) or "none"
+        raise ConfigError(f"{config_path}: there is no model {name!r}; its models are: {known}")
+    return config.model(stated.name, stated.tenant)
+
+
+def _assign(table: TableFile, columns: Columns, model: ModelConfig) -> Roles:
+    named = {role: getattr(columns, role) for role in _one_column_roles()}
+    optional = [role for role in USUAL if named[role] is None]
+    found = {role: USUAL.get(role) if name is None else name or None for role, name in named.items()}
+    listed = columns.features
+    features = None if listed is None else tuple(part.strip() for part in listed.split(","))
+    embeddings = tuple(dict.fromkeys((*model.embeddings, *columns.embeddings)))
+    wanted = TableColumns(features=features, slices=model.cuts, embeddings=embeddings, **found)
+    return assign_roles(table, wanted, optional)
+
+
+def _one_column_roles() -> Iterator[str]:
+    several = {"features", "slices", "embeddings"}
+    for column in fields(TableColumns):
+        if column.name not in several:
+            yield column.name
+
+
+def _reader(table: TableFile, roles: Roles, columns: Columns, model: ModelConfig) -> RowReader:
+    return RowReader(
+        table.path,
+        roles,
+        ModelKey(model.tenant, model.name, "baseline"),
+        Clock(time.time(), columns.time_unit),
+        DURATION_UNITS[columns.duration_unit],
+        model.task,
+    )
+
+
+def _build(reader: RowReader, table: TableFile, model: ModelConfig, file: Path, watch: Watch, tell: Tell) -> Built:
+    wanted = Wanted(
+        Spec(task=model.task, positive=model.positive_text, threshold=model.threshold),
+        window_s=model.step_ns / 1e9,
+        slices=model.cuts,
+        bins=model.bins,
+        intersections=model.intersections,
+    )
     try:
-        return build_baseline(
-            rows,
-            template,
-            window_s=model.step_ns / 1e9,
-            slices=model.cuts,
-            bins=model.bins,
-            intersections=model.intersections,
-        )
+        return build_from_file(table, reader, wanted, watch, tell)
     except ValueError as error:
         raise ConfigError(f"{file}: model {model.name!r}: {error}") from error
 
@@ -112,17 +205,6 @@ def warnings(made: Baseline, scored_s: Sequence[float]) -> list[str]:
     if not made.labels.count:
         found.append("no score and label columns: calibration and performance have nothing to be compared with")
     return found
-
-
-def _contradictions(rows: BaselineColumns, made: Baseline) -> list[str]:
-    """Whether the file's labels can be what the settings say that they are."""
-    found = Outcomes()
-    found.note_predictions(rows.batch)
-    if rows.label is not None:
-        named = rows.label.valid
-        found.note_labels(rows.label.take(named), class_codes(made.spec, rows.label)[named])
-    said = found.contradiction(made.spec, None)
-    return [] if said is None else [said]
 
 
 def _lacking(made: Baseline, window_s: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -240,6 +241,15 @@ def models_forget(
     run(lambda: watched_models.forget(Receiver(config, endpoint, token, certificate), what, by, reason, out))
 
 
+class TimeUnit(StrEnum):
+    """Units of numbers that are times or durations."""
+
+    S = "s"
+    MS = "ms"
+    US = "us"
+    NS = "ns"
+
+
 @baselines.command("build")
 def baseline_build(
     model: Annotated[str, typer.Option(help="Name of the model, as in the configuration.")],
@@ -252,13 +262,42 @@ def baseline_build(
             help="Column with the time of each row. Without it nothing alarms until the spread of live windows has been learned."
         ),
     ] = None,
-    score: Annotated[str, typer.Option(help="Column with the probability of the positive class.")] = "score",
-    label: Annotated[str, typer.Option(help="Column with the true outcome.")] = "label",
-    decision: Annotated[str, typer.Option(help="Column with the predicted class.")] = "prediction",
-    value: Annotated[str, typer.Option(help="Column with the predicted number of a regression.")] = "value",
+    time_unit: Annotated[
+        TimeUnit | None,
+        typer.Option(
+            help="Unit of times that are numbers since 1970. Default: seconds, which are then looked at twice."
+        ),
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(help="Column with the probability of the positive class. Default: score, if there.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column with the true outcome. Default: label, if there; '' for none.")
+    ] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="Column with the predicted class. Default: prediction, if there.")
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option(help="Column with the predicted number of a regression. Default: value, if there.")
+    ] = None,
     label_time: Annotated[
         str | None,
         typer.Option(help="Column with the time at which each outcome became known: alarms compare labels of one age."),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            help="Column with how long each call took: latency is watched at once, not after a week of traffic."
+        ),
+    ] = None,
+    duration_unit: Annotated[TimeUnit, typer.Option(help="Unit of durations.")] = TimeUnit.S,
+    error: Annotated[
+        str | None,
+        typer.Option(help="Column with the type of each call's error, empty where there was none; or true and false."),
+    ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(help="Column with how many rows each row stands for. It is checked; rows are counted as rows."),
     ] = None,
     features: Annotated[
         str | None, typer.Option(help="Feature columns, separated by commas. Default: all others.")
@@ -275,7 +314,21 @@ def baseline_build(
     """
     from calidris.cli import baseline
 
-    columns = baseline.Columns(time, score, label, decision, features, value, label_time, tuple(embedding or ()))
+    columns = baseline.Columns(
+        time=time,
+        score=score,
+        label=label,
+        decision=decision,
+        value=value,
+        features=features,
+        label_time=label_time,
+        duration=duration,
+        error=error,
+        weight=weight,
+        embeddings=tuple(embedding or ()),
+        time_unit=time_unit,
+        duration_unit=duration_unit,
+    )
     run(lambda: baseline.build(config, model, data, output, columns, out))
 
 

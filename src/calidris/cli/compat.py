@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from calidris.baseline.row_files import TableColumns, read_rows
+from calidris.baseline.roles import TableColumns, holds_bytes
+from calidris.baseline.row_files import read_table
+from calidris.baseline.table_files import open_table
 from calidris.batch import DEFAULT_TENANT, Column, ModelKey
 from calidris.compat import Beside, ColumnVerdict, Finding, TableVerdict, beside, kind_of, verdicts
 from calidris.compat.evidently import DRIFTED_SHARE, VERSION
@@ -49,32 +49,15 @@ def compare(baseline: Path, window: Path, as_json: bool) -> int:
 
 def columns_of(path: Path) -> tuple[Mapping[str, Column], Mapping[str, pa.DataType]]:
     """All columns of a file but those of lists, structs and bytes, and the types that they are stored in."""
-    schema = _schema(path)
-    names = tuple(f.name for f in schema if not (pa.types.is_nested(f.type) or _is_bytes(f.type)))
+    file = open_table(path)
+    names = tuple(f.name for f in file.schema if not (pa.types.is_nested(f.type) or holds_bytes(f.type)))
     if not names:
         raise ConfigError(f"{path}: has no column to compare: a table has one column a feature")
     every = TableColumns(names, score=None, decision=None, value=None, label=None)
-    features = read_rows(path, every, _KEY).batch.features
+    features = read_table(file, every, _KEY).batch.features
     if not len(next(iter(features.values()))):
         raise ConfigError(f"{path}: has no rows: there is nothing to compare")
-    return features, {name: schema.field(name).type for name in names}
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
-
-
-def _schema(path: Path) -> pa.Schema:
-    try:
-        if path.suffix == ".csv":
-            with pyarrow.csv.open_csv(path) as reader:
-                return reader.schema
-        return pyarrow.parquet.read_schema(path)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; pass a .parquet or .csv file") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        kind = "CSV" if path.suffix == ".csv" else "Parquet"
-        raise ConfigError(f"{path}: cannot be read as {kind}: {error}; pass a .parquet or .csv file") from error
+    return features, {name: file.schema.field(name).type for name in names}
 
 
 def as_object(theirs: TableVerdict, ours: Mapping[str, Beside], rows: tuple[int, int]) -> dict[str, Any]:

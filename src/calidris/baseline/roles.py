@@ -1,0 +1,188 @@
+"""Which column of a file is what: each has one part, is there once, and is of a type that the part can have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from calidris.baseline.table_files import TableFile
+from calidris.errors import ConfigError
+
+ROLES = ("score", "decision", "value", "label", "time", "label_time", "duration", "error", "weight")
+"""Parts that one column can have; each is an attribute of `TableColumns`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    """Which column of a table is what.
+
+    Attributes:
+        features: names of the features; None is every column that is nothing else.
+        score: probability of the positive class.
+        decision: predicted class.
+        value: regression output.
+        label: true outcome.
+        time: when the prediction was made: a timestamp, a date, ISO 8601 text, or a number since 1970.
+        slices: what to cut by; they are features too where they are listed there.
+        label_time: when the outcome became known, as ``time``.
+        embeddings: vectors; they are no features.
+        duration: how long each call took.
+        error: type of each call's error; empty where there was none.
+        weight: how many rows of traffic each row stands for.
+    """
+
+    features: tuple[str, ...] | None = None
+    score: str | None = "score"
+    decision: str | None = "prediction"
+    value: str | None = None
+    label: str | None = "label"
+    time: str | None = None
+    slices: tuple[str, ...] = ()
+    label_time: str | None = None
+    embeddings: tuple[str, ...] = ()
+    duration: str | None = None
+    error: str | None = None
+    weight: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The columns of one file by their parts.
+
+    Attributes:
+        by_role: column of each of ``ROLES`` that there is.
+        features: names of features.
+        slices: names of slices.
+        embeddings: names of vectors.
+        left_out: columns that have no part, and why.
+    """
+
+    by_role: Mapping[str, str]
+    features: tuple[str, ...]
+    slices: tuple[str, ...]
+    embeddings: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is read, once."""
+        return tuple(dict.fromkeys((*self.features, *self.slices, *self.embeddings, *self.by_role.values())))
+
+
+def assign_roles(table: TableFile, names: TableColumns, optional: Sequence[str] = ()) -> Roles:
+    """Find each named column in a file.
+
+    Args:
+        table: the file.
+        names: which column is what.
+        optional: of ``ROLES``, those that may be absent because the user did not name them.
+
+    Raises:
+        ConfigError: a named column is not there, has two parts, is listed twice, or is of a type that no part takes.
+    """
+    by_role = _find_roles(table, names, optional)
+    taken = {column: role for role, column in by_role.items()}
+    taken |= dict.fromkeys(names.embeddings, "embedding")
+    left_out = {} if names.features is not None else _left_out(table, {*taken, *names.slices})
+    features = names.features
+    if features is None:
+        others = (name for name in table.schema.names if name not in {*taken, *names.slices, *left_out})
+        features = tuple(others)
+    _check_features(table, features, taken)
+    for name in names.slices:
+        _require(table, name, "slice")
+        _refuse_nested(table.path, table.schema.field(name))
+    for name in names.embeddings:
+        _require(table, name, "embedding")
+    return Roles(by_role, features, names.slices, names.embeddings, left_out)
+
+
+def _find_roles(table: TableFile, names: TableColumns, optional: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for role in ROLES:
+        name = getattr(names, role)
+        absent = name not in table.schema.names
+        if name is None or (absent and role in optional):
+            continue
+        _require(table, name, "column")
+        for other, column in found.items():
+            if column == name:
+                raise _two_parts(table.path, name, _spoken(other), _spoken(role))
+        if name in names.embeddings:
+            raise _two_parts(table.path, name, "embedding", _spoken(role))
+        _refuse_nested(table.path, table.schema.field(name))
+        found[role] = name
+    return found
+
+
+def _check_features(table: TableFile, features: Sequence[str], taken: Mapping[str, str]) -> None:
+    for at, name in enumerate(features):
+        _require(table, name, "feature")
+        if name in features[:at]:
+            raise ConfigError(f"{table.path}: feature {name!r} is listed twice: list it once in --features")
+        if name in taken:
+            raise _two_parts(table.path, name, "feature", _spoken(taken[name]))
+        _refuse_nested(table.path, table.schema.field(name))
+
+
+def _left_out(table: TableFile, taken: set[str]) -> dict[str, str]:
+    """Columns that nobody named and that are no features either, and why."""
+    found = {}
+    for column in table.schema:
+        reason = why_no_feature(column)
+        if reason is not None and column.name not in taken:
+            found[column.name] = reason
+    return found
+
+
+def why_no_feature(column: pa.Field) -> str | None:
+    """Why a column that nobody named is no feature: the SDK would never send it. None where it is one."""
+    kind = column.type
+    if not column.name.strip() or column.name.startswith("__index_level_"):
+        return "an index of the table, not of the model"
+    if pa.types.is_temporal(kind):
+        return f"{kind}, which the SDK does not send: give the model numbers made of it"
+    if holds_bytes(kind) or (pa.types.is_nested(kind) and not holds_lists(kind)):
+        return f"{kind}, which no feature can be"
+    return None
+
+
+def _require(table: TableFile, name: str, what: str) -> None:
+    if name in table.schema.names:
+        return
+    listed = ", ".join(table.schema.names)
+    hint = ""
+    if len(table.schema.names) == 1 and (";" in listed or "\t" in listed):
+        hint = ". Separate them by commas"
+    raise ConfigError(f"{table.path}: there is no {what} {name!r}; its columns are {listed}{hint}")
+
+
+def _two_parts(path: Path, name: str, one: str, other: str) -> ConfigError:
+    return ConfigError(f"{path}: column {name!r} is named as {one} and as {other}: it can be one of them")
+
+
+def _spoken(role: str) -> str:
+    return role.replace("_", " ")
+
+
+def _refuse_nested(path: Path, column: pa.Field) -> None:
+    kind, name = column.type, column.name
+    if holds_lists(kind):
+        raise ConfigError(f"{path}: column {name!r} holds lists: add --embedding {name}, or leave it out of --features")
+    if pa.types.is_nested(kind) or holds_bytes(kind):
+        raise ConfigError(
+            f"{path}: column {name!r} is {kind}, which cannot be counted: name another one, or leave it out"
+        )
+
+
+def holds_lists(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds one list a row."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def holds_bytes(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds bytes that are no text."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))

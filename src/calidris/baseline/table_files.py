@@ -1,0 +1,238 @@
+"""Tables in files, a block of rows at a time: memory does not grow with the file.
+
+A Parquet file says its rows and types. A CSV file is read once for them: a column has the first type in Arrow's order that fits
+every row of the file, as if it had been read in one piece.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from calidris.baseline.refusals import reading
+from calidris.errors import ConfigError, printable
+
+BLOCK_ROWS = 65_536
+"""Rows of a Parquet file that are read at once: 13 MB of 25 columns of numbers."""
+
+BLOCK_BYTES = 4 << 20
+"""Of a CSV file, and of each column of a Parquet file, that are read at once."""
+
+PARQUET, CSV = "Parquet", "CSV"
+_MAGIC = b"PAR1"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+Tell = Callable[[str, int], None]
+"""Is told what is being done, and how many rows of it are done."""
+
+
+class TableFile(Protocol):
+    """A file with columns of equal length.
+
+    Attributes:
+        path: where it is.
+        schema: names and types of its columns; no name is there twice.
+        rows: how many it has.
+    """
+
+    path: Path
+    schema: pa.Schema
+    rows: int
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Its rows in their order, some thousand at a time, with these columns.
+
+        Raises:
+            ConfigError: a part of it cannot be read.
+        """
+        ...
+
+
+def tell_nobody(_what: str, _rows: int) -> None:
+    """For who shows nobody how far the work is."""
+
+
+def open_table(path: Path, tell: Tell = tell_nobody) -> TableFile:
+    """A Parquet file by its first bytes, or a CSV file by its name.
+
+    Cost: of CSV one pass over the file.
+
+    Raises:
+        ConfigError: it is not there, is neither of both, cannot be read, or has two columns of one name.
+    """
+    with reading(path, _kind_by_name(path)):
+        if path.is_dir():
+            raise ConfigError(f"{path}: is a directory; pass one .parquet or .csv file")
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+    named_csv = path.suffix.lower() == ".csv"
+    if named_csv and start != _MAGIC:
+        return CsvTable(path, start, tell)
+    if start != _MAGIC and path.suffix.lower() != ".parquet":
+        raise ConfigError(
+            f"{path}: does not begin as Parquet does and is not called .csv; pass a .parquet or .csv file"
+        )
+    return ParquetTable(path)
+
+
+def _kind_by_name(path: Path) -> str:
+    return CSV if path.suffix.lower() == ".csv" else PARQUET
+
+
+class ParquetTable:
+    """A Parquet file; see ``TableFile``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path, PARQUET):
+            # Buffered: a row group of twenty million rows would be read whole otherwise.
+            self._file = pyarrow.parquet.ParquetFile(path, buffer_size=BLOCK_BYTES)
+            self.schema = self._file.schema_arrow
+            self.rows = int(self._file.metadata.num_rows)
+        _refuse_same_names(path, self.schema.names)
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """See ``TableFile``."""
+        with reading(self.path, PARQUET):
+            for batch in self._file.iter_batches(BLOCK_ROWS, columns=list(columns)):
+                yield pa.Table.from_batches([batch])
+
+
+_FAULT = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to [^:]+: (.*)", re.DOTALL)
+_INVALID = re.compile(r"invalid value '(.*)'", re.DOTALL)
+_RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+_LADDER: tuple[pa.DataType, ...] = (
+    pa.null(),
+    pa.int64(),
+    pa.bool_(),
+    pa.date32(),
+    pa.time32("s"),
+    pa.timestamp("s"),
+    pa.timestamp("ns"),
+    pa.timestamp("s", "UTC"),
+    pa.timestamp("ns", "UTC"),
+    pa.float64(),
+    pa.string(),
+)
+"""Types in the order in which Arrow tries them: a column has the first one that fits all of its cells."""
+
+
+class CsvTable:
+    """A CSV file; see ``TableFile``."""
+
+    def __init__(self, path: Path, start: bytes, tell: Tell) -> None:
+        self.path = path
+        if start.startswith(_UTF_16):
+            raise ConfigError(f"{path}: is UTF-16; save it as UTF-8")
+        self._types: dict[str, pa.DataType] = {}
+        with reading(path, CSV), self._open(None) as reader:
+            self.schema = reader.schema
+        _refuse_same_names(path, self.schema.names)
+        # Bytes that are no UTF-8 make Arrow take a column for bytes.
+        self._types = {f.name: pa.string() if pa.types.is_binary(f.type) else f.type for f in self.schema}
+        self.rows = self._settle_types(tell)
+        self.schema = pa.schema(self._types)
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """See ``TableFile``."""
+        with reading(self.path, CSV), self._open(columns) as reader:
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
+
+    def _open(self, columns: Sequence[str] | None) -> pyarrow.csv.CSVStreamingReader:
+        # Without threads errors name their row; streams are read by one anyway.
+        return pyarrow.csv.open_csv(
+            self.path,
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=self._types, include_columns=None if columns is None else list(columns)
+            ),
+        )
+
+    def _settle_types(self, tell: Tell) -> int:
+        """Give each column the first type that fits all of its rows, and count them."""
+        while True:
+            try:
+                return self._count_rows(tell)
+            except pa.ArrowInvalid as error:
+                self._loosen(str(error))
+
+    def _count_rows(self, tell: Tell) -> int:
+        rows = 0
+        with self._open(None) as reader:
+            for batch in reader:
+                rows += batch.num_rows
+                tell("looking through", rows)
+        return rows
+
+    def _loosen(self, said: str) -> None:
+        """Let one column have a wider type, for the cell that did not fit.
+
+        Raises:
+            ConfigError: no type would mend it.
+        """
+        fault = _FAULT.match(said)
+        if fault is None:
+            raise self._broken(said)
+        name = self.schema.names[int(fault[1])]
+        invalid = _INVALID.match(fault[3])
+        if invalid is None or self._types[name] == pa.string():
+            row = f", row {int(fault[2]) - 1}" if fault[2] else ""
+            raise ConfigError(
+                f"{self.path}: column {name!r}{row}: its bytes are no UTF-8 ({fault[3]}); save the file as UTF-8"
+            )
+        self._types[name] = _next_type(self._types[name], invalid[1])
+
+    def _broken(self, said: str) -> ConfigError:
+        ragged = _RAGGED.match(said)
+        if ragged is None:
+            plain = printable(" ".join(said.split()), 300)
+            return ConfigError(f"{self.path}: cannot be read as CSV: {plain}; pass a .parquet or .csv file")
+        # The header is row 1 there.
+        row, wanted, found = int(ragged[1]) - 1, ragged[2], ragged[3]
+        return ConfigError(
+            f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or put quotation marks around a "
+            "value with a comma in it"
+        )
+
+
+def _next_type(kind: pa.DataType, text: str) -> pa.DataType:
+    """The first type after one that takes a text too."""
+    later = _LADDER[_LADDER.index(kind) + 1 :]
+    for wider in later:
+        if _fits(text, wider):
+            return wider
+    return pa.string()
+
+
+def _fits(text: str, kind: pa.DataType) -> bool:
+    quoted = text.replace('"', '""')
+    cell = pa.py_buffer(f'"{quoted}"\n'.encode())
+    try:
+        pyarrow.csv.read_csv(
+            cell,
+            read_options=pyarrow.csv.ReadOptions(column_names=["cell"], use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(column_types={"cell": kind}),
+        )
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _refuse_same_names(path: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            places = [str(at + 1) for at, other in enumerate(names) if other == name]
+            listed = " and ".join(places)
+            raise ConfigError(
+                f"{path}: column {name!r} is there more than once, as columns {listed}: rename one of them"
+            )
