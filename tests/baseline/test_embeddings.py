@@ -63,7 +63,9 @@ def test_columns_that_cannot_be_used(tmp_path: Path, column: pa.Array, names: di
 def table(n: int) -> pa.Table:
     g = np.random.default_rng(0)
     vectors = pa.FixedSizeListArray.from_arrays(g.normal(size=n * 8).astype(np.float32), 8)
-    return pa.table({"age": g.normal(40, 10, n), "ts": 1_767_225_600 + np.arange(n) / 100, "score": g.random(n), "text": vectors})
+    return pa.table(
+        {"age": g.normal(40, 10, n), "ts": 1_767_225_600 + np.arange(n) / 100, "score": g.random(n), "text": vectors}
+    )
 
 
 @pytest.mark.parametrize("where", ["flag", "configuration"])

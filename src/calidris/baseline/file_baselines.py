@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from calidris.baseline.build import BaselineColumns, Counting, Wanted, learn, windows_in
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.findings import Findings
+from calidris.baseline.role_columns import refuse_texts
 from calidris.baseline.row_files import RowReader
 from calidris.baseline.table_files import BLOCK_ROWS, TableFile, Tell, tell_nobody
 from calidris.batch import Column, Ints, Mask
@@ -120,6 +121,7 @@ def look_through(table: TableFile, reader: RowReader, window_s: float, tell: Tel
         tell("checking", first)
     if first != table.rows:
         raise ConfigError(f"{table.path}: was changed while it was read: build again once it is whole")
+    refuse_texts(table.path, findings)
     _refuse_empty(reader, values)
     return Seen(pa.concat_tables(parts), places, starts, findings)
 

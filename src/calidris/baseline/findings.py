@@ -54,8 +54,8 @@ class Findings:
 
     def lines(self) -> list[str]:
         """All of it, a line each."""
-        counted = [
-            f"column {column!r}: {one.rows:,} {'row' if one.rows == 1 else 'rows'} {what} (first {one.first})"
-            for (column, what), one in self.found.items()
-        ]
+        counted = []
+        for (column, what), one in self.found.items():
+            rows = "1 row" if one.rows == 1 else f"{one.rows:,} rows"
+            counted.append(f"column {column!r}: {what}: {rows}, the first is {one.first}")
         return [*counted, *self.remarks]

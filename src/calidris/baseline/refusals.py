@@ -60,7 +60,8 @@ class Cells:
     def shown(self, at: int) -> str:
         """A cell as a line shows it."""
         text = printable(_spell(self.values[at]), LONGEST_VALUE)
-        return repr(text) if holds_text(self.kind) else text
+        quoted = holds_text(self.kind) and self.values[at].is_valid
+        return repr(text) if quoted else text
 
 
 def holds_text(kind: pa.DataType) -> bool:
@@ -76,20 +77,22 @@ def _spell(cell: pa.Scalar) -> str:
     except (ValueError, OverflowError):
         # Python knows no years beyond 9999 and no nanoseconds.
         value = cell.cast(pa.int64()).as_py()
-    return str(value)
+    return "(empty)" if value is None else str(value)
 
 
 @contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
-    """What a library says of a file it cannot read, as one line.
+def reading(path: Path, kind: str, passed: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """What a library says of a file it cannot read, as one line; but errors that the caller wants to see pass.
 
     Raises:
         ConfigError: instead of the library's own errors.
     """
     try:
         yield
+    except passed:
+        raise
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; pass a .parquet or .csv file") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{path}: cannot be read as {kind}: {said}; pass a .parquet or .csv file") from error

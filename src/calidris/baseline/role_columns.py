@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -9,9 +10,12 @@ import numpy as np
 from calidris.baseline.findings import Findings
 from calidris.baseline.refusals import Cells
 from calidris.batch import CodedColumn, Column, Mask, NumberColumn
+from calidris.errors import ConfigError
 
 SCORE_TOLERANCE: Final = 1e-4
 """So far outside of [0, 1] a score is taken for a rounding error, and cut off."""
+
+TEXT: Final = "is text, where numbers belong"
 
 FAILED: Final = "failed"
 """Type of the errors of which a file says no more than that they were."""
@@ -23,12 +27,18 @@ LONG_S: Final = 100.0
 """Durations beyond it are not told apart; a file where most are is rather one of another unit."""
 
 
-def read_numbers(cells: Cells, column: Column, what: str) -> NumberColumn:
+LONG: Final = f"longer than {LONG_S:g} s, not told apart"
+
+
+def read_numbers(cells: Cells, column: Column, findings: Findings, what: str) -> NumberColumn:
     """A column that must hold numbers.
+
+    Texts that all look like numbers are noted, not refused: the row that made the column text may be in a later block.
 
     Args:
         cells: where it comes from.
         column: what was read.
+        findings: is told.
         what: ``a score``, for the message.
 
     Raises:
@@ -36,10 +46,9 @@ def read_numbers(cells: Cells, column: Column, what: str) -> NumberColumn:
     """
     if isinstance(column, NumberColumn):
         return column
-    if not column.valid.any():
-        return NumberColumn.of(np.full(len(column), np.nan))
     cells.refuse_first(_without_number(column), f"is no number, and {what} is one: mend the cell, or leave it empty")
-    raise cells.error(int(np.argmax(column.valid)), f"is text, and {what} is a number: store the column as numbers")
+    findings.note(cells, column.valid, TEXT)
+    return NumberColumn.of(np.full(len(column), np.nan))
 
 
 def _without_number(column: CodedColumn) -> Mask:
@@ -58,13 +67,24 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def refuse_texts(path: Path, findings: Findings) -> None:
+    """Once all rows were seen: numbers that a file stores as text.
+
+    Raises:
+        ConfigError: there are some, with the first.
+    """
+    for (name, what), one in findings.found.items():
+        if what == TEXT:
+            raise ConfigError(f"{path}: column {name!r}, {one.first} {TEXT}: store the column as numbers")
+
+
 def read_scores(cells: Cells, column: Column, findings: Findings) -> NumberColumn:
     """Probabilities; a rounding error outside of [0, 1] is cut off and counted.
 
     Raises:
         ConfigError: text, or a number further outside.
     """
-    scores = read_numbers(cells, column, "a score")
+    scores = read_numbers(cells, column, findings, "a score")
     values = scores.values
     inside = (values >= 0.0) & (values <= 1.0)
     # Infinity is not valid, and yet no missing score.
@@ -74,7 +94,7 @@ def read_scores(cells: Cells, column: Column, findings: Findings) -> NumberColum
         outside & ~near,
         "is no probability: a score lies in [0, 1]. Give logits and margins through a sigmoid, and percents divided by 100",
     )
-    findings.note(cells, outside, "a hair outside of [0, 1] were cut off there")
+    findings.note(cells, outside, "a hair outside of [0, 1], cut off there")
     return NumberColumn(np.clip(values, 0.0, 1.0), scores.valid, scores.non_finite)
 
 
@@ -84,8 +104,8 @@ def read_values(cells: Cells, column: Column, findings: Findings, what: str) -> 
     Raises:
         ConfigError: text.
     """
-    numbers = read_numbers(cells, column, what)
-    findings.note(cells, np.isinf(numbers.values), "are infinite and count as missing")
+    numbers = read_numbers(cells, column, findings, what)
+    findings.note(cells, np.isinf(numbers.values), "infinite, counted as missing")
     return numbers
 
 
@@ -97,9 +117,9 @@ def read_durations(cells: Cells, column: Column, per_s: float, findings: Finding
     """
     numbers = read_values(cells, column, findings, "a duration")
     negative = numbers.valid & (numbers.values < 0.0)
-    findings.note(cells, negative, "are negative and count as missing")
+    findings.note(cells, negative, "negative, counted as missing")
     seconds = numbers.values / per_s
-    findings.note(cells, numbers.valid & (seconds > LONG_S), f"are longer than {LONG_S:g} s and not told apart")
+    findings.note(cells, numbers.valid & (seconds > LONG_S), LONG)
     return NumberColumn(seconds, numbers.valid & ~negative, numbers.non_finite)
 
 
@@ -114,7 +134,7 @@ def read_errors(cells: Cells, column: Column, findings: Findings) -> CodedColumn
     else:
         blank = np.array([not level.strip() for level in column.levels] + [True])
         errors = CodedColumn(column.levels, np.where(blank[column.codes], -1, column.codes).astype(np.int32))
-    findings.note(cells, errors.valid, "are errors")
+    findings.note(cells, errors.valid, "errors")
     return errors
 
 
@@ -128,13 +148,13 @@ def _read_flags(cells: Cells, column: NumberColumn) -> CodedColumn:
     return CodedColumn((FAILED,), np.where(failed, 0, -1).astype(np.int32))
 
 
-def read_weights(cells: Cells, column: Column) -> NumberColumn:
+def read_weights(cells: Cells, column: Column, findings: Findings) -> NumberColumn:
     """Numbers above 0, one a row.
 
     Raises:
         ConfigError: text, a number that is none, or no number.
     """
-    numbers = read_numbers(cells, column, "a weight")
+    numbers = read_numbers(cells, column, findings, "a weight")
     good = numbers.valid & (numbers.values > 0.0)
     cells.refuse_first(~good, "is no weight: each row needs a number above 0")
     return numbers

@@ -32,6 +32,7 @@ class TableColumns:
         duration: how long each call took.
         error: type of each call's error; empty where there was none.
         weight: how many rows of traffic each row stands for.
+        ignored: columns that are left out by wish; they are no features either.
     """
 
     features: tuple[str, ...] | None = None
@@ -46,6 +47,7 @@ class TableColumns:
     duration: str | None = None
     error: str | None = None
     weight: str | None = None
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,13 @@ def assign_roles(table: TableFile, names: TableColumns, optional: Sequence[str] 
     by_role = _find_roles(table, names, optional)
     taken = {column: role for role, column in by_role.items()}
     taken |= dict.fromkeys(names.embeddings, "embedding")
-    left_out = {} if names.features is not None else _left_out(table, {*taken, *names.slices})
+    named = {*taken, *names.slices}
     features = names.features
+    left_out: dict[str, str] = {}
     if features is None:
-        others = (name for name in table.schema.names if name not in {*taken, *names.slices, *left_out})
-        features = tuple(others)
+        left_out = _left_out(table, named, names.ignored)
+        others = {*table.schema.names} - named - {*left_out}
+        features = tuple(name for name in table.schema.names if name in others)
     _check_features(table, features, taken)
     for name in names.slices:
         _require(table, name, "slice")
@@ -128,11 +132,11 @@ def _check_features(table: TableFile, features: Sequence[str], taken: Mapping[st
         _refuse_nested(table.path, table.schema.field(name))
 
 
-def _left_out(table: TableFile, taken: set[str]) -> dict[str, str]:
+def _left_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dict[str, str]:
     """Columns that nobody named and that are no features either, and why."""
     found = {}
     for column in table.schema:
-        reason = why_no_feature(column)
+        reason = "by wish" if column.name in ignored else why_no_feature(column)
         if reason is not None and column.name not in taken:
             found[column.name] = reason
     return found
@@ -154,10 +158,7 @@ def _require(table: TableFile, name: str, what: str) -> None:
     if name in table.schema.names:
         return
     listed = ", ".join(table.schema.names)
-    hint = ""
-    if len(table.schema.names) == 1 and (";" in listed or "\t" in listed):
-        hint = ". Separate them by commas"
-    raise ConfigError(f"{table.path}: there is no {what} {name!r}; its columns are {listed}{hint}")
+    raise ConfigError(f"{table.path}: there is no {what} {name!r}; its columns are {listed}")
 
 
 def _two_parts(path: Path, name: str, one: str, other: str) -> ConfigError:

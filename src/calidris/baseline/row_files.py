@@ -23,8 +23,8 @@ from calidris.baseline.role_columns import (
     read_weights,
 )
 from calidris.baseline.roles import Roles, TableColumns, assign_roles, holds_lists
+from calidris.baseline.row_times import Clock, Times, read_times
 from calidris.baseline.table_files import TableFile, open_table
-from calidris.baseline.times import Clock, Times, read_times
 from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
 
@@ -110,22 +110,26 @@ class _Block:
             return None
         found = read_times(cells, self.reader.clock)
         if role == "time":
-            self.findings.note(cells, ~found.known, "without a time are counted in no window")
+            self.findings.note(cells, ~found.known, "without a time, counted in no window")
         if found.unzoned:
             self.findings.remark(f"column {cells.name!r}: its times have no zone and were taken as UTC")
         return found
 
     def column(self, role: str) -> Column | None:
         cells = self.cells(role)
-        return None if cells is None else column_of(cells.values)
+        if cells is None:
+            return None
+        found = column_of(cells.values)
+        self.findings.note(cells, ~found.valid, "empty")
+        return found
 
     def scores(self) -> NumberColumn | None:
-        cells = self.cells("score")
-        return None if cells is None else read_scores(cells, column_of(cells.values), self.findings)
+        cells, found = self.cells("score"), self.column("score")
+        return None if cells is None or found is None else read_scores(cells, found, self.findings)
 
     def values(self, role: str, what: str) -> NumberColumn | None:
-        cells = self.cells(role)
-        return None if cells is None else read_values(cells, column_of(cells.values), self.findings, what)
+        cells, found = self.cells(role), self.column(role)
+        return None if cells is None or found is None else read_values(cells, found, self.findings, what)
 
     def durations(self) -> NumberColumn | None:
         cells = self.cells("duration")
@@ -139,15 +143,16 @@ class _Block:
 
     def weights(self) -> NumberColumn | None:
         cells = self.cells("weight")
-        return None if cells is None else read_weights(cells, column_of(cells.values))
+        return None if cells is None else read_weights(cells, column_of(cells.values), self.findings)
 
     def labels(self) -> Column | None:
         cells = self.cells("label")
         if cells is None:
             return None
-        column = column_of(cells.values)
+        column = self.column("label")
+        assert column is not None
         if self.reader.task == semconv.ML_MODEL_TASK_REGRESSION:
-            return read_numbers(cells, column, "an outcome of a regression")
+            return read_numbers(cells, column, self.findings, "an outcome of a regression")
         return column
 
     def with_delays(self, rows: BaselineColumns, label: Column, times: Times, known: Times) -> BaselineColumns:
@@ -155,9 +160,9 @@ class _Block:
         cells = self.cells("label_time")
         assert cells is not None
         dated = times.known & known.known
-        self.findings.note(cells, label.valid & ~dated, "have an outcome of unknown age, which is not counted")
+        self.findings.note(cells, label.valid & ~dated, "an outcome of unknown age, not counted")
         early = label.valid & dated & (known.ns < times.ns)
-        self.findings.note(cells, early, "have an outcome before their prediction, which counts as known at once")
+        self.findings.note(cells, early, "an outcome before its prediction, counted as known at once")
         delay = np.where(dated, np.maximum(known.ns - times.ns, 0), 0) / 1e9
         return replace(rows, label=_only(label, dated), delay_s=delay)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.file_baselines import Built
+from calidris.baseline.role_columns import LONG, LONG_S
 from calidris.baseline.roles import Roles
 from calidris.baseline.table_files import TableFile
 from calidris.state import Kind
@@ -76,6 +77,9 @@ def doubts(built: Built, roles: Roles) -> Iterator[str]:
         yield (
             f"bins and levels were learned from {built.learned_rows:,} rows, evenly spread; all rows were counted under them"
         )
+    duration = roles.by_role.get("duration")
+    if duration is not None and built.findings.rows(duration, LONG) > _MOSTLY * built.baseline.rows:
+        yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
     weight = roles.by_role.get("weight")
     if weight is not None:
         yield (

@@ -106,6 +106,7 @@ class ParquetTable:
 
 _FAULT = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to [^:]+: (.*)", re.DOTALL)
 _INVALID = re.compile(r"invalid value '(.*)'", re.DOTALL)
+_OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 _LADDER: tuple[pa.DataType, ...] = (
@@ -132,8 +133,7 @@ class CsvTable:
         if start.startswith(_UTF_16):
             raise ConfigError(f"{path}: is UTF-16; save it as UTF-8")
         self._types: dict[str, pa.DataType] = {}
-        with reading(path, CSV), self._open(None) as reader:
-            self.schema = reader.schema
+        self.schema = self._read_header()
         _refuse_same_names(path, self.schema.names)
         # Bytes that are no UTF-8 make Arrow take a column for bytes.
         self._types = {f.name: pa.string() if pa.types.is_binary(f.type) else f.type for f in self.schema}
@@ -145,6 +145,20 @@ class CsvTable:
         with reading(self.path, CSV), self._open(columns) as reader:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
+
+    def _read_header(self) -> pa.Schema:
+        """Names and types as the first rows have them."""
+        try:
+            with reading(self.path, CSV, passed=pa.ArrowInvalid), self._open(None) as reader:
+                schema = reader.schema
+            names = schema.names
+        except UnicodeDecodeError:
+            raise ConfigError(f"{self.path}: its header is no UTF-8; save the file as UTF-8") from None
+        except pa.ArrowInvalid as error:
+            raise self._broken(str(error)) from error
+        if len(names) == 1 and _OTHER_SEPARATORS.search(names[0]):
+            raise ConfigError(f"{self.path}: its columns ({names[0]}) are not separated by commas; save it with commas")
+        return schema
 
     def _open(self, columns: Sequence[str] | None) -> pyarrow.csv.CSVStreamingReader:
         # Without threads errors name their row; streams are read by one anyway.
@@ -198,10 +212,10 @@ class CsvTable:
             return ConfigError(f"{self.path}: cannot be read as CSV: {plain}; pass a .parquet or .csv file")
         # The header is row 1 there.
         row, wanted, found = int(ragged[1]) - 1, ragged[2], ragged[3]
-        return ConfigError(
-            f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or put quotation marks around a "
-            "value with a comma in it"
-        )
+        cure = "put quotation marks around a value with a comma in it"
+        if wanted == "1":
+            cure = "save the file with commas between its columns"
+        return ConfigError(f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or {cure}")
 
 
 def _next_type(kind: pa.DataType, text: str) -> pa.DataType:

@@ -19,9 +19,9 @@ from calidris.baseline.file_baselines import Built, Watch, build_from_file
 from calidris.baseline.role_columns import DURATION_UNITS
 from calidris.baseline.roles import Roles, TableColumns, assign_roles
 from calidris.baseline.row_files import RowReader
+from calidris.baseline.row_times import Clock
 from calidris.baseline.summary import doubts, summarise
 from calidris.baseline.table_files import TableFile, Tell, open_table
-from calidris.baseline.times import Clock
 from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
@@ -152,12 +152,13 @@ def _assign(table: TableFile, columns: Columns, model: ModelConfig) -> Roles:
     listed = columns.features
     features = None if listed is None else tuple(part.strip() for part in listed.split(","))
     embeddings = tuple(dict.fromkeys((*model.embeddings, *columns.embeddings)))
-    wanted = TableColumns(features=features, slices=model.cuts, embeddings=embeddings, **found)
+    ignored = tuple(USUAL[role] for role in USUAL if named[role] == "")
+    wanted = TableColumns(features=features, slices=model.cuts, embeddings=embeddings, ignored=ignored, **found)
     return assign_roles(table, wanted, optional)
 
 
 def _one_column_roles() -> Iterator[str]:
-    several = {"features", "slices", "embeddings"}
+    several = {"features", "slices", "embeddings", "ignored"}
     for column in fields(TableColumns):
         if column.name not in several:
             yield column.name

@@ -123,7 +123,8 @@ def _plain_numbers(values: pa.ChunkedArray) -> _Numbers:
 
 def _advise(number: float, unit: str, clock: Clock) -> str:
     """What is wrong with a number, and which unit would make a date of it."""
-    problem = f"as {_NAMES[unit]} since 1970 is no time between 1990 and now"
+    since = 1971 if clock.unit else 1990
+    problem = f"as {_NAMES[unit]} since 1970 is no time between {since} and now"
     for other, per_s in UNITS.items():
         if _EARLIEST_NUMBER_S * per_s <= number <= _latest(clock, per_s):
             day = datetime.fromtimestamp(number / per_s, UTC)
