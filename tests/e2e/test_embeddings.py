@@ -43,7 +43,10 @@ def built(folder: Path) -> Path:
     """A baseline of sixty windows, from a file as people have them; its path in the configuration is relative."""
     rows = 60 * PER_SECOND
     values = pa.array(vectors(rows, seed=1).ravel())
-    columns = {"ts": 1_767_225_600 + np.arange(rows) / PER_SECOND, "text": pa.FixedSizeListArray.from_arrays(values, DIMENSION)}
+    columns = {
+        "ts": 1_767_225_600 + np.arange(rows) / PER_SECOND,
+        "text": pa.FixedSizeListArray.from_arrays(values, DIMENSION),
+    }
     pyarrow.parquet.write_table(pa.table(columns), folder / "rows.parquet")
     (folder / "build.yaml").write_text(MODELS.replace('baseline: "tickets.calidris", ', ""))
     path = folder / "tickets.calidris"

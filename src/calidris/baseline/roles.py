@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from calidris.baseline.arriving import is_date, why_withheld
 from calidris.baseline.table_files import TableFile
 from calidris.errors import ConfigError
 
@@ -104,6 +105,21 @@ def assign_roles(table: TableFile, names: TableColumns, optional: Sequence[str] 
     return Roles(by_role, features, names.slices, names.embeddings, left_out)
 
 
+def refuse_dates(table: TableFile, features: Sequence[str]) -> None:
+    """Refuse features that somebody listed and that no service could send.
+
+    Raises:
+        ConfigError: one of them is a date or a time of day.
+    """
+    for name in features:
+        kind = table.schema.field(name).type
+        if is_date(kind):
+            raise ConfigError(
+                f"{table.path}: feature {name!r} is {kind}, which the SDK does not send: give the model numbers made of it, "
+                "or leave it out of --features"
+            )
+
+
 def _find_roles(table: TableFile, names: TableColumns, optional: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for role in ROLES:
@@ -145,10 +161,9 @@ def _left_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dict
 def why_no_feature(column: pa.Field) -> str | None:
     """Why a column that nobody named is no feature: the SDK would never send it. None where it is one."""
     kind = column.type
-    if not column.name.strip() or column.name.startswith("__index_level_"):
-        return "an index of the table, not of the model"
-    if pa.types.is_temporal(kind):
-        return f"{kind}, which the SDK does not send: give the model numbers made of it"
+    withheld = why_withheld(column)
+    if withheld is not None:
+        return withheld
     if holds_bytes(kind) or (pa.types.is_nested(kind) and not holds_lists(kind)):
         return f"{kind}, which no feature can be"
     return None

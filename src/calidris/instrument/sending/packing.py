@@ -28,6 +28,7 @@ from calidris.instrument.ids import random_bits
 from calidris.instrument.privacy import Action, Policy
 from calidris.instrument.rows import packed_columns as col
 from calidris.instrument.rows.buffered_items import Item
+from calidris.instrument.rows.index_names import is_index
 from calidris.instrument.rows.packed_columns import Note
 from calidris.instrument.sending.chunks import Chunk, LabelChunk, chunks_of, groups_of, halves_of
 from calidris.instrument.sending.not_sent import NotSent
@@ -236,8 +237,16 @@ def _features(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
         if name not in chunk.slices:  # it does leave, as a slice
             note(reason, name, values)
 
-    packed = {name: col.feature(name, values, policy, tell) for name, values in chunk.features.items()}
-    return {name: column for name, column in packed.items() if column is not None and name}
+    declared = chunk.series.features or ()
+    packed: Attributes = {}
+    for name, values in chunk.features.items():
+        if name not in declared and is_index(name):
+            tell("index_column", name, len(values))
+            continue
+        column = col.feature(name, values, policy, tell)
+        if column is not None and name:
+            packed[name] = column
+    return packed
 
 
 def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
