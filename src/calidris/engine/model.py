@@ -24,6 +24,7 @@ from calidris.labels.pending import Rows
 from calidris.state import Spec, class_names
 from calidris.state.blocks.classes import with_score
 from calidris.state.blocks.labelled import ClassRows
+from calidris.state.coding.stated_types import settled
 
 KEPT_NS = 3_600_000_000_000
 """Steps are kept this long beyond what windows need, for labels and late rows."""
@@ -104,7 +105,8 @@ class WatchedModel:
         Returns:
             How many came after their window was sealed, and the hashes of the ids that labels can name.
         """
-        batch = with_score(batch, self.template)
+        blank_levels = self.spec.blank_levels if self.specs else ()
+        batch = with_score(settled(batch, self.config.types, blank_levels), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)

@@ -86,6 +86,12 @@ class Spec:
         """Names of the features that have a field."""
         return frozenset(f.name for f in self.fields if f.role is Role.FEATURE)
 
+    @cached_property
+    def blank_levels(self) -> frozenset[str]:
+        """Names of features and slices of which the empty text is a level: of baselines that were built when it was a value."""
+        every = (*self.fields, *self.slices)
+        return frozenset(one.name for one in every if "" in one.levels)
+
     @property
     def cells(self) -> int:
         """Cells of all fields together."""
