@@ -11,9 +11,7 @@ from calidris.baseline.findings import Findings
 from calidris.baseline.refusals import Cells
 from calidris.batch import CodedColumn, Column, Mask, NumberColumn
 from calidris.errors import ConfigError
-
-SCORE_TOLERANCE: Final = 1e-4
-"""So far outside of [0, 1] a score is taken for a rounding error, and cut off."""
+from calidris.scores import TOLERANCE
 
 TEXT: Final = "is text, where numbers belong"
 
@@ -89,7 +87,7 @@ def read_scores(cells: Cells, column: Column, findings: Findings) -> NumberColum
     inside = (values >= 0.0) & (values <= 1.0)
     # Infinity is not valid, and yet no missing score.
     outside = ~inside & ~np.isnan(values)
-    near = (values >= -SCORE_TOLERANCE) & (values <= 1.0 + SCORE_TOLERANCE)
+    near = (values >= -TOLERANCE) & (values <= 1.0 + TOLERANCE)
     cells.refuse_first(
         outside & ~near,
         "is no probability: a score lies in [0, 1]. Give logits and margins through a sigmoid, and percents divided by 100",
