@@ -22,6 +22,8 @@ from calidris.state.coding.stated_types import without_blanks
 _ANYTHING: Final = Policy.of(allow=["*"])
 """Whether text may leave is the service's to say, and nobody knows it here."""
 
+AN_INDEX: Final = "an index of the table, not of the model"
+
 _NAME: Final = "column"
 
 
@@ -44,7 +46,7 @@ def why_withheld(column: pa.Field) -> str | None:
     """Why the SDK would never send a column of this name and type that nobody declared; None where it would."""
     kind = column.type
     if is_index(column.name):
-        return "an index of the table, not of the model"
+        return AN_INDEX
     if is_date(kind):
         return f"{kind}, which the SDK does not send: give the model numbers made of it"
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from calidris.baseline.arriving import is_date, why_withheld
+from calidris.baseline.arriving import AN_INDEX, is_date, why_withheld
 from calidris.baseline.table_files import TableFile
 from calidris.errors import ConfigError
 
@@ -151,11 +151,21 @@ def _check_features(table: TableFile, features: Sequence[str], taken: Mapping[st
 def _left_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dict[str, str]:
     """Columns that nobody named and that are no features either, and why."""
     found = {}
+    index = index_of(table.schema)
     for column in table.schema:
         reason = "by wish" if column.name in ignored else why_no_feature(column)
+        if column.name in index:
+            reason = AN_INDEX
         if reason is not None and column.name not in taken:
             found[column.name] = reason
     return found
+
+
+def index_of(schema: pa.Schema) -> frozenset[str]:
+    """Columns that were the index of a table when pandas wrote it, whatever they are called: the SDK does not send an index."""
+    written = schema.pandas_metadata or {}
+    columns = written.get("index_columns", ())
+    return frozenset(name for name in columns if isinstance(name, str))
 
 
 def why_no_feature(column: pa.Field) -> str | None:

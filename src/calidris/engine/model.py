@@ -12,6 +12,7 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
+from calidris.engine.arrivals import Arrivals
 from calidris.engine.columns import part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
@@ -68,6 +69,7 @@ class WatchedModel:
         self.slo_events: Counter[tuple[str, str]] = Counter()
         self.days = Days()
         self.outcomes = Outcomes()
+        self.arrivals = Arrivals()
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
         self.unsaved = True  # since the last checkpoint
@@ -116,6 +118,7 @@ class WatchedModel:
         late = self._count(embedded, cells, sealed_ns, sizes or (len(batch),))
         self._count_objectives(batch)
         self.outcomes.note_predictions(batch)
+        self.arrivals.note(self.spec, cells, batch.event_time_ns, self.config.step_ns)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
         self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)
@@ -219,6 +222,11 @@ class WatchedModel:
         """Why its labels cannot be what the settings say that they are; None while they can."""
         share = None if self.baseline is None else self.baseline.positive_share
         return self.outcomes.contradiction(self.template, share)
+
+    def absent_in(self, start_ns: int) -> list[int]:
+        """Places of the features that a window has no rows of, because no value of theirs had come before it."""
+        step_ns = self.config.step_ns
+        return self.arrivals.absent(self.spec, start_ns, self.first_event_ns // step_ns * step_ns)
 
     def has_closed(self, sealed_ns: int) -> bool:
         """Whether a step with rows of it has closed: a seal closes steps of some models only, and the very first one of none."""

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from calidris.batch import ModelKey
+from calidris.engine.arrivals import Arrivals
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.outcomes import Outcomes
@@ -34,6 +35,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         "marks": list(model.panes.marks),
         **{name: getattr(model, name) for name in _TOTALS},
         # Left out where there is nothing to tell, as in checkpoints of versions that did not note them.
+        **model.arrivals.to_json(),
         **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
     }
 
@@ -44,6 +46,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any]) -> None:
         setattr(model, name, state[name])
     model.seen_ns = state.get("seen_ns", model.newest_sealed_ns)  # older checkpoints do not tell
     model.days = Days.from_json(state["days"])
+    model.arrivals = Arrivals.from_json(state)
     model.outcomes = Outcomes.from_json(state.get("outcomes", {}))
     model.panes.marks = Marks(*state.get("marks", ()))  # format 4 had none
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
