@@ -21,34 +21,33 @@ class Arrivals:
     """First values of the features.
 
     Attributes:
-        first_ns: begin of the step of each feature's earliest value, by name; a feature that never came has none.
+        first_ns: event time of each feature's earliest value, by name; a feature that never came has none.
         untold: whether nobody noted them, as in checkpoints of earlier versions: then every feature counts as having come.
     """
 
     first_ns: dict[str, int] = field(default_factory=dict)
     untold: bool = False
 
-    def note(self, spec: Spec, cells: Ints, times_ns: Ints, step_ns: int) -> None:
+    def note(self, spec: Spec, cells: Ints, times_ns: Ints) -> None:
         """Take down which features some rows have.
 
         Args:
             spec: how they are counted.
             cells: int64[fields, n] as the spec's ``encode`` gives them.
             times_ns: of the rows, int64[n].
-            step_ns: length of a step.
 
         Cost: a look-up a feature, and one pass over the rows of a feature that is new, or of rows older than its first ones.
         """
-        oldest = int(times_ns.min()) // step_ns * step_ns
+        oldest = int(times_ns.min())
         for at, name in spec.sent_features:
             if self.first_ns.get(name, oldest + 1) <= oldest:
                 continue
             there = cells[at] != spec.offsets[at] + spec.fields[at].ordered + MISSING
             if there.any():
-                first = int(times_ns[there].min()) // step_ns * step_ns
+                first = int(times_ns[there].min())
                 self.first_ns[name] = min(self.first_ns.get(name, first), first)
 
-    def absent(self, spec: Spec, start_ns: int, begin_ns: int) -> list[int]:
+    def absent(self, spec: Spec, start_ns: int, begun_ns: int) -> list[int]:
         """Places of the features that a window has no rows of, because their first value came later.
 
         A window that a first value came in the middle of has only a part of them, which would look like a change. Those that came in
@@ -57,11 +56,11 @@ class Arrivals:
         Args:
             spec: of the model.
             start_ns: begin of the window.
-            begin_ns: begin of the model's first step.
+            begun_ns: end of the model's first step.
         """
         if self.untold:
             return []
-        since = max(start_ns, begin_ns)
+        since = max(start_ns, begun_ns - 1)
         return [at for at, name in spec.sent_features if self.first_ns.get(name, since + 1) > since]
 
     def take_over(self, other: Self) -> None:

@@ -118,7 +118,7 @@ class WatchedModel:
         late = self._count(embedded, cells, sealed_ns, sizes or (len(batch),))
         self._count_objectives(batch)
         self.outcomes.note_predictions(batch)
-        self.arrivals.note(self.spec, cells, batch.event_time_ns, self.config.step_ns)
+        self.arrivals.note(self.spec, cells, batch.event_time_ns)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
         self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)
@@ -226,7 +226,7 @@ class WatchedModel:
     def absent_in(self, start_ns: int) -> list[int]:
         """Places of the features that a window has no rows of, because no value of theirs had come before it."""
         step_ns = self.config.step_ns
-        return self.arrivals.absent(self.spec, start_ns, self.first_event_ns // step_ns * step_ns)
+        return self.arrivals.absent(self.spec, start_ns, self.first_event_ns // step_ns * step_ns + step_ns)
 
     def has_closed(self, sealed_ns: int) -> bool:
         """Whether a step with rows of it has closed: a seal closes steps of some models only, and the very first one of none."""
