@@ -562,6 +562,14 @@ METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE: Final = Metric(
     prometheus="calidris_receiver_values_non_finite_total",
 )
 
+METRIC_CALIDRIS_RECEIVER_SCORES_CLIPPED: Final = Metric(
+    name="calidris.receiver.scores.clipped",
+    unit="{value}",
+    instrument="counter",
+    description="Scores a rounding error outside of 0 to 1, cut off there.",
+    prometheus="calidris_receiver_scores_clipped_total",
+)
+
 METRIC_CALIDRIS_LABELS_UNMATCHED: Final = Metric(
     name="calidris.labels.unmatched",
     unit="{label}",
@@ -1095,6 +1103,7 @@ METRICS: Final = (
     METRIC_CALIDRIS_RECEIVER_ROWS_LATE,
     METRIC_CALIDRIS_RECEIVER_REQUESTS_DUPLICATE,
     METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE,
+    METRIC_CALIDRIS_RECEIVER_SCORES_CLIPPED,
     METRIC_CALIDRIS_LABELS_UNMATCHED,
     METRIC_CALIDRIS_JOURNAL_SIZE,
     METRIC_CALIDRIS_QUEUE_SIZE,

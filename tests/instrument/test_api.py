@@ -145,6 +145,9 @@ def test_an_exception_is_recorded_and_goes_on_untouched(receiver: Any) -> None:
         (np.array([[0.5, 0.25, 0.25]]), {"a": [0.5], "b": [0.25], "c": [0.25]}),
         (1.5, [None]),
         (1.0000001, [1.0]),
+        (1.00009, [1.0]),
+        (-0.00009, [0.0]),
+        (1.0002, [None]),
     ],
 )
 def test_scores_in_every_shape(receiver: Any, score: object, expected: object) -> None:

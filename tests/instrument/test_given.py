@@ -297,6 +297,12 @@ def test_every_value_that_goes_missing_is_counted(receiver: Any) -> None:
     }
 
 
+def test_scores_that_are_cut_off_are_counted(receiver: Any) -> None:
+    Model("m").record_batch(X=[[1.0]] * 4, scores=[0.5, 1.000005, -0.00002, 1.1])
+    assert calidris.flush()
+    assert runtime.missing() == {"score_clipped": 2, "score_out_of_range": 1}
+
+
 def test_generators_stay_what_they_are(receiver: Any) -> None:
     model = Model("m")
 

@@ -74,9 +74,10 @@ def number_cell(x: float | None, edges: tuple[float, ...]) -> int:
     k = len(edges) - 1
     if x is None or not math.isfinite(x):
         return k
-    if x < edges[0] or x > edges[-1]:
+    low, high = (float(np.spacing(np.float32(abs(edge)))) for edge in (edges[0], edges[-1]))
+    if x < edges[0] - low or x > edges[-1] + high:
         return k + 2 if x < edges[0] else k + 3
-    return next(i for i in range(k) if x <= edges[i + 1])
+    return next((i for i in range(k) if x <= edges[i + 1]), k - 1)
 
 
 def scores(spec: Spec, rows: Sequence[Row]) -> Counts:

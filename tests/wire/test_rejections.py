@@ -167,6 +167,20 @@ def test_the_path_names_attribute_and_column(wire: Any, others: dict[str, Any]) 
     assert decoded.message.count("ml.features") == 1 and "'age'" in decoded.message
 
 
+def test_a_rounding_error_costs_no_row_and_is_counted(wire: Any) -> None:
+    scores = struct.pack("<4d", 1.0000001, -0.0001, 0.5, 1.0001)
+    decoded = wire.decode(wire.span({"ml.prediction.count": 4, "ml.prediction.score": {"f64": scores}}))
+    assert (decoded.message, decoded.rows, decoded.clipped) == ("", 4, 3)
+    assert decoded.items[0].score.values.tolist() == [1.0, 0.0, 0.5, 1.0]
+
+
+def test_the_row_of_a_score_and_its_value_are_named(wire: Any) -> None:
+    scores = struct.pack("<4d", 0.1, 0.2, 1.25, 0.4)
+    decoded = wire.decode(wire.span({"ml.prediction.count": 4, "ml.prediction.score": {"f64": scores}}))
+    assert decoded.rejected == {"score_out_of_range": 1}
+    assert "ml.prediction.score: row 3 of 4: 1.25 lies outside [0, 1]" in decoded.message
+
+
 def test_messages_show_three_and_count_the_rest(wire: Any) -> None:
     decoded = wire.decode(*[wire.span({"ml.prediction.score": 2.0})] * 10)
     assert decoded.message.count("\n") == 3 and decoded.message.endswith("and 7 more")

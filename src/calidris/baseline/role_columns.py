@@ -12,9 +12,7 @@ from calidris.baseline.findings import Findings
 from calidris.baseline.refusals import Cells
 from calidris.batch import CodedColumn, Column, Floats, Mask, NumberColumn
 from calidris.errors import ConfigError
-
-SCORE_TOLERANCE: Final = 1e-4
-"""So far outside of [0, 1] a score is taken for a rounding error, and cut off."""
+from calidris.scores import TOLERANCE
 
 TEXT: Final = "is text, where numbers belong"
 
@@ -121,7 +119,7 @@ def read_scores(
     missing = np.isnan(values)
     # Infinity is not valid, and yet no missing score.
     outside = ~missing & ~_within(values, 0.0)
-    far = outside & ~_within(values, SCORE_TOLERANCE)
+    far = outside & ~_within(values, TOLERANCE)
     cells.refuse_first(
         far,
         "is no probability: a score lies in [0, 1]. Give logits and margins through a sigmoid, and percents divided by 100",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from calidris.baseline.arriving import AN_INDEX, is_date, why_withheld
 from calidris.baseline.table_files import TableFile
 from calidris.errors import ConfigError
 
@@ -139,6 +140,21 @@ def _others(table: TableFile, taken: set[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in taken)
 
 
+def refuse_dates(table: TableFile, features: Sequence[str]) -> None:
+    """Refuse features that somebody listed and that no service could send.
+
+    Raises:
+        ConfigError: one of them is a date or a time of day.
+    """
+    for name in features:
+        kind = table.schema.field(name).type
+        if is_date(kind):
+            raise ConfigError(
+                f"{table.path}: feature {name!r} is {kind}, which the SDK does not send: give the model numbers made of it, "
+                "or leave it out of --features"
+            )
+
+
 def _find_roles(table: TableFile, names: TableColumns, optional: Sequence[str]) -> dict[str, str]:
     """Column of each part that one column can have."""
     found: dict[str, str] = {}
@@ -187,25 +203,33 @@ def _check_features(
 def _leave_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dict[str, str]:
     """Columns that nobody named and that are no features either, and why."""
     found = {}
+    index = index_of(table.schema)
     for column in table.schema:
         name = column.name
         if name in taken:
             continue
         reason = "by wish" if name in ignored else why_no_feature(column)
+        if name in index:
+            reason = AN_INDEX
         if reason is not None:
             found[name] = reason
     return found
 
 
+def index_of(schema: pa.Schema) -> frozenset[str]:
+    """Columns that were the index of a table when pandas wrote it, whatever they are called: the SDK does not send an index."""
+    written = schema.pandas_metadata or {}
+    columns = written.get("index_columns", ())
+    return frozenset(name for name in columns if isinstance(name, str))
+
+
 def why_no_feature(column: pa.Field) -> str | None:
     """Why a column that nobody named is no feature: the SDK would never send it. None where it is one."""
     kind = column.type
-    # What pandas calls the index of a frame in Parquet, and in CSV.
-    if column.name.startswith("__index_level_") or not column.name.strip():
-        return "an index of the table, not of the model"
-    if pa.types.is_temporal(kind):
-        return f"{kind}, which the SDK does not send: give the model numbers made of it"
-    if _is_nested(kind):
+    withheld = why_withheld(column)
+    if withheld is not None:
+        return withheld
+    if holds_bytes(kind) or (pa.types.is_nested(kind) and not holds_lists(kind)):
         return f"{kind}, which no feature can be"
     return None
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from calidris import semconv
+from calidris.baseline.arriving import arrive, arrive_as_slice
 from calidris.baseline.build import BaselineColumns
 from calidris.baseline.findings import Findings
 from calidris.baseline.refusals import Cells
@@ -27,6 +28,7 @@ from calidris.baseline.row_times import Clock, Times, read_times
 from calidris.baseline.table_files import TableFile, open_table
 from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
+from calidris.state.coding.stated_types import StatedType, as_stated
 
 __all__ = ["RowReader", "TableColumns", "read_rows"]
 
@@ -46,6 +48,7 @@ class RowReader:
         duration_per_s: how many of the durations' unit make a second.
         task: what the model predicts: the labels of a regression are numbers.
         dimensions: of the embeddings, where they are known: a block may be without any vector.
+        types: of features, where the user states them.
     """
 
     path: Path
@@ -55,6 +58,7 @@ class RowReader:
     duration_per_s: float = 1.0
     task: str | None = None
     dimensions: Mapping[str, int] = field(default_factory=dict)
+    types: Mapping[str, StatedType] = field(default_factory=dict)
 
     def read(self, table: pa.Table, first: int, findings: Findings) -> BaselineColumns:
         """The rows of a block.
@@ -72,13 +76,13 @@ class RowReader:
         batch = PredictionBatch(
             model=self.model,
             event_time_ns=np.zeros(len(table), dtype=np.int64) if times is None else times.ns,
-            features={name: block.convert(block.named(name)) for name in self.roles.features},
+            features={name: block.feature(name) for name in self.roles.features},
             score=block.scores(),
             decision=block.column("decision"),
             value=block.values("value", "a predicted value"),
             duration_s=block.durations(),
             error=block.errors(),
-            slices={name: strings_of(table[name]) for name in self.roles.slices},
+            slices={name: arrive_as_slice(table[name]) for name in self.roles.slices},
             weight=block.weights(),
             embeddings={
                 name: read_vectors(self.path, table, name, self.dimensions.get(name)) for name in self.roles.embeddings
@@ -110,13 +114,24 @@ class _Block:
 
     def convert(self, cells: Cells) -> Column:
         try:
-            return column_of(cells.values)
+            return arrive(cells.values)
         except UnicodeDecodeError:
             raise cells.column_error("holds text that is no UTF-8: store it as UTF-8, or leave it out") from None
         except pa.ArrowException as error:
             # Arrow has types of which it cannot make texts.
             said = " ".join(str(error).split())
             raise cells.column_error(f"is {cells.kind}, which cannot be counted ({said}): leave it out") from error
+
+    def feature(self, name: str) -> Column:
+        cells = self.named(name)
+        column = self.convert(cells)
+        stated = self.reader.types.get(name)
+        if stated is None:
+            return column
+        found = as_stated(column, stated)
+        wrong = f"is no {stated}, and `types` says that the column holds them: mend the cell, or leave it empty"
+        cells.refuse_first(column.valid & ~found.valid, wrong)
+        return found
 
     def times(self, role: str) -> Times | None:
         cells = self.cells(role)
@@ -210,28 +225,6 @@ def read_rows(
     fields = [table.schema.field(name) for name in roles.columns]
     whole = pa.concat_tables([pa.schema(fields).empty_table(), *table.blocks(roles.columns)])
     return RowReader(table.path, roles, model).read(whole, 0, Findings())
-
-
-def column_of(values: pa.ChunkedArray) -> Column:
-    """The column that a file's column is counted as: numbers, or texts."""
-    kind = values.type
-    numeric = (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_decimal(kind)
-    )
-    if not numeric:
-        return strings_of(values)
-    doubles = pc.cast(values, pa.float64(), safe=False)
-    return NumberColumn.of(pc.fill_null(doubles, float("nan")).to_numpy())
-
-
-def strings_of(values: pa.ChunkedArray) -> CodedColumn:
-    """A file's column as texts."""
-    encoded = pc.dictionary_encode(pc.cast(values, pa.string())).combine_chunks()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return CodedColumn(tuple(encoded.dictionary.to_pylist()), codes)
 
 
 def read_vectors(path: Path, table: pa.Table, name: str, dimension: int | None = None) -> MatrixColumn:

@@ -125,9 +125,22 @@ def doubts(built: Built, roles: Roles) -> Iterator[str]:
         long = built.findings.rows(duration, LONG)
         if long > _MOSTLY * rows:
             yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
+    yield from _may_stay_away(built, roles)
     weight = roles.by_role.get("weight")
     if weight is not None:
         yield (
             f"column {weight!r}: weights were checked and are not used yet: every row counts once, here as in live traffic, so "
             "draw both in the same way"
         )
+
+
+def _may_stay_away(built: Built, roles: Roles) -> Iterator[str]:
+    """Text leaves a service only where it is allowed, and which service that will be nobody knows here."""
+    texts = []
+    for name in roles.features:
+        at = built.baseline.spec.index(Role.FEATURE, name)
+        if at is not None and built.baseline.spec.fields[at].kind is Kind.CATEGORICAL:
+            texts.append(repr(name))
+    if texts:
+        listed = ", ".join(texts)
+        yield f"text leaves the service only where it is allowed: allow=[{listed}]; what never comes is absent, and not watched"

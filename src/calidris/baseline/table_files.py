@@ -7,11 +7,12 @@ every row of the file, as if it had been read in one piece.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -61,14 +62,27 @@ def tell_nobody(_what: str, _rows: int) -> None:
     """For who shows nobody how far the work is."""
 
 
-def open_table(path: Path, tell: Tell = tell_nobody) -> TableFile:
+def open_table(path: Path, tell: Tell = tell_nobody, stated: Collection[str] = ()) -> TableFile:
     """A Parquet file by its first bytes, or a CSV file by its name.
 
-    Cost: of CSV one pass over the file.
+    Cost: of CSV one pass over the file, and another one where columns hold whole numbers.
+
+    Args:
+        path: where it is.
+        tell: is told how far the work is.
+        stated: columns whose type somebody states: of CSV they are read as the texts that stand there.
 
     Raises:
-        ConfigError: it is not there, is neither of both, cannot be read, or has two columns of one name.
+        ConfigError: it is not there, is neither of both, cannot be read, has two columns of one name, or lacks a stated one.
     """
+    table = _open(path, tell, stated)
+    for name in stated:
+        if name not in table.schema.names:
+            raise ConfigError(f"{path}: there is no column {name!r}, of which `types` states one; mend `types`")
+    return table
+
+
+def _open(path: Path, tell: Tell, stated: Collection[str]) -> TableFile:
     with reading(path, _kind_by_name(path)):
         if path.is_dir():
             raise ConfigError(f"{path}: is a directory; pass one .parquet or .csv file")
@@ -76,7 +90,7 @@ def open_table(path: Path, tell: Tell = tell_nobody) -> TableFile:
             start = file.read(len(_MAGIC))
     named_csv = path.suffix.lower() == ".csv"
     if named_csv and start != _MAGIC:
-        return CsvTable(path, start, tell)
+        return CsvTable(path, start, tell, stated)
     if start != _MAGIC and path.suffix.lower() != ".parquet":
         raise ConfigError(
             f"{path}: does not begin as Parquet does and is not called .csv; pass a .parquet or .csv file"
@@ -113,6 +127,15 @@ _PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
+_CODE = r"^\s*[+-]?0\d"
+"""A whole number with a zero in front, which nobody writes of a number."""
+
+_NULLS = [
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+]
+"""Cells that are missing, of numbers and of texts: those that `pandas.read_csv` reads so, because live rows come from there too."""
+
 _LADDER: tuple[pa.DataType, ...] = (
     pa.null(),
     pa.int64(),
@@ -132,7 +155,7 @@ _LADDER: tuple[pa.DataType, ...] = (
 class CsvTable:
     """A CSV file; see ``TableFile``."""
 
-    def __init__(self, path: Path, start: bytes, tell: Tell) -> None:
+    def __init__(self, path: Path, start: bytes, tell: Tell, stated: Collection[str] = ()) -> None:
         self.path = path
         if start.startswith(_UTF_16):
             raise ConfigError(f"{path}: is UTF-16; save it as UTF-8")
@@ -141,7 +164,9 @@ class CsvTable:
         _refuse_same_names(path, self.schema.names)
         # Bytes that are no UTF-8 make Arrow take a column for bytes.
         self._types = {f.name: pa.string() if pa.types.is_binary(f.type) else f.type for f in self.schema}
+        self._types |= {name: pa.string() for name in stated if name in self._types}
         self.rows = self._settle_types(tell)
+        self._types |= dict.fromkeys(self._find_codes(), pa.string())
         self.schema = pa.schema(self._types)
 
     def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -164,15 +189,33 @@ class CsvTable:
             raise ConfigError(f"{self.path}: its columns ({names[0]}) are not separated by commas; save it with commas")
         return schema
 
-    def _open(self, columns: list[str] | None) -> pyarrow.csv.CSVStreamingReader:
+    def _find_codes(self) -> set[str]:
+        """Columns of whole numbers some of which begin with a zero: codes, of which the zero is a part."""
+        whole = [name for name, kind in self._types.items() if kind == pa.int64()]
+        found: set[str] = set()
+        if not whole:
+            return found
+        as_text = self._types | dict.fromkeys(whole, pa.string())
+        with reading(self.path, CSV), self._open(whole, as_text) as reader:
+            for batch in reader:
+                found |= {name for name in whole if pc.any(pc.match_substring_regex(batch[name], _CODE)).as_py()}
+        return found
+
+    def _open(
+        self,
+        columns: Sequence[str] | None,
+        types: Mapping[str, pa.DataType] | None = None,
+    ) -> pyarrow.csv.CSVStreamingReader:
         # Without threads errors name their row; streams are read by one anyway.
         reading_options = pyarrow.csv.ReadOptions(
             use_threads=False,
             block_size=BLOCK_BYTES,
         )
         converting = pyarrow.csv.ConvertOptions(
-            column_types=self._types,
-            include_columns=columns,
+            column_types=self._types if types is None else types,
+            include_columns=None if columns is None else list(columns),
+            strings_can_be_null=True,
+            null_values=_NULLS,
         )
         return pyarrow.csv.open_csv(
             self.path,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +18,7 @@ from rich.table import Table
 from calidris.baseline import Baseline, BaselineColumns, Wanted, read, write
 from calidris.baseline.file_baselines import Built, Watch, build_from_file
 from calidris.baseline.role_columns import DURATION_UNITS
-from calidris.baseline.roles import Roles, TableColumns, assign_roles
+from calidris.baseline.roles import Roles, TableColumns, assign_roles, refuse_dates
 from calidris.baseline.row_files import RowReader
 from calidris.baseline.row_times import Clock
 from calidris.baseline.summary import doubts, summarise
@@ -30,6 +31,7 @@ from calidris.engine.standing.reasons import missing_spread
 from calidris.errors import ConfigError
 from calidris.state import Kind, Spec, class_codes
 from calidris.state.coding.fields import SPECIALS
+from calidris.state.coding.stated_types import StatedType
 
 ENOUGH_ROWS = 2000
 
@@ -46,6 +48,7 @@ class Columns:
         embeddings: names of vectors.
         time_unit: of times that are numbers.
         duration_unit: of durations.
+        types: ``name=type``, beside those of the configuration.
     """
 
     time: str | None = None
@@ -61,6 +64,7 @@ class Columns:
     embeddings: tuple[str, ...] = ()
     time_unit: str | None = None
     duration_unit: str = "s"
+    types: tuple[str, ...] = ()
 
 
 USUAL = {"score": "score", "label": "label", "decision": "prediction", "value": "value"}
@@ -76,9 +80,10 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
         _note(outcomes, rows, spec)
 
     with _showing(data, out) as tell:
-        table = open_table(data, tell)
+        types = _types(columns, model)
+        table = open_table(data, tell, types)
         roles = _assign(table, columns, model)
-        built = _build(_reader(table, roles, columns, model), table, model, config_path, watch, tell)
+        built = _build(_reader(table, roles, columns, model, types), table, model, config_path, watch, tell)
         tell("writing", table.rows)
         write(built.baseline, output)
     _describe(built.baseline, out)
@@ -154,7 +159,23 @@ def _assign(table: TableFile, columns: Columns, model: ModelConfig) -> Roles:
     embeddings = tuple(dict.fromkeys((*model.embeddings, *columns.embeddings)))
     ignored = tuple(USUAL[role] for role in USUAL if named[role] == "")
     wanted = TableColumns(features=features, slices=model.cuts, embeddings=embeddings, ignored=ignored, **found)
-    return assign_roles(table, wanted, optional)
+    roles = assign_roles(table, wanted, optional)
+    refuse_dates(table, roles.features)
+    return roles
+
+
+def _types(columns: Columns, model: ModelConfig) -> dict[str, StatedType]:
+    """Types by column: those of the settings, and those of the command, which win."""
+    types = dict(model.types)
+    for given in columns.types:
+        name, _, kind = given.rpartition("=")
+        known = [stated for stated in get_args(StatedType) if stated == kind]
+        if not name or not known:
+            raise ConfigError(
+                f"--types {given}: write NAME=TYPE, where TYPE is one of {', '.join(get_args(StatedType))}"
+            )
+        types[name] = known[0]
+    return types
 
 
 def _one_column_roles() -> Iterator[str]:
@@ -164,7 +185,9 @@ def _one_column_roles() -> Iterator[str]:
             yield column.name
 
 
-def _reader(table: TableFile, roles: Roles, columns: Columns, model: ModelConfig) -> RowReader:
+def _reader(
+    table: TableFile, roles: Roles, columns: Columns, model: ModelConfig, types: Mapping[str, StatedType]
+) -> RowReader:
     return RowReader(
         table.path,
         roles,
@@ -172,6 +195,7 @@ def _reader(table: TableFile, roles: Roles, columns: Columns, model: ModelConfig
         Clock(time.time(), columns.time_unit),
         DURATION_UNITS[columns.duration_unit],
         model.task,
+        types=types,
     )
 
 

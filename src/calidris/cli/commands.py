@@ -302,6 +302,12 @@ def baseline_build(
     features: Annotated[
         str | None, typer.Option(help="Feature columns, separated by commas. Default: all others.")
     ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=TYPE: what a column holds, number, text or boolean; repeatable. Beside those of the configuration."
+        ),
+    ] = None,
     embedding: Annotated[
         list[str] | None,
         typer.Option(help="Column of vectors, a list of numbers a row; repeatable. Beside those of the configuration."),
@@ -328,6 +334,7 @@ def baseline_build(
         embeddings=tuple(embedding or ()),
         time_unit=time_unit,
         duration_unit=duration_unit,
+        types=tuple(types or ()),
     )
     run(lambda: baseline.build(config, model, data, output, columns, out))
 

@@ -48,6 +48,7 @@ class ModelConfig(Config):
         windows: lengths of the windows that are shown.
         detect: when to speak.
         bins: edges of a number's bins, fixed by the user instead of learned by ``baseline build``.
+        types: what features hold, where the values alone do not say it: codes of digits are `text`.
         slices: names of the attributes to cut labelled rows by.
         embeddings: names of vectors whose columns `baseline build` reads; the guest declares its own.
         intersections: pairs of slices to cut by together.
@@ -69,6 +70,7 @@ class ModelConfig(Config):
     windows: tuple[Seconds, ...] = ("5m", "1h", "1d")  # type: ignore[assignment]
     detect: DetectConfig = DetectConfig()
     bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    types: dict[str, Literal["number", "text", "boolean"]] = Field(default_factory=dict)
     slices: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     intersections: tuple[tuple[str, str], ...] = ()

@@ -154,6 +154,7 @@ class Engine:
             return
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE, decoded.non_finite)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, decoded.clamped)
+        self._count(semconv.METRIC_CALIDRIS_RECEIVER_SCORES_CLIPPED, decoded.clipped)
         for batch in items:
             if isinstance(batch, PredictionBatch):
                 self._gather_predictions(batch, item.seq)

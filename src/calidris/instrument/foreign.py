@@ -48,8 +48,11 @@ _NEVER_TEXT: Final = frozenset({float, int, bool, type(None), list, tuple, dict}
 _own_array: Final[list[type | None]] = [None]
 """The type of numpy's own arrays, once there was one: to look it up takes three times as long."""
 
-_DATES: Final = ("M", "m")
-"""Kinds of numpy types whose values are dates or durations."""
+_DATES: Final = "M"
+"""Kind of numpy types whose values are dates."""
+
+_LENGTHS: Final = "m"
+"""Kind of numpy types whose values are lengths of time."""
 
 
 class Refused(Exception):
@@ -273,15 +276,24 @@ def _list_iterable(values: Any, most: int, once: bool) -> list[Any]:
 
 def _ask_for_list(values: Any) -> list[Any]:
     """What an array says its elements are."""
-    if getattr(getattr(values, "dtype", None), "kind", "") in _DATES and offers(type(values), "astype"):
-        # As objects they stay dates: numpy gives nanoseconds as bare numbers.
-        values = values.astype(object)
+    kind = getattr(getattr(values, "dtype", None), "kind", "")
+    if kind == _DATES and offers(type(values), "astype"):
+        values = _as_dates(values)
+    elif kind == _LENGTHS and offers(type(values), "__truediv__"):
+        values = values / sys.modules["numpy"].timedelta64(1, "s")
     found = values.tolist()
     if type(found) is list:
         return found
     if offers(type(found), "__len__") and type(found) is not str:
         raise Refused("unreadable")
     return [found]
+
+
+def _as_dates(values: Any) -> Any:
+    """Dates as objects. Of nanoseconds numpy would make bare numbers, which nobody could tell from any others."""
+    if is_ndarray(type(values)):
+        values = values.astype("M8[us]")
+    return values.astype(object)
 
 
 def _check_size(values: Any, most: int) -> None:
@@ -352,7 +364,7 @@ def _take_one(value: Any) -> Any:
 
 @guarded
 def plain_of(value: Any) -> Any:
-    """A value as a plain number, boolean or string; None where it is missing.
+    """A value as a plain number, boolean or string; None where it is missing. A length of time is its seconds.
 
     >>> plain_of([[3.2]]), plain_of(b"yes"), plain_of(float("nan"))
     (3.2, 'yes', None)
@@ -362,7 +374,7 @@ def plain_of(value: Any) -> Any:
     """
     value = single(value)
     if offers(type(value), "item", "dtype"):  # a scalar of numpy
-        value = value.item()
+        value = _take_scalar(value)
     kind = type(value)
     if kind is not float and kind in PLAIN:
         return value
@@ -374,7 +386,19 @@ def plain_of(value: Any) -> Any:
         return None
     if offers(kind, "__float__"):
         return float(value)
+    if offers(kind, "total_seconds"):
+        return float(value.total_seconds())
     raise Refused("unsupported_type")
+
+
+def _take_scalar(value: Any) -> Any:
+    """What a scalar of numpy is to Python: of nanoseconds that would be a bare number."""
+    kind = value.dtype.kind
+    if kind == _DATES:
+        return value.astype("M8[us]").item()
+    if kind == _LENGTHS:
+        return float(value / sys.modules["numpy"].timedelta64(1, "s"))
+    return value.item()
 
 
 def outcome_of(value: Any) -> Any:

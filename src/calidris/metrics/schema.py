@@ -47,15 +47,37 @@ def schema_change(expected: Iterable[str], seen: Iterable[str]) -> SchemaChange:
 
 def features_of(spec: Spec) -> tuple[str, ...]:
     """Names of the features that batches carry: those that codebooks make of embeddings never come as columns."""
-    made = {f.name for book in spec.codebooks for f in book.fields}
-    return tuple(f.name for f in spec.fields if f.role is Role.FEATURE and f.name not in made)
+    return tuple(name for _, name in spec.sent_features)
+
+
+def with_values(baseline: CountsState, counts: CountsState, seen: Mapping[str, int]) -> dict[str, int]:
+    """The columns of a window without those of which no row has a value although the baseline's have.
+
+    A service that declares its features sends a column for each, also for one that its rows never have.
+
+    Args:
+        baseline: counts of the baseline.
+        counts: of the window, in the same spec.
+        seen: rows that carried a column, by feature name.
+    """
+    empty = {
+        name
+        for at, name in counts.spec.sent_features
+        if _values(counts, at) == 0 and counts.count and _values(baseline, at)
+    }
+    return {name: rows for name, rows in seen.items() if name not in empty}
+
+
+def _values(counts: CountsState, at: int) -> int:
+    cells = counts.field(at)
+    return int(cells.sum()) - int(cells[counts.spec.fields[at].ordered + MISSING])
 
 
 def schema_readings(spec: Spec, seen: Mapping[str, int], rows: int, window: str) -> list[Reading]:
     """``ml.data_quality.ratio`` of kinds ``absent`` and ``unexpected``: one reading a feature that is either.
 
     ``absent`` is the share of the window's rows that came without the feature's column, for features that some rows lack it
-    of; ``unexpected`` the share that came with a column the spec does not know. Both with Wilson's interval.
+    of, and all rows where none has a value of it; ``unexpected`` the share that came with a column the spec does not know. Both with Wilson's interval.
 
     Args:
         spec: the spec of the model.

@@ -86,6 +86,19 @@ class Spec:
         """Names of the features that have a field."""
         return frozenset(f.name for f in self.fields if f.role is Role.FEATURE)
 
+    @cached_property
+    def sent_features(self) -> tuple[tuple[int, str], ...]:
+        """Place and name of each feature that rows come with: not those that codebooks make of embeddings."""
+        made = {f.name for book in self.codebooks for f in book.fields}
+        features = ((at, f.name) for at, f in enumerate(self.fields) if f.role is Role.FEATURE)
+        return tuple((at, name) for at, name in features if name not in made)
+
+    @cached_property
+    def blank_levels(self) -> frozenset[str]:
+        """Names of features and slices of which the empty text is a level: of baselines that were built when it was a value."""
+        features = {f.name for f in self.fields if "" in f.levels}
+        return frozenset(features | {s.name for s in self.slices if "" in s.levels})
+
     @property
     def cells(self) -> int:
         """Cells of all fields together."""

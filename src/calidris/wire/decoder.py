@@ -34,7 +34,7 @@ are rejected. One-row spans of different dimensions become two batches.
 **Values.** NaN and null are missing; infinity is missing and counted; a boolean is 0 or 1, in slices ``true`` or
 ``false``. Numbers and strings in one column of one span are rejected; one-row spans that disagree become two batches.
 A column without any value comes as numbers, all missing, unless another span of the request says otherwise. A
-probability outside [0, 1] by more than 1e-9 is rejected. A negative duration is missing. A weight is greater than 0.
+probability up to 1e-4 outside [0, 1] is cut off and counted, one further outside is rejected. A negative duration is missing. A weight is greater than 0.
 Ids are strings, or ints, which become strings; a prediction's missing id is the empty string and joins nothing; a
 label's missing id is rejected. An empty error is none. An unknown ``ml.model.task`` is left out.
 
@@ -81,6 +81,7 @@ class Decoded:
         span_hashes: uint64, 64 bits of (tenant, trace id, span id) of each span that the batches' ``spans`` name, 0 where
             it has no valid id.
         reports: what senders say that they left out.
+        clipped: scores that lay a rounding error outside of [0, 1], and were cut off there.
     """
 
     items: tuple[PredictionBatch | LabelBatch, ...]
@@ -92,6 +93,7 @@ class Decoded:
     non_finite: int
     span_hashes: Hashes = field(default_factory=lambda: NO_IDS)
     reports: tuple[Report, ...] = ()
+    clipped: int = 0
 
     @property
     def rows(self) -> int:
@@ -140,6 +142,7 @@ def decode(raw: bytes, *, tenant: str, arrival_ns: int, limits: WireLimits = DEF
         rejected=dict(ledger.counts),
         message=ledger.message,
         clamped=builder.clamped,
+        clipped=builder.clipped,
         non_finite=sum(map(_non_finite, built)),
         span_hashes=span_hashes(spans.trace_ids, spans.span_ids, tenant),
         reports=tuple(found.reports),
@@ -151,6 +154,7 @@ class _Builder:
 
     def __init__(self, origin: Origin, ledger: Ledger, positions: list[int], names: list[str]) -> None:
         self.clamped = 0
+        self.clipped = 0
         self._origin = origin
         self._ledger = ledger
         self._positions = positions
@@ -162,12 +166,13 @@ class _Builder:
         Each round removes every row at fault, so a table is built three times at the most.
         """
         try:
-            batch, clamped = build(table, self._origin)
+            batch, moved = build(table, self._origin)
         except Refused as refused:
             for part in self._remaining(table, refused.faults):
                 yield from self.batches(part)
             return
-        self.clamped += clamped
+        self.clamped += moved.times
+        self.clipped += moved.scores
         yield batch
 
     def _remaining(self, table: Table, faults: list[Rejected]) -> list[Table]:

@@ -36,11 +36,14 @@ def encoded(f: Field, column: Column | None, n: int) -> list[int | str]:
     [
         (0.0, 0),  # the left edge belongs to the first bin
         (-0.0, 0),
-        (float(np.nextafter(0.0, -1)), LOW),
+        (float(-np.spacing(np.float32(0))), 0),  # a unit in the last place of single precision is no news at either end
+        (float(-2 * np.spacing(np.float32(0))), LOW),
         (30.0, 0),  # every other edge to the bin below it
         (float(np.nextafter(30.0, 31)), 1),
         (60.0, 1),
-        (float(np.nextafter(60.0, 61)), HIGH),
+        (float(np.nextafter(60.0, 61)), 1),
+        (float(60 + np.spacing(np.float32(60))), 1),
+        (float(np.nextafter(60 + np.spacing(np.float32(60)), 61)), HIGH),
         (-1e308, LOW),
         (1e308, HIGH),
         (float("nan"), MISSING),
@@ -50,6 +53,24 @@ def encoded(f: Field, column: Column | None, n: int) -> list[int | str]:
 )
 def test_numbers(value: float, want: int | str) -> None:
     assert encoded(AGE, NumberColumn.of([value]), 1) == [want]
+
+
+tenths = st.lists(st.integers(-(10**6), 10**6).map(lambda x: x / 10), min_size=2, max_size=30, unique=True).map(sorted)
+
+
+@given(edges=tenths)
+def test_a_value_that_is_an_edge_has_one_cell_in_double_and_in_single_precision(edges: list[float]) -> None:
+    f = Field("price", Role.FEATURE, Kind.NUMERIC, edges=tuple(edges))
+    double = NumberColumn.of(edges)
+    single = NumberColumn.of(np.array(edges, dtype=np.float32))
+    want = [0, *range(len(edges) - 1)]
+    assert encoded(f, double, len(edges)) == encoded(f, single, len(edges)) == want
+
+
+def test_edges_closer_than_single_precision_tells_apart_keep_their_bins() -> None:
+    begin = 2.0**53 - 64
+    f = Field("id", Role.FEATURE, Kind.NUMERIC, edges=(begin, begin + 1, begin + 2, begin + 3))
+    assert encoded(f, NumberColumn.of([begin + at for at in range(4)]), 4) == [0, 0, 1, 2]
 
 
 def test_strings_for_a_number_are_other() -> None:

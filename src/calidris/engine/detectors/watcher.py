@@ -11,6 +11,7 @@ from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
+from calidris.engine.arrival.first_values import stand_in
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.recipes import Recipe, recipe
@@ -144,6 +145,8 @@ class Watcher:
             if (slot.window_s, watch.recipe.age_s) != (window_s, age_s):
                 continue
             counts = _counts(watch.recipe, window, start_ns, out.other)
+            if counts is not None and slot.kind is Alert.DRIFT:
+                counts = self._without_absent(model, counts, start_ns)
             if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
                 continue
             if watch.recovers(counts, start_ns):
@@ -154,6 +157,13 @@ class Watcher:
                 out.raised.append(self._alarm(model, watch, verdict, raised_ns, window, next_id + len(out.raised)))
             model.touch()
         return verdicts
+
+    def _without_absent(self, model: WatchedModel, counts: Ints, start_ns: int) -> Ints:
+        """Counts in which features that never came are no evidence."""
+        absent = model.absent_in(start_ns)
+        if not absent or self.baseline is None:
+            return counts
+        return stand_in(self.baseline.counts, counts, absent)
 
     def _alarm(
         self, model: WatchedModel, watch: SlotWatcher, verdict: Verdict, raised_ns: int, window: Window, number: int

@@ -20,7 +20,7 @@ from calidris.metrics.drift.drift_readings import STANDARD, drift_readings
 from calidris.metrics.latency import error_reading, latency_readings
 from calidris.metrics.performance.performance_measures import coverage_reading
 from calidris.metrics.quality import quality_readings, rows_reading
-from calidris.metrics.schema import constant_readings, schema_readings
+from calidris.metrics.schema import constant_readings, schema_readings, with_values
 from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 
@@ -95,7 +95,7 @@ def traffic_readings(
     yield from latency_readings(spec, counts, window)
     yield from quality_readings(spec, counts, window)
     if baseline is not None:
-        yield from schema_readings(spec, merged.features, counts.count, window)
+        yield from schema_readings(spec, with_values(baseline.counts, counts, merged.features), counts.count, window)
         yield from constant_readings(spec, baseline.counts, counts, window)
         yield from _drift(config, merged, baseline, window_s)
 

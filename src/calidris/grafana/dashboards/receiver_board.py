@@ -79,6 +79,7 @@ def balance() -> list[Panel]:
             (semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, "late"),
             (semconv.METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE, "repeated"),
             (semconv.METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED, "time moved"),
+            (semconv.METRIC_CALIDRIS_RECEIVER_SCORES_CLIPPED, "score cut off"),
             (semconv.METRIC_CALIDRIS_MODELS_OVERFLOW, "beyond a cap"),
             (semconv.METRIC_CALIDRIS_ENGINE_ROWS_FAILED, "failed"),
         ),

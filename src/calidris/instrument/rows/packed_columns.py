@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from calidris.instrument.foreign import Refused, are_of, are_plain, is_plain, outcome_of, plain_of
 from calidris.instrument.privacy import Action, Policy, text_of
 from calidris.instrument.signal_errors import passes
+from calidris.scores import TOLERANCE
 
 Packed = dict[str, Any]
 """One column as an attribute value: bytes, or levels and codes."""
@@ -161,7 +162,7 @@ def _code_texts(values: Iterable[Any]) -> Packed:
 
 
 def probabilities(values: Any, note: Note) -> Packed:
-    """Scores. What lies outside [0, 1] is withheld: the receiver would refuse the whole span for it."""
+    """Scores. A rounding error outside [0, 1] is cut off; what lies further is withheld: the receiver would refuse the span for it."""
     values = plain(values)
     try:
         fast = array("d", values)
@@ -171,7 +172,9 @@ def probabilities(values: Any, note: Note) -> Packed:
         if passes(error):
             raise
     found, refused = _read(values)
-    numbers = [_probability(_to_number(value)) for value in found]
+    given = list(map(_to_number, found))
+    numbers = list(map(_probability, given))
+    refused["score_clipped"] = sum(was != now and now == now for was, now in zip(given, numbers))
     refused["score_out_of_range"] = sum(
         type(value) in _NUMBERS and number != number for value, number in zip(found, numbers)
     )
@@ -183,7 +186,7 @@ def probabilities(values: Any, note: Note) -> Packed:
 def _probability(number: float) -> float:
     if number != number or 0.0 <= number <= 1.0:
         return number
-    if -1e-6 <= number <= 1 + 1e-6:  # float32 arithmetic overshoots by an ulp or two
+    if -TOLERANCE <= number <= 1 + TOLERANCE:
         return min(max(number, 0.0), 1.0)
     return NAN
 

@@ -17,8 +17,10 @@ from calidris.instrument.tally import Tally
 _CURES: Final = {
     "string_feature": "Its strings stay here. List it in OTEL_CALIDRIS_ALLOW (or HASH), or pass allow= to Model.",
     "hash_without_key": "It is withheld. Set OTEL_CALIDRIS_HASH_KEY.",
-    "unsupported_type": "Values that are no number, boolean or string are sent as missing.",
+    "unsupported_type": "Values that are no number, boolean or string are sent as missing; make numbers of dates first.",
+    "index_column": "It is called as the index of a table and stays here. Rename it, or list it in features= of Model.",
     "score_out_of_range": "It is no probability and is sent as missing; use p.value for other outputs.",
+    "score_clipped": "It lies a hair outside of [0, 1], as a rounding error does, and is sent as 0 or 1.",
     "score_classes_unnamed": "They are called 0, 1, 2, ... after their places. Pass classes= to Model, or a mapping or DataFrame with names.",
     "features_not_copied": "The input is too large or of an unknown kind; its rows are sent without features.",
     "embedding_not_declared": "It stays here. List it in embeddings= of Model.",

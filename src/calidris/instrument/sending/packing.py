@@ -28,6 +28,7 @@ from calidris.instrument.ids import random_bits
 from calidris.instrument.privacy import Action, Policy
 from calidris.instrument.rows import packed_columns as col
 from calidris.instrument.rows.buffered_items import Item
+from calidris.instrument.rows.index_names import is_index
 from calidris.instrument.rows.packed_columns import Note
 from calidris.instrument.rows.times import MAX_NS
 from calidris.instrument.sending.chunks import Chunk, LabelChunk, chunks_of, groups_of, halves_of
@@ -255,8 +256,16 @@ def _features(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
             note(reason, name, values)
 
     named = _leave_out_nameless(chunk.features, note, "features")
-    packed = {name: col.feature(name, values, policy, tell) for name, values in named.items()}
-    return {name: column for name, column in packed.items() if column is not None}
+    declared = chunk.series.features or ()
+    packed: Attributes = {}
+    for name, values in named.items():
+        if name not in declared and is_index(name):
+            tell("index_column", name, len(values))
+            continue
+        column = col.feature(name, values, policy, tell)
+        if column is not None:
+            packed[name] = column
+    return packed
 
 
 def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:

@@ -36,7 +36,7 @@ class CountedFields:
         self._edges = np.full((most, len(rows), 1), np.inf)
         for at, row in enumerate(rows):
             self._edges[: len(fields[row].edges), at, 0] = search_edges(fields[row].edges)
-        self._last = np.array([fields[row].edges[-1] for row in rows]).reshape(-1, 1)
+        self._last = np.array([search_edges(fields[row].edges)[-1] for row in rows]).reshape(-1, 1)
         self._ordered = np.array([fields[row].ordered for row in rows], dtype=np.uint8).reshape(-1, 1)
         self._offsets = offsets[rows].reshape(-1, 1) if rows else np.zeros((0, 1), dtype=np.int64)
 

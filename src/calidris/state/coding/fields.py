@@ -138,10 +138,36 @@ def _ascending(edges: tuple[float, ...]) -> bool:
 
 
 def search_edges(edges: tuple[float, ...]) -> Floats:
-    """The edges with the first one a hair lower, so that "above an edge" has one meaning for all of them."""
-    table = np.array(edges, dtype=np.float64)
-    table[0] = np.nextafter(table[0], -np.inf)
+    """The edges as values are laid against them: a value that is an edge is in the same bin in double and in single precision.
+
+    The outer ones have a slack of one unit in the last place of single precision; an inner one that single precision rounds up
+    goes with it. The first lies a hair lower still, so that "above an edge" has one meaning for all of them.
+
+    >>> price = (0.1, 0.7, 0.9)
+    >>> bool(np.float64(np.float32(0.7)) > price[1]), bool(np.float64(np.float32(0.7)) > search_edges(price)[1])
+    (False, False)
+    >>> bool(np.float64(np.float32(0.1)) > 0.1), bool(np.float64(np.float32(0.9)) > search_edges(price)[-1])
+    (True, False)
+    """
+    exact = np.array(edges, dtype=np.float64)
+    rounded, slack = _in_single(exact)
+    gaps = np.diff(exact)
+    table = exact.copy()
+    # Where bins are hardly wider than single precision tells apart, nobody sends it, and edges stay where they are.
+    near = (rounded > exact)[:-1] & (rounded[:-1] - exact[:-1] < gaps / 2)
+    table[:-1] = np.where(near, rounded[:-1], exact[:-1])
+    table[0] = np.nextafter(exact[0] - slack[0], -np.inf)
+    table[-1] = exact[-1] + slack[-1]
     return table
+
+
+def _in_single(values: Floats) -> tuple[Floats, Floats]:
+    """Values rounded to single precision, and one unit in their last place there; as they are and 0 where it is too small for them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = values.astype(np.float32)
+        unit = np.spacing(np.abs(single)).astype(np.float64)
+    held = np.isfinite(single) & np.isfinite(unit)
+    return np.where(held, single.astype(np.float64), values), np.where(held, unit, 0.0)
 
 
 def as_coded(column: NumberColumn) -> CodedColumn:

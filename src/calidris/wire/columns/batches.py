@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,18 @@ class Refused(Exception):
     def __init__(self, faults: list[Rejected]) -> None:
         super().__init__(faults)
         self.faults = faults
+
+
+class Moved(NamedTuple):
+    """Values that were moved to the bound that they lay beyond.
+
+    Attributes:
+        times: too far from the arrival.
+        scores: a rounding error outside of [0, 1].
+    """
+
+    times: int
+    scores: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,7 @@ class _Settler:
 
     def __init__(self, table: Table, limits: WireLimits) -> None:
         self.faults: list[Rejected] = []
+        self.clipped = 0
         self._limits = limits
         # A table of one-row spans has as many levels as it likes: each span brought one.
         most = max(limits.max_levels, len(table.spans)) if table.one_row else limits.max_levels
@@ -114,6 +127,12 @@ class _Settler:
             self.faults.append(fault)
         return features, embeddings
 
+    def probabilities(self, raw: Column) -> NumberColumn:
+        """Scores; those that were cut off are counted."""
+        column, clipped = convert.probabilities(raw)
+        self.clipped += clipped
+        return column
+
     def _settle(self, convert_: Callable[[Any], T], key: str, raw: Any, name: str | None = None) -> T | None:
         try:
             column = convert_(raw)
@@ -136,8 +155,8 @@ class _Settler:
             raise Rejected(TOO_LONG, f"text of more than {longest} characters", rows=rows)
 
 
-def build(table: Table, origin: Origin) -> tuple[Batch, int]:
-    """The batch of a table, and how many of its times were clamped; O(cells), no Python per row of a packed column.
+def build(table: Table, origin: Origin) -> tuple[Batch, Moved]:
+    """The batch of a table, and how many of its values were moved; O(cells), no Python per row of a packed column.
 
     Raises:
         Refused: some column cannot be used; names every row at fault in every column.
@@ -146,7 +165,7 @@ def build(table: Table, origin: Origin) -> tuple[Batch, int]:
     batch, clamped = (_labels if table.identity.feedback else _predictions)(table, origin, settler)
     if settler.faults:
         raise Refused(settler.faults)
-    return batch, clamped
+    return batch, Moved(clamped, settler.clipped)
 
 
 def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[PredictionBatch, int]:
@@ -163,8 +182,8 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
         batch_id=table.identity.batch_id,
         moved_ns=moved_ns,
         ids=one(convert.names, semconv.ML_PREDICTION_ID, fields),
-        score=one(convert.probabilities, semconv.ML_PREDICTION_SCORE, fields),
-        class_scores=each(convert.probabilities, semconv.ML_PREDICTION_SCORE, table.classes),
+        score=one(settler.probabilities, semconv.ML_PREDICTION_SCORE, fields),
+        class_scores=each(settler.probabilities, semconv.ML_PREDICTION_SCORE, table.classes),
         decision=one(convert.typed, semconv.ML_PREDICTION_CLASS, fields),
         value=one(convert.numbers, semconv.ML_PREDICTION_VALUE, fields),
         duration_s=one(convert.durations, semconv.ML_PREDICTION_DURATION, fields) or _span_durations(table, origin),

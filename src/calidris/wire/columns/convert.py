@@ -17,6 +17,7 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Floats, Ints, NumberColumn
 from calidris.batch import Column as Typed
+from calidris.scores import TOLERANCE
 from calidris.wire.otlp.values import Column
 from calidris.wire.rejections import BAD_WEIGHT, SCORE_OUT_OF_RANGE, UNEQUAL_LENGTH, WRONG_TYPE, Rejected, shown
 
@@ -27,7 +28,6 @@ _STRINGS: Final[_Kinds] = frozenset({str, NoneType})
 _NAMES: Final[_Kinds] = frozenset({str, int, NoneType})
 ANY: Final[_Kinds] = _NUMBERS | _STRINGS
 
-SCORE_TOLERANCE: Final = 1e-9
 FURTHEST_NS: Final = 2**62
 """Times and offsets beyond this (the year 2116) are cut to it, so that their sum stays an int64."""
 
@@ -99,16 +99,20 @@ def mixed(raw: Sequence[Any]) -> Typed:
     raise MixedKinds(WRONG_TYPE, "numbers and strings in one column", rows=texts)
 
 
-def probabilities(raw: Column) -> NumberColumn:
-    """Numbers in [0, 1]; a rounding error up to 1e-9 outside is cut off."""
+def probabilities(raw: Column) -> tuple[NumberColumn, int]:
+    """Numbers in [0, 1], and how many rounding errors outside were cut off."""
     column = numbers(raw)
     values = column.values
     outside = column.valid & ~((values >= 0.0) & (values <= 1.0))
     if not outside.any():
-        return column
-    off = np.flatnonzero(outside & ~((values >= -SCORE_TOLERANCE) & (values <= 1.0 + SCORE_TOLERANCE)))
-    _refuse(off, SCORE_OUT_OF_RANGE, f"{values[off[:1]].tolist()} lies outside [0, 1]")
-    return NumberColumn(np.clip(values, 0.0, 1.0), column.valid, column.non_finite)
+        return column, 0
+    off = np.flatnonzero(outside & ~((values >= -TOLERANCE) & (values <= 1.0 + TOLERANCE)))
+    if off.size:
+        first = int(off[0])
+        problem = f"row {first + 1} of {len(column)}: {values[first]:.9g} lies outside [0, 1]"
+        raise Rejected(SCORE_OUT_OF_RANGE, problem, rows=off.tolist())
+    cut = NumberColumn(np.clip(values, 0.0, 1.0), column.valid, column.non_finite)
+    return cut, int(np.count_nonzero(outside))
 
 
 def durations(raw: Column) -> NumberColumn:

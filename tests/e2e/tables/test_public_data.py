@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 pytestmark = pytest.mark.e2e
 
-DATASETS = Path(__file__).resolve().parents[2] / ".tools" / "datasets"
+DATASETS = Path(__file__).resolve().parents[3] / ".tools" / "datasets"
 MOST = 20_000
 """Rows of each table that are sent: enough for every figure, and the job ends in seconds."""
 
