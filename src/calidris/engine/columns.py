@@ -31,8 +31,8 @@ def class_hashes(column: Column | None, n: int) -> Hashes:
     return levels[coded.codes]
 
 
-def part_of(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
-    """Some rows of a batch, with the columns that states read and no others."""
+def part_of(batch: PredictionBatch, rows: Mask | Ints) -> PredictionBatch:
+    """Some rows of a batch, by mask or by their places, with the columns that states read and no others."""
     return PredictionBatch(
         model=batch.model,
         event_time_ns=batch.event_time_ns[rows],

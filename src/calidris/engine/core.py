@@ -176,7 +176,10 @@ class Engine:
         model = self.models.get(batch.model)
         if model is None or not model.only_counts:
             return None
-        return None if self.early.get(batch.model[:2]) else form_of(batch, model.config.step_ns)
+        if self.early.get(batch.model[:2]):
+            return None
+        scattered = model.is_batch or batch.batch_id is not None
+        return form_of(batch, model.config.step_ns, scattered=scattered)
 
     def _count_repeated(self, again: Repeated) -> None:
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE, again.spans)

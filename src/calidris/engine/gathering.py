@@ -16,7 +16,14 @@ from calidris.wire.columns.merge import merge
 MOST_ROWS = 4096
 """More would not fit the processor's cache while they are counted."""
 
+MOST_SCATTERED = 16_384
+"""Of a job, whose rows lie in many steps: what counting them costs is the number of steps, not of rows."""
+
 _OPTIONAL = ("ids", "score", "decision", "value", "duration_s", "error", "weight", "trace_ids", "spans")
+
+
+SCATTERED = -1
+"""Stands for the step of rows that lie in many."""
 
 
 @dataclass(slots=True)
@@ -27,10 +34,11 @@ class Gathered:
     records: list[int] = field(default_factory=list)
     rows: int = 0
     form: Hashable = None
+    most: int = 0
 
     def takes(self, batch: PredictionBatch, form: Hashable) -> bool:
         """Whether a batch of this form may join."""
-        return not self.batches or (form == self.form and self.rows + len(batch) <= MOST_ROWS)
+        return not self.batches or (form == self.form and self.rows + len(batch) <= self.most)
 
     def add(self, batch: PredictionBatch, form: Hashable, record: int) -> None:
         """Let a batch join."""
@@ -38,6 +46,7 @@ class Gathered:
         self.records.append(record)
         self.rows += len(batch)
         self.form = form
+        self.most = MOST_SCATTERED if _is_scattered(form) else MOST_ROWS
 
     @property
     def sizes(self) -> list[int]:
@@ -53,15 +62,21 @@ class Gathered:
         return parts[0] if len(parts) == 1 and isinstance(parts[0], PredictionBatch) else None
 
 
-def form_of(batch: PredictionBatch, step_ns: int) -> Hashable:
+def form_of(batch: PredictionBatch, step_ns: int, *, scattered: bool = False) -> Hashable:
     """What batches that are counted together have in common; None for one that is counted alone.
 
-    Its columns, in their order, and the one step that all of its rows fall into.
+    Its columns, in their order, and the one step that all of its rows fall into: or none where rows of a job are ``scattered``.
     """
     first, last = int(batch.event_time_ns.min()) // step_ns, int(batch.event_time_ns.max()) // step_ns
+    if scattered:
+        first = last = SCATTERED
     if first != last or len(batch) >= MOST_ROWS:
         return None
     maps = (batch.features, batch.slices, batch.class_scores)
     vectors = tuple((name, column.dimension) for name, column in batch.embeddings.items())
     absent = tuple(getattr(batch, name) is None for name in _OPTIONAL)
-    return batch.model, batch.task, batch.batch_id, first, absent, vectors, *map(tuple, maps)
+    return first, batch.model, batch.task, batch.batch_id, absent, vectors, *map(tuple, maps)
+
+
+def _is_scattered(form: Hashable) -> bool:
+    return isinstance(form, tuple) and form[0] == SCATTERED

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from calidris import semconv
 from calidris.baseline import Baseline
-from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
+from calidris.batch import Column, Ints, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
 from calidris.engine.arrival import Jobs
 from calidris.engine.arrival.first_values import FirstValues
@@ -165,15 +165,13 @@ class WatchedModel:
 
     def _count(self, batch: PredictionBatch, cells: Ints, sizes: Sequence[int]) -> int:
         step = self.config.step_ns
-        starts = batch.event_time_ns // step * step
         late = 0
-        for start in np.unique(starts).tolist():
-            here = starts == start
-            rows = int(np.count_nonzero(here))
+        for start, here in _by_step(batch.event_time_ns // step * step):
+            rows = len(here)
             pane = self.panes.for_rows(start, len(self.specs) - 1)
             whole = rows == len(batch)
             part, part_cells = (batch, cells) if whole else (part_of(batch, here), cells[:, here])
-            cuts = sizes if whole else (rows,)
+            cuts = sizes if whole else _sizes_of(here, sizes)
             features, levels = pane.add(part, part_cells, _examples(batch, here, cuts), cuts)
             self.left_out.update(features=features, levels=levels)
             self.panes.show(start, len(self.specs) - 1, part)
@@ -310,7 +308,23 @@ def _others(rows: Rows, spec: Spec) -> int:
     return int(np.count_nonzero(rows["slices"][:, : len(rest)] == np.array(rest, dtype=np.int64)))
 
 
-def _examples(batch: PredictionBatch, rows: Mask, sizes: Sequence[int]) -> Sequence[str]:
+def _by_step(starts: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each step of a batch and the places of its rows, in their order; a job's rows lie in hundreds of steps."""
+    order = np.argsort(starts, kind="stable")
+    ordered = starts[order]
+    begins = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
+    for begin, end in pairwise(begins):
+        yield int(ordered[begin]), order[begin:end]
+
+
+def _sizes_of(rows: Ints, sizes: Sequence[int]) -> list[int]:
+    """How many of these rows each of the batches has that theirs was joined of, but for those that have none."""
+    owners = np.searchsorted(np.cumsum(sizes), rows, side="right")
+    counts = np.bincount(owners)
+    return [int(count) for count in counts[counts > 0]]
+
+
+def _examples(batch: PredictionBatch, rows: Ints, sizes: Sequence[int]) -> Sequence[str]:
     """Trace ids of the first few of these rows, and of each batch that they were joined of."""
     if batch.trace_ids is None:
         return ()

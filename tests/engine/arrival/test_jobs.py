@@ -11,7 +11,7 @@ import pytest
 from tests.engine.conftest import KEY, SECOND, START, Journal, MakeEngine, baseline, configuration, labels, rows
 
 from calidris.baseline import Baseline
-from calidris.batch import ModelKey, PredictionBatch
+from calidris.batch import CodedColumn, ModelKey, PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.engine.arrival import Jobs
 from calidris.engine.build_snapshot import snapshot
@@ -73,6 +73,29 @@ def test_the_order_of_a_job_does_not_matter(make_engine: MakeEngine, base: Basel
         told.append((of_windows(engine), [a.raised_ns for a in engine.alarms]))
     assert told[0] == told[1]
     assert sum(point.rows for point in told[0][0] if point.window == "1s") == 40 * JOB_S
+
+
+def test_requests_of_a_job_that_are_counted_together_leave_what_one_by_one_leaves(
+    make_engine: MakeEngine, base: Baseline
+) -> None:
+    journal = JobJournal()
+    for seed in range(30):
+        batch = rows(seed, 9, START + seed % 3 * SECOND, span_s=4.5)
+        names = CodedColumn.of([f"unseen {(seed * row) % 50}" for row in range(9)])
+        traces = CodedColumn.of([f"{seed}-{row // 2}" for row in range(9)])
+        journal.request(replace(batch, features={**batch.features, "country": names}, trace_ids=traces))
+        if seed == 20:
+            journal.seal_job(START + 2 * SECOND)
+    plain, together = (make_engine(configuration(arrival="batch"), base) for _ in range(2))
+    counted: list[int] = []
+    add = together._add_predictions
+    together._add_predictions = lambda batch, *rest: (counted.append(len(batch)), add(batch, *rest))[1]  # type: ignore[method-assign]
+    for record in journal.records:
+        plain.apply(record)
+        together.gather(record)
+    together.settle()
+    assert counted == [9, 20 * 9, 9 * 9], "the first one is what the model becomes known by"
+    assert digest(plain) == digest(together) and plain.models[KEY].late == together.models[KEY].late > 0
 
 
 def test_rows_with_the_id_of_a_batch_need_no_setting(make_engine: MakeEngine, base: Baseline) -> None:
