@@ -12,11 +12,11 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, Mask, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
-from calidris.engine.arrivals import Arrivals
 from calidris.engine.columns import part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.outcomes import Outcomes
+from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.labels import PendingPredictions, pending_dtype
@@ -25,7 +25,7 @@ from calidris.labels.pending import Rows
 from calidris.state import Spec, class_names
 from calidris.state.blocks.classes import with_score
 from calidris.state.blocks.labelled import ClassRows
-from calidris.state.coding.stated_types import settled
+from calidris.state.coding.stated_types import settle
 
 KEPT_NS = 3_600_000_000_000
 """Steps are kept this long beyond what windows need, for labels and late rows."""
@@ -108,7 +108,7 @@ class WatchedModel:
             How many came after their window was sealed, and the hashes of the ids that labels can name.
         """
         blank_levels = self.spec.blank_levels if self.specs else ()
-        batch = with_score(settled(batch, self.config.types, blank_levels), self.template)
+        batch = with_score(settle(batch, self.config.types, blank_levels), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)

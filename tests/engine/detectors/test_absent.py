@@ -138,7 +138,7 @@ def test_a_checkpoint_that_does_not_tell_watches_everything(
     make_engine: MakeEngine, base: Baseline, monkeypatch: pytest.MonkeyPatch, restart: Restart
 ) -> None:
     engine = apply(make_engine(base=base), traffic([lacking] * 3))
-    monkeypatch.setattr("calidris.engine.arrivals.Arrivals.to_json", lambda self: {})
+    monkeypatch.setattr("calidris.engine.panes.arrivals.Arrivals.to_json", lambda self: {})
     (model,) = restart(engine).models.values()
     assert model.arrivals.untold and model.absent_in(START) == []
 

@@ -7,10 +7,10 @@ from collections import Counter
 from typing import Any
 
 from calidris.batch import ModelKey
-from calidris.engine.arrivals import Arrivals
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.outcomes import Outcomes
+from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.rollup import Marks
 from calidris.engine.snapshot import Alarm, NamedFeature
