@@ -32,14 +32,17 @@ def arrive(cells: pa.ChunkedArray) -> Column:
 
     Cost: one copy of numbers, 0.1 µs a cell and 1 µs for each different text.
     """
-    return _arrive_as_array(cells) if _is_array(cells) else _arrive_by_value(cells)
+    if _is_array(cells):
+        return _arrive_as_array(cells)
+    return _arrive_by_value(cells)
 
 
 def arrive_as_slice(cells: pa.ChunkedArray) -> CodedColumn:
     """The texts that a receiver gets of the cells of a slice."""
-    different, places = _different(cells)
+    different, places = _find_different(cells)
     packed = texts(different)
-    return _coded(packed).take(places)
+    column = _read_codes(packed)
+    return column.take(places)
 
 
 def why_withheld(column: pa.Field) -> str | None:
@@ -54,7 +57,9 @@ def why_withheld(column: pa.Field) -> str | None:
 
 def is_date(kind: pa.DataType) -> bool:
     """Whether cells of a type are dates or times of a day. A length of time is no date: it is its seconds."""
-    return bool(pa.types.is_temporal(kind) and not pa.types.is_duration(kind))
+    if pa.types.is_duration(kind):
+        return False
+    return bool(pa.types.is_temporal(kind))
 
 
 def _is_array(cells: pa.ChunkedArray) -> bool:
@@ -62,49 +67,77 @@ def _is_array(cells: pa.ChunkedArray) -> bool:
     kind = cells.type
     if pa.types.is_boolean(kind):
         return not cells.null_count
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_duration(kind))
+    if pa.types.is_duration(kind):
+        return True
+    if pa.types.is_integer(kind):
+        return True
+    return bool(pa.types.is_floating(kind))
 
 
 def _arrive_as_array(cells: pa.ChunkedArray) -> Column:
-    values = column_of(cells.to_numpy(), len(cells))
-    packed = feature(_NAME, values, _ANYTHING, _tell_nobody)
+    rows = len(cells)
+    array = cells.to_numpy()
+    values = column_of(array, rows)
+    packed = _pack(values)
     assert packed is not None, "numbers always leave"
-    return _decoded(packed)
+    return _decode(packed)
 
 
 def _arrive_by_value(cells: pa.ChunkedArray) -> Column:
-    different, places = _different(cells)
-    packed = feature(_NAME, different, _ANYTHING, _tell_nobody)
+    different, places = _find_different(cells)
+    packed = _pack(different)
     if packed is None:
-        return NumberColumn.of(np.full(len(cells), np.nan))
-    column = _decoded(packed)
+        return _all_missing(len(cells))
+    column = _decode(packed)
     return column.take(places)
 
 
-def _different(cells: pa.ChunkedArray) -> tuple[list[Any], Ints]:
+def _find_different(cells: pa.ChunkedArray) -> tuple[list[Any], Ints]:
     """The different values, with None behind them, and the place of each cell's among those."""
-    if pa.types.is_dictionary(cells.type):
-        cells = pc.cast(cells, cells.type.value_type)
-    if pa.types.is_null(cells.type):
-        return [None], np.zeros(len(cells), dtype=np.int64)
-    encoded = pc.dictionary_encode(cells).combine_chunks()
+    kind = cells.type
+    if pa.types.is_dictionary(kind):
+        # Levels may be of any type, and it is theirs that decides.
+        cells = pc.cast(cells, kind.value_type)
+    if pa.types.is_null(kind):
+        nowhere = np.zeros(len(cells), dtype=np.int64)
+        return [None], nowhere
+    coded = pc.dictionary_encode(cells)
+    encoded = coded.combine_chunks()
     different = encoded.dictionary.to_pylist()
     places = pc.fill_null(encoded.indices, len(different))
-    return [*different, None], places.to_numpy(zero_copy_only=False).astype(np.int64)
+    different.append(None)
+    numbers = places.to_numpy(zero_copy_only=False)
+    return different, numbers.astype(np.int64)
 
 
-def _decoded(packed: Packed) -> Column:
+def _pack(values: Any) -> Packed | None:
+    # Not told what is withheld: it is missing, in the file as on its way.
+    return feature(_NAME, values, _ANYTHING, _tell_nobody)
+
+
+def _all_missing(rows: int) -> NumberColumn:
+    nothing = np.full(rows, np.nan)
+    return NumberColumn.of(nothing)
+
+
+def _decode(packed: Packed) -> Column:
     """What the receiver makes of a packed column."""
     if "f64" in packed:
-        return NumberColumn.of(np.frombuffer(packed["f64"], dtype="<f8"))
-    return _coded(packed)
+        numbers = np.frombuffer(packed["f64"], dtype="<f8")
+        return NumberColumn.of(numbers)
+    return _read_codes(packed)
 
 
-def _coded(packed: Packed) -> CodedColumn:
-    codes = np.frombuffer(packed["codes"], dtype="<i4").astype(np.int32)
-    column = CodedColumn(tuple(packed["levels"]), codes)
+def _read_codes(packed: Packed) -> CodedColumn:
+    codes = np.frombuffer(packed["codes"], dtype="<i4")
+    levels = tuple(packed["levels"])
+    column = CodedColumn(levels, codes.astype(np.int32))
     return without_blanks(column)
 
 
-def _tell_nobody(reason: str, name: str, values: int = 1) -> None:
+def _tell_nobody(
+    reason: str,
+    name: str,
+    values: int = 1,
+) -> None:
     """What cannot be sent of a cell is missing: in the file as on its way."""

@@ -12,7 +12,7 @@ from calidris.baseline.findings import Findings
 from calidris.baseline.refusals import Cells
 from calidris.batch import CodedColumn, Column, Floats, Mask, NumberColumn
 from calidris.errors import ConfigError
-from calidris.scores import TOLERANCE
+from calidris.score_tolerance import TOLERANCE
 
 TEXT: Final = "is text, where numbers belong"
 

@@ -219,6 +219,7 @@ def _leave_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dic
 def index_of(schema: pa.Schema) -> frozenset[str]:
     """Columns that were the index of a table when pandas wrote it, whatever they are called: the SDK does not send an index."""
     written = schema.pandas_metadata or {}
+    # An index that only numbers the rows is described there, and is no column.
     columns = written.get("index_columns", ())
     return frozenset(name for name in columns if isinstance(name, str))
 

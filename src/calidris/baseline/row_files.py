@@ -129,6 +129,7 @@ class _Block:
         if stated is None:
             return column
         found = as_stated(column, stated)
+        # Of live rows such a value is missing; a file can still be mended.
         wrong = f"is no {stated}, and `types` says that the column holds them: mend the cell, or leave it empty"
         cells.refuse_first(column.valid & ~found.valid, wrong)
         return found

@@ -13,11 +13,11 @@ from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
 from calidris.engine.arrival import Jobs
-from calidris.engine.arrival.first_values import FirstValues
 from calidris.engine.columns import part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.outcomes import Outcomes
+from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.labels import PendingPredictions, pending_dtype
@@ -26,7 +26,7 @@ from calidris.labels.pending import Rows
 from calidris.state import Spec, class_names
 from calidris.state.blocks.classes import with_score
 from calidris.state.blocks.labelled import ClassRows
-from calidris.state.coding.stated_types import settled
+from calidris.state.coding.stated_types import settle
 
 KEPT_NS = 3_600_000_000_000
 """Steps are kept this long beyond what windows need, for labels and late rows."""
@@ -80,7 +80,7 @@ class WatchedModel:
         self.slo_events: Counter[tuple[str, str]] = Counter()
         self.days = Days()
         self.outcomes = Outcomes()
-        self.first_values = FirstValues()
+        self.arrivals = Arrivals()
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
         self.unsaved = True  # since the last checkpoint
@@ -143,7 +143,7 @@ class WatchedModel:
             How many came after their window was sealed, and the hashes of the ids that labels can name.
         """
         blank_levels = self.spec.blank_levels if self.specs else ()
-        batch = with_score(settled(batch, self.config.types, blank_levels), self.template)
+        batch = with_score(settle(batch, self.config.types, blank_levels), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)
@@ -155,7 +155,7 @@ class WatchedModel:
         self.moved += 0 if batch.moved_ns is None else int(np.count_nonzero(batch.moved_ns))
         self._count_objectives(batch)
         self.outcomes.note_predictions(batch)
-        self.first_values.note(self.spec, cells, batch.event_time_ns)
+        self.arrivals.note(self.spec, cells, batch.event_time_ns)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
         self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)
@@ -261,7 +261,7 @@ class WatchedModel:
     def absent_in(self, start_ns: int) -> list[int]:
         """Places of the features that a window has no rows of, because no value of theirs had come before it."""
         step_ns = self.config.step_ns
-        return self.first_values.absent(self.spec, start_ns, self.first_event_ns // step_ns * step_ns + step_ns)
+        return self.arrivals.absent(self.spec, start_ns, self.first_event_ns // step_ns * step_ns + step_ns)
 
     def has_closed(self) -> bool:
         """Whether a step with rows of it has closed: a seal closes steps of some models only, and the very first one of none."""

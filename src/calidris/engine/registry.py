@@ -216,7 +216,7 @@ class Fleet:
         self.watchers[key] = watcher = Watcher(config, baseline, key.version)
         if others:
             watcher.take_over(self.watchers[others[-1]])
-            model.first_values.take_over(self.models[others[-1]].first_values)
+            model.arrivals.take_over(self.models[others[-1]].arrivals)
         self.registry.add(key)
         return model
 

@@ -280,7 +280,7 @@ def _ask_for_list(values: Any) -> list[Any]:
     if kind == _DATES and offers(type(values), "astype"):
         values = _as_dates(values)
     elif kind == _LENGTHS and offers(type(values), "__truediv__"):
-        values = values / sys.modules["numpy"].timedelta64(1, "s")
+        values = values / _one_second()
     found = values.tolist()
     if type(found) is list:
         return found
@@ -397,8 +397,15 @@ def _take_scalar(value: Any) -> Any:
     if kind == _DATES:
         return value.astype("M8[us]").item()
     if kind == _LENGTHS:
-        return float(value / sys.modules["numpy"].timedelta64(1, "s"))
+        seconds = value / _one_second()
+        return float(seconds)
     return value.item()
+
+
+def _one_second() -> Any:
+    """As numpy has it, which is there where its arrays are."""
+    numpy = sys.modules["numpy"]
+    return numpy.timedelta64(1, "s")
 
 
 def outcome_of(value: Any) -> Any:

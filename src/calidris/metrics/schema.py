@@ -60,12 +60,13 @@ def with_values(baseline: CountsState, counts: CountsState, seen: Mapping[str, i
         counts: of the window, in the same spec.
         seen: rows that carried a column, by feature name.
     """
-    empty = {
-        name
-        for at, name in counts.spec.sent_features
-        if _values(counts, at) == 0 and counts.count and _values(baseline, at)
-    }
-    return {name: rows for name, rows in seen.items() if name not in empty}
+    rows = counts.count
+    found = dict(seen)
+    for at, name in counts.spec.sent_features:
+        # A column that the baseline lacks values of too has not changed.
+        if rows and not _values(counts, at) and _values(baseline, at):
+            found.pop(name, None)
+    return found
 
 
 def _values(counts: CountsState, at: int) -> int:

@@ -54,7 +54,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calidris.batch import LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
-from calidris.wire.columns.batches import Batch, Origin, Refused, build
+from calidris.wire.columns.batches import Batch, Moved, Origin, Refused, build
 from calidris.wire.columns.convert import MixedKinds
 from calidris.wire.columns.merge import agreeing, joined, merge
 from calidris.wire.columns.reports import Report
@@ -171,9 +171,12 @@ class _Builder:
             for part in self._remaining(table, refused.faults):
                 yield from self.batches(part)
             return
+        self._note(moved)
+        yield batch
+
+    def _note(self, moved: Moved) -> None:
         self.clamped += moved.times
         self.clipped += moved.scores
-        yield batch
 
     def _remaining(self, table: Table, faults: list[Rejected]) -> list[Table]:
         if table.parts:

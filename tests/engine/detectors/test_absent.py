@@ -138,9 +138,9 @@ def test_a_checkpoint_that_does_not_tell_watches_everything(
     make_engine: MakeEngine, base: Baseline, monkeypatch: pytest.MonkeyPatch, restart: Restart
 ) -> None:
     engine = apply(make_engine(base=base), traffic([lacking] * 3))
-    monkeypatch.setattr("calidris.engine.arrival.first_values.FirstValues.to_json", lambda self: {})
+    monkeypatch.setattr("calidris.engine.panes.arrivals.Arrivals.to_json", lambda self: {})
     (model,) = restart(engine).models.values()
-    assert model.first_values.untold and model.absent_in(START) == []
+    assert model.arrivals.untold and model.absent_in(START) == []
 
 
 def test_empty_texts_are_missing_whoever_sends_them(make_engine: MakeEngine, base: Baseline) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from calidris.batch import ModelKey
 from calidris.engine.arrival import Jobs
-from calidris.engine.arrival.first_values import FirstValues
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.outcomes import Outcomes
+from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.rollup import Marks
 from calidris.engine.snapshot import Alarm, NamedFeature
@@ -39,7 +39,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         "marks": list(model.panes.marks),
         **{name: getattr(model, name) for name in _TOTALS},
         # Left out where there is nothing to tell, as in checkpoints of versions that did not note them.
-        **model.first_values.to_json(),
+        **model.arrivals.to_json(),
         **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
         **({"jobs": model.jobs.to_json() | {"sealed_ns": model.sealed_ns}} if model.is_batch else {}),
         **{name: getattr(model, name) for name in _SET_ASIDE if getattr(model, name)},
@@ -55,7 +55,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -
         setattr(model, name, state.get(name, 0))
     _restore_jobs(model, state, sealed_ns)
     model.days = Days.from_json(state["days"])
-    model.first_values = FirstValues.from_json(state)
+    model.arrivals = Arrivals.from_json(state)
     model.outcomes = Outcomes.from_json(state.get("outcomes", {}))
     model.panes.marks = Marks(*state.get("marks", ()))  # format 4 had none
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})

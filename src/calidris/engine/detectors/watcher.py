@@ -11,7 +11,6 @@ from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
-from calidris.engine.arrival.first_values import stand_in
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.recipes import Recipe, recipe
@@ -19,6 +18,7 @@ from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.thresholds import KIND, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
+from calidris.engine.panes.arrivals import stand_in
 from calidris.engine.panes.pane import Window, merge_panes
 from calidris.engine.readings.day_trend import note_day
 from calidris.engine.readings.window import window_readings

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from calidris.instrument.foreign import Refused, are_of, are_plain, is_plain, outcome_of, plain_of
 from calidris.instrument.privacy import Action, Policy, text_of
 from calidris.instrument.signal_errors import passes
-from calidris.scores import TOLERANCE
+from calidris.score_tolerance import TOLERANCE
 
 Packed = dict[str, Any]
 """One column as an attribute value: bytes, or levels and codes."""

@@ -150,24 +150,38 @@ def search_edges(edges: tuple[float, ...]) -> Floats:
     (True, False)
     """
     exact = np.array(edges, dtype=np.float64)
-    rounded, slack = _in_single(exact)
-    gaps = np.diff(exact)
     table = exact.copy()
-    # Where bins are hardly wider than single precision tells apart, nobody sends it, and edges stay where they are.
-    near = (rounded > exact)[:-1] & (rounded[:-1] - exact[:-1] < gaps / 2)
-    table[:-1] = np.where(near, rounded[:-1], exact[:-1])
-    table[0] = np.nextafter(exact[0] - slack[0], -np.inf)
-    table[-1] = exact[-1] + slack[-1]
+    table[:-1] = _raise_inner(exact)
+    lower, upper = _single_units(exact[[0, -1]]).tolist()
+    table[0] = np.nextafter(exact[0] - lower, -np.inf)
+    table[-1] = exact[-1] + upper
     return table
 
 
-def _in_single(values: Floats) -> tuple[Floats, Floats]:
-    """Values rounded to single precision, and one unit in their last place there; as they are and 0 where it is too small for them."""
-    with np.errstate(over="ignore", invalid="ignore"):
+def _raise_inner(edges: Floats) -> Floats:
+    """All edges but the last, rounded to single precision where that is up."""
+    rounded = _in_single(edges)[:-1]
+    inner = edges[:-1]
+    gaps = np.diff(edges)
+    raised = np.maximum(rounded, inner)
+    # Where bins are hardly wider than single precision tells apart, nobody sends it, and edges stay where they are.
+    is_near = raised - inner < gaps / 2
+    return np.where(is_near, raised, inner)
+
+
+def _in_single(values: Floats) -> Floats:
+    """Values rounded to single precision; as they are where it is too small for them."""
+    with np.errstate(over="ignore"):
         single = values.astype(np.float32)
-        unit = np.spacing(np.abs(single)).astype(np.float64)
-    held = np.isfinite(single) & np.isfinite(unit)
-    return np.where(held, single.astype(np.float64), values), np.where(held, unit, 0.0)
+    return np.where(np.isfinite(single), single, values)
+
+
+def _single_units(values: Floats) -> Floats:
+    """One unit in the last place of each value in single precision; 0 where that is too small for it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = np.abs(values).astype(np.float32)
+        units = np.spacing(single)
+    return np.nan_to_num(units.astype(np.float64))
 
 
 def as_coded(column: NumberColumn) -> CodedColumn:

@@ -1,8 +1,8 @@
-"""Types that a user states for a column, and empty texts: what both a baseline's rows and live rows go through before they are counted."""
+"""Types that a user states for a column, and empty texts: what a baseline's rows and live rows go through before they are counted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -13,7 +13,14 @@ from calidris.state.coding.fields import as_coded
 
 StatedType = Literal["number", "text", "boolean"]
 
-_TRUTHS: Final = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+_TRUTHS: Final = {
+    "true": 1.0,
+    "1": 1.0,
+    "1.0": 1.0,
+    "false": 0.0,
+    "0": 0.0,
+    "0.0": 0.0,
+}
 
 
 def as_stated(column: Column, stated: StatedType) -> Column:
@@ -26,13 +33,21 @@ def as_stated(column: Column, stated: StatedType) -> Column:
     >>> as_stated(CodedColumn.of(["True", "0", "no"]), "boolean").values.tolist()
     [1.0, 0.0, nan]
     """
-    if stated == "text":
-        return as_coded(column) if isinstance(column, NumberColumn) else column
-    if isinstance(column, NumberColumn):
+    is_text = isinstance(column, CodedColumn)
+    if is_text == (stated == "text"):
         return column
-    read = _read_truth if stated == "boolean" else _read_number
-    values = np.array([*map(read, column.levels), np.nan])
-    return NumberColumn.of(values[column.codes])
+    if isinstance(column, NumberColumn):
+        return as_coded(column)
+    if stated == "boolean":
+        return _read_texts(column, _read_truth)
+    return _read_texts(column, _read_number)
+
+
+def _read_texts(column: CodedColumn, read: Callable[[str], float]) -> NumberColumn:
+    numbers = [*map(read, column.levels), np.nan]
+    # A missing row has the code -1, and so the last one.
+    values = np.array(numbers)[column.codes]
+    return NumberColumn.of(values)
 
 
 def _read_number(text: str) -> float:
@@ -43,7 +58,8 @@ def _read_number(text: str) -> float:
 
 
 def _read_truth(text: str) -> float:
-    return _TRUTHS.get(text.strip().lower(), np.nan)
+    spelling = text.strip().lower()
+    return _TRUTHS.get(spelling, np.nan)
 
 
 def without_blanks(column: CodedColumn) -> CodedColumn:
@@ -54,29 +70,55 @@ def without_blanks(column: CodedColumn) -> CodedColumn:
     """
     if "" not in column.levels:
         return column
-    blank = column.levels.index("")
-    return CodedColumn(column.levels, np.where(column.codes == blank, -1, column.codes).astype(np.int32))
+    codes = column.codes.copy()
+    codes[codes == column.levels.index("")] = -1
+    return CodedColumn(column.levels, codes)
 
 
-def settled(
-    batch: PredictionBatch, stated: Mapping[str, StatedType], blank_levels: Collection[str] = ()
+def settle(
+    batch: PredictionBatch,
+    stated: Mapping[str, StatedType],
+    blank_levels: Collection[str] = (),
 ) -> PredictionBatch:
-    """A batch whose features have the types that were stated, and whose empty texts are missing; the very batch where nothing changes.
+    """A batch whose features have the types that were stated, and whose empty texts are missing.
+
+    The very batch where nothing changes.
 
     Args:
         batch: live rows.
         stated: types by name of the feature.
         blank_levels: features and slices of which "" is a level, in baselines of files that were read so once.
     """
-    features = {name: _settle(name, column, stated.get(name), blank_levels) for name, column in batch.features.items()}
-    slices = {name: column if name in blank_levels else without_blanks(column) for name, column in batch.slices.items()}
-    same = all(features[name] is column for name, column in batch.features.items())
-    if same and all(slices[name] is column for name, column in batch.slices.items()):
+    features = {}
+    for name, column in batch.features.items():
+        found = column if name in blank_levels else _unblanked(column)
+        if name in stated:
+            found = as_stated(found, stated[name])
+        if found is not column:
+            features[name] = found
+    slices = _unblanked_slices(batch.slices, blank_levels)
+    if not features and not slices:
         return batch
-    return replace(batch, features=features, slices=slices)
+    return replace(
+        batch,
+        features={**batch.features, **features},
+        slices={**batch.slices, **slices},
+    )
 
 
-def _settle(name: str, column: Column, stated: StatedType | None, blank_levels: Collection[str]) -> Column:
-    if isinstance(column, CodedColumn) and name not in blank_levels:
-        column = without_blanks(column)
-    return column if stated is None else as_stated(column, stated)
+def _unblanked_slices(
+    slices: Mapping[str, CodedColumn],
+    blank_levels: Collection[str],
+) -> dict[str, CodedColumn]:
+    """The slices that change."""
+    found = {}
+    for name in slices.keys() - set(blank_levels):
+        if "" in slices[name].levels:
+            found[name] = without_blanks(slices[name])
+    return found
+
+
+def _unblanked(column: Column) -> Column:
+    if isinstance(column, NumberColumn):
+        return column
+    return without_blanks(column)

@@ -96,6 +96,14 @@ class Origin:
         return within, within - times
 
 
+def _most_levels(table: Table, limits: WireLimits) -> int:
+    most = limits.max_levels
+    if table.one_row:
+        # Such a table has as many levels as it likes: each span brought one.
+        most = max(most, len(table.spans))
+    return most * max(len(table.parts), 1)
+
+
 class _Settler:
     """Converts the columns of one table and collects what is wrong with them."""
 
@@ -103,9 +111,7 @@ class _Settler:
         self.faults: list[Rejected] = []
         self.clipped = 0
         self._limits = limits
-        # A table of one-row spans has as many levels as it likes: each span brought one.
-        most = max(limits.max_levels, len(table.spans)) if table.one_row else limits.max_levels
-        self._max_levels = most * max(len(table.parts), 1)
+        self._max_levels = _most_levels(table, limits)
 
     def one(self, convert_: Callable[[Column], T], key: str, columns: Mapping[str, Column]) -> T | None:
         """The column of an attribute, or None if it was not sent or is at fault."""

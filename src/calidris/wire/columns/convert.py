@@ -17,7 +17,7 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Floats, Ints, NumberColumn
 from calidris.batch import Column as Typed
-from calidris.scores import TOLERANCE
+from calidris.score_tolerance import TOLERANCE
 from calidris.wire.otlp.values import Column
 from calidris.wire.rejections import BAD_WEIGHT, SCORE_OUT_OF_RANGE, UNEQUAL_LENGTH, WRONG_TYPE, Rejected, shown
 
@@ -27,6 +27,9 @@ _WHOLE: Final[_Kinds] = frozenset({int, NoneType})
 _STRINGS: Final[_Kinds] = frozenset({str, NoneType})
 _NAMES: Final[_Kinds] = frozenset({str, int, NoneType})
 ANY: Final[_Kinds] = _NUMBERS | _STRINGS
+
+_FURTHEST: Final = TOLERANCE + 1e-12
+"""As 1 + 1e-4 is no double, what is written so lies a little further outside than the tolerance."""
 
 FURTHEST_NS: Final = 2**62
 """Times and offsets beyond this (the year 2116) are cut to it, so that their sum stays an int64."""
@@ -102,17 +105,31 @@ def mixed(raw: Sequence[Any]) -> Typed:
 def probabilities(raw: Column) -> tuple[NumberColumn, int]:
     """Numbers in [0, 1], and how many rounding errors outside were cut off."""
     column = numbers(raw)
-    values = column.values
-    outside = column.valid & ~((values >= 0.0) & (values <= 1.0))
-    if not outside.any():
+    inside = np.clip(column.values, 0.0, 1.0)
+    moved = column.valid & (inside != column.values)
+    if not moved.any():
         return column, 0
-    off = np.flatnonzero(outside & ~((values >= -TOLERANCE) & (values <= 1.0 + TOLERANCE)))
-    if off.size:
-        first = int(off[0])
-        problem = f"row {first + 1} of {len(column)}: {values[first]:.9g} lies outside [0, 1]"
-        raise Rejected(SCORE_OUT_OF_RANGE, problem, rows=off.tolist())
-    cut = NumberColumn(np.clip(values, 0.0, 1.0), column.valid, column.non_finite)
-    return cut, int(np.count_nonzero(outside))
+    _refuse_far(column, inside)
+    return _with_values(column, inside), int(np.count_nonzero(moved))
+
+
+def _with_values(column: NumberColumn, values: Floats) -> NumberColumn:
+    return NumberColumn(values, column.valid, column.non_finite)
+
+
+def _refuse_far(column: NumberColumn, inside: Floats) -> None:
+    """Refuse scores that lie too far outside for a rounding error."""
+    distance = np.abs(inside - column.values)
+    is_far = column.valid & (distance > _FURTHEST)
+    rows: list[int] = np.flatnonzero(is_far).tolist()
+    if rows:
+        problem = _name_row(column, rows[0])
+        raise Rejected(SCORE_OUT_OF_RANGE, problem, rows=rows)
+
+
+def _name_row(column: NumberColumn, row: int) -> str:
+    value = column.values[row]
+    return f"row {row + 1} of {len(column)}: {value:.9g} lies outside [0, 1]"
 
 
 def durations(raw: Column) -> NumberColumn:

@@ -17,7 +17,7 @@ from calidris.state.coding.fields import MISSING
 
 
 @dataclass
-class FirstValues:
+class Arrivals:
     """First values of the features.
 
     Attributes:
@@ -28,8 +28,15 @@ class FirstValues:
     first_ns: dict[str, int] = field(default_factory=dict)
     untold: bool = False
 
-    def note(self, spec: Spec, cells: Ints, times_ns: Ints) -> None:
+    def note(
+        self,
+        spec: Spec,
+        cells: Ints,
+        times_ns: Ints,
+    ) -> None:
         """Take down which features some rows have.
+
+        The order of rows does not matter: of a feature's values the earliest counts.
 
         Args:
             spec: how they are counted.
@@ -40,14 +47,31 @@ class FirstValues:
         """
         oldest = int(times_ns.min())
         for at, name in spec.sent_features:
-            if self.first_ns.get(name, oldest + 1) <= oldest:
+            if self._is_known(name, oldest):
                 continue
-            there = cells[at] != spec.offsets[at] + spec.fields[at].ordered + MISSING
-            if there.any():
-                first = int(times_ns[there].min())
-                self.first_ns[name] = min(self.first_ns.get(name, first), first)
+            missing = _find_missing(spec, at)
+            is_there = cells[at] != missing
+            times = times_ns[is_there]
+            if len(times):
+                first = int(times.min())
+                self._take(name, first)
 
-    def absent(self, spec: Spec, start_ns: int, begun_ns: int) -> list[int]:
+    def _is_known(self, name: str, at_ns: int) -> bool:
+        known = self.first_ns.get(name)
+        if known is None:
+            return False
+        return known <= at_ns
+
+    def _take(self, name: str, at_ns: int) -> None:
+        known = self.first_ns.get(name, at_ns)
+        self.first_ns[name] = min(known, at_ns)
+
+    def absent(
+        self,
+        spec: Spec,
+        start_ns: int,
+        begun_ns: int,
+    ) -> list[int]:
         """Places of the features that a window has no rows of, because their first value came later.
 
         A window that a first value came in the middle of has only a part of them, which would look like a change. Those that came in
@@ -61,7 +85,11 @@ class FirstValues:
         if self.untold:
             return []
         since = max(start_ns, begun_ns - 1)
-        return [at for at, name in spec.sent_features if self.first_ns.get(name, since + 1) > since]
+        absent = []
+        for at, name in spec.sent_features:
+            if not self._is_known(name, since):
+                absent.append(at)
+        return absent
 
     def take_over(self, other: Self) -> None:
         """Expect what another version of the model had: what its successor lacks has disappeared."""
@@ -70,13 +98,25 @@ class FirstValues:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
-        return {} if self.untold else {"arrived": dict(sorted(self.first_ns.items()))}
+        if self.untold:
+            return {}
+        by_name = sorted(self.first_ns.items())
+        return {"arrived": dict(by_name)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """What ``to_json`` wrote, out of everything that a checkpoint says of a model."""
         found = data.get("arrived")
-        return cls(untold=True) if found is None else cls(dict(found))
+        if found is None:
+            return cls(untold=True)
+        return cls(dict(found))
+
+
+def _find_missing(spec: Spec, at: int) -> int:
+    """The cell of a field's missing values."""
+    field = spec.fields[at]
+    begin = int(spec.offsets[at])
+    return begin + field.ordered + MISSING
 
 
 def stand_in(baseline: CountsState, counts: Ints, absent: list[int]) -> Ints:
@@ -85,11 +125,21 @@ def stand_in(baseline: CountsState, counts: Ints, absent: list[int]) -> Ints:
     A bet on a field that lies exactly as the baseline does wins nothing, so this is no evidence, while the rows stay as many.
     """
     out = counts.copy()
+    offsets = baseline.spec.offsets.tolist()
     for at in absent:
-        part = slice(int(baseline.spec.offsets[at]), int(baseline.spec.offsets[at + 1]))
-        total = np.cumsum(baseline.field(at))
-        rows = int(counts[part].sum())
-        # Rounding the running total keeps the sum.
-        upto = np.rint(total * (rows / max(int(total[-1]), 1))).astype(np.int64)
-        out[part] = np.diff(upto, prepend=0)
+        begin, end = offsets[at : at + 2]
+        rows = int(counts[begin:end].sum())
+        shares = baseline.field(at)
+        out[begin:end] = _split(rows, shares)
     return out
+
+
+def _split(rows: int, shares: Ints) -> Ints:
+    """So many rows, split as these are."""
+    total = np.cumsum(shares)
+    most = max(int(total[-1]), 1)
+    # Rounding the running total keeps the sum.
+    share = rows / most
+    upto = np.rint(total * share)
+    parts: Ints = np.diff(upto, prepend=0.0).astype(np.int64)
+    return parts
