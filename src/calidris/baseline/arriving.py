@@ -107,7 +107,8 @@ def _find_different(cells: pa.ChunkedArray) -> tuple[list[Any], Ints]:
     places = pc.fill_null(encoded.indices, len(different))
     different.append(None)
     numbers = places.to_numpy(zero_copy_only=False)
-    return different, numbers.astype(np.int64)
+    whole: Ints = numbers.astype(np.int64)
+    return different, whole
 
 
 def _pack(values: Any) -> Packed | None:

@@ -7,7 +7,7 @@ every row of the file, as if it had been read in one piece.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -152,6 +152,18 @@ _LADDER: tuple[pa.DataType, ...] = (
 """Types in the order in which Arrow tries them: a column has the first one that fits all of its cells."""
 
 
+def _first_types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Types as the first rows have them."""
+    types = {}
+    for column in schema:
+        kind = column.type
+        # Bytes that are no UTF-8 make Arrow take a column for bytes.
+        if pa.types.is_binary(kind):
+            kind = pa.string()
+        types[column.name] = kind
+    return types
+
+
 class CsvTable:
     """A CSV file; see ``TableFile``."""
 
@@ -162,12 +174,17 @@ class CsvTable:
         self._types: dict[str, pa.DataType] = {}
         self.schema = self._read_header()
         _refuse_same_names(path, self.schema.names)
-        # Bytes that are no UTF-8 make Arrow take a column for bytes.
-        self._types = {f.name: pa.string() if pa.types.is_binary(f.type) else f.type for f in self.schema}
-        self._types |= {name: pa.string() for name in stated if name in self._types}
+        self._types = _first_types(self.schema)
+        self._take_for_text(stated)
         self.rows = self._settle_types(tell)
-        self._types |= dict.fromkeys(self._find_codes(), pa.string())
+        codes = self._find_codes()
+        self._take_for_text(codes)
         self.schema = pa.schema(self._types)
+
+    def _take_for_text(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._types:
+                self._types[name] = pa.string()
 
     def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """See ``TableFile``."""
@@ -195,10 +212,14 @@ class CsvTable:
         found: set[str] = set()
         if not whole:
             return found
-        as_text = self._types | dict.fromkeys(whole, pa.string())
+        texts = dict.fromkeys(whole, pa.string())
+        as_text = self._types | texts
         with reading(self.path, CSV), self._open(whole, as_text) as reader:
             for batch in reader:
-                found |= {name for name in whole if pc.any(pc.match_substring_regex(batch[name], _CODE)).as_py()}
+                for name in whole:
+                    codes = pc.match_substring_regex(batch[name], _CODE)
+                    if pc.any(codes).as_py():
+                        found.add(name)
         return found
 
     def _open(
