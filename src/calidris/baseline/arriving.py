@@ -92,6 +92,11 @@ def _arrive_by_value(cells: pa.ChunkedArray) -> Column:
     return column.take(places)
 
 
+def _encode(cells: pa.ChunkedArray) -> pa.DictionaryArray:
+    coded = pc.dictionary_encode(cells)
+    return coded.combine_chunks()
+
+
 def _find_different(cells: pa.ChunkedArray) -> tuple[list[Any], Ints]:
     """The different values, with None behind them, and the place of each cell's among those."""
     kind = cells.type
@@ -101,14 +106,12 @@ def _find_different(cells: pa.ChunkedArray) -> tuple[list[Any], Ints]:
     if pa.types.is_null(kind):
         nowhere = np.zeros(len(cells), dtype=np.int64)
         return [None], nowhere
-    coded = pc.dictionary_encode(cells)
-    encoded = coded.combine_chunks()
+    encoded = _encode(cells)
     different = encoded.dictionary.to_pylist()
     places = pc.fill_null(encoded.indices, len(different))
     different.append(None)
     numbers = places.to_numpy(zero_copy_only=False)
-    whole: Ints = numbers.astype(np.int64)
-    return different, whole
+    return different, numbers.astype(np.int64)
 
 
 def _pack(values: Any) -> Packed | None:
@@ -130,7 +133,8 @@ def _decode(packed: Packed) -> Column:
 
 
 def _read_codes(packed: Packed) -> CodedColumn:
-    codes = np.frombuffer(packed["codes"], dtype="<i4")
+    raw = packed["codes"]
+    codes = np.frombuffer(raw, dtype="<i4")
     levels = tuple(packed["levels"])
     column = CodedColumn(levels, codes.astype(np.int32))
     return without_blanks(column)

@@ -17,7 +17,7 @@ from calidris.batch import CodedColumn, Column, Floats, NumberColumn, Prediction
 from calidris.state import Codebook, Field, Kind, Loss, Role, Slice, Spec
 from calidris.state.blocks.groups import MAX_CLASSES, class_text
 from calidris.state.bounded import OF_TASK
-from calidris.state.coding.fields import as_coded
+from calidris.state.coding.fields import as_coded, search_edges
 
 BINS = 10
 DISCRETE_LEVELS = 20
@@ -174,12 +174,18 @@ def learn_edges(values: Floats) -> tuple[float, ...]:
         edges = np.unique(np.r_[distinct[0], np.sort(values)[last_of_bin]])
         if counts[0] * BINS >= len(values):  # an atom at the lower end, such as many zeros, is a bin of its own
             edges = np.r_[np.nextafter(edges[0], -np.inf), edges]
-    return tuple(_merge_thin(np.unique(edges), values).tolist())
+    kept = np.unique(edges)
+    merged = _merge_thin(kept, values)
+    while len(merged) < len(kept):
+        # Between fewer edges single precision has more room, and a value that lies at one may change its bin.
+        kept, merged = merged, _merge_thin(merged, values)
+    return tuple(merged.tolist())
 
 
 def _merge_thin(edges: Floats, values: Floats) -> Floats:
     """Drop inner edges until each bin has enough values; each thin bin joins its right neighbour, the last its left."""
-    position = np.clip(np.searchsorted(edges, values, side="left"), 1, len(edges) - 1)
+    laid = search_edges(tuple(edges.tolist()))  # as rows will be counted
+    position = np.clip(np.searchsorted(laid, values, side="left"), 1, len(edges) - 1)
     counts = np.bincount(position, minlength=len(edges))[1:]
     kept, held = [edges[0]], 0
     for right, count in zip(edges[1:], counts.tolist()):

@@ -233,8 +233,8 @@ class CsvTable:
             block_size=BLOCK_BYTES,
         )
         converting = pyarrow.csv.ConvertOptions(
-            column_types=self._types if types is None else types,
-            include_columns=None if columns is None else list(columns),
+            column_types=types or self._types,
+            include_columns=list(columns) if columns else None,
             strings_can_be_null=True,
             null_values=_NULLS,
         )
@@ -276,8 +276,9 @@ class CsvTable:
             row = f", row {int(fault[2]) - 1}" if fault[2] else ""
             raise ConfigError(f"{self.path}: column {name!r}{row}: its bytes are no UTF-8; save the file as UTF-8")
         invalid = _INVALID.match(fault[3])
-        # What is not told is tried with the next type, and fails there if it does not fit.
-        cell = None if invalid is None else invalid[1] or invalid[2]
+        cell = None  # what is not told is tried with the next type, and fails there if it does not fit
+        if invalid is not None:
+            cell = invalid[1] or invalid[2]
         self._types[name] = _next_type(kind, cell)
 
     def _broken(self, said: str) -> ConfigError:
