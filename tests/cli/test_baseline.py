@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
 import pytest
 from running import rows, until
 from served import Started, configuration
 from shell import Done, run
 
+from calidris import semconv
+from calidris.baseline import read
+from calidris.metrics.base import Status
+from calidris.state import Role
 from calidris.wire import encode_predictions
 
 MODEL = {"name": "credit", "windows": ["5m", "1h"], "detect": {"windows": ["5m"]}}
@@ -54,6 +59,66 @@ def test_each_scored_length_is_looked_at(tmp_path: Path) -> None:
     done = build(tmp_path, 60, "--time", "ts", detect="[5m, 1h]")
     assert "5 windows of 1h, 30 are needed" in done.out and "windows of 5m, 30" not in done.out
     assert "are needed" not in build(tmp_path, 60, "--time", "ts").out
+
+
+def served(path: Path, *, errors: bool = True) -> Path:
+    """Forty windows of calls of a service: what each took in milliseconds, and how each failed."""
+    rng = np.random.default_rng(5)
+    lines = ["ts,age,took,failure"]
+    for row in range(40 * 100):
+        failure = "Timeout" if errors and rng.random() < 0.02 else ""
+        lines.append(f"{1_767_225_600 + 3 * row},{rng.normal(40, 10):.3f},{rng.lognormal(3, 0.5):.2f},{failure}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+LATENCY = ("--duration", "took", "--duration-unit", "ms")
+ERRORS = ("--error", "failure")
+
+
+def waiting(folder: Path, data: Path, *options: str) -> set[str]:
+    """Kinds of alarm that a receiver with this baseline says it has to learn first."""
+    config, made = folder / "calidris.yaml", folder / "credit.calidris"
+    config.write_text("models: [{name: credit, windows: [5m, 1h], detect: {windows: [5m]}}]\n", encoding="utf-8")
+    names = ("--features", "age", "--model", "credit", "--data", data, "--time", "ts", "-o", made)
+    done = run("baseline", "build", "-c", config, *names, *options)
+    assert done.code == 0, done.err
+    receiver = Started(configuration(folder, models=[MODEL | {"baseline": str(made)}]))
+    try:
+        receiver.export(encode_predictions(rows(50, seed=1), form="packed", one_span_per_row=False))
+        until(lambda: receiver.rows() == 50)
+        (model,) = receiver.server.snapshot().models
+    finally:
+        receiver.server.stop()
+    told = [dict(one.attributes) for one in model.readings if one.status is Status.LEARNING]
+    kinds = {attributes.get(semconv.ML_DETECTION_KIND) for attributes in told}
+    return {kind for kind in ("errors", "latency") if kind in kinds}
+
+
+@pytest.mark.parametrize(
+    ("options", "waits"),
+    [
+        ((), {"errors", "latency"}),
+        (ERRORS, {"latency"}),
+        (LATENCY, set()),
+        ((*LATENCY, *ERRORS), set()),
+    ],
+)
+def test_what_the_file_says_need_not_be_learned_live(tmp_path: Path, options: tuple[str, ...], waits: set[str]) -> None:
+    assert waiting(tmp_path, served(tmp_path / "served.csv"), *options) == waits
+
+
+def test_durations_and_errors_are_counted_as_those_of_live_rows(tmp_path: Path) -> None:
+    waiting(tmp_path, served(tmp_path / "served.csv"), *LATENCY, *ERRORS)
+    made = read(tmp_path / "credit.calidris")
+    table = pyarrow.csv.read_csv(tmp_path / "served.csv").to_pydict()
+    failed, took = (made.spec.index(role) for role in (Role.ERROR, Role.DURATION))
+    assert failed is not None and took is not None
+    assert made.counts.field(failed)[0] == sum(not failure for failure in table["failure"])
+    # A bin holds its right edge.
+    edges = np.array(made.spec.fields[took].edges)
+    expected = np.bincount(np.searchsorted(edges, np.array(table["took"]) / 1000) - 1, minlength=len(edges) - 1)
+    assert made.counts.field(took)[: len(expected)].tolist() == expected.tolist()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def refused(done: Done, said: str) -> None:
 
 
 TIMED = ("--time", "ts")
+NO_TEXT = pa.StringArray.from_buffers(N, pa.py_buffer(np.arange(N + 1, dtype=np.int32)), pa.py_buffer(b"\xff" * N))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,12 @@ TIMED = ("--time", "ts")
         ({"score": pa.nulls(N, pa.float64())}, (), "column 'score' has no value in any row"),
         ({"label": pa.nulls(N)}, (), "column 'label' has no value in any row"),
         ({"who": [{"a": 1}] * N}, ("--features", "who"), "column 'who' is struct<a: int64>, which cannot be counted"),
+        (
+            {"raw": pa.array([b"\xff"] * N).dictionary_encode()},
+            ("--features", "raw"),
+            "column 'raw' is dictionary<values=binary, indices=int32, ordered=0>, which cannot be counted",
+        ),
+        ({"name": NO_TEXT}, (), "column 'name' holds text that is no UTF-8"),
         ({"weight": np.arange(N)}, ("--weight", "weight"), "column 'weight', row 1: 0 is no weight"),
         (
             {"weight": pa.array([1, None] * (N // 2))},
@@ -234,6 +242,28 @@ def test_weights_are_checked_and_said_not_to_be_used(build: Callable[..., Done],
     done = build(columns(weight=np.arange(N) + 1.0), "--weight", "weight")
     assert "weights were checked and are not used yet: every row counts once" in done.out
     assert read(tmp_path / "made.calidris").id == expected
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "baselines.md"
+LINES = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("calidris baseline build ")]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_lines_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calidris.yaml").write_text("models: [{name: credit, windows: [5m]}]\n")
+    rows = columns(took=SCORES * 90 + 1, failure=["Timeout" if i % 50 == 0 else "" for i in range(N)])
+    pyarrow.parquet.write_table(pa.table(rows), "rows.parquet")
+    millis = columns(ts=SECONDS * 1000, known=SECONDS * 1000 + 60_000)
+    pyarrow.parquet.write_table(pa.table(millis), "millis.parquet")
+    done = run(*shlex.split(line)[1:])
+    assert (done.code, done.err) == (0, "") and done.out.endswith("wrote credit.calidris\n")
+    assert len(LINES) == 3
+
+
+def test_the_refusal_that_the_page_shows(build: Callable[..., Done], tmp_path: Path) -> None:
+    said = build(columns(ts=SECONDS * 1000), *TIMED).err.replace(f"{tmp_path}/", "")
+    assert said in PAGE.read_text(encoding="utf-8")
 
 
 MEMORY_MB = 1000

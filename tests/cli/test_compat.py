@@ -93,6 +93,11 @@ def test_csv_and_a_column_of_one_side(tmp_path: Path, baseline: Path) -> None:
         ("empty.csv", b"", "cannot be read as CSV"),
         ("no_rows.csv", b"income,city\n", "has no rows: there is nothing to compare"),
         ("other.csv", b"a,b\n1,2\n", "has no column of"),
+        ("twice.csv", b"income,income\n1,2\n", "column 'income' is there more than once, as columns 1 and 2"),
+        ("ragged.csv", b"income,city\n1,a\n2\n", "row 2 has 1 cells and the header 2"),
+        ("latin.csv", "income,city\n1,Köln\n".encode("latin-1"), "column 'city', row 1: its bytes are no UTF-8"),
+        ("head.csv", "größe\n1\n".encode("latin-1"), "its header is no UTF-8"),
+        ("rows", b"income,city\n1,a\n", "does not begin as Parquet does and is not called .csv"),
     ],
 )
 def test_errors_name_the_file_and_the_cure(
@@ -104,6 +109,14 @@ def test_errors_name_the_file_and_the_cure(
     done = compat(baseline, path)
     (line,) = done.err.splitlines()
     assert done.code == 2 and line.startswith(f"calidris: {path}: ") and expected in line
+
+
+def test_a_folder_and_a_file_that_was_cut(tmp_path: Path, baseline: Path) -> None:
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes(baseline.read_bytes()[:-100])
+    for path, expected in ((tmp_path, "is a directory"), (cut, "cannot be read as Parquet")):
+        (line,) = compat(baseline, path).err.splitlines()
+        assert line.startswith(f"calidris: {path}: ") and expected in line
 
 
 def test_columns_that_cannot_be_compared(tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ class Counting:
         self._windows = np.zeros((len(self._starts), spec.cells), dtype=np.int64)
         self._labels = LabelTables(spec)
         self._window_labels = tuple(LabelTables(spec) for _ in self._starts)
+        # Whether there is a column of outcomes, with or without any in it.
         self._labelled = False
         self._waiting: list[tuple[LabelledRows, Ints]] = []
 
@@ -178,6 +179,7 @@ class Counting:
         place = self._places(rows)
         if len(self._starts):
             there = place >= 0
+            # One addition for all windows: rows of a file need not come in the order of their times.
             into = cells[:, there] + place[there] * self.spec.cells
             np.add.at(self._windows.reshape(-1), into.ravel(), 1)
         used, labelled = _labelled(self.spec, replace(rows, batch=batch))

@@ -30,17 +30,26 @@ class Findings:
     found: dict[tuple[str, str], Finding] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
-    def note(self, cells: Cells, where: Mask, what: str) -> None:
+    def note(
+        self,
+        cells: Cells,
+        where: Mask,
+        what: str,
+    ) -> None:
         """Count rows of a column, bool[n]."""
         rows = int(np.count_nonzero(where))
         if not rows:
             return
-        known = self.found.get((cells.name, what))
+        place = (cells.name, what)
+        known = self.found.get(place)
         if known is not None:
+            # Of an earlier block, which had the first row.
             known.rows += rows
             return
         at = int(np.argmax(where))
-        self.found[cells.name, what] = Finding(rows, f"row {cells.first + at + 1}: {cells.shown(at)}")
+        row = cells.first + at + 1
+        first = f"row {row}: {cells.shown(at)}"
+        self.found[cells.name, what] = Finding(rows, first)
 
     def remark(self, line: str) -> None:
         """Say something once."""

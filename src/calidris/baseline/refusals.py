@@ -46,7 +46,8 @@ class Cells:
             ConfigError: with file, column, row (from 1) and value in front of the problem.
         """
         if where.any():
-            raise self.error(int(np.argmax(where)), problem)
+            at = int(np.argmax(where))
+            raise self.error(at, problem)
 
     def error(self, at: int, problem: str) -> ConfigError:
         """The error of one cell, by its place among these."""
@@ -68,7 +69,14 @@ def holds_text(kind: pa.DataType) -> bool:
     """Whether a column of this type holds text, as it is or coded."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return any(is_text(kind) for is_text in _TEXTS)
+
+
+_TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+)
 
 
 def _spell(cell: pa.Scalar) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -12,7 +11,17 @@ from calidris.baseline.arriving import AN_INDEX, is_date, why_withheld
 from calidris.baseline.table_files import TableFile
 from calidris.errors import ConfigError
 
-ROLES = ("score", "decision", "value", "label", "time", "label_time", "duration", "error", "weight")
+ROLES = (
+    "score",
+    "decision",
+    "value",
+    "label",
+    "time",
+    "label_time",
+    "duration",
+    "error",
+    "weight",
+)
 """Parts that one column can have; each is an attribute of `TableColumns`."""
 
 
@@ -72,7 +81,13 @@ class Roles:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is read, once."""
-        return tuple(dict.fromkeys((*self.features, *self.slices, *self.embeddings, *self.by_role.values())))
+        every = (
+            *self.features,
+            *self.slices,
+            *self.embeddings,
+            *self.by_role.values(),
+        )
+        return tuple(dict.fromkeys(every))
 
 
 def assign_roles(table: TableFile, names: TableColumns, optional: Sequence[str] = ()) -> Roles:
@@ -87,22 +102,42 @@ def assign_roles(table: TableFile, names: TableColumns, optional: Sequence[str] 
         ConfigError: a named column is not there, has two parts, is listed twice, or is of a type that no part takes.
     """
     by_role = _find_roles(table, names, optional)
+    for name in names.slices:
+        _require(table, name, "slice")
+        _refuse_nested(table, name)
     taken = {column: role for role, column in by_role.items()}
-    taken |= dict.fromkeys(names.embeddings, "embedding")
-    named = {*taken, *names.slices}
+    for name in names.embeddings:
+        _require(table, name, "embedding")
+        taken[name] = "embedding"
+    features, left_out = _find_features(table, names, taken)
+    return Roles(
+        by_role,
+        features,
+        names.slices,
+        names.embeddings,
+        left_out,
+    )
+
+
+def _find_features(
+    table: TableFile,
+    names: TableColumns,
+    taken: Mapping[str, str],
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names of features, and columns that are none, and why."""
     features = names.features
     left_out: dict[str, str] = {}
     if features is None:
-        left_out = _left_out(table, named, names.ignored)
-        others = {*table.schema.names} - named - {*left_out}
-        features = tuple(name for name in table.schema.names if name in others)
+        named = {*taken, *names.slices}
+        left_out = _leave_out(table, named, names.ignored)
+        features = _others(table, named | {*left_out})
     _check_features(table, features, taken)
-    for name in names.slices:
-        _require(table, name, "slice")
-        _refuse_nested(table.path, table.schema.field(name))
-    for name in names.embeddings:
-        _require(table, name, "embedding")
-    return Roles(by_role, features, names.slices, names.embeddings, left_out)
+    return features, left_out
+
+
+def _others(table: TableFile, taken: set[str]) -> tuple[str, ...]:
+    names = table.schema.names
+    return tuple(name for name in names if name not in taken)
 
 
 def refuse_dates(table: TableFile, features: Sequence[str]) -> None:
@@ -121,43 +156,63 @@ def refuse_dates(table: TableFile, features: Sequence[str]) -> None:
 
 
 def _find_roles(table: TableFile, names: TableColumns, optional: Sequence[str]) -> dict[str, str]:
+    """Column of each part that one column can have."""
     found: dict[str, str] = {}
     for role in ROLES:
         name = getattr(names, role)
-        absent = name not in table.schema.names
-        if name is None or (absent and role in optional):
+        if name is None:
+            continue
+        if role in optional and name not in table.schema.names:
             continue
         _require(table, name, "column")
-        for other, column in found.items():
-            if column == name:
-                raise _two_parts(table.path, name, _spoken(other), _spoken(role))
+        _refuse_nested(table, name)
+        _refuse_two_roles(table, name, role, found)
         if name in names.embeddings:
-            raise _two_parts(table.path, name, "embedding", _spoken(role))
-        _refuse_nested(table.path, table.schema.field(name))
+            raise _two_parts(table, name, "embedding", role)
         found[role] = name
     return found
 
 
-def _check_features(table: TableFile, features: Sequence[str], taken: Mapping[str, str]) -> None:
-    for at, name in enumerate(features):
+def _refuse_two_roles(
+    table: TableFile,
+    name: str,
+    role: str,
+    found: Mapping[str, str],
+) -> None:
+    for other, column in found.items():
+        if column == name:
+            raise _two_parts(table, name, other, role)
+
+
+def _check_features(
+    table: TableFile,
+    features: Sequence[str],
+    taken: Mapping[str, str],
+) -> None:
+    seen: set[str] = set()
+    for name in features:
         _require(table, name, "feature")
-        if name in features[:at]:
+        if name in seen:
             raise ConfigError(f"{table.path}: feature {name!r} is listed twice: list it once in --features")
         if name in taken:
-            raise _two_parts(table.path, name, "feature", _spoken(taken[name]))
-        _refuse_nested(table.path, table.schema.field(name))
+            raise _two_parts(table, name, "feature", taken[name])
+        _refuse_nested(table, name)
+        seen.add(name)
 
 
-def _left_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dict[str, str]:
+def _leave_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dict[str, str]:
     """Columns that nobody named and that are no features either, and why."""
     found = {}
     index = index_of(table.schema)
     for column in table.schema:
-        reason = "by wish" if column.name in ignored else why_no_feature(column)
-        if column.name in index:
+        name = column.name
+        if name in taken:
+            continue
+        reason = "by wish" if name in ignored else why_no_feature(column)
+        if name in index:
             reason = AN_INDEX
-        if reason is not None and column.name not in taken:
-            found[column.name] = reason
+        if reason is not None:
+            found[name] = reason
     return found
 
 
@@ -175,41 +230,68 @@ def why_no_feature(column: pa.Field) -> str | None:
     withheld = why_withheld(column)
     if withheld is not None:
         return withheld
-    if holds_bytes(kind) or (pa.types.is_nested(kind) and not holds_lists(kind)):
+    if _is_nested(kind):
         return f"{kind}, which no feature can be"
     return None
 
 
 def _require(table: TableFile, name: str, what: str) -> None:
-    if name in table.schema.names:
+    names = table.schema.names
+    if name in names:
         return
-    listed = ", ".join(table.schema.names)
+    listed = ", ".join(names)
     raise ConfigError(f"{table.path}: there is no {what} {name!r}; its columns are {listed}")
 
 
-def _two_parts(path: Path, name: str, one: str, other: str) -> ConfigError:
-    return ConfigError(f"{path}: column {name!r} is named as {one} and as {other}: it can be one of them")
+def _two_parts(
+    table: TableFile,
+    name: str,
+    one: str,
+    other: str,
+) -> ConfigError:
+    first = one.replace("_", " ")
+    second = other.replace("_", " ")
+    return ConfigError(f"{table.path}: column {name!r} is named as {first} and as {second}: it can be one of them")
 
 
-def _spoken(role: str) -> str:
-    return role.replace("_", " ")
-
-
-def _refuse_nested(path: Path, column: pa.Field) -> None:
-    kind, name = column.type, column.name
+def _refuse_nested(table: TableFile, name: str) -> None:
+    kind = table.schema.field(name).type
     if holds_lists(kind):
-        raise ConfigError(f"{path}: column {name!r} holds lists: add --embedding {name}, or leave it out of --features")
-    if pa.types.is_nested(kind) or holds_bytes(kind):
         raise ConfigError(
-            f"{path}: column {name!r} is {kind}, which cannot be counted: name another one, or leave it out"
+            f"{table.path}: column {name!r} holds lists: add --embedding {name}, or leave it out of --features"
         )
+    if _is_nested(kind):
+        raise ConfigError(
+            f"{table.path}: column {name!r} is {kind}, which cannot be counted: name another one, or leave it out"
+        )
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    """Whether a column has no numbers and no texts, nor lists that may be vectors."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if holds_lists(kind):
+        return False
+    return holds_bytes(kind) or bool(pa.types.is_nested(kind))
+
+
+_LISTS = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_fixed_size_list,
+)
+_BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+)
 
 
 def holds_lists(kind: pa.DataType) -> bool:
     """Whether a column of this type holds one list a row."""
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return any(is_such(kind) for is_such in _LISTS)
 
 
 def holds_bytes(kind: pa.DataType) -> bool:
     """Whether a column of this type holds bytes that are no text."""
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    return any(is_such(kind) for is_such in _BYTES)

@@ -30,7 +30,7 @@ from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, Nu
 from calidris.errors import ConfigError
 from calidris.state.coding.stated_types import StatedType, as_stated
 
-__all__ = ["RowReader", "TableColumns", "read_rows", "read_table"]
+__all__ = ["RowReader", "TableColumns", "read_rows"]
 
 FOREVER = Clock(now_s=9e9)
 """The clock of who does not ask for times."""
@@ -90,6 +90,7 @@ class RowReader:
         )
         label = block.labels()
         rows = BaselineColumns(batch, label, times is not None, untimed=None if times is None else ~times.known)
+        # Without both times nobody knows how old an outcome is, and it counts as known at once.
         if times is None or known is None or label is None:
             return rows
         return block.with_delays(rows, label, times, known)
@@ -104,13 +105,27 @@ class _Block:
     first: int
     findings: Findings
 
+    def named(self, name: str) -> Cells:
+        return Cells(self.reader.path, name, self.table[name], self.first)
+
     def cells(self, role: str) -> Cells | None:
         name = self.reader.roles.by_role.get(role)
-        return None if name is None else Cells(self.reader.path, name, self.table[name], self.first)
+        return None if name is None else self.named(name)
+
+    def convert(self, cells: Cells) -> Column:
+        try:
+            return arrive(cells.values)
+        except UnicodeDecodeError:
+            raise cells.column_error("holds text that is no UTF-8: store it as UTF-8, or leave it out") from None
+        except pa.ArrowException as error:
+            # Arrow has types of which it cannot make texts.
+            said = " ".join(str(error).split())
+            raise cells.column_error(f"is {cells.kind}, which cannot be counted ({said}): leave it out") from error
 
     def feature(self, name: str) -> Column:
-        cells = Cells(self.reader.path, name, self.table[name], self.first)
-        column, stated = arrive(cells.values), self.reader.types.get(name)
+        cells = self.named(name)
+        column = self.convert(cells)
+        stated = self.reader.types.get(name)
         if stated is None:
             return column
         found = as_stated(column, stated)
@@ -134,7 +149,7 @@ class _Block:
         cells = self.cells(role)
         if cells is None:
             return None
-        found = arrive(cells.values)
+        found = self.convert(cells)
         self.findings.note(cells, ~found.valid, "empty")
         return found
 
@@ -150,15 +165,15 @@ class _Block:
         cells = self.cells("duration")
         if cells is None:
             return None
-        return read_durations(cells, arrive(cells.values), self.reader.duration_per_s, self.findings)
+        return read_durations(cells, self.convert(cells), self.reader.duration_per_s, self.findings)
 
     def errors(self) -> CodedColumn | None:
         cells = self.cells("error")
-        return None if cells is None else read_errors(cells, arrive(cells.values), self.findings)
+        return None if cells is None else read_errors(cells, self.convert(cells), self.findings)
 
     def weights(self) -> NumberColumn | None:
         cells = self.cells("weight")
-        return None if cells is None else read_weights(cells, arrive(cells.values), self.findings)
+        return None if cells is None else read_weights(cells, self.convert(cells), self.findings)
 
     def labels(self) -> Column | None:
         cells = self.cells("label")
@@ -189,11 +204,16 @@ def _only(column: Column, rows: Mask) -> Column:
     return CodedColumn(column.levels, np.where(rows, column.codes, -1).astype(np.int32))
 
 
-def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
+def read_rows(
+    source: Path | TableFile,
+    names: TableColumns,
+    model: ModelKey,
+    optional: Sequence[str] = (),
+) -> BaselineColumns:
     """The rows of a file as columns, all at once.
 
     Args:
-        path: a ``.parquet`` or ``.csv`` file.
+        source: a ``.parquet`` or ``.csv`` file, or one that is open.
         names: which column is what.
         model: whose rows they are.
         optional: roles (``score``, ``label``, …) that may be absent because the user did not name them.
@@ -201,11 +221,7 @@ def read_rows(path: Path, names: TableColumns, model: ModelKey, optional: Sequen
     Raises:
         ConfigError: the file cannot be read, a named column is not in it, or a cell cannot be used.
     """
-    return read_table(open_table(path), names, model, optional)
-
-
-def read_table(table: TableFile, names: TableColumns, model: ModelKey, optional: Sequence[str] = ()) -> BaselineColumns:
-    """The rows of an open file, as ``read_rows``."""
+    table = open_table(source) if isinstance(source, Path) else source
     roles = assign_roles(table, names, optional)
     fields = [table.schema.field(name) for name in roles.columns]
     whole = pa.concat_tables([pa.schema(fields).empty_table(), *table.blocks(roles.columns)])

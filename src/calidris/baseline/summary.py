@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.file_baselines import Built
@@ -13,7 +14,7 @@ from calidris.state import Kind
 from calidris.state.coding.fields import MISSING, OTHER, Role
 from calidris.state.coding.fields import Field as CountedField
 
-_ROLE = {
+_COUNTED = {
     "score": Role.SCORE,
     "decision": Role.DECISION,
     "value": Role.VALUE,
@@ -23,63 +24,107 @@ _ROLE = {
 _MOSTLY = 0.5
 """A share of rows beyond which a column is rather another one than it is said to be."""
 
-Line = tuple[str, str, str, str, str]
+
+class TakenColumn(NamedTuple):
+    """One column as it was taken, in words.
+
+    Attributes:
+        name: of the column.
+        part: what it was taken as.
+        kind: its type in the file.
+        counted: in what, and how many rows lie beyond the levels that were kept.
+        missing: rows without a value.
+    """
+
+    name: str
+    part: str
+    kind: str
+    counted: str = ""
+    missing: str = ""
 
 
-def summarise(built: Built, roles: Roles, table: TableFile) -> Iterator[Line]:
-    """A line for each column that was read: its name, what it was taken as, its type, how it is counted, rows without a value."""
+def summarise(built: Built, roles: Roles, table: TableFile) -> Iterator[TakenColumn]:
+    """Each column that was read: outputs first, then features, slices and embeddings."""
+    made = built.baseline
+    kinds = {column.name: str(column.type) for column in table.schema}
     for role, name in roles.by_role.items():
-        kind = str(table.schema.field(name).type)
-        counted, missing = _counted(built.baseline, _ROLE.get(role), None)
-        yield name, role.replace("_", " "), kind, counted, missing
+        counted = _describe(made, _COUNTED.get(role), None)
+        part = role.replace("_", " ")
+        yield TakenColumn(name, part, kinds[name], *counted)
+    yield from _summarise_features(made, roles, kinds)
+    yield from _summarise_slices(made, roles, kinds)
+    yield from _summarise_embeddings(made, roles, kinds)
+
+
+def _summarise_features(
+    made: Baseline,
+    roles: Roles,
+    kinds: dict[str, str],
+) -> Iterator[TakenColumn]:
     for name in roles.features:
-        kind = str(table.schema.field(name).type)
-        counted, missing = _counted(built.baseline, Role.FEATURE, name)
         part = "feature, slice" if name in roles.slices else "feature"
-        yield name, part, kind, counted, missing
-    for name in roles.slices:
-        if name not in roles.features:
-            yield name, "slice", str(table.schema.field(name).type), _levels_of_slice(built.baseline, name), ""
+        counted = _describe(made, Role.FEATURE, name)
+        yield TakenColumn(name, part, kinds[name], *counted)
+
+
+def _summarise_slices(
+    made: Baseline,
+    roles: Roles,
+    kinds: dict[str, str],
+) -> Iterator[TakenColumn]:
+    for one in made.spec.slices:
+        if one.name in roles.features:
+            continue
+        levels = f"{len(one.levels)} levels"
+        yield TakenColumn(one.name, "slice", kinds[one.name], levels)
+
+
+def _summarise_embeddings(
+    made: Baseline,
+    roles: Roles,
+    kinds: dict[str, str],
+) -> Iterator[TakenColumn]:
     for name in roles.embeddings:
-        counted, missing = _counted(built.baseline, Role.FEATURE, f"{name}.nearest")
-        yield name, "embedding", str(table.schema.field(name).type), counted, missing
+        # Each row has one nearest centroid, and each centroid is a level.
+        counted = _describe(made, Role.FEATURE, f"{name}.nearest")
+        yield TakenColumn(name, "embedding", kinds[name], *counted)
 
 
-def _counted(made: Baseline, role: Role | None, name: str | None) -> tuple[str, str]:
+def _describe(made: Baseline, role: Role | None, name: str | None) -> tuple[str, str]:
     """How a field is counted, and its rows without a value."""
-    at = None if role is None else made.spec.index(role, name)
+    if role is None:
+        return "", ""
+    at = made.spec.index(role, name)
     if at is None:
         return "", ""
     field = made.spec.fields[at]
-    counts = made.counts.field(at)
-    missing = int(counts[field.ordered + MISSING])
-    return _cells(field, int(counts[field.ordered + OTHER])), f"{missing:,}"
+    special = made.counts.field(at)[field.ordered :]
+    missing = int(special[MISSING])
+    others = int(special[OTHER])
+    return _describe_cells(field, others), f"{missing:,}"
 
 
-def _cells(field: CountedField, others: int) -> str:
+def _describe_cells(field: CountedField, others: int) -> str:
     if field.kind is Kind.PRESENCE:
         return "no more than whether it is there"
     unit = "bins" if field.kind is Kind.NUMERIC else "levels"
-    cut = f", {others:,} rows of others" if others else ""
-    return f"{field.ordered} {unit}{cut}"
-
-
-def _levels_of_slice(made: Baseline, name: str) -> str:
-    for one in made.spec.slices:
-        if one.name == name:
-            return f"{len(one.levels)} levels"
-    return ""
+    counted = f"{field.ordered} {unit}"
+    if not others:
+        return counted
+    return f"{counted}, {others:,} rows of others"
 
 
 def doubts(built: Built, roles: Roles) -> Iterator[str]:
     """What was taken and may not be what somebody meant."""
-    if built.learned_rows < built.baseline.rows:
-        yield (
-            f"bins and levels were learned from {built.learned_rows:,} rows, evenly spread; all rows were counted under them"
-        )
+    rows = built.baseline.rows
+    if built.learned_rows < rows:
+        learned = f"{built.learned_rows:,}"
+        yield f"bins and levels were learned from {learned} rows, evenly spread; all rows were counted under them"
     duration = roles.by_role.get("duration")
-    if duration is not None and built.findings.rows(duration, LONG) > _MOSTLY * built.baseline.rows:
-        yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
+    if duration is not None:
+        long = built.findings.rows(duration, LONG)
+        if long > _MOSTLY * rows:
+            yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
     yield from _may_stay_away(built, roles)
     weight = roles.by_role.get("weight")
     if weight is not None:

@@ -23,7 +23,10 @@ BLOCK_ROWS = 65_536
 """Rows of a Parquet file that are read at once: 13 MB of 25 columns of numbers."""
 
 BLOCK_BYTES = 4 << 20
-"""Of a CSV file, and of each column of a Parquet file, that are read at once."""
+"""Of a CSV file that are read at once."""
+
+BUFFER_BYTES = 256 << 10
+"""Of each column of a Parquet file that are read at once."""
 
 PARQUET, CSV = "Parquet", "CSV"
 _MAGIC = b"PAR1"
@@ -105,8 +108,8 @@ class ParquetTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         with reading(path, PARQUET):
-            # Buffered: a row group of twenty million rows would be read whole otherwise.
-            self._file = pyarrow.parquet.ParquetFile(path, buffer_size=BLOCK_BYTES)
+            # Otherwise Arrow reads row groups whole, and holds each of them until the file is closed.
+            self._file = pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
             self.schema = self._file.schema_arrow
             self.rows = int(self._file.metadata.num_rows)
         _refuse_same_names(path, self.schema.names)
@@ -119,7 +122,8 @@ class ParquetTable:
 
 
 _FAULT = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to [^:]+: (.*)", re.DOTALL)
-_INVALID = re.compile(r"invalid value '(.*)'", re.DOTALL)
+_INVALID = re.compile(r"invalid value '(.*)'|expected (?:a|no) zone offset in '([^']*)'", re.DOTALL)
+_PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
@@ -167,7 +171,7 @@ class CsvTable:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """See ``TableFile``."""
-        with reading(self.path, CSV), self._open(columns) as reader:
+        with reading(self.path, CSV), self._open(list(columns)) as reader:
             for batch in reader:
                 yield pa.Table.from_batches([batch])
 
@@ -194,23 +198,30 @@ class CsvTable:
         as_text = self._types | dict.fromkeys(whole, pa.string())
         with reading(self.path, CSV), self._open(whole, as_text) as reader:
             for batch in reader:
-                found |= {name for name in whole if pc.any(pc.match_substring_regex(batch[name], _CODE)).as_py()}
+                found |= {name for name in whole if _holds_codes(batch[name])}
         return found
 
     def _open(
-        self, columns: Sequence[str] | None, types: Mapping[str, pa.DataType] | None = None
+        self,
+        columns: list[str] | None,
+        types: Mapping[str, pa.DataType] | None = None,
     ) -> pyarrow.csv.CSVStreamingReader:
         # Without threads errors name their row; streams are read by one anyway.
+        reading_options = pyarrow.csv.ReadOptions(
+            use_threads=False,
+            block_size=BLOCK_BYTES,
+        )
+        converting = pyarrow.csv.ConvertOptions(
+            column_types=self._types if types is None else types,
+            include_columns=columns,
+            strings_can_be_null=True,
+            null_values=_NULLS,
+        )
         return pyarrow.csv.open_csv(
             self.path,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=self._types if types is None else types,
-                include_columns=None if columns is None else list(columns),
-                strings_can_be_null=True,
-                null_values=_NULLS,
-            ),
+            read_options=reading_options,
+            parse_options=_PARSING,
+            convert_options=converting,
         )
 
     def _settle_types(self, tell: Tell) -> int:
@@ -239,13 +250,14 @@ class CsvTable:
         if fault is None:
             raise self._broken(said)
         name = self.schema.names[int(fault[1])]
-        invalid = _INVALID.match(fault[3])
-        if invalid is None or self._types[name] == pa.string():
+        kind = self._types[name]
+        if kind == pa.string():
             row = f", row {int(fault[2]) - 1}" if fault[2] else ""
-            raise ConfigError(
-                f"{self.path}: column {name!r}{row}: its bytes are no UTF-8 ({fault[3]}); save the file as UTF-8"
-            )
-        self._types[name] = _next_type(self._types[name], invalid[1])
+            raise ConfigError(f"{self.path}: column {name!r}{row}: its bytes are no UTF-8; save the file as UTF-8")
+        invalid = _INVALID.match(fault[3])
+        # What is not told is tried with the next type, and fails there if it does not fit.
+        cell = None if invalid is None else invalid[1] or invalid[2]
+        self._types[name] = _next_type(kind, cell)
 
     def _broken(self, said: str) -> ConfigError:
         ragged = _RAGGED.match(said)
@@ -253,31 +265,35 @@ class CsvTable:
             plain = printable(" ".join(said.split()), 300)
             return ConfigError(f"{self.path}: cannot be read as CSV: {plain}; pass a .parquet or .csv file")
         # The header is row 1 there.
-        row, wanted, found = int(ragged[1]) - 1, ragged[2], ragged[3]
+        row = int(ragged[1]) - 1
+        wanted = ragged[2]
+        found = ragged[3]
         cure = "put quotation marks around a value with a comma in it"
         if wanted == "1":
             cure = "save the file with commas between its columns"
         return ConfigError(f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or {cure}")
 
 
-def _next_type(kind: pa.DataType, text: str) -> pa.DataType:
+def _next_type(kind: pa.DataType, text: str | None) -> pa.DataType:
     """The first type after one that takes a text too."""
     later = _LADDER[_LADDER.index(kind) + 1 :]
     for wider in later:
-        if _fits(text, wider):
+        if text is None or _fits(text, wider):
             return wider
     return pa.string()
 
 
 def _fits(text: str, kind: pa.DataType) -> bool:
     quoted = text.replace('"', '""')
-    cell = pa.py_buffer(f'"{quoted}"\n'.encode())
+    row = f'"{quoted}"\n'
+    naming = pyarrow.csv.ReadOptions(column_names=["cell"])
+    converting = pyarrow.csv.ConvertOptions(column_types={"cell": kind})
     try:
         pyarrow.csv.read_csv(
-            cell,
-            read_options=pyarrow.csv.ReadOptions(column_names=["cell"], use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(column_types={"cell": kind}),
+            pa.py_buffer(row.encode()),
+            read_options=naming,
+            parse_options=_PARSING,
+            convert_options=converting,
         )
     except pa.ArrowInvalid:
         return False
@@ -287,8 +303,14 @@ def _fits(text: str, kind: pa.DataType) -> bool:
 def _refuse_same_names(path: Path, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            places = [str(at + 1) for at, other in enumerate(names) if other == name]
+            numbered = enumerate(names, start=1)
+            places = [str(at) for at, other in numbered if other == name]
             listed = " and ".join(places)
             raise ConfigError(
                 f"{path}: column {name!r} is there more than once, as columns {listed}: rename one of them"
             )
+
+
+def _holds_codes(cells: pa.Array) -> bool:
+    found = pc.match_substring_regex(cells, _CODE)
+    return bool(pc.any(found).as_py())

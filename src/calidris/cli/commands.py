@@ -313,7 +313,7 @@ def baseline_build(
         typer.Option(help="Column of vectors, a list of numbers a row; repeatable. Beside those of the configuration."),
     ] = None,
 ) -> None:
-    """Build a baseline from rows that the model saw and scored while all was well.
+    """Build a baseline from rows that the model saw and scored while all was well; `docs/baselines.md` says what is checked.
 
     Draw the rows as traffic is drawn: at least 2000 of them, over at least 30 windows. A small disjoint hold-out makes false alarms that
     no mathematics can excuse.

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calidris.baseline.roles import TableColumns, holds_bytes
-from calidris.baseline.row_files import read_table
+from calidris.baseline.row_files import read_rows
 from calidris.baseline.table_files import open_table
 from calidris.batch import DEFAULT_TENANT, Column, ModelKey
 from calidris.compat import Beside, ColumnVerdict, Finding, TableVerdict, beside, kind_of, verdicts
@@ -54,7 +54,7 @@ def columns_of(path: Path) -> tuple[Mapping[str, Column], Mapping[str, pa.DataTy
     if not names:
         raise ConfigError(f"{path}: has no column to compare: a table has one column a feature")
     every = TableColumns(names, score=None, decision=None, value=None, label=None)
-    features = read_table(file, every, _KEY).batch.features
+    features = read_rows(file, every, _KEY).batch.features
     if not len(next(iter(features.values()))):
         raise ConfigError(f"{path}: has no rows: there is nothing to compare")
     return features, {name: file.schema.field(name).type for name in names}

@@ -124,7 +124,7 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
 
 
 def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
-    layout, known = layout_of([ERRORS]), _served(baseline)
+    layout, known = layout_of([ERRORS]), _served(baseline) or _failed(baseline)
     found = baseline.windows_of(slot.window_s) if known else None
     spread = None if found is None else np.array([error_counts(CountsState(baseline.spec, w)) for w in found])
 
@@ -156,6 +156,13 @@ def _served(baseline: Baseline) -> bool:
     """Whether the baseline's rows are calls of a service: training rows have neither durations nor errors."""
     i = baseline.spec.index(Role.DURATION)
     return i is not None and bool(baseline.counts.field(i)[: baseline.spec.fields[i].ordered].any())
+
+
+def _failed(baseline: Baseline) -> bool:
+    """Whether any of the baseline's rows is an error: then all of them say whether they are."""
+    errors = baseline.counts.field(0)
+    succeeded = errors[0]
+    return bool(errors.sum() > succeeded)
 
 
 def _sum(windows: Ints | None, layout: Layout) -> Ints:
