@@ -230,7 +230,7 @@ def why_no_feature(column: pa.Field) -> str | None:
     withheld = why_withheld(column)
     if withheld is not None:
         return withheld
-    if holds_bytes(kind) or (pa.types.is_nested(kind) and not holds_lists(kind)):
+    if _is_nested(kind):
         return f"{kind}, which no feature can be"
     return None
 

@@ -212,19 +212,15 @@ class CsvTable:
         found: set[str] = set()
         if not whole:
             return found
-        texts = dict.fromkeys(whole, pa.string())
-        as_text = self._types | texts
+        as_text = self._types | dict.fromkeys(whole, pa.string())
         with reading(self.path, CSV), self._open(whole, as_text) as reader:
             for batch in reader:
-                for name in whole:
-                    codes = pc.match_substring_regex(batch[name], _CODE)
-                    if pc.any(codes).as_py():
-                        found.add(name)
+                found |= {name for name in whole if _holds_codes(batch[name])}
         return found
 
     def _open(
         self,
-        columns: Sequence[str] | None,
+        columns: list[str] | None,
         types: Mapping[str, pa.DataType] | None = None,
     ) -> pyarrow.csv.CSVStreamingReader:
         # Without threads errors name their row; streams are read by one anyway.
@@ -233,8 +229,8 @@ class CsvTable:
             block_size=BLOCK_BYTES,
         )
         converting = pyarrow.csv.ConvertOptions(
-            column_types=types or self._types,
-            include_columns=list(columns) if columns else None,
+            column_types=self._types if types is None else types,
+            include_columns=columns,
             strings_can_be_null=True,
             null_values=_NULLS,
         )
@@ -276,9 +272,8 @@ class CsvTable:
             row = f", row {int(fault[2]) - 1}" if fault[2] else ""
             raise ConfigError(f"{self.path}: column {name!r}{row}: its bytes are no UTF-8; save the file as UTF-8")
         invalid = _INVALID.match(fault[3])
-        cell = None  # what is not told is tried with the next type, and fails there if it does not fit
-        if invalid is not None:
-            cell = invalid[1] or invalid[2]
+        # What is not told is tried with the next type, and fails there if it does not fit.
+        cell = None if invalid is None else invalid[1] or invalid[2]
         self._types[name] = _next_type(kind, cell)
 
     def _broken(self, said: str) -> ConfigError:
@@ -331,3 +326,8 @@ def _refuse_same_names(path: Path, names: Sequence[str]) -> None:
             raise ConfigError(
                 f"{path}: column {name!r} is there more than once, as columns {listed}: rename one of them"
             )
+
+
+def _holds_codes(cells: pa.Array) -> bool:
+    found = pc.match_substring_regex(cells, _CODE)
+    return bool(pc.any(found).as_py())

@@ -32,6 +32,9 @@ MOST_NAMES: Final = 50
 
 SHOWN_NAMES: Final = 3
 
+SCALE: Final = 1 << 30
+"""Units that scores are summed in: whole ones, so that no order of additions makes a difference."""
+
 
 @dataclass
 class Outcomes:
@@ -44,7 +47,7 @@ class Outcomes:
         label_names: what labels were called, the first `MOST_NAMES`, each in one spelling.
         decision_names: likewise decisions, and classes that scores name.
         scored: rows with a score.
-        score_sum: of their scores.
+        score_sum: of their scores, in units of `SCALE`: the same in whatever batches rows come.
     """
 
     labels: int = 0
@@ -53,7 +56,7 @@ class Outcomes:
     label_names: list[str] = field(default_factory=list)
     decision_names: list[str] = field(default_factory=list)
     scored: int = 0
-    score_sum: float = 0.0
+    score_sum: int = 0
 
     def __bool__(self) -> bool:
         return self != Outcomes()
@@ -70,7 +73,8 @@ class Outcomes:
         if score is not None:
             known = score.values[score.valid]
             self.scored += len(known)
-            self.score_sum += float(known.sum())
+            scaled = np.rint(known * SCALE)
+            self.score_sum += int(scaled.astype(np.int64).sum())
 
     def note_labels(self, label: Column, truth: Ints) -> None:
         """Take down labels and their codes, ``class_codes`` of a binary task."""
@@ -108,7 +112,7 @@ class Outcomes:
             return False
         share = baseline_share
         if not share and self.scored:
-            share = self.score_sum / self.scored
+            share = self.score_sum / SCALE / self.scored
         return self.labels >= labels_needed(share)
 
     def _have_nothing_in_common(self) -> bool:

@@ -12,7 +12,7 @@ from tests.engine.readings.test_readings import BEGIN, MINUTE, Raw, draw, engine
 from calidris import semconv
 from calidris.batch import CodedColumn, NumberColumn
 from calidris.engine.core import Engine
-from calidris.engine.outcomes import Outcomes, labels_needed
+from calidris.engine.outcomes import SCALE, Outcomes, labels_needed
 from calidris.metrics.base import Status
 from calidris.state import Spec
 
@@ -120,7 +120,7 @@ def test_the_score_of_two_named_classes_is_the_positive_ones(
         Journal().request(replace(raw.batch, score=None, decision=None, class_scores=scores), arrival_ns=BEGIN)
     )
     (pane,) = [pane for _, pane in next(iter(engine.models.values())).panes_in(0, BEGIN + MINUTE)]
-    assert next(iter(engine.models.values())).outcomes.score_sum == pytest.approx(scores[counted].values.sum())
+    assert next(iter(engine.models.values())).outcomes.score_sum / SCALE == pytest.approx(scores[counted].values.sum())
     assert pane.counts.count == 200
 
 

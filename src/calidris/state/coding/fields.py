@@ -21,6 +21,9 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn
 
+_SINGLE_UNIT = 2.0**-23
+"""One unit in the last place of 1 in single precision, which rounds by half of it unless a value is too small for it."""
+
 SPECIALS = ("missing", "other", "low", "high")
 MISSING, OTHER, LOW, HIGH = range(4)
 
@@ -165,8 +168,8 @@ def _raise_inner(edges: Floats) -> Floats:
     gaps = np.diff(edges)
     raised = np.maximum(rounded, inner)
     # Where bins are hardly wider than single precision tells apart, nobody sends it, and edges stay where they are.
-    is_near = raised - inner < gaps / 2
-    return np.where(is_near, raised, inner)
+    most = np.minimum(gaps / 2, np.abs(inner) * _SINGLE_UNIT)
+    return np.where(raised - inner < most, raised, inner)
 
 
 def _in_single(values: Floats) -> Floats:
@@ -177,11 +180,10 @@ def _in_single(values: Floats) -> Floats:
 
 
 def _single_units(values: Floats) -> Floats:
-    """One unit in the last place of each value in single precision; 0 where that is too small for it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        single = np.abs(values).astype(np.float32)
-        units = np.spacing(single)
-    return np.nan_to_num(units.astype(np.float64))
+    """One unit in the last place of each value in single precision, whose smallest is 2^-149."""
+    _, exponents = np.frexp(values)
+    places = np.where(values == 0.0, -149, exponents - 24)
+    return np.ldexp(1.0, np.maximum(places, -149))
 
 
 def as_coded(column: NumberColumn) -> CodedColumn:
