@@ -230,7 +230,7 @@ METRIC_ML_INFERENCE_DROPPED: Final = Metric(
     name="ml.inference.dropped",
     unit="{prediction}",
     instrument="counter",
-    description="Predictions that were not sent to the monitor.",
+    description="Predictions and labels that were not sent to the monitor, by reason.",
     prometheus="ml_inference_dropped_total",
 )
 

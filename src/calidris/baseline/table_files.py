@@ -215,7 +215,9 @@ class CsvTable:
         as_text = self._types | dict.fromkeys(whole, pa.string())
         with reading(self.path, CSV), self._open(whole, as_text) as reader:
             for batch in reader:
-                found |= {name for name in whole if _holds_codes(batch[name])}
+                for name in whole:
+                    if _holds_codes(batch[name]):
+                        found.add(name)
         return found
 
     def _open(
@@ -229,7 +231,7 @@ class CsvTable:
             block_size=BLOCK_BYTES,
         )
         converting = pyarrow.csv.ConvertOptions(
-            column_types=self._types if types is None else types,
+            column_types=types or self._types,
             include_columns=columns,
             strings_can_be_null=True,
             null_values=_NULLS,
@@ -303,7 +305,8 @@ def _next_type(kind: pa.DataType, text: str | None) -> pa.DataType:
 def _fits(text: str, kind: pa.DataType) -> bool:
     quoted = text.replace('"', '""')
     row = f'"{quoted}"\n'
-    naming = pyarrow.csv.ReadOptions(column_names=["cell"])
+    names = ["cell"]
+    naming = pyarrow.csv.ReadOptions(column_names=names)
     converting = pyarrow.csv.ConvertOptions(column_types={"cell": kind})
     try:
         pyarrow.csv.read_csv(

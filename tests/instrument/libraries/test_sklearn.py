@@ -347,6 +347,34 @@ def test_names_and_versions_without_code(receiver: Any, monkeypatch: pytest.Monk
     assert named == {("predict price", "3"), ("predict shop-logisticregression", "2.1"), ("predict credit", "9")}
 
 
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ('{"Pipeline": {"name": "piped"}}', "has no entry 'LogisticRegression', which is what this model is called by"),
+        ('{"LogisticRegression": {"name": "filed", "verion": "7"}}', "there is no 'verion'; an entry has 'name' and 'version'"),
+        ("[]", "cannot be used and names nothing: it is no object of entries"),
+        ("{", "cannot be used and names nothing"),
+        (None, "cannot be used and names nothing"),
+    ],
+)  # fmt: skip
+def test_what_the_mapping_file_cannot_mean_is_told(
+    receiver: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    entries: str | None, said: str,
+) -> None:  # fmt: skip
+    mapping = tmp_path / "models.json"
+    if entries is not None:
+        mapping.write_text(entries)
+    monkeypatch.setenv("OTEL_CALIDRIS_MODELS", str(mapping))
+    calidris.configure(endpoint=receiver.endpoint)
+    SklearnInstrumentor().instrument(skip_dep_check=True)
+    try:
+        make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y).predict(X[:1])
+    finally:
+        SklearnInstrumentor().uninstrument()
+    (line,) = [message for message in caplog.messages if said in message]
+    assert "OTEL_CALIDRIS_MODELS" in line and str(mapping) in line
+
+
 def test_slices_without_code(receiver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_CALIDRIS_SLICES", "b")
     calidris.configure(endpoint=receiver.endpoint)

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -33,7 +34,10 @@ MAX_SHAPES: Final = 50
 """Shapes that have a name of their own: further ones share one, for a program that fits new features all the time."""
 
 _NAMED: Final = 3
-"""Features that a line of the log names; how many more there are is a number."""
+"""Features, or entries, that a line of the log names; how many more features there are is a number."""
+
+_KEYS: Final = ("name", "version")
+"""What an entry of the mapping file says."""
 
 
 class Shape(NamedTuple):
@@ -202,17 +206,53 @@ def _read_resource_attributes(text: str) -> dict[str, str]:
 def _read_entry(shape: Shape) -> tuple[Mapping[str, Any], bool]:
     """The mapping file's entry for an estimator, and whether it is that of its shape; by full name before by class."""
     path = runtime.settings.models_path
-    if not path:
-        return {}, False
+    models = _read_models(path) if path else {}
     kind = shape.kind
-    try:
-        models = json.loads(Path(path).read_text(encoding="utf-8"))
-        own = models.get(shape.mark())
-        of_class = models.get(f"{kind.__module__}.{kind.__qualname__}") or models.get(kind.__name__)
-    except (OSError, ValueError, AttributeError) as error:
-        log.error("calidris: cannot use the mapping file %s: %s", path, error)
+    for mark in (shape.mark(), f"{kind.__module__}.{kind.__qualname__}", kind.__name__):
+        entry = models.get(mark)
+        if entry:
+            break
+    else:
+        _warn_of_none(path, models, shape)
         return {}, False
-    entry = own or of_class or {}
     if not isinstance(entry, dict):
         entry = {"name": str(entry)}
-    return entry, bool(own)
+    _warn_of_unknown(path, mark, entry)
+    return entry, mark == shape.mark()
+
+
+def _read_models(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        models = json.loads(text)
+        if not isinstance(models, dict):
+            raise ValueError("it is no object of entries")
+    except (OSError, ValueError) as error:
+        log.error("calidris: %s: the file %s cannot be used and names nothing: %s", OTEL_CALIDRIS_MODELS, path, error)
+        return {}
+    return models
+
+
+def _warn_of_none(path: str, models: Mapping[str, Any], shape: Shape) -> None:
+    """An entry that is not found is mostly one that was written otherwise: a pipeline, say, is called by its last step."""
+    if models:
+        log.warning(
+            "calidris: %s: the file %s has no entry %r, which is what this model is called by; its entries are %s.",
+            OTEL_CALIDRIS_MODELS,
+            path,
+            shape.kind.__name__,
+            ", ".join(map(repr, islice(models, _NAMED))),
+        )
+
+
+def _warn_of_unknown(path: str, mark: str, entry: Mapping[str, Any]) -> None:
+    unknown = [key for key in entry if key not in _KEYS]
+    if unknown:
+        log.warning(
+            "calidris: %s: the file %s, entry %r: there is no %s; an entry has %s.",
+            OTEL_CALIDRIS_MODELS,
+            path,
+            mark,
+            " and no ".join(map(repr, unknown[:_NAMED])),
+            " and ".join(map(repr, _KEYS)),
+        )
