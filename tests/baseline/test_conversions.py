@@ -20,7 +20,7 @@ from calidris.baseline.file_baselines import build_from_file
 from calidris.baseline.roles import TableColumns, assign_roles
 from calidris.baseline.row_files import RowReader
 from calidris.baseline.row_times import Clock
-from calidris.baseline.table_files import open_table
+from calidris.baseline.table_files import open_table, tell_nobody
 from calidris.batch import Ints, ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.core import Engine
@@ -47,7 +47,7 @@ def built(path: Path, kinds: Iterable[str] = ()) -> Baseline:
     assert set(kinds) <= set(roles.left_out)
     reader = RowReader(path, roles, KEY, Clock(now_s=9e9))
     wanted = Wanted(Spec(task="binary", positive="1"), window_s=60.0)
-    return build_from_file(table, reader, wanted, lambda rows, spec: None).baseline
+    return build_from_file(table, reader, wanted, lambda rows, spec: None, tell_nobody).baseline
 
 
 def times(n: int) -> list[int]:
