@@ -108,7 +108,8 @@ def _find_different(cells: pa.ChunkedArray) -> tuple[list[Any], Ints]:
         return [None], nowhere
     encoded = _encode(cells)
     different = encoded.dictionary.to_pylist()
-    places = pc.fill_null(encoded.indices, len(different))
+    last = len(different)
+    places = pc.fill_null(encoded.indices, last)
     different.append(None)
     numbers = places.to_numpy(zero_copy_only=False)
     return different, numbers.astype(np.int64)

@@ -7,7 +7,7 @@ every row of the file, as if it had been read in one piece.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -131,8 +131,25 @@ _CODE = r"^\s*[+-]?0\d"
 """A whole number with a zero in front, which nobody writes of a number."""
 
 _NULLS = [
-    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
-    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
 ]
 """Cells that are missing, of numbers and of texts: those that `pandas.read_csv` reads so, because live rows come from there too."""
 
@@ -152,39 +169,26 @@ _LADDER: tuple[pa.DataType, ...] = (
 """Types in the order in which Arrow tries them: a column has the first one that fits all of its cells."""
 
 
-def _first_types(schema: pa.Schema) -> dict[str, pa.DataType]:
-    """Types as the first rows have them."""
-    types = {}
-    for column in schema:
-        kind = column.type
-        # Bytes that are no UTF-8 make Arrow take a column for bytes.
-        if pa.types.is_binary(kind):
-            kind = pa.string()
-        types[column.name] = kind
-    return types
-
-
 class CsvTable:
     """A CSV file; see ``TableFile``."""
 
-    def __init__(self, path: Path, start: bytes, tell: Tell, stated: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        start: bytes,
+        tell: Tell,
+        stated: Collection[str] = (),
+    ) -> None:
         self.path = path
         if start.startswith(_UTF_16):
             raise ConfigError(f"{path}: is UTF-16; save it as UTF-8")
         self._types: dict[str, pa.DataType] = {}
         self.schema = self._read_header()
         _refuse_same_names(path, self.schema.names)
-        self._types = _first_types(self.schema)
-        self._take_for_text(stated)
+        self._types = _first_types(self.schema, stated)
         self.rows = self._settle_types(tell)
-        codes = self._find_codes()
-        self._take_for_text(codes)
+        self._types |= dict.fromkeys(self._find_codes(), pa.string())
         self.schema = pa.schema(self._types)
-
-    def _take_for_text(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name in self._types:
-                self._types[name] = pa.string()
 
     def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """See ``TableFile``."""
@@ -208,16 +212,16 @@ class CsvTable:
 
     def _find_codes(self) -> set[str]:
         """Columns of whole numbers some of which begin with a zero: codes, of which the zero is a part."""
-        whole = [name for name, kind in self._types.items() if kind == pa.int64()]
+        types = self._types
+        whole = [name for name in types if types[name] == pa.int64()]
         found: set[str] = set()
         if not whole:
             return found
-        as_text = self._types | dict.fromkeys(whole, pa.string())
-        with reading(self.path, CSV), self._open(whole, as_text) as reader:
+        texts = dict.fromkeys(whole, pa.string())
+        with reading(self.path, CSV), self._open(whole, types | texts) as reader:
             for batch in reader:
-                for name in whole:
-                    if _holds_codes(batch[name]):
-                        found.add(name)
+                codes = (name for name in whole if _holds_codes(batch[name]))
+                found.update(codes)
         return found
 
     def _open(
@@ -231,7 +235,7 @@ class CsvTable:
             block_size=BLOCK_BYTES,
         )
         converting = pyarrow.csv.ConvertOptions(
-            column_types=types or self._types,
+            column_types=self._types if types is None else types,
             include_columns=columns,
             strings_can_be_null=True,
             null_values=_NULLS,
@@ -293,6 +297,21 @@ class CsvTable:
         return ConfigError(f"{self.path}: row {row} has {found} cells and the header {wanted}: mend the row, or {cure}")
 
 
+def _first_types(
+    schema: pa.Schema,
+    stated: Collection[str],
+) -> dict[str, pa.DataType]:
+    """Types as the first rows have them, and text where somebody states what it is."""
+    types = {}
+    for column in schema:
+        kind = column.type
+        # Bytes that are no UTF-8 make Arrow take a column for bytes.
+        if column.name in stated or pa.types.is_binary(kind):
+            kind = pa.string()
+        types[column.name] = kind
+    return types
+
+
 def _next_type(kind: pa.DataType, text: str | None) -> pa.DataType:
     """The first type after one that takes a text too."""
     later = _LADDER[_LADDER.index(kind) + 1 :]
@@ -305,8 +324,7 @@ def _next_type(kind: pa.DataType, text: str | None) -> pa.DataType:
 def _fits(text: str, kind: pa.DataType) -> bool:
     quoted = text.replace('"', '""')
     row = f'"{quoted}"\n'
-    names = ["cell"]
-    naming = pyarrow.csv.ReadOptions(column_names=names)
+    naming = pyarrow.csv.ReadOptions(column_names=["cell"])
     converting = pyarrow.csv.ConvertOptions(column_types={"cell": kind})
     try:
         pyarrow.csv.read_csv(
