@@ -149,9 +149,7 @@ def _passes_here() -> bool:
     timer = threading.Timer(0.2, throw, (main, Late))
     timer.start()
     try:
-        turns = 0
-        while turns < 1_000_000_000:
-            turns += 1
+        while True:
+            pass
     except Late as error:
         return passes(error)
-    return False
