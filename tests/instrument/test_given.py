@@ -159,6 +159,22 @@ def test_values_come_out_of_their_containers(receiver: Any, value: Any) -> None:
     assert span[semconv.ML_FEATURES]["y"] == [3.25]
 
 
+@pytest.mark.parametrize("masked", [np.ma.masked, np.ma.array(7.0, mask=True), np.ma.array([7.0], mask=[True])])
+def test_what_is_masked_is_missing(receiver: Any, masked: Any) -> None:
+    """Not what is under the mask."""
+    for model in (Model("m"), Model("m", features=["x", "y"])):
+        for row in ({"x": 1.0, "y": masked}, {"x": masked, "y": 1.0}):
+            with model.predict(features=row) as p:
+                p.score = masked
+    receiver.settle()
+    spans = receiver.predictions_and_labels()
+    assert sum(len(span[semconv.ML_FEATURES]["x"]) for span in spans) == 4
+    for span in spans:
+        features = span[semconv.ML_FEATURES]
+        assert all(sorted([x is None, y is None]) == [False, True] for x, y in zip(features["x"], features["y"]))
+        assert set(span.get(semconv.ML_PREDICTION_SCORE, [None])) == {None}
+
+
 def test_whole_numbers_that_became_floats_join(receiver: Any, strings: Any) -> None:
     merged = (
         pd.DataFrame({"id": [17, 18]}).merge(pd.DataFrame({"id": [17], "y": [1]}), how="outer").assign(other=[17, None])
@@ -430,6 +446,9 @@ def test_ids_that_are_none_and_numbers_that_nobody_can_write(receiver: Any, stri
     made = calidris.last_prediction_ids()
     model.record_batch(None, values=[1.0, 2.0], ids=["", "b"])
     assert calidris.last_prediction_ids()[1] == "b" and len(calidris.last_prediction_ids()[0]) > 30
+    with model.predict(id=""):
+        pass
+    assert len(calidris.last_prediction_ids()[0]) > 30
     model.record_labels(ids, [1, 1, 1, 1])
     model.record_labels(["", "b"], [1, 1])
     model.record_labels([10**5000, 0], [1, 1])

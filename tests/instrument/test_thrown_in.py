@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import queue
 import random
 import sys
@@ -14,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pandas._libs.hashtable import Factorizer
 
 import calidris
 from calidris import Model
 from calidris.instrument.runtime import runtime
 from calidris.instrument.sending.threads import run_apart
-from calidris.instrument.signal_errors import passes
+from calidris.instrument.signal_errors import own_this_thread, passes
 
 ROWS = 50
 TIMES = 60
@@ -102,7 +104,12 @@ def ask_cancelled() -> Any:
     return future.result()
 
 
-@pytest.mark.parametrize("ask", [queue.SimpleQueue().get_nowait, sys.exit, ask_cancelled])
+def ask_cython() -> Any:
+    """What Cython raises leaves a frame of its own in the trace."""
+    return Factorizer(1).factorize(np.zeros(1))
+
+
+@pytest.mark.parametrize("ask", [queue.SimpleQueue().get_nowait, sys.exit, ask_cancelled, ask_cython])
 def test_what_an_object_raises_without_a_message_stays_with_us(receiver: Any, ask: Callable[[], Any]) -> None:
     Model("m").record_batch([[1.0], [Queued(ask)]], [0.5, Queued(ask)])
     Model("m").record_batch(None, iter(ask, None))
@@ -125,3 +132,24 @@ def test_nothing_passes_in_a_thread_of_ours() -> None:
 
     run_apart(work, 5.0)
     assert found == [False]
+
+
+def test_threads_of_the_application_in_a_child_are_not_ours() -> None:
+    """The system gives them the numbers of ours, which are gone there."""
+    own_this_thread(True)
+    child = os.fork()
+    if not child:
+        os._exit(0 if _passes_here() else 1)
+    own_this_thread(False)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _passes_here() -> bool:
+    main = threading.current_thread()
+    timer = threading.Timer(0.2, throw, (main, Late))
+    timer.start()
+    try:
+        while True:
+            pass
+    except Late as error:
+        return passes(error)

@@ -358,7 +358,8 @@ def _take_one(value: Any) -> Any:
         # One iterates over its names, so this gives its row.
         return listed(value, 1)
     if offers(kind, "shape") and value.shape == ():
-        return value.item()
+        # Of what is masked numpy's `item` gives what is under the mask, and `tolist` nothing.
+        return value.tolist() if offers(kind, "tolist") else value.item()
     return listed(value, 1)[0]
 
 

@@ -91,7 +91,7 @@ def prediction_ids(given: str | list[Any] | None, place: Place, rows: int) -> li
     ['17', '00000000000000000000000000000000-4']
     """
     if isinstance(given, str):
-        return [_cut_id(given)]
+        return [_cut_id(given)] if given else prediction_ids(None, place, rows)
     trace_id, span_id, first = place
     stem = f"{trace_id:032x}-{span_id:016x}" if span_id else f"{trace_id:032x}"
     if given is None:

@@ -29,7 +29,7 @@ from calidris.instrument.sending.sender import Shipper
 from calidris.instrument.sending.threads import SAY_S, run_apart
 from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import caught, shielded
-from calidris.instrument.signal_errors import note_kept, passes, was_kept
+from calidris.instrument.signal_errors import disown_threads, note_kept, passes, was_kept
 
 MAX_MODELS = 1000
 """Names of models that are remembered."""
@@ -61,7 +61,7 @@ class Runtime:
         self._buffer: RowBuffer | None = None
         self._told: Totals = ({}, {})  # what was counted under the settings before
         self._lock = threading.RLock()
-        self._end = EndOfProcess(self._flush_at_signal, self._finish)
+        self._end = EndOfProcess(self._flush_at_signal, self._finish, self._go_on)
 
     def ensure(self) -> None:
         """Read the environment if nobody configured yet."""
@@ -193,6 +193,7 @@ class Runtime:
     def after_fork(self) -> None:
         """In the child: new random numbers and a lock; what the parent lost, the parent tells."""
         ids.reseed()
+        disown_threads()
         self._lock = threading.RLock()
         self.not_sent.after_fork()
         self._told = ({}, {})
@@ -217,6 +218,11 @@ class Runtime:
         """The process is at its end."""
         if self._buffer is not None:
             self._buffer.end(timeout_s)
+
+    def _go_on(self) -> None:
+        """What looked like the end was none. What was given up for it is begun anew."""
+        if self._buffer is not None and not self._buffer.go_on():
+            self._use(self.settings)
 
     def _connect(self, settings: SdkSettings) -> Shipper:
         # By name and not by import, so that the guest's modules stay free of grpc and the SDK until the flush thread needs them.

@@ -95,6 +95,11 @@ def own_this_thread(owned: bool) -> None:
         _own_threads.discard(ident)
 
 
+def disown_threads() -> None:
+    """In a forked child: our threads are gone, and the next ones of the application are given their numbers."""
+    _own_threads.clear()
+
+
 def _was_thrown_in(error: BaseException) -> bool:
     """True for an error without a message that nobody raised: it came at a place where Python looks for such."""
     trace = error.__traceback__
@@ -103,11 +108,18 @@ def _was_thrown_in(error: BaseException) -> bool:
     if trace is None or error.args:
         return False
     frame = trace.tb_frame
+    if _is_native(frame.f_code):
+        return False
     at = frame.f_code.co_code[trace.tb_lasti]
     if at in _CALLS:
         # What is called from there may be the application's, and raise an error of Python's own in C.
         return _is_ours(frame) and not _is_pythons(type(error))
     return at in _PAUSES
+
+
+def _is_native(code: CodeType) -> bool:
+    """True for what Cython puts into a trace for its own functions: it stands at its start for ever, and what it raised is its own."""
+    return not code.co_consts and not code.co_names
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from _signal import getsignal  # what stands there, whatever `signal` shows
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ import calidris
 from calidris.instrument.process import ending
 from calidris.instrument.process.ending import EndOfProcess
 from calidris.instrument.process.fork import hold_forks
+from calidris.instrument.runtime import runtime
 
 
 @pytest.fixture
@@ -41,6 +44,7 @@ def test_everything_is_put_back(untouched: None, make_receiver: Any) -> None:
     assert all(new is not old for new, old in zip(changed(), before, strict=True))
     for number in (signal.SIGTERM, signal.SIGHUP):
         assert signal.getsignal(number) is signal.SIG_DFL, "nobody sees it"
+    assert os.execve in os.supports_fd
     calidris.shutdown()
     assert changed() == before
 
@@ -52,7 +56,7 @@ def test_the_signal_is_left_alone_where_that_is_asked(untouched: None, make_rece
 
 def test_a_handler_of_the_application_stays_and_finds_the_default_before_it(untouched: None) -> None:
     flushed: list[float] = []
-    end = EndOfProcess(flushed.append, flushed.append)
+    end = EndOfProcess(flushed.append, flushed.append, flushed.clear)
     end.watch(handle_sigterm=True)
     handled: list[int] = []
 
@@ -114,7 +118,7 @@ def test_sigterm_ends_a_process_whose_handlers_come_and_go(receiver: Any, how: s
 
 
 def test_who_replaced_ours_keeps_his(untouched: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    end = EndOfProcess(lambda _: None, lambda _: None)
+    end = EndOfProcess(lambda _: None, lambda _: None, lambda: None)
     end.watch(handle_sigterm=False)
     theirs = lambda pid, number: None  # noqa: E731
     monkeypatch.setattr(os, "kill", theirs)
@@ -131,11 +135,48 @@ def test_all_doors_of_an_end_share_its_two_seconds(monkeypatch: pytest.MonkeyPat
         now_s[0] += min(timeout_s, 1.5)
 
     monkeypatch.setattr(ending, "read_clock_s", lambda: now_s[0])
-    end = EndOfProcess(hold, hold)
+    end = EndOfProcess(hold, hold, lambda: None)
     for passed_s in (0.0, 5.0, 5.0, 60.0):
         now_s[0] += passed_s
         end._at_exit()
     assert given == [2.0, 0.5, 0.0, 2.0]
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+@pytest.mark.parametrize("status", ["no number", 3])
+def test_an_end_that_is_none(receiver: Any, monkeypatch: pytest.MonkeyPatch, status: Any, is_away: bool) -> None:
+    """``os._exit`` called with what it does not take, or put out of action by a test of the application: recording goes on."""
+    calidris.shutdown()
+    if type(status) is int:
+        monkeypatch.setattr(os, "_exit", lambda status: None)
+    monkeypatch.setattr(ending, "EXIT_DEADLINE_S", 0.3)
+    calidris.configure(endpoint=receiver.endpoint)
+    if is_away:
+        receiver.stop()
+    record()
+    with suppress(TypeError):
+        os._exit(status)
+    time.sleep(0.4)
+    receiver.start()
+    for _ in range(5):
+        record()
+    assert is_away or calidris.flush(20)
+    receiver.settle()
+    assert sum(runtime.drops().values()) == (1 if is_away else 0)
+
+
+def record() -> None:
+    with calidris.Model("m").predict(features=[1.0]) as p:
+        p.score = 0.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what threads block")
+def test_a_signal_that_somebody_waits_for_is_no_end() -> None:
+    program = "import os, signal; from calidris.instrument.process.ending import EndOfProcess; held = []; "
+    program += "EndOfProcess(held.append, held.append, held.clear).watch(True); one = {signal.SIGUSR1}; "
+    program += "signal.pthread_sigmask(signal.SIG_BLOCK, one); os.kill(os.getpid(), signal.SIGUSR1); "
+    program += "signal.raise_signal(signal.SIGUSR1); signal.sigwait(one); print(held)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 
 def test_a_fork_waits_for_an_import_of_ours() -> None:

@@ -313,3 +313,26 @@ def test_no_span_of_ours_is_instrumented(receiver: Any) -> None:
     finally:
         channel.Channel.send = send  # type: ignore[method-assign]
     assert seen == [False]
+
+
+FEW_FILES = """
+import resource, time, calidris, calidris.instrument.sending.channel
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+files = []
+try:
+    while True:
+        files.append(open("/dev/null"))
+except OSError:
+    files.pop()
+calidris.record_label("a", 1, model="m")
+time.sleep(2)
+files.clear()
+print(calidris.flush(20))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts files as Linux does")
+def test_a_process_with_one_file_to_spare_is_not_aborted(receiver: Any) -> None:
+    """As gRPC does where it finds too few at its start; the rows wait until there are more."""
+    environ = os.environ | {"OTEL_EXPORTER_CALIDRIS_ENDPOINT": receiver.endpoint}
+    assert subprocess.check_output([sys.executable, "-c", FEW_FILES], env=environ, text=True) == "True\n"

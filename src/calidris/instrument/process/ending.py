@@ -60,12 +60,14 @@ class EndOfProcess:
     Args:
         flush: sends what waits, for at most so many seconds; the process may yet go on.
         finish: the same; what is given afterwards waits for its answer.
+        go_on: what looked like the end was none.
     """
 
     def __init__(
         self,
         flush: Callable[[float], object],
         finish: Callable[[float], object],
+        go_on: Callable[[], object],
     ) -> None:
         self._flush = flush
         self._finish = finish
@@ -73,7 +75,7 @@ class EndOfProcess:
         self._door_s = 0.0
         self._pid = 0
         self._handles_signals = False
-        self._own_ends = OwnEnds(self._flush_now, self._finish_now)
+        self._own_ends = OwnEnds(self._flush_now, self._finish_now, go_on)
         self._hidden: list[Replaced] = []
         # At the import, which is early: what is registered first runs last, after the application's own handlers.
         atexit.register(self._at_exit)

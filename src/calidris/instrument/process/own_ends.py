@@ -22,7 +22,7 @@ from calidris.instrument.process.replaced import Replaced, precede
 
 Act = Callable[..., None]
 
-HARMLESS: Final = {
+HARMLESS: Final = (
     "SIGCHLD",
     "SIGCONT",
     "SIGSTOP",
@@ -31,8 +31,14 @@ HARMLESS: Final = {
     "SIGTTOU",
     "SIGURG",
     "SIGWINCH",
-}
+)
 """Signals that do not end a process in which nobody handles them."""
+
+_THREADS: Final = "/proc/self/task"
+"""Where Linux tells of each thread."""
+
+# Asked for once: it takes as long as many calls of those functions.
+_DEADLY: Final = signal.valid_signals() - {getattr(signal, name, None) for name in HARMLESS}
 
 
 class OwnEnds:
@@ -41,11 +47,18 @@ class OwnEnds:
     Args:
         flush: sends what waits; the process may yet go on.
         finish: the same; nothing comes after it.
+        go_on: called where something does: it was given no number, or a test has put something of its own in its place.
     """
 
-    def __init__(self, flush: Callable[[], None], finish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        flush: Callable[[], None],
+        finish: Callable[[], None],
+        go_on: Callable[[], object],
+    ) -> None:
         self._flush = flush
         self._finish = finish
+        self._go_on = go_on
         self._replaced: list[Replaced] = []
 
     def replace(self) -> None:
@@ -76,7 +89,8 @@ class OwnEnds:
     def _precede(self, module: ModuleType, before: dict[str, Act]) -> None:
         for name, act in before.items():
             if hasattr(module, name):
-                replaced = precede(module, name, act)
+                after = self._go_on if act == self._before_last else None
+                replaced = precede(module, name, act, after)
                 self._replaced.append(replaced)
 
     def _before_last(self, status: int = 0) -> None:
@@ -107,19 +121,31 @@ class OwnEnds:
         self._before_signal(number)
 
     def _before_signal(self, number: int) -> None:
-        if is_deadly(number) and is_default(number):
+        if is_deadly(number) and is_default(number) and not is_blocked(number):
             self._flush()
 
 
 def is_deadly(number: int) -> bool:
     """Whether a signal ends a process in which nobody handles it."""
-    if number not in signal.valid_signals():
+    return number in _DEADLY
+
+
+def is_blocked(number: int) -> bool:
+    """Whether a signal waits until somebody asks for it, as with ``signal.sigwait``: every thread blocks it. Ours block all."""
+    if not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
         return False
-    try:
-        name = signal.Signals(number).name
-    except ValueError:  # those of real time have no names
-        return True
-    return name not in HARMLESS
+    with suppress(OSError, IndexError):  # where the system does not tell, or a thread has just ended
+        return all(map(_blocks(number), os.listdir(_THREADS)))
+    return False
+
+
+def _blocks(number: int) -> Callable[[str], bool]:
+    def blocks(thread: str) -> bool:
+        with open(f"{_THREADS}/{thread}/status", "rb") as status:
+            masks = [line.split()[1] for line in status if line.startswith(b"SigBlk:")]
+        return bool(int(masks[0], 16) >> number - 1 & 1)
+
+    return blocks
 
 
 def is_default(number: int) -> bool:

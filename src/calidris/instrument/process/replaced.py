@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -21,16 +22,34 @@ class Replaced:
         # As what it stands for: it is pickled by name, and found again under it.
         ours.__module__ = module.__name__
         setattr(module, name, ours)
+        self._sets = [named for named in _list_sets() if self._theirs in named]
+        for named in self._sets:
+            named.add(ours)
 
     def undo(self) -> None:
         """Put the very object back, unless somebody else has replaced ours."""
         found = getattr(self._module, self._name)
         if found is self._ours:
             setattr(self._module, self._name, self._theirs)
+            for named in self._sets:
+                named.discard(self._ours)
 
 
-def precede(module: ModuleType, name: str, act: Callable[..., None]) -> Replaced:
-    """Have ``act`` called with the same arguments before a function of a module, whatever comes of it."""
+def _list_sets() -> list[set[Any]]:
+    """Where ``os`` says what its functions can do."""
+    return [os.supports_fd, os.supports_dir_fd, os.supports_effective_ids, os.supports_follow_symlinks]
+
+
+def precede(
+    module: ModuleType,
+    name: str,
+    act: Callable[..., None],
+    after: Callable[[], object] | None = None,
+) -> Replaced:
+    """Have ``act`` called with the same arguments before a function of a module, whatever comes of it.
+
+    And ``after`` when that comes back, or raises.
+    """
     theirs = getattr(module, name)
 
     @functools.wraps(theirs)
@@ -39,6 +58,17 @@ def precede(module: ModuleType, name: str, act: Callable[..., None]) -> Replaced
             act(*args, **kwargs)
         except Exception:  # also for arguments that are none: then the function says so itself
             caught(name)
-        return theirs(*args, **kwargs)
+        try:
+            return theirs(*args, **kwargs)
+        finally:
+            if after is not None:
+                _call(after, name)
 
     return Replaced(module, name, ours)
+
+
+def _call(function: Callable[[], object], name: str) -> None:
+    try:
+        function()
+    except Exception:
+        caught(name)

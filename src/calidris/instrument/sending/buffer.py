@@ -160,6 +160,12 @@ class RowBuffer:
         if self._running or len(self._waiting):
             self._send_before_end()
 
+    def go_on(self) -> bool:
+        """It was not the end after all. False where the buffer was closed for it."""
+        self._end_s = None
+        self._attended = self._running and not self._closed
+        return not self._closed
+
     def count_from_now(self) -> None:
         """Have the next flush tell nothing of what was lost before, which was told already."""
         self._flushed = self._not_sent.rows()

@@ -6,6 +6,7 @@ Loading this file loads grpc and the SDK; the flush thread does so when there is
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,6 +35,9 @@ LONGEST_DELAY_S = 300.0
 
 LONGEST_MESSAGE = 1000
 """Characters of what a receiver says that are kept, and logged."""
+
+DESCRIPTORS = 24
+"""Files that a connection may open, three times over: some for the polling, one for the name, one for the socket."""
 
 _KEY = re.compile(r"[a-z0-9_.-]{1,100}")
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -96,6 +100,7 @@ class Channel:
             self._channel = None
 
     def _connect(self) -> grpc.Channel:
+        find_descriptors()
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.primary_user_agent", f"calidris-guest/{VERSION}")]
         if not self._secure:
             return grpc.insecure_channel(self._target, options=options)
@@ -104,6 +109,20 @@ class Channel:
             for path in (self._settings.certificate, self._settings.client_certificate, self._settings.client_key)
         )
         return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(roots, key, cert), options=options)
+
+
+def find_descriptors() -> None:
+    """Have room for what gRPC opens: where it finds none for its first few, it aborts the process.
+
+    Raises:
+        OSError: the process has too many files open.
+    """
+    found: list[int] = []
+    try:
+        found += (os.open(os.devnull, os.O_RDONLY) for _ in range(DESCRIPTORS))
+    finally:
+        for one in found:
+            os.close(one)
 
 
 def metadata_of(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
