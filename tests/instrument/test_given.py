@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
 import signal
 import time
 from array import array
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -317,6 +319,23 @@ def test_scores_that_are_cut_off_are_counted(receiver: Any) -> None:
     Model("m").record_batch(X=[[1.0]] * 4, scores=[0.5, 1.000005, -0.00002, 1.1])
     assert calidris.flush()
     assert runtime.missing() == {"score_clipped": 2, "score_out_of_range": 1}
+
+
+def test_files_and_pipes_are_no_rows_and_stay_unread(receiver: Any, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    path = tmp_path / "rows.txt"
+    path.write_text("0.5\n0.6\n")
+    model = Model("m")
+    with os.fdopen(reading) as pipe, os.fdopen(writing, "w"), path.open() as file:
+        for given in (pipe, file):  # nobody writes into the pipe: to read it would wait for ever
+            model.record_batch(given)
+            model.record_batch([[1.0]], scores=given)
+            model.record_labels(given, [1])
+            model.record_labels(["a"], given)
+        assert file.read() == "0.5\n0.6\n"
+    calidris.flush()
+    assert not receiver.predictions_and_labels()
+    assert runtime.drops() == {("m", "malformed"): 8}
 
 
 def test_generators_stay_what_they_are(receiver: Any) -> None:

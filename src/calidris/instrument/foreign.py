@@ -268,7 +268,8 @@ def _list_iterable(values: Any, most: int, once: bool) -> list[Any]:
     is_named = is_mapping(kind) and not is_table(kind)
     if is_named or is_text(values):
         raise Refused("no_row")
-    may_iterate = once and offers(kind, "__iter__")
+    # A file or a pipe was opened for somebody else, and may stand still until there is more.
+    may_iterate = once and offers(kind, "__iter__") and not issubclass(kind, io.IOBase)
     if not may_iterate and not is_sequence(values):
         raise Refused("no_row")
     return list(islice(values, most + 1))
