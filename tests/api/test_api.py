@@ -72,7 +72,8 @@ def test_status_has_its_documented_shape(url: str) -> None:
     credit = status["models"][0]
     assert list(credit) == [
         *("tenant", "name", "version", "task", "status", "status_detail", "baseline", "rows", "labels"),
-        *("last_event_ns", "owner", "tier", "latched", "windows", "evidence", "history", "days", "slo_events"),
+        *("last_event_ns", "late", "moved", "arrival", "owner", "tier"),
+        *("latched", "windows", "evidence", "history", "days", "slo_events"),
     ]
     assert (credit["name"], credit["version"], credit["status"], credit["latched"]) == ("credit", "7", "ok", [2])
     assert {w["window"]: w["rows"] for w in credit["windows"]} == {"5m": 480, "1h": 5800, "1d": 60000}
