@@ -4,8 +4,8 @@ Missing values, NaN and infinity are settled here, once:
 
 * a NaN or absent number is *missing*;
 * an infinite number is kept as *missing* and counted (``non_finite``), because no bin can honestly hold it;
-* a score outside [0, 1] never gets here: the wire rejects the span;
-* an empty string is a value like any other; ``null`` is missing;
+* a score outside [0, 1] never gets here: the wire cuts a rounding error off, and rejects the span of any other;
+* an empty string is kept as it was sent, ``null`` is missing; before features and slices are counted both are (``settle``);
 * an embedding with a number in it that is not finite is missing as a whole.
 """
 

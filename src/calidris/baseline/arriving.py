@@ -30,7 +30,7 @@ _NAME: Final = "column"
 def arrive(cells: pa.ChunkedArray) -> Column:
     """The column that a receiver gets of these cells: numbers, or texts; of what is withheld nothing, which is all missing.
 
-    Cost: one copy of numbers, 0.1 µs a cell and 1 µs for each different text.
+    Cost: one copy of numbers, 0.1 µs a cell and 2 µs for each different text.
     """
     if _is_array(cells):
         return _arrive_as_array(cells)
@@ -92,27 +92,28 @@ def _arrive_by_value(cells: pa.ChunkedArray) -> Column:
     return column.take(places)
 
 
-def _encode(cells: pa.ChunkedArray) -> pa.DictionaryArray:
-    coded = pc.dictionary_encode(cells)
-    return coded.combine_chunks()
-
-
 def _find_different(cells: pa.ChunkedArray) -> tuple[list[Any], Ints]:
-    """The different values, with None behind them, and the place of each cell's among those."""
-    kind = cells.type
-    if pa.types.is_dictionary(kind):
-        # Levels may be of any type, and it is theirs that decides.
-        cells = pc.cast(cells, kind.value_type)
-    if pa.types.is_null(kind):
+    """The different values, with None behind them where some are missing, and the place of each cell's among those."""
+    if pa.types.is_null(cells.type):
         nowhere = np.zeros(len(cells), dtype=np.int64)
         return [None], nowhere
-    encoded = _encode(cells)
+    coded = pc.dictionary_encode(_without_levels(cells))
+    encoded = coded.combine_chunks()
     different = encoded.dictionary.to_pylist()
     last = len(different)
     places = pc.fill_null(encoded.indices, last)
-    different.append(None)
+    if cells.null_count:
+        different.append(None)
     numbers = places.to_numpy(zero_copy_only=False)
     return different, numbers.astype(np.int64)
+
+
+def _without_levels(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Coded cells as the values of their levels, which may be of any type: it is theirs that decides."""
+    kind = cells.type
+    if pa.types.is_dictionary(kind):
+        return pc.cast(cells, kind.value_type)
+    return cells
 
 
 def _pack(values: Any) -> Packed | None:
@@ -134,8 +135,7 @@ def _decode(packed: Packed) -> Column:
 
 
 def _read_codes(packed: Packed) -> CodedColumn:
-    raw = packed["codes"]
-    codes = np.frombuffer(raw, dtype="<i4")
+    codes = np.frombuffer(packed["codes"], dtype="<i4")
     levels = tuple(packed["levels"])
     column = CodedColumn(levels, codes.astype(np.int32))
     return without_blanks(column)
