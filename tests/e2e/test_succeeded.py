@@ -24,6 +24,7 @@ STAYS = {
     "ml.monitoring.status",
     "ml.received.rows",
     "ml.received.labels",
+    "ml.received.late",
     "ml.detection.alarms",
     "ml.detection.alarm",
 }
