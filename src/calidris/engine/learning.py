@@ -15,7 +15,7 @@ from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, Column, Ints, NumberColumn, PredictionBatch
 from calidris.engine.columns import joined, joined_maps
 from calidris.state import Field, Kind, Loss, Role, Spec
-from calidris.state.blocks.groups import class_text
+from calidris.state.blocks.groups import MAX_CLASSES, class_text
 from calidris.state.bounded import OF_TASK
 from calidris.wire import decode, encode_predictions
 from calidris.wire.limits import WireLimits
@@ -174,7 +174,8 @@ def first_spec(batch: PredictionBatch, template: Spec, max_features: int) -> Spe
 
 def _classes_of(batch: PredictionBatch) -> tuple[str, ...]:
     """Classes that scores name. Those of the first decisions are not all, and the others could never be told apart."""
-    return tuple(sorted(class_text(name) for name in batch.class_scores))
+    named = {class_text(name) for name in batch.class_scores}  # "1" and "1.0" are one class
+    return tuple(sorted(named)[:MAX_CLASSES])
 
 
 def _losses(template: Spec) -> tuple[Loss, ...]:

@@ -67,6 +67,19 @@ def test_classes_that_scores_name_are_known_from_the_first_row_on() -> None:
     assert one(model, "macro_f1").value == pytest.approx(macro)
 
 
+def test_of_many_names_of_scores_no_more_are_kept_than_are_told_apart() -> None:
+    """A sender may name a thousand; 1 and 1.0 are one class, and none of them is told twice."""
+    raw = drawn(3, n=50)
+    column = NumberColumn.of(np.full(50, 0.001))
+    names = ["1", "1.0", *(f"n{k:04d}" for k in range(900))]
+    engine = engine_of("multiclass", None, intersections=[])
+    batch = replace(raw.batch, class_scores=dict.fromkeys(names, column), score=None, decision=None)
+    engine.apply(Journal().request(batch, arrival_ns=BEGIN))
+    (model,) = engine.models.values()
+    classes = model.spec.classes
+    assert len(classes) == MAX_CLASSES and classes.count("1") == 1
+
+
 def test_beyond_the_cap_what_cannot_be_said_is_not_said() -> None:
     raw = drawn(60)
     model = fed_with(raw)

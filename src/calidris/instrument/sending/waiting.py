@@ -73,9 +73,8 @@ class Waiting:
             self.make_room()
             return
         weight = max(1.0, self._weigh_some(number))
-        fit = int(
-            self._max_bytes / weight
-        )  # beside what batches may take: a small text must not push out a large batch
+        # Beside what batches may take: a small text must not push out a large batch.
+        fit = int(self._max_bytes / weight)
         if fit <= number:
             self.make_room()
         else:
