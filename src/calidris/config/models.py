@@ -42,7 +42,8 @@ class ModelConfig(Config):
         positive: the label that counts as 1 (binary).
         threshold: a score at or above it is a positive decision.
         arrival: ``batch`` for a model whose rows come in jobs, a night at once: its windows close when a job is over, by
-            the rows' own times. Rows that carry ``ml.prediction.batch_id`` make it so too.
+            the rows' own times. ``live`` for one that never is such. Unset, a version is one whose first rows carry
+            ``ml.prediction.batch_id``.
         batch_idle: a job is over once no row of the model has come for so long.
         baseline: file of the baseline; ``{version}`` is replaced by the model's version.
         windows: lengths of the windows that are shown.
@@ -64,7 +65,7 @@ class ModelConfig(Config):
     task: Literal["binary", "multiclass", "regression"] = "binary"
     positive: str | int | float = 1
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
-    arrival: Literal["live", "batch"] = "live"
+    arrival: Literal["live", "batch"] | None = None
     batch_idle: Seconds = "20s"  # type: ignore[assignment]  # parsed as written
     baseline: str | None = None
     windows: tuple[Seconds, ...] = ("5m", "1h", "1d")  # type: ignore[assignment]

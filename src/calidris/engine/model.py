@@ -110,12 +110,18 @@ class WatchedModel:
     @property
     def is_batch(self) -> bool:
         """Whether its rows come in jobs."""
-        return self.jobs.marked or self.config.arrival == "batch"
+        stated = self.config.arrival
+        return self.jobs.marked if stated is None else stated == "batch"
 
     def mark_batch(self) -> None:
-        """Note that its rows carry the id of a batch: from here on its own rows say what time it is, not the clock."""
+        """Note that its first rows carry the id of a batch: from here on its own rows say what time it is, not the clock.
+
+        Later ones decide nothing: one stray span must not take a live model from the clock.
+        """
+        if self.rows:
+            return
         self.jobs.marked = True
-        if not self.rows:
+        if self.is_batch:
             self.sealed_ns = 0
 
     def open_steps_end_ns(self, until_ns: int, most: int) -> int:

@@ -109,6 +109,30 @@ def test_rows_with_the_id_of_a_batch_need_no_setting(make_engine: MakeEngine, ba
     assert not fed(make_engine(base=base), _without_ids(journal)).watchers[KEY].history
 
 
+def test_one_stray_id_takes_no_live_version_from_the_clock(make_engine: MakeEngine, base: Baseline) -> None:
+    """Else one span of whoever may send would stop the windows of a model, and nothing would be scored in time."""
+    journal = Journal()
+    for k in range(4):
+        now_ns = START + DAY + k * SECOND
+        live = rows(50 + k, 40, now_ns)
+        journal.request(replace(live, batch_id="stray") if k == 1 else live, arrival_ns=now_ns)
+        journal.seal(now_ns + SECOND)
+    engine = fed(make_engine(base=base), journal)
+    assert not engine.models[KEY].is_batch
+    assert engine.models[KEY].newest_sealed_ns == START + DAY + 4 * SECOND
+
+
+def test_a_model_that_is_said_to_be_live_is_so_whatever_its_first_rows_carry(
+    make_engine: MakeEngine, base: Baseline
+) -> None:
+    journal = Journal()
+    journal.request(replace(rows(50, 40, START + DAY), batch_id="stray"), arrival_ns=START + DAY)
+    journal.seal(START + DAY + SECOND)
+    engine = fed(make_engine(configuration(arrival="live"), base), journal)
+    assert not engine.models[KEY].is_batch
+    assert engine.models[KEY].newest_sealed_ns == START + DAY + SECOND
+
+
 def _without_ids(journal: Journal) -> Journal:
     plain = [
         r
