@@ -178,7 +178,7 @@ def _late(audience: Audience) -> Alert:
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the rows of {MODEL} in the last hour came after their window was closed: "
             "they are counted and shown, and no detector has seen them. A job that brings many hours at once needs "
-            "`arrival: batch` in the model's settings, or rows that carry ml.prediction.batch_id; a job that pauses, a longer "
+            "`arrival: batch` in the model's settings; a job that pauses, a longer "
             "`batch_idle`. Else see the sender's clock and backlog, or raise `receiver.lateness`."
         ),
         runbook="late-rows",
