@@ -184,6 +184,8 @@ class Model:
         embeddings: Any = None,
         times: Any = None,
         time_unit: str | None = None,
+        *,
+        batch_id: object = None,
     ) -> None:
         """Record predictions already made: arrays, DataFrames, lists of rows or mappings of columns, all copied.
 
@@ -198,14 +200,19 @@ class Model:
             times: when each was made, where that is not now: dates with a zone, numpy's datetime64 (which is UTC), a Series of
                 either, or numbers with a unit. Rows whose time is missing are of now, and counted.
             time_unit: "s", "ms", "us" or "ns" since the epoch, of ``times`` that are numbers.
+            batch_id: names the job that made them, a text, a number or a date: windows of a model of which all rows come in jobs
+                close by their ``times``, when the job is over. Calls of one job say the same. One that is none of these is
+                counted, and the rows are sent without.
 
         n is what the first of them says that it has; of what does not say so no more than one row beyond n is read. Lengths that do
         not agree drop the whole call, counted as ``malformed``; so do times that nobody can place.
 
-        >>> Model("credit").record_batch([[2100.0, 41]], [0.93], times=[1_700_000_000], time_unit="s")
+        >>> night = {"times": [1_700_000_000], "time_unit": "s", "batch_id": "2023-11-14"}
+        >>> Model("credit").record_batch([[2100.0, 41]], [0.93], **night)
         """
         batch = many_rows.Batch(X, scores, ids, classes, values, slices)
         batch.times, batch.time_unit = times, time_unit
+        batch.batch_id = batch_id
         many_rows.record_batch(self._series, batch, embeddings)
 
     @_door("record_label")

@@ -23,7 +23,7 @@ from weakref import ref
 
 from opentelemetry.trace import INVALID_SPAN, Span
 
-from calidris.instrument.foreign import Refused, are_of, each, fitted, guarded, listed, single
+from calidris.instrument.foreign import Refused, are_of, each, fitted, guarded, listed, name_of, outcome_of, single
 
 Place = tuple[int, int, int]
 """Trace id, span id and first row of a call; outside a trace a random 128-bit number, 0 and 0."""
@@ -158,6 +158,24 @@ def _decode(value: bytes) -> str:
         return _cut_id(value.decode())
     except UnicodeDecodeError:
         return _cut_id(value.hex())
+
+
+def batch_id_of(value: Any) -> str | None:
+    """The id of a job as text, None where none is given; longer ones are cut as names are.
+
+    >>> batch_id_of("2026-11-27"), batch_id_of(17.0), batch_id_of(None)
+    ('2026-11-27', '17', None)
+
+    Raises:
+        Refused: it is no one text, number or date. A yes or no is none either: ``False`` would make a job of live rows.
+    """
+    if value is None:
+        return None
+    plain = outcome_of(value)
+    is_missing = plain is None or plain == "" or plain != plain
+    if is_missing or type(plain) is bool:
+        raise Refused("batch_id_unreadable")
+    return name_of(plain)
 
 
 def as_ids(ids: Sequence[object] | Any, most: int) -> tuple[list[Any], int]:

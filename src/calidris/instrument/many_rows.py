@@ -66,7 +66,7 @@ MAX_READ: Final = 1_000_000
 class Batch:
     """The arguments of one ``record_batch``, which the application may change or reuse right after."""
 
-    __slots__ = ("X", "classes", "embeddings", "ids", "scores", "slices", "time_unit", "times", "values")
+    __slots__ = ("X", "batch_id", "classes", "embeddings", "ids", "scores", "slices", "time_unit", "times", "values")
 
     def __init__(self, X: Any, scores: Any, ids: Any, classes: Any, values: Any, slices: Any) -> None:
         self.X = X
@@ -78,6 +78,7 @@ class Batch:
         self.embeddings: dict[str, Any] = {}
         self.times: Any = None
         self.time_unit: str | None = None
+        self.batch_id: Any = None
 
     def count_rows(self) -> int:
         """How many rows it has, by the first argument that says so; where none does, the first is read.
@@ -188,6 +189,7 @@ def _record(series: Series, batch: Batch, begun_ns: int, rows: int) -> None:
     block.times_ns = (
         None if batch.times is None else _read_times(batch.times, batch.time_unit, rows, begun_ns, series.name)
     )
+    block.batch_id = _read_batch_id(batch.batch_id, rows, series)
     block.ids = names
     block.scores = score_columns(batch.scores, series, rows)
     block.classes = None if batch.classes is None else column_of(batch.classes, rows)
@@ -207,6 +209,15 @@ def _read_ids(given: Any, rows: int, series: Series) -> list[Any]:
     if unreadable:
         runtime.note("id_unreadable", series.name, unreadable)
     return names
+
+
+def _read_batch_id(given: Any, rows: int, series: Series) -> str | None:
+    """The job of a call. Where it cannot be read its rows are sent all the same, as rows of none."""
+    try:
+        return ids.batch_id_of(given)
+    except Refused:
+        runtime.note("batch_id_unreadable", series.name, rows)
+        return None
 
 
 def _read_times(given: Any, unit: Any, rows: int, now_ns: int, model: str) -> list[int]:

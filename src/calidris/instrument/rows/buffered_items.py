@@ -198,7 +198,7 @@ class Block:
     """Rows of one call as columns. Mutable only until the flush thread takes it (`taken`)."""
 
     __slots__ = (
-        "__weakref__", "begun_ns", "classes", "duration_s", "embeddings", "error", "features", "held_bytes", "ids", "place", "rows",
+        "__weakref__", "batch_id", "begun_ns", "classes", "duration_s", "embeddings", "error", "features", "held_bytes", "ids", "place", "rows",
         "scores", "series", "slices", "taken", "times_ns", "values",
     )  # fmt: skip
 
@@ -208,6 +208,7 @@ class Block:
         self.duration_s = duration_s
         self.place = place
         self.rows = rows
+        self.batch_id: str | None = None  # the job that made them
         self.ids: list[Any] | None = None  # texts or numbers, None where one is missing
         self.times_ns: list[int] | None = None  # of each row, where they were given: else all begun when the call did
         self.features: Table | None = None
@@ -228,6 +229,7 @@ class Block:
         """Rows a to b. Arrays are not copied."""
         trace_id, span_id, first = self.place
         part = Block(self.series, self.begun_ns, self.duration_s, (trace_id, span_id, first + a), b - a)
+        part.batch_id = self.batch_id
         part.ids = part_of(self.ids, a, b)
         part.times_ns = part_of(self.times_ns, a, b)
         part.features = None if self.features is None else self.features.part(a, b)

@@ -44,6 +44,7 @@ class Chunk:
     values: Any = None
     errors: list[str | None] | None = None
     embeddings: dict[str, Vectors] = field(default_factory=dict)
+    batch_id: str | None = None
 
     def __len__(self) -> int:
         return len(self.times_ns)
@@ -67,7 +68,7 @@ class Chunk:
             self.series, self.times_ns[a:b], self.durations_s[a:b], self.ids[a:b], self.trace_ids[a:b], self.span_ids[a:b],
             {k: v[a:b] for k, v in self.features.items()}, {k: v[a:b] for k, v in self.slices.items()},
             scores, _cut(self.classes, a, b), _cut(self.values, a, b), _cut(self.errors, a, b),
-            {k: v.part(a, b) for k, v in self.embeddings.items()},
+            {k: v.part(a, b) for k, v in self.embeddings.items()}, self.batch_id,
         )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ class LabelChunk:
 
 @dataclass(slots=True)
 class Group:
-    """Everything buffered for one series, or all labels of one model, of one kind."""
+    """Everything buffered for one series and one job, or all labels of one model, of one kind."""
 
     model: str
     members: list[Any] = field(default_factory=list)
@@ -136,14 +137,15 @@ def halves_of(run: list[Any]) -> tuple[list[Any], list[Any]] | None:
 def groups_of(items: Iterable[Item]) -> list[Group]:
     """Group what was buffered: predictions first, so that no label overtakes the prediction it belongs to."""
     rows: dict[tuple[Series, tuple[int, ...] | None], Group] = {}
-    blocks: dict[Series, Group] = {}
+    blocks: dict[tuple[Series, str | None], Group] = {}
     labels: dict[str, Group] = {}
     for item in items:
         if isinstance(item, tuple):
             # Vectors of one column have one dimension; where a row's differ, it goes into another span.
             rows.setdefault((item[0], sizes_of(item[-1])), Group(item[0].name)).members.append(item)
         elif isinstance(item, Block):
-            blocks.setdefault(item.series, Group(item.series.name)).members.append(item)
+            # A span says once which job its rows are of.
+            blocks.setdefault((item.series, item.batch_id), Group(item.series.name)).members.append(item)
         else:
             labels.setdefault(item.model, Group(item.model)).members.append(item)
     return [*rows.values(), *blocks.values(), *labels.values()]
@@ -288,6 +290,7 @@ def _of_blocks(blocks: list[Block]) -> Iterator[Chunk]:
         _column([block.values for block in blocks]),
         [block.error for block in spread],
         {name: Vectors.concat([block.embeddings[name] for block in blocks]) for name in first.embeddings},
+        first.batch_id,
     )
     most = most_rows(first.vector_bytes, MAX_ROWS)
     for start in range(0, len(whole), most):

@@ -45,6 +45,7 @@ _CURES: Final = {
     "too_long": "It has more parts than a row may have; it is sent as missing.",
     "slices_not_copied": "Slices are a mapping from name to value; the rows are sent without.",
     "id_unreadable": "Reading it raised an error; predictions get an id that is made, labels are dropped.",
+    "batch_id_unreadable": "It is no one text, number or date: pass one id a call. The rows are sent as of no job, so windows may close without them.",
     "missing_id": "Labels whose id is None or NaN are left out.",
     "time_missing": "Rows without a time are of now.",
     "time_without_unit": 'Give dates with a zone, or numbers with their unit: a number, or a text, is no time without time_unit="s", "ms", "us" or "ns"; the call is dropped.',

@@ -204,6 +204,7 @@ def prediction_attributes(chunk: Chunk, policy: Policy, note: col.Note) -> Attri
     }
     optional = {
         semconv.ML_MODEL_TASK: series.task,
+        semconv.ML_PREDICTION_BATCH_ID: chunk.batch_id,
         semconv.ML_FEATURES: {**_features(chunk, policy, note), **_embeddings(chunk, policy, note)},
         semconv.ML_SLICES: _slices(chunk.slices, policy, note),
         semconv.ML_PREDICTION_SCORE: _scores(chunk.scores, note),
