@@ -49,6 +49,14 @@ def night(
     )
 
 
+def write_night(path: Path, begin_ns: int, seed: int, shift: float) -> None:
+    """The same night as a table of a job: features, scores, whose they are and when, in no order."""
+    at = pa.array(times(ROWS, seed, begin_ns, DAY_NS), pa.timestamp("ns"))
+    who = [f"{seed}-{row}" for row in range(ROWS)]
+    table = pa.table({**columns(ROWS, seed, shift), "at": at, "customer": who})
+    pq.write_table(table.take(np.random.default_rng([seed, 2]).permutation(ROWS)), path)
+
+
 def send(receiver: Running, batch: PredictionBatch, *, seed: int | None = 0) -> None:
     """Send a job at once, in requests; with a seed in shuffled order."""
     order = np.arange(len(batch)) if seed is None else np.random.default_rng([seed, 2]).permutation(len(batch))

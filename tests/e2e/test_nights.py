@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from nights import DAY_NS, HOUR_NS, ROWS, build_baseline, end_of, night, send
+from nights import DAY_NS, HOUR_NS, ROWS, build_baseline, end_of, night, send, write_night
 from running import CALIDRIS, CONFIG, Running, environment, rows, until
 
 from calidris.engine.columns import rows_of
@@ -31,6 +35,7 @@ models:
 BATCH = CONFIG + MODELS.format(arrival="arrival: batch")
 BY_ID = CONFIG + MODELS.format(arrival="threshold: 0.5")
 NIGHTS = 40
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -81,6 +86,37 @@ def test_every_row_of_a_night_is_scored_and_a_change_is_raised_at_its_first_nigh
     assert "age" in {feature["name"] for alarm in raised for feature in alarm["features"]}
     assert receiver.total("ml_received_late_total", ml_model_name="nightly") == 0
     assert receiver.total("ml_received_rows_total", ml_model_name="nightly") == 3 * ROWS
+
+
+def run_job(receiver: Running, begin_ns: int, seed: int, shift: float) -> None:
+    """The program of docs/batch.md as it stands there, in a process of its own, for one night."""
+    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    script, path = receiver.folder / "score_night.py", receiver.folder / f"{seed}.parquet"
+    script.write_text(program.replace('"churn"', '"nightly"'), encoding="utf-8")
+    write_night(path, begin_ns, seed, shift)
+    env = os.environ | {"OTEL_EXPORTER_CALIDRIS_ENDPOINT": f"http://{receiver.grpc}"}
+    command = [sys.executable, str(script), f"night {seed}", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
+    assert not done.returncode, done.stderr
+
+
+def test_a_job_that_the_library_sends_is_scored_night_by_night(
+    make_receiver: Callable[..., Running], first_ns: int
+) -> None:
+    """With the id of its batch and no setting: closed by day, and a change is raised at its first night."""
+    receiver = started(make_receiver, first_ns, BY_ID)
+    for k, shift in enumerate((0.0, 0.0, 2.0)):
+        begin = first_ns + (NIGHTS + k) * DAY_NS
+        run_job(receiver, begin, k, shift)
+        told = scored(receiver, begin + DAY_NS)
+        assert (told["rows"], told["late"], told["moved"], told["arrival"]) == ((k + 1) * ROWS, 0, 0, "batch")
+        assert seen(receiver, begin) >= 0.99 * ROWS
+        assert seen(receiver, begin, "1d") == ROWS
+        assert bool(shift) or not receiver.get("/v1/alarms")
+    raised = until(lambda: receiver.get("/v1/alarms"))
+    assert {alarm["kind"] for alarm in raised} == {"drift"}
+    assert all(begin < alarm["raised_ns"] <= begin + DAY_NS for alarm in raised)
+    assert "age" in {feature["name"] for alarm in raised for feature in alarm["features"]}
 
 
 def test_a_short_night_ends_days_that_are_over(make_receiver: Callable[..., Running], first_ns: int) -> None:
