@@ -71,7 +71,7 @@ def test_status_has_its_documented_shape(url: str) -> None:
     assert list(status) == ["taken_ns", "sequence", "ready", "models", "alarms", "counters", "health", "receiver"]
     credit = status["models"][0]
     assert list(credit) == [
-        *("tenant", "name", "version", "task", "status", "status_detail", "baseline", "rows", "labels"),
+        *("tenant", "name", "version", "task", "status", "status_detail", "notes", "baseline", "rows", "labels"),
         *("last_event_ns", "late", "moved", "arrival", "owner", "tier"),
         *("latched", "windows", "evidence", "history", "days", "slo_events"),
     ]

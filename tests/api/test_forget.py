@@ -58,7 +58,9 @@ def test_without_a_version_it_is_every_version(api: Asked) -> None:
 
 def test_a_standing_alarm_asks_for_a_reason(api: Asked) -> None:
     answer = forget(api, "credit/7/forget", api.theirs, {"by": "ada"})
-    assert answer.status_code == 400 and answer.json()["error"].startswith("alarm 12 stands and ends with the model")
+    assert answer.status_code == 400 and answer.json()["error"].startswith(
+        "alarm 12 stands and ends with the model: say why (--reason,"
+    )
     assert forget(api, "churn/forget", api.ours, {"by": "ada"}).status_code == 202  # none of its own stands
 
 

@@ -87,7 +87,7 @@ def test_forget_ends_alarms_and_series_and_lasts(make: Make, tmp_path: Path) -> 
     alarm(started)
     assert 'ml_detection_alarm{ml_detection_kind="drift"' in scraped(started)
     refused = asked(started, "models", "forget", "credit", "--by", "ada")
-    assert refused.code == 1 and "alarm 1 stands and ends with the model: say why (reason)" in refused.err
+    assert refused.code == 1 and "alarm 1 stands and ends with the model: say why (--reason, " in refused.err
     done = asked(started, "models", "forget", "credit", "--by", "ada", "--reason", "replaced by credit-2")
     assert done.code == 0 and "forgotten: credit:7" in done.out and "alarm 1 ended with it" in done.out
     until(lambda: not started.server.snapshot().models)

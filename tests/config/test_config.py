@@ -120,7 +120,7 @@ def test_settings_are_one_tenants(tmp_path: Path) -> None:
 
 
 def test_missing_file_says_where_the_path_goes(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file; `calidris serve` takes the path after -c"):
+    with pytest.raises(ConfigError, match="no such file; name the configuration with -c"):
         load(tmp_path / "absent.yaml")
 
 

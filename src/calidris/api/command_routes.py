@@ -205,7 +205,9 @@ def _check_reason(reason: str, standing: Sequence[int]) -> None:
     if reason.strip():
         return
     numbers = ", ".join(map(str, standing))
-    raise BadCommand(f"alarm {numbers} stands and ends with the model: say why (reason), or clear it first")
+    raise BadCommand(
+        f'alarm {numbers} stands and ends with the model: say why (--reason, "reason" in JSON), or clear it first'
+    )
 
 
 def _read_words(body: bytes) -> Words:

@@ -9,6 +9,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
      "models": [{
         "tenant": "default", "name": "credit", "version": "7", "task": "binary",
         "status": "ok", "status_detail": "one sentence for people",
+        "notes": [],                         sentences for people whatever the status is: a borrowed baseline, a slice that never came
         "baseline": "credit-7@2026-10",      or null
         "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
         "late": 17, "moved": 0,              of the rows: came after their window was closed; had an impossible time
@@ -28,6 +29,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
                   "replay": {"records": 0, "done": 0, "bytes": 0, "left_s": null}},
      "senders": [{"tenant": "default", "name": "credit",         null: of no model. Only where senders say they left something out
         "dropped": {"queue_full": 1234}, "withheld": {}}],       reason to rows, and to values
+     "early_labels": [{"tenant": "default", "name": "credit",    labels that wait for a prediction, only where some do;
+        "labels": 1200, "watched": true}],                       watched: rows of the model have come
      "absent": [{"tenant": "default", "name": "credit",          configured models that never came, only where there are some
         "version": null,                                         or the version that never came of a model that did
         "did_you_mean": {"tenant": "default", "name": "svc-logisticregression", "version": "unknown"},      or null
@@ -101,6 +104,7 @@ def status_json(
         "receiver": dict(receiver or {}),
         # Only where there is something to tell: most receivers have no such senders.
         **({"senders": [_left_out(sums) for sums in snapshot.senders]} if snapshot.senders else {}),
+        **({"early_labels": _early_labels(snapshot)} if any(snapshot.early.values()) else {}),
     }
 
 
@@ -120,6 +124,7 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "task": model.task,
         "status": model.status.value,
         "status_detail": model.status_detail,
+        "notes": list(model.notes),
         "baseline": model.baseline,
         "rows": model.rows,
         "labels": model.labels,
@@ -149,6 +154,15 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
             for (name, outcome), count in sorted(model.slo_events.items())
         ],
     }
+
+
+def _early_labels(snapshot: Snapshot) -> list[Json]:
+    watched = {model.key[:2] for model in snapshot.models}
+    return [
+        {"tenant": tenant, "name": name, "labels": labels, "watched": (tenant, name) in watched}
+        for (tenant, name), labels in snapshot.early.items()
+        if labels
+    ]
 
 
 def _left_out(sums: LeftOut) -> Json:

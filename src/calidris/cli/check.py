@@ -20,6 +20,7 @@ from calidris.config.units import window_name
 from calidris.detect import Alert, Budget
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.outcomes import FEWEST, never_positive
+from calidris.engine.standing.notes import how_to_send, uncut
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -91,10 +92,13 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
                 f"{model.name}: its rows come in jobs (`arrival: batch`): windows close by the rows' own times, once none has "
                 f"come for {window_name(model.batch_idle)} (`batch_idle`)"
             )
+        if model.cuts:
+            yield f"{model.name}: figures by {', '.join(model.cuts)} are of the rows that bring a value. {how_to_send(model.cuts)}"
         if model.baseline is not None:
             made = read(versions(model.baseline)[-1])
             if made.positive_share == 0.0 and made.labels.count >= FEWEST:
                 yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
+            yield from (f"{model.name}: {said}" for said in uncut(made, model.cuts))
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"

@@ -85,9 +85,9 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
     if look.told["health"]:  # a tenant sees its own models only
         parts += [Text(), _receiver(look)]
     parts += [Text(), _models(look)]
-    details = [*describe_absent(list(look.told.get("absent", ()))), *_details(look.told)]
+    details = [*describe_absent(list(look.told.get("absent", ()))), *_details(look.told), *_notes(look.told)]
     alarms = list(_alarms(look.told))
-    senders = [*_unscored(look.told), *_senders(look.told)]
+    senders = [*_unscored(look.told), *_early_labels(look.told), *_senders(look.told)]
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
     return Group(*parts, *(part for block in (details, alarms, senders, caps) if block for part in (Text(), *block)))
 
@@ -254,7 +254,7 @@ def _alarms(told: Json) -> Iterator[Text]:
 
 def _details(told: Json) -> Iterator[Text]:
     """Why each model stands where it does, unless all is well or its status is the whole of it."""
-    unwell = [model for model in told["models"] if not model["status_detail"].startswith(_PLAIN)]
+    unwell = [model for model in told["models"] if not _is_said(model)]
     for model in unwell[:_SHOWN_DETAILS]:
         who = f"{_name(model)}:{model['version']}"[:LONGEST]
         colour = _COLOURS.get(model["status"], "yellow")
@@ -262,6 +262,33 @@ def _details(told: Json) -> Iterator[Text]:
     more = len(unwell) - _SHOWN_DETAILS
     if more > 0:
         yield Text(f"and {more} more that are not ok: `calidris status --json` says why", style="dim")
+
+
+def _is_said(model: Json) -> bool:
+    """Whether a sentence says no more than the status, or than a note that has the cure too."""
+    detail = model["status_detail"]
+    return detail.startswith(_PLAIN) or any(note.startswith(detail) for note in model.get("notes", ()))
+
+
+def _notes(told: Json) -> Iterator[Text]:
+    """What else there is to know of each model, whatever its status is; an older receiver has no notes."""
+    noted = [model for model in told["models"] if model.get("notes")]
+    for model in noted[:_SHOWN_DETAILS]:
+        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        for note in model["notes"]:
+            yield Text(printable(f"{who}: {note}"), style="yellow")
+    more = len(noted) - _SHOWN_DETAILS
+    if more > 0:
+        yield Text(f"and notes on {more} more: `calidris status --json` has them", style="dim")
+
+
+def _early_labels(told: Json) -> Iterator[Text]:
+    """One line for each model of which labels wait for a prediction; an older receiver tells of none."""
+    for one in told.get("early_labels", ()):
+        who = _name(one)[:LONGEST]
+        cure = "both need the same id" if one["watched"] else "no row of this model has come: see its name"
+        said = f"{who}: {one['labels']:,} labels wait for predictions with their ids, an hour at most: {cure}"
+        yield Text(printable(said), style="yellow")
 
 
 def _unscored(told: Json) -> Iterator[Text]:

@@ -42,7 +42,10 @@ def _read(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; `calidris serve` takes the path after -c") from None
+        raise ConfigError(
+            f"{path}: there is no such file; name the configuration with -c (--config) or CALIDRIS_CONFIG. An empty file will do: every key "
+            "has a default"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from calidris.engine.readings.day_trend import day_trend_readings
 from calidris.engine.readings.late_labels import Late
 from calidris.engine.readings.window import baseline_readings, guessed_readings, known_readings, row_readings
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
+from calidris.engine.standing.notes import notes
 from calidris.engine.status import evidence_readings, status
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.fairness.gaps import TOLERANCE
@@ -50,7 +51,7 @@ def snapshot(
             models.append(_taken(engine, model, known.get(key)))
     counters = {name: dict(reasons) for name, reasons in engine.counters.items()}
     alarms, latched = tuple(engine.alarms), frozenset(engine.latched)
-    commands, early = tuple(engine.commands), sum(map(len, engine.early.values()))
+    commands, early = tuple(engine.commands), {owner: len(waiting) for owner, waiting in sorted(engine.early.items())}
     return Snapshot(
         now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, commands, early,
         {"requests": engine.requests.covered_s(now_ns), "spans": engine.spans.covered_s(now_ns)},
@@ -63,9 +64,9 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
     if before is None or model.recounted:
         taken = _model(engine.watchers[model.key], model, state, detail, engine.sealed_ns, before)
     elif model.changed or (before.status, before.status_detail) != (state, detail):
-        totals = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
-        totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch}
-        taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)  # type: ignore[arg-type]
+        totals: dict[str, Any] = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
+        totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "notes": tuple(notes(model))}
+        taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
     model.changed = model.recounted = False
@@ -104,6 +105,7 @@ def _model(
         late=model.late,
         moved=model.moved,
         batch=model.is_batch,
+        notes=tuple(notes(model)),
     )
 
 

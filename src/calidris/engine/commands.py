@@ -63,7 +63,7 @@ class Command:
         if not self.by.strip():
             raise BadCommand("an order says who decided (by)")
         if self.action == CLEAR and not self.reason.strip():
-            raise BadCommand("clearing an alarm needs a reason")
+            raise BadCommand('clearing an alarm needs a reason: --reason, "reason" in JSON')
         if max(len(self.by), len(self.reason)) > _LONGEST:
             raise BadCommand(f"names and reasons have at most {_LONGEST} characters")
 

@@ -12,7 +12,7 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
-from calidris.engine.arrival import Jobs
+from calidris.engine.arrival import Jobs, SentSlices
 from calidris.engine.columns import part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
@@ -81,6 +81,7 @@ class WatchedModel:
         self.days = Days()
         self.outcomes = Outcomes()
         self.arrivals = Arrivals()
+        self.sent_slices = SentSlices()
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
         self.unsaved = True  # since the last checkpoint
@@ -162,6 +163,7 @@ class WatchedModel:
         self._count_objectives(batch)
         self.outcomes.note_predictions(batch)
         self.arrivals.note(self.spec, cells, batch.event_time_ns)
+        self.sent_slices.note(self.config.cuts, batch)
         oldest, newest = int(batch.event_time_ns.min()), int(batch.event_time_ns.max())
         self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)

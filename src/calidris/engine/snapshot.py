@@ -127,6 +127,7 @@ class ModelSnapshot:
         late: predictions among ``rows`` that came after their window was closed: shown, never scored.
         moved: predictions among ``rows`` whose time lay too far from their arrival and was moved.
         batch: its rows come in jobs.
+        notes: what people should know beside the status: a baseline that is another version's, slices that never came.
     """
 
     key: ModelKey
@@ -151,6 +152,7 @@ class ModelSnapshot:
     late: int = 0
     moved: int = 0
     batch: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class Snapshot:
         sequence: number of the last journal record that was applied.
         commands: what people decided about alarms, oldest first: the audit trail.
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
-        early: labels that came before their prediction and wait for it.
+        early: labels that came before their prediction and wait for it, by tenant and name of their model.
         dedup_horizon_s: how far back ``requests`` and ``spans`` are all remembered, to recognise those that come again.
         senders: what senders say that they left out, by model.
         silent: versions without rows for ``limits.silent_after``.
@@ -180,7 +182,7 @@ class Snapshot:
     sequence: int = 0
     began_ns: int = 0
     commands: tuple[Command, ...] = ()
-    early: int = 0
+    early: Mapping[tuple[str, str], int] = field(default_factory=dict)
     dedup_horizon_s: Mapping[str, float] = field(default_factory=dict)
     senders: tuple[LeftOut, ...] = ()
     silent: frozenset[ModelKey] = frozenset()

@@ -142,7 +142,9 @@ def points(
         for own in own_series(snapshot.counters, health or {}, dropped, counted=counted)
     )
     if counted:
-        series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_LABELS_EARLY, (), float(snapshot.early)))
+        series.append(
+            _Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_LABELS_EARLY, (), float(sum(snapshot.early.values())))
+        )
         for what, horizon_s in snapshot.dedup_horizon_s.items():
             pairs = ((semconv.CALIDRIS_REASON, what),)
             series.append(_Series(Rank.ALWAYS, semconv.METRIC_CALIDRIS_DEDUP_HORIZON, pairs, horizon_s))

@@ -101,7 +101,7 @@ def told(engine: Engine) -> dict[str, Any]:
         "sequence": taken.sequence,
         "sealed_ns": engine.sealed_ns,
         "began_ns": taken.began_ns,
-        "early": taken.early,
+        "early": sum(taken.early.values()),
         "counters": {name: dict(sorted(found.items())) for name, found in sorted(taken.counters.items())},
         "models": {
             names[m.key]: [m.task, m.status.value, m.status_detail, m.baseline, m.rows, m.labels, m.last_event_ns]
