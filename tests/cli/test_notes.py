@@ -96,23 +96,23 @@ def test_an_attribute_that_never_comes_is_told_with_how_to_send_it(start: Make) 
 @pytest.mark.parametrize(
     ("version", "cure"), [("unknown", "OTEL_CALIDRIS_MODEL_VERSION"), ("8", "`calidris baseline build`")]
 )
+@pytest.mark.parametrize(("arrival", "states"), [("batch", {"partial"}), ("live", {"ok", "stale"})])
 def test_a_borrowed_baseline_is_told_once_whatever_the_status_is(
-    start: Make, tmp_path: Path, version: str, cure: str
+    start: Make, tmp_path: Path, version: str, cure: str, arrival: str, states: set[str]
 ) -> None:
+    """The first window of a job's model stays open here: what then stood in the log alone."""
     write(baseline(), tmp_path / "credit-7.calidris")
-    pattern = str(tmp_path / "credit-{version}.calidris")
-    windows = {"windows": ["1s", "10s"], "detect": {"windows": ["1s"], "false_alarms": "1 per day"}}
-    started = start(models=[{"name": "credit", "baseline": pattern, **windows}])
-    send(started, rows(20, seed=1, version=version))
-    send(started, rows(20, seed=1, version="7"))
-    said = f"credit:{version}: no baseline for version {version}: compared with credit-7.calidris; "
-    until(lambda: lines(started, said))
-    for state in ("partial", "ok"):  # what was said in the log alone while no window had closed
-        until(lambda state=state: {model["status"] for model in told(started)["models"]} == {state}, 30)  # type: ignore[misc]
-        (line,) = lines(started, "credit-7.calidris")
-        assert line.startswith(said) and cure in line
-        notes = {model["version"]: model["notes"] for model in told(started)["models"]}
-        assert notes["7"] == [] and len(notes[version]) == 1
+    model = {"name": "credit", "baseline": str(tmp_path / "credit-{version}.calidris"), "arrival": arrival}
+    detect = {"windows": ["1s"], "false_alarms": "1 per day"}
+    started = start(models=[{**model, "batch_idle": "1h", "windows": ["1s", "10s"], "detect": detect}])
+    for one in (version, "7"):
+        send(started, rows(20, seed=1, version=one))
+    until(lambda: {model["status"] for model in told(started)["models"]} <= states, 60)
+    (line,) = lines(started, "credit-7.calidris")
+    assert line.startswith(f"credit:{version}: no baseline for version {version}: compared with credit-7.calidris; ")
+    assert cure in line
+    notes = {model["version"]: model["notes"] for model in told(started)["models"]}
+    assert notes["7"] == [] and len(notes[version]) == 1
 
 
 def test_check_says_how_slices_are_sent_and_which_a_baseline_has_not(tmp_path: Path) -> None:
