@@ -83,7 +83,7 @@ class Demo:
         with Parts() as parts, Traffic(parts.service, Sampler(self.seed + 1), self.plan.rate) as traffic:
             watch = Watch(parts.api)
             self.traffic = traffic
-            self.out.print(f"3. patients come in, {self.plan.rate:.0f} a second; nothing is wrong yet")
+            self.out.print(f"3. patients come in, {self.plan.rate:.0f} a second at most; nothing is wrong yet")
             with self._screen(traffic) as show:
                 changed_ns = self._phases(parts, watch, traffic, show)
             self._write(parts, watch)
@@ -174,7 +174,7 @@ class Demo:
         path.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), encoding="utf-8")  # loads nothing
 
     def _conclude(self, outcome: Outcome) -> None:
-        self.out.print("4. the end of the story")
+        self.out.print(f"4. the end of the story: {came_in(self.traffic)}")
         for alarm in self.told.alarms:
             self.out.print(Padding(alarm_text(alarm), (0, 0, 0, 3)))
         colour = "green" if outcome.good else "red"
@@ -183,6 +183,13 @@ class Demo:
             highlight=False,
         )
         self.out.print("   look at demo-out/report.html (open it in a browser) and demo-out/metrics.prom")
+
+
+def came_in(traffic: Traffic | None) -> str:
+    """How many patients came, and how many a second that was on this machine."""
+    if traffic is None:
+        return "nobody came in"
+    return f"{traffic.sent:,} patients came in, {traffic.per_second:.0f} a second"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class Plan:
         quiet: windows without a change; an alarm in them is a false one.
         changed: longest wait for the alarm, in windows after the change.
         settle: windows after the alarm, in which labels of changed rows arrive.
-        rate: requests a second.
+        rate: predictions a second at most.
     """
 
     quiet: int

@@ -14,12 +14,12 @@ LABEL_DELAY_S = 3.0
 
 
 class Traffic:
-    """Sends measurements at a steady rate from a thread of its own, and each outcome ``LABEL_DELAY_S`` later.
+    """Sends measurements from a thread of its own, one after the other, and each outcome ``LABEL_DELAY_S`` later.
 
     Args:
         service: base URL of the service.
         sampler: where patients come from; setting ``sampler.changed`` changes the unit of one feature.
-        rate: requests a second.
+        rate: predictions a second at most; a machine whose answers take longer makes fewer, see `per_second`.
     """
 
     def __init__(self, service: str, sampler: Sampler, rate: float) -> None:
@@ -27,18 +27,27 @@ class Traffic:
         self.rate = rate
         self.sent = self.failed = self.labelled = 0
         self.error = ""
+        self._begun_s = self._ended_s = 0.0
         self._client = httpx.Client(base_url=service, timeout=10.0, trust_env=False)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
 
     def __enter__(self) -> Traffic:
+        self._begun_s = time.monotonic()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join(timeout=10)
+        self._ended_s = time.monotonic()
         self._client.close()
+
+    @property
+    def per_second(self) -> float:
+        """Predictions a second that were really made so far."""
+        lasted_s = (self._ended_s or time.monotonic()) - self._begun_s
+        return self.sent / lasted_s if self._begun_s and lasted_s > 0 else 0.0
 
     def _run(self) -> None:
         outcomes: deque[tuple[float, str, int]] = deque()

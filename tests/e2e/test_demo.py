@@ -32,6 +32,11 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_fast_demonstration() -> None:
     done = run("examples.demo.run", "--fast")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "50 a second at most; nothing is wrong yet" in done.stdout
+    came = re.search(r"the end of the story: ([\d,]+) patients came in, (\d+) a second", done.stdout)
+    assert came is not None
+    patients, per_second = (int(number.replace(",", "")) for number in came.groups())
+    assert 0 < per_second <= 51 and patients / per_second > 20, "what was really made, of some 60 seconds"
     page = (ROOT / "demo-out" / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and "worst radius" in page
     metrics = (ROOT / "demo-out" / "metrics.prom").read_text(encoding="utf-8")
