@@ -100,7 +100,7 @@ ERROR_TYPE: Final = "error.type"
 """The whole call failed with this error."""
 
 ML_REPORT_ROWS_DROPPED: Final = "ml.report.rows_dropped"
-"""Map from reason to the number of rows that will never arrive, since the sender's last report."""
+"""Map from reason to the number of predictions and labels that will never arrive, since the sender's last report."""
 
 ML_REPORT_VALUES_WITHHELD: Final = "ml.report.values_withheld"
 """Map from reason to the number of values that became missing before they were sent, since the sender's last report."""

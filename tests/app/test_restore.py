@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from running import rows, until
-from served import configuration
+from served import FREE, configuration
 
 from calidris.app.restore import Storage
 from calidris.errors import ConfigError
@@ -70,6 +71,22 @@ def test_damaged_content_names_the_file_and_the_cure(make: Make, tmp_path: Path,
     for file in (tmp_path / "data").glob("state.sqlite*"):
         file.rename(tmp_path / file.name)
     opened(tmp_path).close()
+
+
+@pytest.mark.parametrize(("killed", "moved"), [(False, 20), (True, 0)])
+def test_another_bound_on_ages_is_for_what_no_checkpoint_has(make: Make, killed: bool, moved: int) -> None:
+    """As docs/batch.md says: in good order nothing is read again; what only the journal has is read by today's setting."""
+    old_ns = time.time_ns() - 40 * 86_400 * 10**9
+    endpoints = {"grpc": {"endpoint": FREE}, "http": {"endpoint": FREE}, "lateness": "1s"}
+    started = make(storage={"checkpoint_interval": "1h"})
+    started.export(encode_predictions(rows(20, seed=1, time_ns=old_ns), form="packed", one_span_per_row=False))
+    until(lambda: started.rows() == 20)
+    assert started.server.snapshot().models[0].moved == 20
+    if killed:
+        started.server.loop.save = lambda: None  # as after kill -9: the journal has to tell
+    started.server.stop()
+    (model,) = make(receiver=endpoints | {"max_age": "60d"}).server.snapshot().models
+    assert (model.rows, model.moved) == (20, moved)
 
 
 def test_a_moved_checkpoint_leaves_what_the_journal_holds(make: Make, tmp_path: Path) -> None:

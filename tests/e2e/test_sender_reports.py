@@ -81,8 +81,10 @@ def test_what_a_sender_dropped_is_counted_once_and_stays(receiver: Running) -> N
 
     command = [*CALIDRIS, "status", "--once", "--endpoint", receiver.api]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment() | {"COLUMNS": "120"})
-    assert "credit: sender dropped 1,234 rows: queue_full, and withheld 3 values: not_a_number" in shown.stdout
-    assert "of no model: sender dropped 7 rows: exit" in shown.stdout
+    assert (
+        "credit: sender dropped 1,234 rows and labels: queue_full, and withheld 3 values: not_a_number" in shown.stdout
+    )
+    assert "of no model: sender dropped 7 rows and labels: exit" in shown.stdout
 
 
 def test_a_report_by_hand_over_http(receiver: Running) -> None:

@@ -28,7 +28,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
      "receiver": {"state": "ready", "why": "telemetry is taken", "version": "0.1.0", "started_ns": 0,
                   "replay": {"records": 0, "done": 0, "bytes": 0, "left_s": null}},
      "senders": [{"tenant": "default", "name": "credit",         null: of no model. Only where senders say they left something out
-        "dropped": {"queue_full": 1234}, "withheld": {}}],       reason to rows, and to values
+        "dropped": {"queue_full": 1234}, "withheld": {}}],       reason to rows and labels, and to values
      "early_labels": [{"tenant": "default", "name": "credit",    labels that wait for a prediction, only where some do;
         "labels": 1200, "watched": true}],                       watched: rows of the model have come
      "absent": [{"tenant": "default", "name": "credit",          configured models that never came, only where there are some

@@ -27,7 +27,7 @@ _MET = {
     (
         _LIMITS,
         "reports",
-    ): "{n:,} rows and values that senders left out of models beyond limits.models have no model's name",
+    ): "{n:,} rows, labels and values that senders left out of models beyond limits.models have no model's name",
     (_UNMATCHED, "too_many_early"): "{n:,} labels beyond limits.early_labels did not wait for their prediction",
     (
         _UNMATCHED,

@@ -316,7 +316,10 @@ def _part(some: int, rows: int) -> str:
 def _senders(told: Json) -> Iterator[Text]:
     """One line for each model whose senders left something out."""
     for sums in told.get("senders", ()):  # an older receiver tells of none
-        what = [_counted("dropped", "rows", sums["dropped"]), _counted("withheld", "values", sums["withheld"])]
+        what = [
+            _counted("dropped", "rows and labels", sums["dropped"]),
+            _counted("withheld", "values", sums["withheld"]),
+        ]
         who = _name(sums)[:LONGEST] if sums["name"] else "of no model"
         said = ", and ".join(text for text in what if text)
         if said:
@@ -326,10 +329,10 @@ def _senders(told: Json) -> Iterator[Text]:
 def _counted(verb: str, what: str, counts: Mapping[str, int]) -> str:
     """How many, and why, most first.
 
-    >>> _counted("dropped", "rows", {"queue_full": 1200, "exit": 34})
-    'dropped 1,234 rows: queue_full 1,200, exit 34'
-    >>> _counted("dropped", "rows", {"queue_full": 1234})
-    'dropped 1,234 rows: queue_full'
+    >>> _counted("withheld", "values", {"string_feature": 1200, "no_row": 34})
+    'withheld 1,234 values: string_feature 1,200, no_row 34'
+    >>> _counted("dropped", "rows and labels", {"queue_full": 1234})
+    'dropped 1,234 rows and labels: queue_full'
     """
     ranked = sorted(counts.items(), key=lambda pair: -pair[1])
     named = [reason if len(ranked) == 1 else f"{reason} {n:,}" for reason, n in ranked]

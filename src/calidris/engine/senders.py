@@ -1,4 +1,4 @@
-"""What senders say that they left out, added up by model and reason: rows that never came, values that came as missing."""
+"""What senders say that they left out, added up by model and reason: rows and labels that never came, values that came as missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LeftOut:
 
     Attributes:
         owner: tenant and name; the name is empty for what belongs to no model.
-        dropped: reason to rows.
+        dropped: reason to rows and labels.
         withheld: reason to values.
     """
 

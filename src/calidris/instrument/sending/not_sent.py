@@ -80,7 +80,7 @@ AGAIN_AFTER_S = 60.0
 """After a report that was refused: a receiver that takes nothing from us is not to hear more of it than of our rows."""
 
 Serialise = Callable[[str, Mapping[str, int], Mapping[str, int]], bytes]
-"""Model, rows dropped by reason, values withheld by reason, to a serialised span."""
+"""Model, rows and labels dropped by reason, values withheld by reason, to a serialised span."""
 
 Totals = tuple[dict[Cause, int], dict[Cause, int]]
 """Rows dropped and values withheld so far."""

@@ -36,7 +36,7 @@ class Report:
 
     Attributes:
         model: name of the model; empty where the sender said none.
-        dropped: reason to the rows that will never arrive, since its last report.
+        dropped: reason to the rows and labels that will never arrive, since its last report.
         withheld: reason to the values that became missing before they were sent, since its last report.
         span: place of the span in ``Decoded.span_hashes``.
     """
