@@ -418,6 +418,14 @@ METRIC_ML_DATA_QUALITY_RATIO: Final = Metric(
     prometheus="ml_data_quality_ratio",
 )
 
+METRIC_ML_DATA_QUALITY_VIOLATIONS: Final = Metric(
+    name="ml.data_quality.violations",
+    unit="{row}",
+    instrument="counter",
+    description="Rows in which a feature was not what the settings state of the model's inputs.",
+    prometheus="ml_data_quality_violations_total",
+)
+
 METRIC_ML_LATENCY_DURATION: Final = Metric(
     name="ml.latency.duration",
     unit="s",
@@ -1085,6 +1093,7 @@ METRICS: Final = (
     METRIC_ML_LABEL_SHARE_UPPER,
     METRIC_ML_LABEL_DELAY,
     METRIC_ML_DATA_QUALITY_RATIO,
+    METRIC_ML_DATA_QUALITY_VIOLATIONS,
     METRIC_ML_LATENCY_DURATION,
     METRIC_ML_ERROR_RATIO,
     METRIC_ML_LABEL_COVERAGE,

@@ -13,6 +13,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
         "late": 17, "moved": 0,              of the rows: came after their window was closed; had an impossible time
         "arrival": "live",                   or "batch": its rows come in jobs
+        "faults": [{"feature": "age", "kind": "out_of_range", "rows": 3, "example": "130, above 120"}],     against its `schema`
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
@@ -127,6 +128,7 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "late": model.late,
         "moved": model.moved,
         "arrival": "batch" if model.batch else "live",
+        "faults": [fault._asdict() for fault in model.faults],
         "owner": model.owner,
         "tier": model.tier,
         "latched": [a.id for a in snapshot.alarms if a.model == model.key and a.id in snapshot.latched],

@@ -32,6 +32,7 @@ _SET_ASIDE = (
 )
 _ANSWERED = ("ok", "partial", "no_model", "metrics", "logs")
 _SHOWN_ALARMS = _SHOWN_DETAILS = 8
+_SHOWN_FAULTS = 3
 _PLAIN = ("compared with its baseline", "no baseline;", "provisional baseline")
 """How sentences begin that say no more than the status: most models that nobody configured have one of them."""
 
@@ -87,7 +88,7 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
     parts += [Text(), _models(look)]
     details = [*describe_absent(list(look.told.get("absent", ()))), *_details(look.told)]
     alarms = list(_alarms(look.told))
-    senders = [*_unscored(look.told), *_senders(look.told)]
+    senders = [*_faults(look.told), *_unscored(look.told), *_senders(look.told)]
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
     return Group(*parts, *(part for block in (details, alarms, senders, caps) if block for part in (Text(), *block)))
 
@@ -275,6 +276,19 @@ def _unscored(told: Json) -> Iterator[Text]:
         if moved:
             said = f"{who}: {_part(moved, rows)} rows had a time beyond `receiver.max_age`, or ahead, that was moved"
             yield Text(printable(said), style="yellow")
+
+
+def _faults(told: Json) -> Iterator[Text]:
+    """One line for each model of which rows were not what its `schema` states; an older receiver tells of none."""
+    for model in told["models"]:
+        faults = sorted(model.get("faults", ()), key=lambda fault: -fault["rows"])
+        said = [f"{fault['feature']} {fault['kind']} in {fault['rows']:,} ({fault['example']})" for fault in faults]
+        if said:
+            who = f"{_name(model)}:{model['version']}"[:LONGEST]
+            more = f" and {len(said) - _SHOWN_FAULTS} more" if len(said) > _SHOWN_FAULTS else ""
+            shown = "; ".join(said[:_SHOWN_FAULTS])
+            text = f"{who}: of {model['rows']:,} rows, against its `schema`: {shown}{more}"
+            yield Text(printable(text), style="yellow")
 
 
 def _part(some: int, rows: int) -> str:

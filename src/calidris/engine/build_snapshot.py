@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,9 +63,10 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
     if before is None or model.recounted:
         taken = _model(engine.watchers[model.key], model, state, detail, engine.sealed_ns, before)
     elif model.changed or (before.status, before.status_detail) != (state, detail):
-        totals = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
-        totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch}
-        taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)  # type: ignore[arg-type]
+        # Whatever was counted of a row as it came; figures of windows are not among it.
+        totals: dict[str, Any] = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
+        totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "faults": model.inputs.counts}
+        taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
     model.changed = model.recounted = False
@@ -104,6 +105,7 @@ def _model(
         late=model.late,
         moved=model.moved,
         batch=model.is_batch,
+        faults=model.inputs.counts,
     )
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -220,6 +220,7 @@ class Engine:
             model.mark_batch()
         late, ids = model.add(batch, sizes)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
+        self._raise(model.inputs.note(batch, sizes, len(self.alarms) + 1))
         self.labelling.join_early(model, ids)
         self._note_left_out(model)
 
@@ -308,13 +309,16 @@ class Engine:
         sealed = watcher.seal(model, after_ns, model.sealed_ns, len(self.alarms) + 1, other)
         for slot in sealed.recovered:
             self._recovered(model, watcher, slot)
-        for raised in sealed.raised:
-            self.alarms.append(raised)
-            self.latched.add(raised.id)
+        self._raise(sealed.raised)
         if model.reservoir is not None and model.has_closed():
             self._learn(model, model.reservoir, watcher)
         deleted = model.roll_up(self.config.storage.retention)
         self._count(semconv.METRIC_CALIDRIS_PANES_DELETED, deleted)
+
+    def _raise(self, alarms: Iterable[Alarm]) -> None:
+        for alarm in alarms:
+            self.alarms.append(alarm)
+            self.latched.add(alarm.id)
 
     def _learn(self, model: WatchedModel, reservoir: Reservoir, watcher: Watcher) -> None:
         step_s, limits = model.config.step_ns / 1e9, self.config.limits
@@ -345,6 +349,7 @@ class Engine:
             alarm = next(a for a in self.alarms if a.id == command.alarm)
             self.latched.discard(alarm.id)
             self.watchers[alarm.model].clear(alarm)
+            self.models[alarm.model].inputs.clear(alarm.id)
             self.models[alarm.model].touch()
 
     def _forget(self, command: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from calidris.batch import ModelKey
 from calidris.engine.commands import Command
@@ -31,8 +32,8 @@ class Alarm:
         id: number, from 1, in the order in which they were raised.
         model: which model version.
         kind: what was watched: ``drift``, ``performance``, ``calibration``, ``errors``, ``latency`` or ``fairness``; or
-            ``threshold`` for a fixed limit.
-        window: length of the windows that were scored.
+            ``threshold`` for a fixed limit, ``schema`` for inputs that are not what the settings state.
+        window: length of the windows that were scored; ``row`` where each row is looked at by itself.
         raised_ns: end of the sealed window that raised it, ns since the epoch.
         since_ns: begin of the first window of the run of evidence that led to it.
         windows: windows scored from that begin until the alarm.
@@ -67,6 +68,15 @@ class Alarm:
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""
         return (self.kind, self.window, self.reference) == (kind, window, reference)
+
+
+class FaultCount(NamedTuple):
+    """Rows that had one fault of their inputs since the state began, and the first of them in words."""
+
+    feature: str
+    kind: str
+    rows: int
+    example: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,7 @@ class ModelSnapshot:
         late: predictions among ``rows`` that came after their window was closed: shown, never scored.
         moved: predictions among ``rows`` whose time lay too far from their arrival and was moved.
         batch: its rows come in jobs.
+        faults: rows that were not what the settings state of the model's inputs, by feature and kind.
     """
 
     key: ModelKey
@@ -151,6 +162,7 @@ class ModelSnapshot:
     late: int = 0
     moved: int = 0
     batch: bool = False
+    faults: tuple[FaultCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

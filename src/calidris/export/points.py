@@ -241,6 +241,9 @@ def _totals(model: ModelSnapshot) -> Iterator[_Series]:
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_ROWS, (), float(model.rows))
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LATE, (), float(model.late))
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LABELS, (), float(model.labels))
+    for fault in model.faults:
+        pairs = ((semconv.ML_FEATURE_NAME, fault.feature), (semconv.ML_DATA_QUALITY_KIND, fault.kind))
+        yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DATA_QUALITY_VIOLATIONS, pairs, float(fault.rows))
     if model.batch:
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_MONITORING_BATCH, (), 1.0)
     for (objective, outcome), count in sorted(model.slo_events.items()):
