@@ -26,6 +26,7 @@ EXCEPTIONS = {
     'alertname="ModelDrift", tier="high"': "a route of Alertmanager",
     "energy_distance": "scipy's",
     "evaluation_interval": "a setting of Prometheus",
+    "infer_signature": "MLflow's",
     "extra": "an argument of logging",
     "json_format": "protobuf's",
     "module.Class": "stands for any class",

@@ -29,6 +29,7 @@ from calidris.config.units import window_name
 from calidris.engine.outcomes import Outcomes
 from calidris.engine.standing.reasons import missing_spread
 from calidris.errors import ConfigError
+from calidris.metrics.input_faults import Fault, FaultCounts, find_faults
 from calidris.state import Kind, Spec, class_codes
 from calidris.state.coding.fields import SPECIALS
 from calidris.state.coding.stated_types import StatedType
@@ -74,10 +75,11 @@ USUAL = {"score": "score", "label": "label", "decision": "prediction", "value": 
 def build(config_path: Path, name: str, data: Path, output: Path, columns: Columns, out: Console) -> int:
     """Build a baseline file and say what it holds and what it lacks."""
     model = _find_model(config_path, name)
-    outcomes = Outcomes()
+    outcomes, faults = Outcomes(), FaultCounts()
 
     def watch(rows: BaselineColumns, spec: Spec) -> None:
         _note(outcomes, rows, spec)
+        faults.add(_find_faults(rows, model))
 
     with _showing(data, out) as tell:
         types = _types(columns, model)
@@ -89,11 +91,26 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
     _describe(built.baseline, out)
     _show_columns(built, roles, table, out)
     contradiction = outcomes.contradiction(built.baseline.spec, None)
-    said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles)]
+    said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles), *_of_schema(faults)]
     for warning in said if contradiction is None else [*said, contradiction]:
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
     return 0
+
+
+def _find_faults(rows: BaselineColumns, model: ModelConfig) -> Iterator[Fault]:
+    if model.stated_schema is not None:
+        yield from find_faults(rows.batch, model.stated_schema, model.types)
+
+
+def _of_schema(faults: FaultCounts) -> Iterator[str]:
+    """What of the file the model's schema does not allow: such rows of live traffic raise an alarm at once."""
+    for fault in faults:
+        rows = "1 row" if fault.rows == 1 else f"{fault.rows:,} rows"
+        yield (
+            f"feature {fault.feature!r}: {fault.kind} in {rows}, against the model's `schema`: the first: "
+            f"{fault.example}. A live row like it raises an alarm at once"
+        )
 
 
 def _note(outcomes: Outcomes, rows: BaselineColumns, spec: Spec) -> None:

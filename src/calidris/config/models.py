@@ -51,7 +51,7 @@ class ModelConfig(Config):
         detect: when to speak.
         bins: edges of a number's bins, fixed by the user instead of learned by ``baseline build``.
         types: what features hold, where the values alone do not say it: codes of digits are `text`.
-        schema: what the inputs must be: type, range, levels and gaps, checked on every row, with a baseline or without.
+        stated_schema: `schema` in the file: what the inputs must be: type, range, levels and gaps, checked on every row, with a baseline or without.
         slices: names of the attributes to cut labelled rows by.
         embeddings: names of vectors whose columns `baseline build` reads; the guest declares its own.
         intersections: pairs of slices to cut by together.

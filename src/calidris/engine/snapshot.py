@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from calidris.batch import ModelKey
 from calidris.engine.commands import Command
@@ -12,6 +11,7 @@ from calidris.engine.panes.days import DayPoint
 from calidris.engine.panes.pane import Window
 from calidris.engine.senders import LeftOut
 from calidris.metrics.base import Reading, Status
+from calidris.metrics.input_faults import FaultCount
 from calidris.state import CountsState, MomentsState, ScoresState
 
 
@@ -33,7 +33,7 @@ class Alarm:
         model: which model version.
         kind: what was watched: ``drift``, ``performance``, ``calibration``, ``errors``, ``latency`` or ``fairness``; or
             ``threshold`` for a fixed limit, ``schema`` for inputs that are not what the settings state.
-        window: length of the windows that were scored; ``row`` where each row is looked at by itself.
+        window: length of the windows that were scored; of a stated schema the word row: each is looked at by itself.
         raised_ns: end of the sealed window that raised it, ns since the epoch.
         since_ns: begin of the first window of the run of evidence that led to it.
         windows: windows scored from that begin until the alarm.
@@ -68,15 +68,6 @@ class Alarm:
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""
         return (self.kind, self.window, self.reference) == (kind, window, reference)
-
-
-class FaultCount(NamedTuple):
-    """Rows that had one fault of their inputs since the state began, and the first of them in words."""
-
-    feature: str
-    kind: str
-    rows: int
-    example: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ No baseline is asked and nothing is estimated: one row is enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -54,6 +54,39 @@ class Fault(NamedTuple):
     rows: Mask
 
 
+class FaultCount(NamedTuple):
+    """Rows that had one fault, and the first of them in words."""
+
+    feature: str
+    kind: str
+    rows: int
+    example: str
+
+
+class FaultCounts:
+    """Faults of many batches, by feature and kind."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], FaultCount] = {}
+
+    def __iter__(self) -> Iterator[FaultCount]:
+        ordered = sorted(self._found.values())
+        return iter(ordered)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Count the rows of a batch."""
+        for fault in faults:
+            rows = np.count_nonzero(fault.rows)
+            self.put(FaultCount(fault.feature, fault.kind, int(rows), fault.example))
+
+    def put(self, more: FaultCount) -> None:
+        """Count rows of one fault. The example is the first one's for ever: it is where a search begins."""
+        place = more.feature, more.kind
+        before = self._found.get(place)
+        rows = more.rows if before is None else before.rows + more.rows
+        self._found[place] = (before or more)._replace(rows=rows)
+
+
 class _Wrong(NamedTuple):
     """Rows with one kind of fault, and what to say of one of them."""
 
@@ -79,6 +112,7 @@ def find_faults(
 
     Cost: a few passes over each stated column.
 
+    >>> from calidris.batch import ModelKey
     >>> age = NumberColumn.of([30, 130, float("nan")])
     >>> rows = PredictionBatch(ModelKey("default", "m", "1"), np.zeros(3), {"age": age})
     >>> stated = InputSchema(features={"age": FeatureSchema(max=120, nulls=False)})
@@ -145,6 +179,7 @@ def _check_values(
         wrong = column.valid & ~of_type
         why = _NOT[kind]
         yield _Wrong(TYPE, wrong, lambda row: f"{_show(column, row)} is {why}")
+        # What is of another type has no place in a range or among levels.
         right = _without(read, wrong)
     if isinstance(right, NumberColumn):
         yield from _check_range(right, feature)
@@ -190,20 +225,18 @@ def _without(column: Column, wrong: Mask) -> Column:
 
 
 def _check_range(column: NumberColumn, feature: FeatureSchema) -> Iterator[_Wrong]:
-    low, high = feature.min, feature.max
-    if low is not None:
-        bound = _in_single(low, min)
-        below = column.values < bound
-        yield _beyond(column, below, f"below {low:g}")
-    if high is not None:
-        bound = _in_single(high, max)
-        above = column.values > bound
-        yield _beyond(column, above, f"above {high:g}")
+    low = -np.inf if feature.min is None else feature.min
+    high = np.inf if feature.max is None else feature.max
+    below = column.values < _in_single(low, min)
+    above = column.values > _in_single(high, max)
 
+    def say(row: int) -> str:
+        side = f"below {low:g}" if below[row] else f"above {high:g}"
+        return f"{_show(column, row)}, {side}"
 
-def _beyond(column: NumberColumn, rows: Mask, side: str) -> _Wrong:
-    beyond = column.valid & rows
-    return _Wrong(RANGE, beyond, lambda row: f"{_show(column, row)}, {side}")
+    beyond = below | above
+    beyond &= column.valid
+    yield _Wrong(RANGE, beyond, say)
 
 
 def _in_single(bound: float, further: Callable[[float, float], float]) -> float:

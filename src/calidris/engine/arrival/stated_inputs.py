@@ -14,8 +14,8 @@ import numpy as np
 from calidris.batch import Mask, PredictionBatch
 from calidris.config import ModelConfig
 from calidris.engine.columns import rows_of
-from calidris.engine.snapshot import Alarm, FaultCount, NamedFeature
-from calidris.metrics.input_faults import Fault, find_faults
+from calidris.engine.snapshot import Alarm, NamedFeature
+from calidris.metrics.input_faults import Fault, FaultCount, FaultCounts, find_faults
 
 KIND: Final = "schema"
 """Of the alarms, in ``ml.detection.kind``."""
@@ -39,14 +39,13 @@ class StatedInputs:
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
-        self._counts: dict[Place, FaultCount] = {}
+        self._found = FaultCounts()
         self._standing: dict[Place, int] = {}  # to the number of the alarm that tells of it
 
     @property
     def counts(self) -> tuple[FaultCount, ...]:
         """All faults so far, by feature and kind."""
-        ordered = sorted(self._counts.values())
-        return tuple(ordered)
+        return tuple(self._found)
 
     def note(
         self,
@@ -90,22 +89,12 @@ class StatedInputs:
         faults: list[Fault],
         number: int,
     ) -> Iterator[Alarm]:
-        self._count(faults)
+        self._found.add(faults)
         new = self._new(faults)
         if new:
             for fault in new:
                 self._standing[_place(fault)] = number
             yield _alarm(batch, new, number)
-
-    def _count(self, faults: list[Fault]) -> None:
-        for fault in faults:
-            place = _place(fault)
-            # The example is the first one's for ever: it is where a search begins.
-            nothing = FaultCount(*place, 0, fault.example)
-            before = self._counts.get(place, nothing)
-            more = np.count_nonzero(fault.rows)
-            rows = before.rows + int(more)
-            self._counts[place] = before._replace(rows=rows)
 
     def clear(self, number: int) -> None:
         """End an alarm: the next row with such a fault raises one anew."""
@@ -115,7 +104,7 @@ class StatedInputs:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint; nothing where there is nothing to tell."""
-        if not self._counts:
+        if not self.counts:
             return {}
         standing = [[*place, number] for place, number in self._standing.items()]
         told = {
@@ -132,8 +121,7 @@ class StatedInputs:
         if told is None:
             return found
         for counted in told["counts"]:
-            count = FaultCount(*counted)
-            found._counts[count.feature, count.kind] = count
+            found._found.put(FaultCount(*counted))
         for feature, kind, number in told["standing"]:
             found._standing[feature, kind] = number
         return found
