@@ -6,6 +6,7 @@ No baseline is asked and nothing is estimated: one row is enough.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -239,6 +240,7 @@ def _check_range(column: NumberColumn, feature: FeatureSchema) -> Iterator[_Wron
     yield _Wrong(RANGE, beyond, say)
 
 
+@cache
 def _in_single(bound: float, further: Callable[[float, float], float]) -> float:
     """A bound, or what it is in single precision where that lies further out: a service may compute in that."""
     with np.errstate(over="ignore"):
