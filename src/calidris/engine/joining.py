@@ -7,11 +7,11 @@ import numpy as np
 from calidris import semconv
 from calidris.baseline.build import slice_columns
 from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.engine.columns import class_hashes
 from calidris.labels import NO_ID, hash_ids, hash_text
 from calidris.labels.pending import Rows
 from calidris.state import Spec, class_codes, class_names
-from calidris.state.blocks.groups import class_text
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, NumberRows
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Ints, LabelBatch, ModelKey
 from calidris.config import LimitsConfig
-from calidris.config.models import label_text
+from calidris.config.class_names import class_text
 from calidris.engine.joining import outcome_column
 from calidris.engine.model import WatchedModel
 from calidris.engine.registry import Registry
@@ -124,4 +124,4 @@ def _texts(batch: LabelBatch, rows: list[int]) -> list[str]:
     label = batch.label
     if isinstance(label, CodedColumn):
         return [label.levels[label.codes[row]] for row in rows]
-    return [label_text(value) for value in label.values[rows].tolist()]
+    return [class_text(value) for value in label.values[rows].tolist()]

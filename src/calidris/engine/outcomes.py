@@ -14,8 +14,8 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import Column, Ints, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.state import Spec
-from calidris.state.blocks.groups import class_text
 from calidris.state.coding.fields import as_coded
 
 FEWEST: Final = 30
