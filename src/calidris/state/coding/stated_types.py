@@ -80,7 +80,7 @@ def settle(
     stated: Mapping[str, StatedType],
     blank_levels: Collection[str] = (),
 ) -> PredictionBatch:
-    """A batch whose features have the types that were stated, and whose empty texts are missing.
+    """A batch whose features have the types that were stated, and whose empty texts are missing, decisions too.
 
     The very batch where nothing changes.
 
@@ -91,12 +91,13 @@ def settle(
     """
     features = {}
     for name, column in batch.features.items():
-        found = column if name in blank_levels else _unblanked(column)
+        found = column if name in blank_levels else unblanked(column)
         if name in stated:
             found = as_stated(found, stated[name])
         if found is not column:
             features[name] = found
     slices = _unblanked_slices(batch.slices, blank_levels)
+    batch = _without_blank_decisions(batch)
     if not features and not slices:
         return batch
     return replace(
@@ -104,6 +105,14 @@ def settle(
         features={**batch.features, **features},
         slices={**batch.slices, **slices},
     )
+
+
+def _without_blank_decisions(batch: PredictionBatch) -> PredictionBatch:
+    given = batch.decision
+    if given is None:
+        return batch
+    found = unblanked(given)
+    return batch if found is given else replace(batch, decision=found)
 
 
 def _unblanked_slices(
@@ -118,7 +127,8 @@ def _unblanked_slices(
     return found
 
 
-def _unblanked(column: Column) -> Column:
+def unblanked(column: Column) -> Column:
+    """A column of any kind of which empty texts are missing."""
     if isinstance(column, NumberColumn):
         return column
     return without_blanks(column)
