@@ -272,6 +272,9 @@ def _is_nested(kind: pa.DataType) -> bool:
         kind = kind.value_type
     if holds_lists(kind):
         return False
+    # Periods, intervals, ids: objects to Python, of which the SDK sends nothing.
+    if isinstance(kind, pa.BaseExtensionType):
+        return True
     return holds_bytes(kind) or bool(pa.types.is_nested(kind))
 
 

@@ -175,6 +175,12 @@ def _is_view_of_bytes(values: Any) -> bool:
     return view.itemsize == 1 or view.ndim != 1
 
 
+def labels_of(table: Any, most: int) -> list[Any]:
+    """What a table calls its columns. Of one of Arrow `columns` are not their labels, but what is in them."""
+    where = "column_names" if offers(type(table), "column_names") else "columns"
+    return listed(getattr(table, where), most)
+
+
 def rows_in(values: Any) -> int | None:
     """How many rows an input says that it has; None where it does not say.
 
@@ -258,6 +264,9 @@ def _list_array(values: Any, most: int) -> list[Any]:
     _check_size(values, most)
     if offers(kind, "tolist"):
         return _ask_for_list(values)
+    if offers(kind, "to_pylist"):
+        # A column of Arrow: what numpy would get of coded texts has no gaps.
+        return listed(values.to_pylist(), most)
     if offers(kind, "to_numpy"):
         return listed(values.to_numpy(), most)
     return listed(values.__array__(), most)

@@ -22,6 +22,7 @@ from calidris.instrument.foreign import (
     is_stream,
     is_table,
     is_text,
+    labels_of,
     listed,
     name_of,
     offers,
@@ -235,7 +236,7 @@ def _copy_array(data: Any, names: Sequence[str] | None) -> Table:
 
 
 def _copy_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
-    labels = listed(frame.columns, MAX_COLUMNS)
+    labels = labels_of(frame, MAX_COLUMNS)
     names = list(map(name_of, labels))
     rows = len(frame)
     picked = [at for at, name in enumerate(names) if wanted is None or name in wanted]

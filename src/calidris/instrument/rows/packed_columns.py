@@ -253,7 +253,8 @@ def _mixed(name: str, values: Sequence[Any], allowed: bool, note: Note) -> Packe
         return None
     found, refused = _read(values)
     _tell(refused, name, note)
-    strings = sum(type(value) is str for value in found)
+    # Between numbers an empty text is a gap, as forms and files write one.
+    strings = sum(type(value) is str and value != "" for value in found)
     if strings and allowed:
         return _code_texts(found)
     if strings:
