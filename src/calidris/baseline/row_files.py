@@ -28,7 +28,7 @@ from calidris.baseline.row_times import Clock, Times, read_times
 from calidris.baseline.table_files import TableFile, open_table
 from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
-from calidris.state.coding.stated_types import StatedType, as_stated
+from calidris.state.coding.stated_types import StatedType, as_stated, without_gaps
 
 __all__ = ["RowReader", "TableColumns", "read_rows"]
 
@@ -92,6 +92,8 @@ class RowReader:
         rows = BaselineColumns(batch, label, times is not None, untimed=None if times is None else ~times.known)
         # Without both times nobody knows how old an outcome is, and it counts as known at once.
         if times is None or known is None or label is None:
+            if known is not None and times is None:
+                findings.remark("--label-time is of no use without --time: labels count as known at once")
             return rows
         return block.with_delays(rows, label, times, known)
 
@@ -149,7 +151,7 @@ class _Block:
         cells = self.cells(role)
         if cells is None:
             return None
-        found = self.convert(cells)
+        found = without_gaps(self.convert(cells))
         self.findings.note(cells, ~found.valid, "empty")
         return found
 

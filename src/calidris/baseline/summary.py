@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.file_baselines import Built
-from calidris.baseline.role_columns import LONG, LONG_S
+from calidris.baseline.role_columns import ERRORS, LONG, LONG_S
 from calidris.baseline.roles import Roles
 from calidris.baseline.table_files import TableFile
 from calidris.state import Kind
@@ -125,6 +125,11 @@ def doubts(built: Built, roles: Roles) -> Iterator[str]:
         long = built.findings.rows(duration, LONG)
         if long > _MOSTLY * rows:
             yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
+    error = roles.by_role.get("error")
+    if error is not None:
+        failed = built.findings.rows(error, ERRORS)
+        if failed > _MOSTLY * rows:
+            yield f"column {error!r}: most rows have an error; leave the cell empty where there was none"
     yield from _may_stay_away(built, roles)
     weight = roles.by_role.get("weight")
     if weight is not None:

@@ -17,6 +17,9 @@ _TRUTHS: Final = {
 }
 """As languages and files spell them. They arrive as numbers where they are sent as booleans, and as texts where they are names."""
 
+NO_CLASSES: Final = frozenset({"", "nan", "NaN", "<NA>"})
+"""Texts that are no class: what forms leave empty, and what libraries make of a gap when they are asked for texts."""
+
 _WHOLE: Final = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 _POINTED: Final = re.compile(rf"{_WHOLE.pattern}(\.[0-9]*([eE][+-]?[0-9]+)?|[eE][+-][0-9]+)")
 """Numbers with a point or an exponent, as languages write them: "1e3" is a code."""

@@ -16,7 +16,7 @@ from calidris.engine.registry import Registry
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel, even_level
 from calidris.labels.id_hashes import Hashes
-from calidris.state.coding.stated_types import unblanked
+from calidris.state.coding.stated_types import without_gaps
 
 Owner = tuple[str, str]
 """Tenant and name of a model: a label names no version."""
@@ -49,8 +49,8 @@ class Labelling:
 
     def add(self, batch: LabelBatch, arrival_ns: int) -> None:
         """Join labels with the predictions that wait for them; the others wait themselves."""
-        # As in a file: who has no outcome yet often writes an empty text.
-        batch = replace(batch, label=unblanked(batch.label))
+        # As in a file: who has no outcome yet often writes a text that says so.
+        batch = replace(batch, label=without_gaps(batch.label))
         owner = (batch.tenant, batch.model_name)
         ids = hash_ids(batch.ids)
         valid, named = batch.label.valid, ids != NO_ID

@@ -114,10 +114,10 @@ sent = {"scores": np.c_[score, 1 - score]} if given["classes"] else {"classes": 
 outcome = truth.astype(str).astype(object)
 if given["blank"] == "label":
     known = np.arange(n) % 4 > 0
-    outcome[~known] = ""
+    outcome[~known] = given["gap"]
 if given["blank"] == "decision":
     known = np.arange(n) % 4 > 0
-    sent["classes"][~known] = ""
+    sent["classes"][~known] = given["gap"]
 model = calidris.Model("m", version="1", task="binary", classes=given["classes"])
 model.record_batch(None, ids=ids, **sent)
 model.record_labels(ids, outcome)
@@ -126,9 +126,10 @@ print(json.dumps({"flushed": calidris.flush(20), "labels": labels, "truth": trut
 """
 
 
+@pytest.mark.parametrize("gap", ["", "nan"])
 @pytest.mark.parametrize("what", ["label", "decision"])
-def test_an_empty_text_is_no_class(tmp_path: Path, what: str) -> None:
-    model, raw = told(tmp_path, BINARY, {"classes": None, "blank": what})
+def test_a_text_that_stands_for_nothing_is_no_class(tmp_path: Path, what: str, gap: str) -> None:
+    model, raw = told(tmp_path, BINARY, {"classes": None, "blank": what, "gap": gap})
     assert model["accuracy"] == pytest.approx(sk.accuracy_score(raw["truth"], raw["said"]))
     assert model["n"] == model["labels"] == len(raw["truth"])
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
+from calidris.config.class_names import NO_CLASSES
 from calidris.state.coding.fields import as_coded
 
 StatedType = Literal["number", "text", "boolean"]
@@ -68,11 +69,32 @@ def without_blanks(column: CodedColumn) -> CodedColumn:
     >>> without_blanks(CodedColumn.of(["a", "", None])).strings()
     ['a', None, None]
     """
-    if "" not in column.levels:
+    return _without(column, _BLANK)
+
+
+def without_gaps(column: Column) -> Column:
+    """Decisions or labels of which texts that are no class are missing; numbers as they are.
+
+    >>> without_gaps(CodedColumn.of(["yes", "nan", ""])).valid.tolist()
+    [True, False, False]
+    """
+    if isinstance(column, NumberColumn):
         return column
-    codes = column.codes.copy()
-    codes[codes == column.levels.index("")] = -1
-    return CodedColumn(column.levels, codes)
+    return _without(column, NO_CLASSES)
+
+
+_BLANK: Final = frozenset({""})
+
+
+def _without(column: CodedColumn, gaps: frozenset[str]) -> CodedColumn:
+    """The very column where none of its levels is a gap."""
+    if gaps.isdisjoint(column.levels):
+        return column
+    is_gap = [level in gaps for level in column.levels]
+    # Code -1, which is missing, reads the last one.
+    places = np.array([*is_gap, True])
+    codes = np.where(places[column.codes], -1, column.codes)
+    return CodedColumn(column.levels, codes.astype(np.int32))
 
 
 def settle(
@@ -91,7 +113,7 @@ def settle(
     """
     features = {}
     for name, column in batch.features.items():
-        found = column if name in blank_levels else unblanked(column)
+        found = column if name in blank_levels else _unblanked(column)
         if name in stated:
             found = as_stated(found, stated[name])
         if found is not column:
@@ -111,7 +133,7 @@ def _without_blank_decisions(batch: PredictionBatch) -> PredictionBatch:
     given = batch.decision
     if given is None:
         return batch
-    found = unblanked(given)
+    found = without_gaps(given)
     return batch if found is given else replace(batch, decision=found)
 
 
@@ -127,8 +149,7 @@ def _unblanked_slices(
     return found
 
 
-def unblanked(column: Column) -> Column:
-    """A column of any kind of which empty texts are missing."""
+def _unblanked(column: Column) -> Column:
     if isinstance(column, NumberColumn):
         return column
     return without_blanks(column)
