@@ -51,6 +51,9 @@ _own_array: Final[list[type | None]] = [None]
 _DATES: Final = "M"
 """Kind of numpy types whose values are dates."""
 
+_DAYS: Final = "datetime64[D]"
+"""The type of days, which are dates to Python, and no midnights."""
+
 _LENGTHS: Final = "m"
 """Kind of numpy types whose values are lengths of time."""
 
@@ -300,10 +303,17 @@ def _ask_for_list(values: Any) -> list[Any]:
 
 
 def _as_dates(values: Any) -> Any:
-    """Dates as objects. Of nanoseconds numpy would make bare numbers, which nobody could tell from any others."""
+    """Dates as objects."""
     if is_ndarray(type(values)):
-        values = values.astype("M8[us]")
+        values = _without_ns(values)
     return values.astype(object)
+
+
+def _without_ns(dates: Any) -> Any:
+    """Days as they are, and other dates in microseconds: of nanoseconds numpy makes bare numbers, which nobody can tell from others."""
+    if dates.dtype.name == _DAYS:
+        return dates
+    return dates.astype("M8[us]")
 
 
 def _check_size(values: Any, most: int) -> None:
@@ -406,7 +416,7 @@ def _take_scalar(value: Any) -> Any:
     """What a scalar of numpy is to Python: of nanoseconds that would be a bare number."""
     kind = value.dtype.kind
     if kind == _DATES:
-        return value.astype("M8[us]").item()
+        return _without_ns(value).item()
     if kind == _LENGTHS:
         seconds = value / _one_second()
         return float(seconds)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -42,3 +45,13 @@ def test_a_table_of_one_row_is_a_row(receiver: Any) -> None:
         p.score = 0.5
     assert calidris.flush()
     assert receiver.only("predict m")[semconv.ML_FEATURES] == {"age": [43.0], "country": ["de"]}
+
+
+def test_a_day_is_a_day_in_every_library(receiver: Any) -> None:
+    days = [date(2026, 1, 5), None, date(2026, 1, 6)]
+    model = Model("m", slices=["day"])
+    model.record_batch(None, scores=[0.1, 0.2, 0.3], slices={"day": pl.Series(days)})
+    model.record_batch(None, scores=[0.1, 0.2, 0.3], slices={"day": days})
+    model.record_batch(None, scores=[0.1, 0.2, 0.3], slices={"day": np.array(days, dtype="M8[D]")})
+    assert calidris.flush()
+    assert receiver.only("predict m")[semconv.ML_SLICES] == {"day": ["2026-01-05", None, "2026-01-06"] * 3}
