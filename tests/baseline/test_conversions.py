@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from tests.baseline.column_kinds import KINDS, NAN, WITHHELD, ColumnKind, Values
 
 from calidris.baseline import Baseline, Wanted
+from calidris.baseline.arriving import ANYTHING
 from calidris.baseline.file_baselines import build_from_file
 from calidris.baseline.roles import TableColumns, assign_roles
 from calidris.baseline.row_files import RowReader
@@ -68,12 +69,13 @@ def csv(path: Path, kind: ColumnKind, values: Values) -> Path:
     return path
 
 
-def send(data: Any, begun_ns: int) -> list[bytes]:
+def send(data: Any, begun_ns: int, policy: Policy = ANYTHING, slices: Any = None) -> list[bytes]:
     """What the SDK sends of a table, as requests."""
     table = table_of(data)
     block = Block(Series("m", "1", "binary"), begun_ns, None, (0, 0, 0), table.rows)
     block.features = table
-    encoder = Encoder(Resource({}), Policy.of(allow=["*"]), NotSent())
+    block.slices = None if slices is None else table_of(slices)
+    encoder = Encoder(Resource({}), policy, NotSent())
     return [request.payload for request in encoder.encode([block])]
 
 

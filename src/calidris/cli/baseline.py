@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from calidris.baseline import Baseline, BaselineColumns, Wanted, read, write
+from calidris.baseline.arriving import ANYTHING
 from calidris.baseline.file_baselines import Built, Watch, build_from_file
 from calidris.baseline.role_columns import DURATION_UNITS
 from calidris.baseline.roles import Roles, TableColumns, assign_roles, refuse_dates
@@ -29,6 +31,8 @@ from calidris.config.units import window_name
 from calidris.engine.outcomes import Outcomes
 from calidris.engine.standing.reasons import missing_spread
 from calidris.errors import ConfigError
+from calidris.instrument.privacy import Policy
+from calidris.instrument.settings import SdkSettings
 from calidris.state import Kind, Spec, class_codes
 from calidris.state.coding.fields import SPECIALS
 from calidris.state.coding.stated_types import StatedType
@@ -89,7 +93,7 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
     _describe(built.baseline, out)
     _show_columns(built, roles, table, out)
     contradiction = outcomes.contradiction(built.baseline.spec, None)
-    said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles)]
+    said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles, _policy())]
     for warning in said if contradiction is None else [*said, contradiction]:
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
@@ -158,10 +162,18 @@ def _assign(table: TableFile, columns: Columns, model: ModelConfig) -> Roles:
     features = None if listed is None else tuple(part.strip() for part in listed.split(","))
     embeddings = tuple(dict.fromkeys((*model.embeddings, *columns.embeddings)))
     ignored = tuple(USUAL[role] for role in USUAL if named[role] == "")
-    wanted = TableColumns(features=features, slices=model.cuts, embeddings=embeddings, ignored=ignored, **found)
+    wanted = TableColumns(
+        features=features, slices=model.cuts, embeddings=embeddings, ignored=ignored, policy=_policy(), **found
+    )
     roles = assign_roles(table, wanted, optional)
     refuse_dates(table, roles.features)
     return roles
+
+
+def _policy() -> Policy:
+    """What the service's own variables say: hashed there, hashed here. Text that they do not list may be allowed in its code."""
+    given = SdkSettings.from_env(os.environ)
+    return given.policy.with_(ANYTHING)
 
 
 def _types(columns: Columns, model: ModelConfig) -> dict[str, StatedType]:
@@ -179,7 +191,7 @@ def _types(columns: Columns, model: ModelConfig) -> dict[str, StatedType]:
 
 
 def _one_column_roles() -> Iterator[str]:
-    several = {"features", "slices", "embeddings", "ignored"}
+    several = {"features", "slices", "embeddings", "ignored", "policy"}
     for column in fields(TableColumns):
         if column.name not in several:
             yield column.name
@@ -196,6 +208,7 @@ def _reader(
         DURATION_UNITS[columns.duration_unit],
         model.task,
         types=types,
+        policy=_policy(),
     )
 
 

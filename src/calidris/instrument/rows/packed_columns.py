@@ -227,6 +227,12 @@ def feature(name: str, values: Any, policy: Policy, note: Note) -> Packed | None
     return _mixed(name, plain(values), action is Action.ALLOW, note)
 
 
+def slice_column(name: str, values: Any, policy: Policy, note: Note) -> Packed | None:
+    """One slice. Slices were listed by the user, so they leave, unless a rule names them; ``None`` where it may not."""
+    ruled = policy.action(name) in (Action.DROP, Action.HASH, Action.BUCKET)
+    return feature(name, values, policy, note) if ruled else texts(values, note, name)
+
+
 def _hashed(name: str, values: Any, policy: Policy, note: Note) -> Packed | None:
     if not policy.hash_key:
         note("hash_without_key", name, len(values))

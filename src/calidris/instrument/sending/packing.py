@@ -283,11 +283,9 @@ def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
 
 
 def _slices(slices: dict[str, Any], policy: Policy, note: col.Note) -> Attributes:
-    """Slices were listed by the user, so they leave, unless a rule names them."""
     packed: Attributes = {}
     for name, values in _leave_out_nameless(slices, note, "slices").items():
-        ruled = policy.action(name) in (Action.DROP, Action.HASH, Action.BUCKET)
-        column = col.feature(name, values, policy, note) if ruled else col.texts(values, note, name)
+        column = col.slice_column(name, values, policy, note)
         if column is not None:
             packed[name] = column
     return packed
