@@ -96,3 +96,16 @@ def test_places_of_one_row_are_no_names_either(receiver: Any) -> None:
         p.score = np.array([0.8, 0.2])
     assert calidris.flush()
     assert receiver.only("predict m")[semconv.ML_PREDICTION_SCORE] == {"1": [0.8], "0": [0.2]}
+
+
+def test_rows_with_one_score_and_rows_with_one_a_class_keep_theirs(receiver: Any) -> None:
+    model = Model("m")
+    for score in (0.7, {"no": 0.4, "yes": 0.6}, None, [0.2, 0.8], {"yes": 0.9, "no": 0.1}):
+        with model.predict(features={"a": 1}) as p:
+            p.score = score
+    assert calidris.flush()
+    found = [span[semconv.ML_PREDICTION_SCORE] for span in receiver.predictions_and_labels()]
+    assert [[None if score != score else score for score in one] for one in found if type(one) is list] == [
+        [0.7, None, 0.8]
+    ]
+    assert [one for one in found if type(one) is dict] == [{"no": [0.4, 0.1], "yes": [0.6, 0.9]}]
