@@ -72,8 +72,11 @@ def told(folder: Path, service: str, given: Any, **settings: str) -> tuple[dict[
     return model | {"accuracy": found["value"], "n": found["n"]}, raw
 
 
-@pytest.mark.parametrize("classes", [["01", "1", "001"], ["9007199254740993", "9007199254740992"], ["1e3", "1000"]])
-def test_codes_that_a_number_would_make_one_are_several_classes(tmp_path: Path, classes: list[str]) -> None:
+@pytest.mark.parametrize(
+    "classes",
+    [["01", "1", "001"], ["9007199254740993", "9007199254740992"], ["1e3", "1000"], [2**53 + 1, 2**53, 2**53 + 2]],
+)
+def test_codes_that_a_number_would_make_one_are_several_classes(tmp_path: Path, classes: list[Any]) -> None:
     found, expected = accuracy(tmp_path, classes=classes)
     assert found == pytest.approx(expected)
 

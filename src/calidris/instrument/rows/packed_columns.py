@@ -37,6 +37,9 @@ MAX_TEXT = 256
 MAX_BITS: Final = 8_192
 """Of an integer: Python writes longer ones as text only where it is told to, and raises elsewhere."""
 
+_EXACT: Final = 2**53
+"""Beyond it double precision does not know each whole number."""
+
 _TEXT: Final = frozenset({str})
 _NUMBERS: Final = frozenset({float, int, bool})
 
@@ -192,7 +195,7 @@ def _probability(number: float) -> float:
 
 
 def outcomes(values: Any, note: Note | None = None, name: str = "") -> Packed:
-    """Classes or labels: whole numbers as i64, other numbers as f64, anything else as coded strings.
+    """Classes or labels: whole numbers as i64, other numbers as f64, anything else as coded strings, and so are long whole numbers.
 
     >>> sorted(outcomes([0, True])), sorted(outcomes([1.0, None])), sorted(outcomes(["spam", 1]))
     (['i64'], ['f64'], ['codes', 'levels'])
@@ -203,6 +206,8 @@ def outcomes(values: Any, note: Note | None = None, name: str = "") -> Packed:
     known = [value for value in items if value is not None]
     numbers = [_to_number(value) for value in known]
     if any(number != number for number in numbers) or not known:
+        return _code_texts(items)
+    if any(type(value) is int and abs(value) > _EXACT for value in known):
         return _code_texts(items)
     if len(known) == len(items) and all(n.is_integer() and abs(n) < 2**53 for n in numbers):
         return i64(map(int, numbers))
