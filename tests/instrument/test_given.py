@@ -321,6 +321,14 @@ def test_scores_that_are_cut_off_are_counted(receiver: Any) -> None:
     assert runtime.missing() == {"score_clipped": 2, "score_out_of_range": 1}
 
 
+def test_of_a_score_that_is_no_probability_row_and_value_are_told(
+    receiver: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    Model("m").record_batch(None, scores=[0.5, 3.25, -7.0], ids=["a", "b", "c"])
+    assert calidris.flush()
+    assert "score out of range (2 so far, the first is 3.25 of the prediction b)" in caplog.text
+
+
 def test_files_and_pipes_are_no_rows_and_stay_unread(receiver: Any, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     path = tmp_path / "rows.txt"

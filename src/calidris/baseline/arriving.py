@@ -185,5 +185,6 @@ def _tell_nobody(
     reason: str,
     name: str,
     values: int = 1,
+    first: str = "",
 ) -> None:
     """What cannot be sent of a cell is missing: in the file as on its way."""

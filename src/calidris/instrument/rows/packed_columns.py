@@ -25,8 +25,8 @@ Packed = dict[str, Any]
 class Note(Protocol):
     """Told where something is withheld."""
 
-    def __call__(self, reason: str, name: str, values: int = 1) -> None:
-        """Count a reason, a feature or model, and how many values are missing for it."""
+    def __call__(self, reason: str, name: str, values: int = 1, first: str = "") -> None:
+        """Count a reason, a feature or model, and how many values are missing for it; ``first`` shows the first of them."""
         ...
 
 
@@ -164,8 +164,11 @@ def _code_texts(values: Iterable[Any]) -> Packed:
     return coded(None if value is None else text_of(value)[:MAX_TEXT] for value in values)
 
 
-def probabilities(values: Any, note: Note) -> Packed:
-    """Scores. A rounding error outside [0, 1] is cut off; what lies further is withheld: the receiver would refuse the span for it."""
+def probabilities(values: Any, note: Note, ids: Sequence[str] = ()) -> Packed:
+    """Scores. A rounding error outside [0, 1] is cut off; what lies further is withheld: the receiver would refuse the span for it.
+
+    The first of those is told with its prediction's id, where ``ids`` are given.
+    """
     values = plain(values)
     try:
         fast = array("d", values)
@@ -178,11 +181,15 @@ def probabilities(values: Any, note: Note) -> Packed:
     given = list(map(_to_number, found))
     numbers = list(map(_probability, given))
     refused["score_clipped"] = sum(was != now and now == now for was, now in zip(given, numbers))
-    refused["score_out_of_range"] = sum(
-        type(value) in _NUMBERS and number != number for value, number in zip(found, numbers)
-    )
+    outside = [
+        at for at, (value, number) in enumerate(zip(found, numbers)) if type(value) in _NUMBERS and number != number
+    ]
     refused["unsupported_type"] += sum(type(value) is str for value in found)
     _tell(+refused, "score", note)
+    if outside:
+        at = outside[0]
+        whose = f" of the prediction {ids[at]}" if ids else ""
+        note("score_out_of_range", "score", len(outside), f"{given[at]:.9g}{whose}")
     return {"f64": little(array("d", numbers))}
 
 
