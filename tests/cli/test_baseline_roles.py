@@ -32,12 +32,12 @@ Build = Callable[..., tuple[Done, Baseline]]
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
     config = tmp_path / "calidris.yaml"
-    config.write_text("models: [{name: credit, windows: [5m]}]\n")
+    config.write_text("models: [{name: credit, windows: [5m]}, {name: price, task: regression, windows: [5m]}]\n")
 
-    def build(data: dict[str, Any], *more: object) -> tuple[Done, Baseline]:
+    def build(data: dict[str, Any], *more: object, model: str = "credit") -> tuple[Done, Baseline]:
         path, out = tmp_path / "rows.parquet", tmp_path / "made.calidris"
         pyarrow.parquet.write_table(pa.table(data), path)
-        done = run("baseline", "build", "-c", config, "--model", "credit", "--data", path, "-o", out, *more)
+        done = run("baseline", "build", "-c", config, "--model", model, "--data", path, "-o", out, *more)
         assert done.code == 0, done.err
         return done, read(out)
 
@@ -86,3 +86,39 @@ def test_label_times_without_times_are_told(build: Build) -> None:
     known = BEGIN_S + np.arange(N)
     done, _ = build(columns(label=np.arange(N) % 2, known=known), "--label-time", "known")
     assert "--label-time is of no use without --time" in done.out
+
+
+def fields(made: Baseline) -> set[str]:
+    """Features and outputs; of calls every baseline has both."""
+    return {field.name for field in made.spec.fields} - {"ml.prediction.error", "ml.prediction.duration"}
+
+
+PRICES = np.random.default_rng(5).normal(100.0, 20.0, N)
+
+
+@pytest.mark.parametrize("name", ["value", "prediction"])
+def test_the_output_of_a_regression_is_a_number_whatever_it_is_called(build: Build, name: str) -> None:
+    said = PRICES + np.random.default_rng(6).normal(0.0, 3.0, N)
+    table = {"score": PRICES * 2, name: said, "label": PRICES}
+    _, made = build(table, model="price")
+    assert made.labels.count == N
+    assert fields(made) == {"score", "ml.prediction.value"}
+
+
+def test_a_value_of_a_model_of_classes_is_a_feature(build: Build) -> None:
+    _, made = build(columns(value=PRICES, label=np.arange(N) % 2), *TIMED)
+    assert [field.name for field in made.spec.fields] == [
+        "age",
+        "value",
+        "ml.prediction.score",
+        "ml.prediction.duration",
+    ]
+
+
+def test_two_columns_that_may_be_the_output_are_refused(build: Build) -> None:
+    with pytest.raises(AssertionError, match="'value' and 'prediction' may each be what the model predicted"):
+        build({"value": PRICES, "prediction": PRICES, "label": PRICES}, model="price")
+    _, made = build(
+        {"value": PRICES, "prediction": PRICES + 1, "label": PRICES}, "--value", "prediction", model="price"
+    )
+    assert fields(made) == {"value", "ml.prediction.value"}
