@@ -315,6 +315,12 @@ def test_every_value_that_goes_missing_is_counted(receiver: Any) -> None:
     }
 
 
+def test_columns_of_one_name_are_told(receiver: Any) -> None:
+    Model("m").record_batch(pd.DataFrame([[1.0, 2.0, 3.0]] * 4, columns=["a", "a", "b"]), scores=[0.5] * 4)
+    assert calidris.flush()
+    assert runtime.notes() == {("same_name", "a"): 4}
+
+
 def test_scores_that_are_cut_off_are_counted(receiver: Any) -> None:
     Model("m").record_batch(X=[[1.0]] * 4, scores=[0.5, 1.000005, -0.00002, 1.1])
     assert calidris.flush()

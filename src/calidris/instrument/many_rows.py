@@ -353,6 +353,8 @@ def table_or_none(series: Series, X: Any, names: Sequence[str] | None = None, ro
         return None
     if table.refused:
         runtime.note("no_row", series.name, table.refused)
+    for name in table.repeated:
+        runtime.note("same_name", name, table.rows)
     return table
 
 

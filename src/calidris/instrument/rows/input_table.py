@@ -77,6 +77,13 @@ class Table:
         return {name: self.column(at) for at, name in enumerate(self.names)}
 
     @property
+    def repeated(self) -> Sequence[str]:
+        """Names that several columns have: only the last of those leaves."""
+        if len(set(self.names)) == len(self.names):
+            return ()
+        return [name for name, columns in Counter(self.names).items() if columns > 1]
+
+    @property
     def cells(self) -> int:
         """How many values it holds."""
         return self.rows * len(self.names)

@@ -41,6 +41,7 @@ _CURES: Final = {
     "queue_full": "Rows come faster than they leave, or the receiver is away; the oldest made room. Raise "
     "OTEL_CALIDRIS_QUEUE_SIZE or OTEL_CALIDRIS_QUEUE_BYTES, or check the receiver.",
     "no_row": "It is text, a buffer, a stream or several rows, and no row of features: nothing of it leaves.",
+    "same_name": "Several columns of a table are called so, and only the last of them leaves; rename the others.",
     "no_name": "What has an empty name cannot be sent; it is missing.",
     "too_long": "It has more parts than a row may have; it is sent as missing.",
     "slices_not_copied": "Slices are a mapping from name to value; the rows are sent without.",
