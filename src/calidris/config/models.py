@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from calidris.config.budget import FalseAlarmBudget
+from calidris.config.class_names import class_text
 from calidris.config.detection import CanaryConfig, DetectConfig, FairnessConfig
 from calidris.config.frozen import Config
 from calidris.config.input_schema import InputSchema
@@ -161,19 +162,7 @@ class ModelConfig(Config):
     @property
     def positive_text(self) -> str:
         """The positive label as the text that labels are compared with."""
-        return label_text(self.positive)
-
-
-def label_text(label: object) -> str:
-    """One spelling for labels that arrive as bool, int, float or text.
-
-    >>> [label_text(v) for v in (True, 1, 1.0, "1", "1.0", "yes")]
-    ['1', '1', '1', '1', '1', 'yes']
-    """
-    try:
-        return f"{float(label):.17g}"  # type: ignore[arg-type]  # what is no number raises
-    except (TypeError, ValueError):
-        return str(label)
+        return class_text(self.positive)
 
 
 def duplicated(names: tuple[str, ...]) -> str | None:

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from calidris.batch import CodedColumn, Column, Floats, Mask, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.config.input_schema import FeatureSchema, InputSchema, InputType, Level
-from calidris.config.models import label_text
 from calidris.state.coding.stated_types import StatedType, as_stated, without_blanks
 
 MISSING: Final = "missing"
@@ -273,7 +273,7 @@ def _is_called_one_of(column: CodedColumn, levels: tuple[Level, ...]) -> Mask:
     for level in levels:
         if not isinstance(level, str):
             # A level of digits may be written as a number in the settings.
-            known.add(label_text(level))
+            known.add(class_text(level))
     right = [level in known for level in column.levels]
     # A missing row has the code -1, and so the last entry.
     table = np.array([*right, False])
