@@ -217,6 +217,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "budgeted": alarm.budgeted,
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
+        "silent": alarm.silent,
         "trace_ids": list(alarm.trace_ids),
         "orders": [command.plain() for command in snapshot.commands if command.alarm == alarm.id],
     }

@@ -249,7 +249,7 @@ def _totals(model: ModelSnapshot) -> Iterator[_Series]:
 
 
 def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterator[_Series]:
-    """Alarms so far, from 0 on so that the first one is an increase; and latched ones that no reading tells of.
+    """Alarms so far, from 0 on so that the first one is an increase; and whether one is latched, by the list of alarms.
 
     An alert must not resolve because what it watches is gone, so latched ones are told of a succeeded version too.
     """
@@ -261,7 +261,7 @@ def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterat
     for watched in sorted(told | evidence | raised.keys()):
         pairs = _watched_pairs(*watched)
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARMS, pairs, float(raised[watched]))
-        if watched in latched if succeeded else watched not in told:
+        if watched in latched or not succeeded:
             yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARM, pairs, float(watched in latched))
 
 
