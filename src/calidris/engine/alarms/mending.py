@@ -30,11 +30,22 @@ class Latches(Protocol):
     def latch_of(self, alarm: Alarm) -> Latch | None:
         """The one that raised an alarm; None where it was another baseline's, or the settings no longer have it."""
 
-    def alarm_of(self, latch: Latch, key: ModelKey, number: int, raised_ns: int) -> Alarm:
+    def alarm_of(
+        self,
+        latch: Latch,
+        key: ModelKey,
+        number: int,
+        raised_ns: int,
+    ) -> Alarm:
         """The alarm of a latched one, from what is still known of it."""
 
 
-def mend_alarms(watcher: Latches, key: ModelKey, book: AlarmBook, at_ns: int) -> list[str]:
+def mend_alarms(
+    watcher: Latches,
+    key: ModelKey,
+    book: AlarmBook,
+    at_ns: int,
+) -> list[str]:
     """Make the list and the latches of one model version agree; what was mended, mostly nothing.
 
     Args:
@@ -43,7 +54,8 @@ def mend_alarms(watcher: Latches, key: ModelKey, book: AlarmBook, at_ns: int) ->
         book: the list.
         at_ns: time of an alarm that has to be written down late.
     """
-    said, told = [], []
+    said = []
+    told = []
     for alarm in book.standing_of(key):
         latch = watcher.latch_of(alarm)
         if latch is None:
@@ -52,7 +64,8 @@ def mend_alarms(watcher: Latches, key: ModelKey, book: AlarmBook, at_ns: int) ->
         if not latch.latched and latch.latch():
             said.append(f"alarm {alarm.id} ({alarm.kind}, {alarm.window}) stood without its latch, which is set again")
     for latch in watcher.latches():
-        if latch.latched and not any(latch is known for known in told):
+        known = any(latch is one for one in told)
+        if latch.latched and not known:
             alarm = watcher.alarm_of(latch, key, book.next_id, at_ns)
             book.open(alarm)
             said.append(f"a latch of {alarm.kind} on {alarm.window} windows had no alarm; it is alarm {alarm.id} now")
