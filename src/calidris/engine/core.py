@@ -48,9 +48,6 @@ from calidris.wire import Decoded
 
 _logger = logging.getLogger(__name__)
 
-SILENT_NS = 1_800_000_000_000
-"""Without rows for half an hour a model that is live is silent, as the alert on its silence has it."""
-
 
 class Engine:
     """What the receiver remembers and when it speaks.
@@ -333,8 +330,9 @@ class Engine:
         canary = model.config.canary
         other = None if canary is None else self.models.get(model.key._replace(version=canary.against))
         recovered = partial(self._recovered, model, watcher)
-        silent = not model.is_batch and self.sealed_ns - model.seen_ns >= SILENT_NS
-        watcher.seal(Seal(model, after_ns, model.sealed_ns, self.book, silent, recovered, other))
+        # Between two jobs no rows come, and nothing is wrong.
+        silence_ns = 0 if model.is_batch else self.sealed_ns - model.seen_ns
+        watcher.seal(Seal(model, after_ns, model.sealed_ns, self.book, silence_ns, recovered, other))
         if model.reservoir is not None and model.has_closed():
             with survive("learning a provisional baseline"):
                 self._learn(model, model.reservoir, watcher)

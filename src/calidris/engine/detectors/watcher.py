@@ -28,6 +28,8 @@ from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.metrics.base import Reading
 from calidris.state import Role
 
+SILENT_NS = 1_800_000_000_000
+"""Without rows for half an hour, and for two windows, a live model is silent, as alerts on what is said of it have it."""
 HISTORY = 500
 """Sealed windows that are kept for lines in reports and terminals."""
 LABEL_FED = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
@@ -42,7 +44,7 @@ class Seal:
         after_ns: windows that end by then were closed before.
         until_ns: those that end by then are closed now.
         book: where an alarm is written down, in the same step in which its detector latches.
-        silent: whether the model's rows have stopped: what alarms now is about rows of before.
+        silence_ns: how long no rows of the model have come.
         note_recovered: told of a slot when all that its standing alarm named has come back.
         other: the version that this one is compared with.
     """
@@ -51,13 +53,14 @@ class Seal:
     after_ns: int
     until_ns: int
     book: AlarmBook
-    silent: bool
+    silence_ns: int
     note_recovered: Callable[[Slot], None]
     other: WatchedModel | None = None
 
-    def open(self, alarm: Alarm) -> None:
-        """Write an alarm down."""
-        self.book.open(replace(alarm, silent=self.silent))
+    def open(self, alarm: Alarm, window_s: float) -> None:
+        """Write an alarm down, and whether it is about rows of before its model fell silent."""
+        longest_ns = max(SILENT_NS, round(2e9 * window_s))
+        self.book.open(replace(alarm, silent=self.silence_ns >= longest_ns))
 
 
 class Watcher:
@@ -158,7 +161,7 @@ class Watcher:
                     end_ns, key = start_ns + round(window_s * 1e9), seal.model.key
                     alarm = threshold_alarm(limit, found, key, seal.book.next_id, end_ns, window.trace_ids)
                     limit.latch()
-                    seal.open(alarm)
+                    seal.open(alarm, window_s)
 
     def _figures(self, window: Window, window_s: float) -> list[Reading]:
         """All figures of a window but those of a family that fails."""
@@ -192,7 +195,8 @@ class Watcher:
         verdicts[slot] = verdict = watch.take(counts, start_ns)
         if verdict is not None and verdict.opened:
             raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
-            seal.open(self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids))
+            alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
+            seal.open(alarm, slot.window_s)
         model.touch()
         if recovered:
             seal.note_recovered(slot)
