@@ -196,11 +196,16 @@ def _model(
 
     Of one that a live version succeeded only counters, status and latched alarms are left: its figures stand still for ever.
     """
-    told = () if succeeded else ranked(model)
+    told = () if succeeded else _without_alarms(model)
     figures = itertools.chain.from_iterable(_series_of(rank, reading) for rank, reading in told)
     for series in itertools.chain(_totals(model), _alarms(model, snapshot, succeeded), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
+
+
+def _without_alarms(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
+    """Ranked readings but for those that the list of alarms tells."""
+    return ((rank, r) for rank, r in ranked(model) if r.metric is not semconv.METRIC_ML_DETECTION_ALARM)
 
 
 def _left_out(sums: LeftOut, others: Set[str]) -> Iterator[_Series]:
