@@ -23,7 +23,6 @@ EXCEPTIONS = {
     "bincount": "numpy's",
     "cumsum": "numpy's",
     "acme/credit": "an example of a tenant and a model on a series",
-    'alertname="ModelDrift", tier="high"': "a route of Alertmanager",
     "energy_distance": "scipy's",
     "evaluation_interval": "a setting of Prometheus",
     "infer_signature": "MLflow's",

@@ -12,6 +12,7 @@ from rich.table import Table
 from calidris.app.baselines import check_baselines, versions
 from calidris.app.dry_run import count_series, memory, stranger_memory
 from calidris.app.listeners import check_exposure
+from calidris.app.thresholds import check_thresholds
 from calidris.baseline import Baseline, read
 from calidris.cli.caps import caps, mebibytes
 from calidris.cli.common import placed
@@ -33,6 +34,7 @@ def check(path: Path, out: Console) -> int:
     with placed(path):
         check_exposure(config)
     check_baselines(config, path)
+    check_thresholds(config, path)
     out.print(f"{escape(str(path))}: the configuration can be used")
     out.print(escape(_receives(config)))
     if config.models:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -88,7 +88,7 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
     parts += [Text(), _models(look)]
     details = [*describe_absent(list(look.told.get("absent", ()))), *_details(look.told)]
     alarms = list(_alarms(look.told))
-    senders = [*_faults(look.told), *_unscored(look.told), *_senders(look.told)]
+    senders = [*_waiting(look.told), *_faults(look.told), *_unscored(look.told), *_senders(look.told)]
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
     return Group(*parts, *(part for block in (details, alarms, senders, caps) if block for part in (Text(), *block)))
 
@@ -257,7 +257,7 @@ def _details(told: Json) -> Iterator[Text]:
     """Why each model stands where it does, unless all is well or its status is the whole of it."""
     unwell = [model for model in told["models"] if not model["status_detail"].startswith(_PLAIN)]
     for model in unwell[:_SHOWN_DETAILS]:
-        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        who = _who(model)
         colour = _COLOURS.get(model["status"], "yellow")
         yield Text.assemble((model["status"], colour), " ", printable(f"{who}: {model['status_detail']}"))
     more = len(unwell) - _SHOWN_DETAILS
@@ -265,11 +265,35 @@ def _details(told: Json) -> Iterator[Text]:
         yield Text(f"and {more} more that are not ok: `calidris status --json` says why", style="dim")
 
 
+def _waiting(told: Json) -> Iterator[Text]:
+    """One line for each model of which detectors have not scored a window yet; an older receiver tells of none."""
+    waiting = [model for model in told["models"] if model.get("waiting")]
+    for model in waiting[:_SHOWN_DETAILS]:
+        said = f"{_who(model)}: detectors wait: {_waits(model['waiting'])}"
+        yield Text(printable(said), style="dim")
+
+
+def _who(model: Json) -> str:
+    return f"{_name(model)}:{model['version']}"[:LONGEST]
+
+
+def _waits(waiting: Iterable[Json]) -> str:
+    """What waits for what.
+
+    >>> _waits([{"for": "labels", "kind": kind, "window": "1h"} for kind in ("performance", "calibration")])
+    'performance 1h, calibration 1h for labels'
+    """
+    kinds: dict[str, list[str]] = {}
+    for one in waiting:
+        kinds.setdefault(one["for"], []).append(f"{one['kind']} {one['window']}")
+    return "; ".join(f"{', '.join(names)} for {reason}" for reason, names in kinds.items())
+
+
 def _unscored(told: Json) -> Iterator[Text]:
     """One line for each model of which rows came late, or with a time that was moved; an older receiver tells of none."""
     for model in told["models"]:
         rows, late, moved = model["rows"], model.get("late", 0), model.get("moved", 0)
-        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        who = _who(model)
         if late:
             said = f"{who}: {_part(late, rows)} rows came after their window was closed: shown, never scored"
             yield Text(printable(said), style="yellow")

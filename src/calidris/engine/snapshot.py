@@ -46,6 +46,7 @@ class Alarm:
         reference: what tells detectors of a kind apart: what drift was measured against, or the measure of fairness.
         recovered_ns: since when everything that it named has come back; 0 where it has not, or where nobody can tell.
         budgeted: whether the false-alarm budget speaks for it; fixed limits have none.
+        silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
     """
 
     id: int
@@ -64,6 +65,7 @@ class Alarm:
     reference: str = "frozen"
     recovered_ns: int = 0
     budgeted: bool = True
+    silent: bool = False
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""

@@ -67,6 +67,7 @@ class ModelView:
     tiles: tuple[tuple[str, Cell], ...]
     alarms: tuple[AlarmView, ...]
     evidence: tuple[Picture, ...]
+    waiting: tuple[str, ...]
     drift: tuple[Table, ...]
     moments: Table | None
     histograms: tuple[Picture, ...]
@@ -102,6 +103,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         tiles=tables.tiles(model, windows),
         alarms=alarms,
         evidence=_evidence(model),
+        waiting=tuple(map(wording.waiting, tables.of_model(model, semconv.METRIC_ML_DETECTION_WAITING))),
         drift=drift,
         moments=_moments(model, windows[0]) if windows else None,
         histograms=_histograms(model, windows[0]) if windows else (),

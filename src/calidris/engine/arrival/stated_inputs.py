@@ -5,7 +5,7 @@ Every row is looked at as it comes: no window, no baseline, no budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import accumulate, pairwise
 from typing import Any, Final, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from calidris.batch import Mask, PredictionBatch
 from calidris.config import ModelConfig
+from calidris.engine.alarms import AlarmBook
 from calidris.engine.columns import rows_of
 from calidris.engine.snapshot import Alarm, NamedFeature
 from calidris.metrics.input_faults import Fault, FaultCount, FaultCounts, find_faults
@@ -51,27 +52,25 @@ class StatedInputs:
         self,
         batch: PredictionBatch,
         sizes: Sequence[int],
-        number: int,
-    ) -> Iterator[Alarm]:
-        """Look at rows; the alarms of faults that no standing alarm tells of yet.
+        book: AlarmBook,
+    ) -> None:
+        """Look at rows, and raise the alarms of faults that no standing alarm tells of yet.
 
         Args:
             batch: rows as they came.
             sizes: rows of the batches that this one was joined of: each raises what it would raise by itself.
-            number: of the next alarm.
+            book: where alarms are written down.
         """
         if self.config.stated_schema is None:
             return
         faults = self._find(batch)
         # Mostly nothing is new, and then it does not matter how rows were joined.
         if len(sizes) < 2 or not self._new(faults):
-            yield from self._note_part(batch, faults, number)
+            self._note_part(batch, faults, book)
             return
         for part in _split(batch, sizes):
             found = self._find(part)
-            for alarm in self._note_part(part, found, number):
-                number += 1
-                yield alarm
+            self._note_part(part, found, book)
 
     def _find(self, batch: PredictionBatch) -> list[Fault]:
         stated = self.config.stated_schema
@@ -87,19 +86,26 @@ class StatedInputs:
         self,
         batch: PredictionBatch,
         faults: list[Fault],
-        number: int,
-    ) -> Iterator[Alarm]:
+        book: AlarmBook,
+    ) -> None:
         self._found.add(faults)
         new = self._new(faults)
         if new:
+            alarm = _alarm(batch, new, book.next_id)
+            book.open(alarm)
             for fault in new:
-                self._standing[_place(fault)] = number
-            yield _alarm(batch, new, number)
+                self._standing[_place(fault)] = alarm.id
 
     def clear(self, number: int) -> None:
         """End an alarm: the next row with such a fault raises one anew."""
         for place, alarm in list(self._standing.items()):
             if alarm == number:
+                del self._standing[place]
+
+    def forget_ended(self, latched: Set[int]) -> None:
+        """Let go of what no standing alarm tells of any more: the next such row raises one."""
+        for place, alarm in list(self._standing.items()):
+            if alarm not in latched:
                 del self._standing[place]
 
     def to_json(self) -> dict[str, Any]:

@@ -74,7 +74,10 @@ def _restore_jobs(model: WatchedModel, state: dict[str, Any], sealed_ns: int) ->
 
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
-    return dataclasses.asdict(alarm) | {"model": list(alarm.model)}
+    values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
+    if not alarm.silent:  # nothing that a checkpoint of a version before it would not hold
+        del values["silent"]
+    return values
 
 
 def alarm_from(data: dict[str, Any]) -> Alarm:
