@@ -7,7 +7,8 @@ import json
 CONFIG: dict[str, float | int] = {
     "threshold": 1000,  # A; 8760 in the row that says so
     "delta": 0.05,
-    "tolerance_sd": 0.05,  # features and losses
+    "tolerance_sd": 0.05,  # features, and errors of calls
+    "tolerance_loss": 0.005,  # losses of predictions
     "tolerance_logit": 0.1,  # calibration
     "tolerance_gap": 0.05,  # groups
     "minimum_rows": 30,

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.detection.common import BEFORE
 from benchmarks.detection.config import CONFIG
 from benchmarks.detection.rivals import ks, psi, quantile_histograms, river_rules
-from benchmarks.detection.table import NEVER, Effort, Table, delay, markdown, quiet, rate
+from benchmarks.detection.table import NEVER, Effort, Must, Table, delay, markdown, quiet, rate
 from scipy.special import expit, logit
 
 from calidris.batch import Floats, Ints
@@ -19,6 +19,9 @@ from calidris.state import ScoresState, Spec
 SPEC = Spec()
 LABELS, LABELLED_BASELINE = 200, 5000
 WRONG = Loss.zero_one("accuracy")
+
+SOON = {"→ .13": 20.0}
+"""Changes that must be found in every stream, after so many windows in the mean."""
 
 Judge = Callable[[np.ndarray], bool]
 Make = Callable[[np.random.Generator], Judge]
@@ -33,9 +36,18 @@ def _table(
     for name, make in rules.items():
         alarms = [_alarms(make, draw, effort.windows, np.random.default_rng([seed, s])) for s in range(count)]
         row = [name, *rate(alarms, effort.windows)]
-        for j, size in enumerate(changes.values(), 1):
+        for j, (change, size) in enumerate(changes.items(), 1):
             seeds = [np.random.default_rng([seed + j, s]) for s in range(count)]
-            row.append(delay([_delay(make, draw, size, effort.horizon, rng) for rng in seeds]))
+            delays = [_delay(make, draw, size, effort.horizon, rng) for rng in seeds]
+            row.append(delay(delays))
+            if name.startswith("Calidris") and change in SOON:
+                musts.append(
+                    Must(
+                        f"delay in windows: {title.split(',', maxsplit=1)[0]} {change}",
+                        SOON[change],
+                        float(np.mean(delays)),
+                    )
+                )
         out.append(row)
         if name.startswith("Calidris"):
             musts.append(quiet(f"{title.split(',', maxsplit=1)[0]}, {name}", alarms, effort.windows))
@@ -82,7 +94,7 @@ def loss_table(effort: Effort) -> Table:
 
     def ours(rng: np.random.Generator) -> Judge:
         known = WRONG.counts(base(rng, 0.0))
-        bets = loss_bets([WRONG], known, delta=CONFIG["delta"], tolerance=CONFIG["tolerance_sd"])
+        bets = loss_bets([WRONG], known, delta=CONFIG["delta"], tolerance=0.0, margin=CONFIG["tolerance_loss"])
         return _ours(bets, WRONG.counts)
 
     def limit(z: float) -> Make:

@@ -54,6 +54,18 @@ ML_MODEL_TASK_RANKING: Final = "ranking"
 ML_MODEL_TASK_GENERATION: Final = "generation"
 """text or media"""
 
+ML_MODEL_ROLE: Final = "ml.model.role"
+"""What a version of a model does beside the others that serve. On a span or its resource."""
+
+ML_MODEL_ROLE_CHAMPION: Final = "champion"
+"""its answers are used; so it is where nothing is said"""
+
+ML_MODEL_ROLE_CANARY: Final = "canary"
+"""its answers are used for a part of the traffic"""
+
+ML_MODEL_ROLE_SHADOW: Final = "shadow"
+"""it is asked beside another version and its answers are not used"""
+
 ML_PREDICTION_COUNT: Final = "ml.prediction.count"
 """Rows in this span; 1 if absent, 0 on a span that only marks a trace."""
 
@@ -173,6 +185,18 @@ ML_LATENCY_QUANTILE: Final = "ml.latency.quantile"
 
 ML_DETECTION_KIND: Final = "ml.detection.kind"
 """What the detector watches."""
+
+ML_DETECTION_WAITS_FOR: Final = "ml.detection.waits_for"
+"""What a detector waits for that has not scored a window yet."""
+
+ML_DETECTION_WAITS_FOR_LABELS: Final = "labels"
+"""True outcomes: no window has had any when its labels were of age."""
+
+ML_DETECTION_WAITS_FOR_LEARNING: Final = "learning"
+"""Live windows that show how much windows differ without any change."""
+
+ML_DETECTION_WAITS_FOR_ROWS: Final = "rows"
+"""Rows: no window, with the small ones before it, has had as many as it takes to score one."""
 
 ML_SLO_NAME: Final = "ml.slo.name"
 """Objective that the event counts towards."""
@@ -418,6 +442,14 @@ METRIC_ML_DATA_QUALITY_RATIO: Final = Metric(
     prometheus="ml_data_quality_ratio",
 )
 
+METRIC_ML_DATA_QUALITY_VIOLATIONS: Final = Metric(
+    name="ml.data_quality.violations",
+    unit="{row}",
+    instrument="counter",
+    description="Rows in which a feature was not what the settings state of the model's inputs.",
+    prometheus="ml_data_quality_violations_total",
+)
+
 METRIC_ML_LATENCY_DURATION: Final = Metric(
     name="ml.latency.duration",
     unit="s",
@@ -464,6 +496,22 @@ METRIC_ML_DETECTION_ALARM: Final = Metric(
     instrument="gauge",
     description="1 while an alarm is latched, else 0.",
     prometheus="ml_detection_alarm",
+)
+
+METRIC_ML_DETECTION_ALARM_SILENT: Final = Metric(
+    name="ml.detection.alarm.silent",
+    unit="",
+    instrument="gauge",
+    description="1 where every latched alarm was raised after the rows of the model had stopped for half an hour, as labels or late windows do, else 0.",
+    prometheus="ml_detection_alarm_silent",
+)
+
+METRIC_ML_DETECTION_WAITING: Final = Metric(
+    name="ml.detection.waiting",
+    unit="{detector}",
+    instrument="gauge",
+    description="Detectors that have not scored a window yet, by what they wait for. Where none of a kind has, it has no evidence.",
+    prometheus="ml_detection_waiting",
 )
 
 METRIC_ML_DETECTION_ALARMS: Final = Metric(
@@ -662,7 +710,7 @@ METRIC_CALIDRIS_ENGINE_FAILURES: Final = Metric(
     name="calidris.engine.failures",
     unit="{record}",
     instrument="counter",
-    description="Journal records that the engine could not apply; each is a defect of ours.",
+    description="Journal records",
     prometheus="calidris_engine_failures_total",
 )
 
@@ -1085,12 +1133,15 @@ METRICS: Final = (
     METRIC_ML_LABEL_SHARE_UPPER,
     METRIC_ML_LABEL_DELAY,
     METRIC_ML_DATA_QUALITY_RATIO,
+    METRIC_ML_DATA_QUALITY_VIOLATIONS,
     METRIC_ML_LATENCY_DURATION,
     METRIC_ML_ERROR_RATIO,
     METRIC_ML_LABEL_COVERAGE,
     METRIC_ML_WINDOW_ROWS,
     METRIC_ML_DETECTION_EVIDENCE,
     METRIC_ML_DETECTION_ALARM,
+    METRIC_ML_DETECTION_ALARM_SILENT,
+    METRIC_ML_DETECTION_WAITING,
     METRIC_ML_DETECTION_ALARMS,
     METRIC_ML_MONITORING_STATUS,
     METRIC_ML_RECEIVED_ROWS,

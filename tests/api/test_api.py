@@ -72,8 +72,8 @@ def test_status_has_its_documented_shape(url: str) -> None:
     credit = status["models"][0]
     assert list(credit) == [
         *("tenant", "name", "version", "task", "status", "status_detail", "notes", "baseline", "rows", "labels"),
-        *("last_event_ns", "late", "moved", "arrival", "owner", "tier"),
-        *("latched", "windows", "evidence", "history", "days", "slo_events"),
+        *("last_event_ns", "late", "moved", "arrival", "faults", "owner", "tier"),
+        *("latched", "windows", "evidence", "waiting", "history", "days", "slo_events"),
     ]
     assert (credit["name"], credit["version"], credit["status"], credit["latched"]) == ("credit", "7", "ok", [2])
     assert {w["window"]: w["rows"] for w in credit["windows"]} == {"5m": 480, "1h": 5800, "1d": 60000}
@@ -113,7 +113,18 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
     assert (old["latched"], new["latched"]) == (False, True)
     assert list(new) == [
         *("id", "tenant", "name", "version", "kind", "window", "latched", "raised_ns", "since_ns", "windows", "n"),
-        *("evidence", "features", "baseline", "budget", "budgeted", "reference", "recovered_ns", "trace_ids", "orders"),
+        *(
+            "evidence",
+            "features",
+            "baseline",
+            "budget",
+            "budgeted",
+            "reference",
+            "recovered_ns",
+            "silent",
+            "trace_ids",
+            "orders",
+        ),
     ]
     assert new["features"][0] == {"name": "income", "direction": "mean down", "evidence": 1.18}
 

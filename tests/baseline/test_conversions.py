@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from tests.baseline.column_kinds import KINDS, NAN, WITHHELD, ColumnKind, Values
 
 from calidris.baseline import Baseline, Wanted
+from calidris.baseline.arriving import ANYTHING
 from calidris.baseline.file_baselines import build_from_file
 from calidris.baseline.roles import TableColumns, assign_roles
 from calidris.baseline.row_files import RowReader
@@ -68,12 +69,13 @@ def csv(path: Path, kind: ColumnKind, values: Values) -> Path:
     return path
 
 
-def send(data: Any, begun_ns: int) -> list[bytes]:
+def send(data: Any, begun_ns: int, policy: Policy = ANYTHING, slices: Any = None) -> list[bytes]:
     """What the SDK sends of a table, as requests."""
     table = table_of(data)
     block = Block(Series("m", "1", "binary"), begun_ns, None, (0, 0, 0), table.rows)
     block.features = table
-    encoder = Encoder(Resource({}), Policy.of(allow=["*"]), NotSent())
+    block.slices = None if slices is None else table_of(slices)
+    encoder = Encoder(Resource({}), policy, NotSent())
     return [request.payload for request in encoder.encode([block])]
 
 
@@ -251,6 +253,41 @@ def test_pandas_reads_the_cells_of_a_file_as_a_baseline_does(tmp_path: Path) -> 
         assert receiver.counts(name).tolist() == base.counts.field(at).tolist()
     at = base.spec.index(Role.FEATURE, "x")
     assert base.counts.field(at)[base.spec.fields[at].ordered + MISSING] == 210
+
+
+@pytest.mark.parametrize(
+    "cells", [["0x1F", "0x20"], ["True", "1", "0"], ["True", "FALSE", ""], ["+5", " 6", "7 "]], ids=str
+)
+def test_a_cell_is_a_number_where_pandas_takes_it_for_one(tmp_path: Path, cells: list[str]) -> None:
+    path = tmp_path / "rows.csv"
+    lines = [f"{cells[row % len(cells)]},{at}" for row, at in enumerate(times(300))]
+    path.write_text("x,ts\n" + "\n".join(lines) + "\n")
+    base = built(path)
+    receiver = Receiver(base)
+    receiver.take(send(pd.read_csv(path), BEGIN_S * SECOND), BEGIN_S * SECOND)
+    at = base.spec.index(Role.FEATURE, "x")
+    assert receiver.counts("x").tolist() == base.counts.field(at).tolist()
+
+
+def test_an_empty_text_between_numbers_is_a_gap(tmp_path: Path) -> None:
+    values = [25, None, 31.5] * 100
+    base = built(parquet(tmp_path / "rows.parquet", KINDS["float64"], values))
+    receiver = Receiver(base)
+    receiver.take(send({"x": ["" if value is None else value for value in values]}, BEGIN_S * SECOND), BEGIN_S * SECOND)
+    at = base.spec.index(Role.FEATURE, "x")
+    assert receiver.counts("x").tolist() == base.counts.field(at).tolist()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pd.Series(pd.period_range("2026-01", periods=300, freq="h")), pd.Series(pd.IntervalIndex.from_breaks(range(301)))],
+    ids=["period", "interval"],
+)
+def test_objects_that_are_no_feature_are_left_out(tmp_path: Path, column: Any) -> None:
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"x": column, "y": np.arange(300.0), "ts": times(300)}).to_parquet(path)
+    base = built(path, ["x"])
+    assert [name for _, name in base.spec.sent_features] == ["y"]
 
 
 def test_an_index_is_no_feature_whatever_it_is_called(tmp_path: Path) -> None:

@@ -48,9 +48,9 @@ def test_a_csv_column_has_the_type_of_the_whole_file(
     first, then = (CELLS[kind] for kind in kinds)
     path.write_text("a,b\n" + f"{first},1\n" * 50 + f"{then},1\n" * 50)
     table = open_table(path)
-    # Empty cells of texts are missing, as those of all other types are.
-    missing = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-    expected = pyarrow.csv.read_csv(path, convert_options=missing)
+    # Empty cells of texts are missing, as those of all other types are; "1" and "0" are numbers, and no truth values.
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True, true_values=["true"], false_values=["false"])
+    expected = pyarrow.csv.read_csv(path, convert_options=options)
     assert (table.schema, table.rows) == (expected.schema, 100)
     assert pa.concat_tables(table.blocks(["a", "b"])) == expected
 

@@ -25,6 +25,7 @@ from calidris.config import (
     load,
 )
 from calidris.config.detection import CanaryConfig, SharedBudgetsConfig
+from calidris.config.input_schema import FeatureSchema, InputSchema
 from calidris.config.models import ModelConfig
 from calidris.errors import ConfigError
 
@@ -145,7 +146,9 @@ def test_the_example_lists_every_setting_with_its_default() -> None:
             *model.model_fields,
             *LimitsConfig.model_fields,
             *LogConfig.model_fields,
-            *ModelConfig.model_fields,
+            *(field.alias or name for name, field in ModelConfig.model_fields.items()),
+            *InputSchema.model_fields,
+            *FeatureSchema.model_fields,
             *DetectConfig.model_fields,
             *SharesConfig.model_fields,
             *FairnessConfig.model_fields,

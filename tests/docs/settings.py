@@ -37,7 +37,7 @@ class Settings:
         """Each key of any class of the configuration, with the types of its values."""
         found = defaultdict(list)
         for model in self._models:
-            for name, field in model.model_fields.items():
+            for name, field in _fields(model).items():
                 found[name].append(field.annotation)
         return found
 
@@ -46,7 +46,7 @@ class Settings:
         """The only values that some setting takes, and what settings are by default."""
         found = set[str]()
         for model in self._models:
-            for field in model.model_fields.values():
+            for field in _fields(model).values():
                 found.update(_choices(field.annotation))
                 if isinstance(field.default, str):
                     found.add(field.default)
@@ -91,12 +91,17 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
+def _fields(kind: type[BaseModel]) -> dict[str, Any]:
+    """Fields by the keys that people write."""
+    return {field.alias or name: field for name, field in kind.model_fields.items()}
+
+
 def _walk(kind: Any, keys: list[str]) -> Any:
     """The type behind a key path in a type; None where it leads nowhere."""
     if not keys:
         return kind
     if _is_model(kind):
-        field = kind.model_fields.get(keys[0])
+        field = _fields(kind).get(keys[0])
         if field is None:
             return None
         return _walk(field.annotation, keys[1:])
@@ -115,7 +120,7 @@ def _models(kind: Any) -> Iterator[type[BaseModel]]:
     inner = get_args(kind)
     if _is_model(kind):
         yield kind
-        inner = tuple(field.annotation for field in kind.model_fields.values())
+        inner = tuple(field.annotation for field in _fields(kind).values())
     for one in inner:
         yield from _models(one)
 
@@ -124,7 +129,7 @@ def _paths(kind: Any, above: str) -> Iterator[str]:
     for inner in get_args(kind):
         yield from _paths(inner, above)
     if _is_model(kind):
-        for name, field in kind.model_fields.items():
+        for name, field in _fields(kind).items():
             yield above + name
             yield from _paths(field.annotation, f"{above}{name}.")
 

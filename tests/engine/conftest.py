@@ -16,6 +16,7 @@ from calidris.batch import CodedColumn, LabelBatch, ModelKey, NumberColumn, Pred
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.checkpoint.store import Store
+from calidris.engine.commands import Command
 from calidris.engine.core import Engine
 from calidris.engine.inbox import Received
 from calidris.state import Spec
@@ -80,6 +81,10 @@ class Journal:
 
     def seal(self, until_ns: int) -> Received:
         return self._keep(Received(len(self.records) + 1, until_ns, "default", b"", 0, None, until_ns, lambda: None))
+
+    def order(self, command: Command) -> Received:
+        seq = len(self.records) + 1
+        return self._keep(Received(seq, START, "default", b"", 0, None, None, lambda: None, command))
 
     def _keep(self, record: Received) -> Received:
         self.records.append(record)

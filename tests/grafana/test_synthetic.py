@@ -49,6 +49,7 @@ VALUES: dict[str, list[str]] = {
     "ml.data_quality.kind": ["missing", "unseen"],
     "ml.latency.quantile": ["0.5", "0.99"],
     "ml.detection.kind": ["drift", "performance", "fairness"],
+    "ml.detection.waits_for": ["labels", "rows"],
     "ml.slo.name": ["latency", "errors"],
     "ml.slo.outcome": ["good", "bad"],
     "ml.monitoring.state": ["ok"],

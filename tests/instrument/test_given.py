@@ -315,10 +315,24 @@ def test_every_value_that_goes_missing_is_counted(receiver: Any) -> None:
     }
 
 
+def test_columns_of_one_name_are_told(receiver: Any) -> None:
+    Model("m").record_batch(pd.DataFrame([[1.0, 2.0, 3.0]] * 4, columns=["a", "a", "b"]), scores=[0.5] * 4)
+    assert calidris.flush()
+    assert runtime.notes() == {("same_name", "a"): 4}
+
+
 def test_scores_that_are_cut_off_are_counted(receiver: Any) -> None:
     Model("m").record_batch(X=[[1.0]] * 4, scores=[0.5, 1.000005, -0.00002, 1.1])
     assert calidris.flush()
     assert runtime.missing() == {"score_clipped": 2, "score_out_of_range": 1}
+
+
+def test_of_a_score_that_is_no_probability_row_and_value_are_told(
+    receiver: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    Model("m").record_batch(None, scores=[0.5, 3.25, -7.0], ids=["a", "b", "c"])
+    assert calidris.flush()
+    assert "score out of range (2 so far, the first is 3.25 of the prediction b)" in caplog.text
 
 
 def test_files_and_pipes_are_no_rows_and_stay_unread(receiver: Any, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from pandas._libs.hashtable import Factorizer
 
 import calidris
 from calidris import Model
+from calidris.instrument.process.threads import run_apart
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sending.threads import run_apart
 from calidris.instrument.signal_errors import own_this_thread, passes
 
 ROWS = 50

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -89,6 +91,24 @@ def test_a_signal_to_a_plain_script(start: Start, counted: Counted, number: int)
         arrived = counted(program)
         made = program.made
         assert 0 < made.ended <= arrived <= made.begun
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PASSCRED"), reason="only Linux tells who wrote")
+def test_a_signal_that_the_main_thread_does_not_hear(start: Start, counted: Counted) -> None:
+    """As where it comes a moment before a wait begins: Python takes note of it, and the wait goes on."""
+    program = start(sys.executable, "ends.py", "unheard")
+    thread = int(program.said(r"thread (\d+)"))
+    time.sleep(0.5)
+    begun_s = time.monotonic()
+    send_to_thread(program.process.pid, thread, signal.SIGTERM)
+    assert program.wait() == -signal.SIGTERM
+    assert time.monotonic() - begun_s < 30, "it has waited to its end"
+    assert counted(program) == program.made.ended
+
+
+def send_to_thread(pid: int, thread: int, number: int) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    assert library.tgkill(pid, thread, number) == 0, ctypes.get_errno()
 
 
 def test_the_first_process_of_a_container(start: Start, counted: Counted) -> None:

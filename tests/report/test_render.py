@@ -61,6 +61,18 @@ def credit() -> Page:
     return page(snapshot(), CREDIT)
 
 
+def test_an_alarm_of_a_fixed_rule_claims_no_evidence_and_no_budget() -> None:
+    faults = (NamedFeature("age", "out_of_range: 130, above 120", 1.0),)
+    rule = replace(alarm(), kind="schema", window="row", features=faults, budgeted=False, budget="", baseline="")
+    told = page(replace(snapshot(), alarms=(rule,)), CREDIT).text
+    assert "Schema: age" in told
+    assert "age: out_of_range: 130, above 120" in told
+    assert "schema of the model's settings, for each row" in told
+    assert "none: a fixed rule promises nothing" in told
+    assert "without a change, no more alarms" not in told
+    assert "is enough for an alarm (log" not in told
+
+
 def test_alarm_says_what_since_when_how_sure_and_gives_examples(credit: Page) -> None:
     for said in (
         "Alarm 2: income and 1 more feature changed",

@@ -14,11 +14,13 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
         "late": 17, "moved": 0,              of the rows: came after their window was closed; had an impossible time
         "arrival": "live",                   or "batch": its rows come in jobs
+        "faults": [{"feature": "age", "kind": "out_of_range", "rows": 3, "example": "130, above 120"}],     against its `schema`
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
                      "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
+        "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
         "days": [{"time_s": 1795219200.0, "measure": "accuracy", "value": 0.91, "error": 0.004}],    headline figures of past days
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
@@ -62,6 +64,7 @@ answers 202 with the ``models`` and ``alarms`` that end, once that is durable. I
       "raised_ns": 0, "since_ns": 0, "windows": 4, "n": 23310, "evidence": 1.21,
       "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
+      "silent": false,                        true: raised after the rows of its model had stopped
       "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0, "token": "oncall"}]}]
 
 ``POST /v1/alarms/{id}/ack`` and ``POST /v1/alarms/{id}/clear`` with ``{"by": "ada", "reason": "sensor replaced"}``
@@ -132,11 +135,13 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "late": model.late,
         "moved": model.moved,
         "arrival": "batch" if model.batch else "live",
+        "faults": [fault._asdict() for fault in model.faults],
         "owner": model.owner,
         "tier": model.tier,
         "latched": [a.id for a in snapshot.alarms if a.model == model.key and a.id in snapshot.latched],
         "windows": [_window(window) for window in model.windows],
         "evidence": [_evidence(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE],
+        "waiting": [_waiting(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_WAITING],
         "history": [
             {
                 "window": point.window,
@@ -199,6 +204,17 @@ def _evidence(reading: Reading) -> Json:
     }
 
 
+def _waiting(reading: Reading) -> Json:
+    """Detectors of one kind that have not scored a window yet."""
+    attributes = dict(reading.attributes)
+    return {
+        "window": reading.window,
+        "kind": attributes[semconv.ML_DETECTION_KIND],
+        "for": attributes[semconv.ML_DETECTION_WAITS_FOR],
+        "detectors": reading.value,
+    }
+
+
 def _reading(reading: Reading) -> Json:
     return {
         "metric": reading.metric.name,
@@ -231,6 +247,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "budgeted": alarm.budgeted,
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
+        "silent": alarm.silent,
         "trace_ids": list(alarm.trace_ids),
         "orders": [command.plain() for command in snapshot.commands if command.alarm == alarm.id],
     }

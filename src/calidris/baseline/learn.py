@@ -14,10 +14,11 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.state import Codebook, Field, Kind, Loss, Role, Slice, Spec
-from calidris.state.blocks.groups import MAX_CLASSES, class_text
+from calidris.state.blocks.groups import MAX_CLASSES
 from calidris.state.bounded import OF_TASK
-from calidris.state.coding.fields import as_coded, search_edges
+from calidris.state.coding.fields import as_classes, as_coded, search_edges
 
 BINS = 10
 DISCRETE_LEVELS = 20
@@ -137,7 +138,7 @@ def learn_field(name: str, role: Role, column: Column, edges: tuple[float, ...] 
     if edges is not None:
         return Field(name, role, Kind.NUMERIC, edges=edges)
     if isinstance(column, CodedColumn):
-        levels = _common_levels(column)
+        levels = _common_levels(as_classes(column) if role is Role.DECISION else column)
         return Field(name, role, Kind.CATEGORICAL, levels=levels) if levels else Field(name, role, Kind.PRESENCE)
     if role is Role.DECISION:
         return (

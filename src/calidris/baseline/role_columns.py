@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from calidris.baseline.findings import Findings
 from calidris.baseline.refusals import Cells
 from calidris.batch import CodedColumn, Column, Floats, Mask, NumberColumn
+from calidris.config.class_names import NO_CLASSES, class_text
 from calidris.errors import ConfigError
 from calidris.score_tolerance import TOLERANCE
 
@@ -18,6 +20,11 @@ TEXT: Final = "is text, where numbers belong"
 
 FAILED: Final = "failed"
 """Type of the errors of which a file says no more than that they were."""
+
+ERRORS: Final = "errors"
+
+_NO_ERRORS: Final = NO_CLASSES | {"None", "0"}
+"""What a text column says where there was no error. False is spelled "0"."""
 
 DURATION_UNITS: Final = {
     "s": 1.0,
@@ -163,6 +170,9 @@ def read_durations(
         ConfigError: text.
     """
     numbers = read_values(cells, column, findings, "a duration")
+    if pa.types.is_duration(cells.kind):
+        # A length of time says its unit by itself, and is seconds here.
+        per_s = 1.0
     seconds = numbers.values / per_s
     negative = numbers.valid & (seconds < 0.0)
     findings.note(cells, negative, "negative, counted as missing")
@@ -177,20 +187,25 @@ def read_errors(
     column: Column,
     findings: Findings,
 ) -> CodedColumn:
-    """Types of errors; missing where there was none: no text, or false.
+    """Types of errors; missing where there was none: no text, what libraries write for nothing, or false.
 
     Raises:
         ConfigError: numbers that are no truth value.
     """
     errors = _read_flags(cells, column) if isinstance(column, NumberColumn) else _read_types(column)
-    findings.note(cells, errors.valid, "errors")
+    findings.note(cells, errors.valid, ERRORS)
     return errors
 
 
 def _read_types(column: CodedColumn) -> CodedColumn:
-    blank = _rows_where(column, _is_blank)
-    codes = np.where(blank, -1, column.codes)
+    none = _rows_where(column, _is_no_error)
+    codes = np.where(none, -1, column.codes)
     return CodedColumn(column.levels, codes.astype(np.int32))
+
+
+def _is_no_error(text: str) -> bool:
+    spelled = class_text(text)
+    return spelled in _NO_ERRORS
 
 
 def _read_flags(cells: Cells, column: NumberColumn) -> CodedColumn:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from calidris.baseline.arriving import AN_INDEX, is_date, why_withheld
+from calidris.baseline.arriving import AN_INDEX, ANYTHING, RULED_OUT, is_date, why_withheld, withholds
 from calidris.baseline.table_files import TableFile
 from calidris.errors import ConfigError
+from calidris.instrument.privacy import Policy
 
 ROLES = (
     "score",
@@ -43,6 +44,7 @@ class TableColumns:
         error: type of each call's error; empty where there was none.
         weight: how many rows of traffic each row stands for.
         ignored: columns that are left out by wish; they are no features either.
+        policy: what a rule of it withholds is no feature.
     """
 
     features: tuple[str, ...] | None = None
@@ -58,6 +60,7 @@ class TableColumns:
     error: str | None = None
     weight: str | None = None
     ignored: tuple[str, ...] = ()
+    policy: Policy = ANYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def _find_features(
     left_out: dict[str, str] = {}
     if features is None:
         named = {*taken, *names.slices}
-        left_out = _leave_out(table, named, names.ignored)
+        left_out = _leave_out(table, named, names)
         features = _others(table, named | {*left_out})
     _check_features(table, features, taken)
     return features, left_out
@@ -200,7 +203,7 @@ def _check_features(
         seen.add(name)
 
 
-def _leave_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dict[str, str]:
+def _leave_out(table: TableFile, taken: set[str], names: TableColumns) -> dict[str, str]:
     """Columns that nobody named and that are no features either, and why."""
     found = {}
     index = index_of(table.schema)
@@ -208,7 +211,9 @@ def _leave_out(table: TableFile, taken: set[str], ignored: Sequence[str]) -> dic
         name = column.name
         if name in taken:
             continue
-        reason = "by wish" if name in ignored else why_no_feature(column)
+        reason = "by wish" if name in names.ignored else why_no_feature(column)
+        if withholds(names.policy, name):
+            reason = RULED_OUT
         if name in index:
             reason = AN_INDEX
         if reason is not None:
@@ -272,6 +277,9 @@ def _is_nested(kind: pa.DataType) -> bool:
         kind = kind.value_type
     if holds_lists(kind):
         return False
+    # Periods, intervals, ids: objects to Python, of which the SDK sends nothing.
+    if isinstance(kind, pa.BaseExtensionType):
+        return True
     return holds_bytes(kind) or bool(pa.types.is_nested(kind))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from calidris import semconv
-from calidris.baseline.arriving import arrive, arrive_as_slice
+from calidris.baseline.arriving import ANYTHING, Sender, arrive, arrive_as_slice
 from calidris.baseline.build import BaselineColumns
 from calidris.baseline.findings import Findings
 from calidris.baseline.refusals import Cells
@@ -28,12 +28,17 @@ from calidris.baseline.row_times import Clock, Times, read_times
 from calidris.baseline.table_files import TableFile, open_table
 from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
-from calidris.state.coding.stated_types import StatedType, as_stated
+from calidris.instrument.privacy import Policy
+from calidris.state.coding.stated_types import StatedType, as_stated, without_gaps
 
 __all__ = ["RowReader", "TableColumns", "read_rows"]
 
 FOREVER = Clock(now_s=9e9)
 """The clock of who does not ask for times."""
+
+
+_OUTPUT = Sender()
+"""Rules are for features and slices: what a model says always leaves."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class RowReader:
         task: what the model predicts: the labels of a regression are numbers.
         dimensions: of the embeddings, where they are known: a block may be without any vector.
         types: of features, where the user states them.
+        policy: the service's rules of what is hashed, sorted into ranges or withheld.
     """
 
     path: Path
@@ -59,6 +65,11 @@ class RowReader:
     task: str | None = None
     dimensions: Mapping[str, int] = field(default_factory=dict)
     types: Mapping[str, StatedType] = field(default_factory=dict)
+    policy: Policy = ANYTHING
+
+    def sender(self, name: str) -> Sender:
+        """Under which rules a feature or slice would leave."""
+        return Sender(name, self.policy)
 
     def read(self, table: pa.Table, first: int, findings: Findings) -> BaselineColumns:
         """The rows of a block.
@@ -82,7 +93,7 @@ class RowReader:
             value=block.values("value", "a predicted value"),
             duration_s=block.durations(),
             error=block.errors(),
-            slices={name: arrive_as_slice(table[name]) for name in self.roles.slices},
+            slices={name: arrive_as_slice(table[name], self.sender(name)) for name in self.roles.slices},
             weight=block.weights(),
             embeddings={
                 name: read_vectors(self.path, table, name, self.dimensions.get(name)) for name in self.roles.embeddings
@@ -92,6 +103,8 @@ class RowReader:
         rows = BaselineColumns(batch, label, times is not None, untimed=None if times is None else ~times.known)
         # Without both times nobody knows how old an outcome is, and it counts as known at once.
         if times is None or known is None or label is None:
+            if known is not None and times is None:
+                findings.remark("--label-time is of no use without --time: labels count as known at once")
             return rows
         return block.with_delays(rows, label, times, known)
 
@@ -112,9 +125,9 @@ class _Block:
         name = self.reader.roles.by_role.get(role)
         return None if name is None else self.named(name)
 
-    def convert(self, cells: Cells) -> Column:
+    def convert(self, cells: Cells, sender: Sender = _OUTPUT) -> Column:
         try:
-            return arrive(cells.values)
+            return arrive(cells.values, sender)
         except UnicodeDecodeError:
             raise cells.column_error("holds text that is no UTF-8: store it as UTF-8, or leave it out") from None
         except pa.ArrowException as error:
@@ -124,7 +137,7 @@ class _Block:
 
     def feature(self, name: str) -> Column:
         cells = self.named(name)
-        column = self.convert(cells)
+        column = self.convert(cells, self.reader.sender(name))
         stated = self.reader.types.get(name)
         if stated is None:
             return column
@@ -149,7 +162,7 @@ class _Block:
         cells = self.cells(role)
         if cells is None:
             return None
-        found = self.convert(cells)
+        found = without_gaps(self.convert(cells))
         self.findings.note(cells, ~found.valid, "empty")
         return found
 

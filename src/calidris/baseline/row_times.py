@@ -189,7 +189,12 @@ def _advise(number: float, clock: Clock) -> str:
     problem = f"as {unit} since 1970 is no time between {since} and now"
     better = _better_unit(number, clock)
     if better is None:
-        return f"{problem}, in whatever unit: times are timestamps, ISO 8601 text or numbers since 1970"
+        cure = (
+            "leave the cell empty where there is none"
+            if number <= 0
+            else "times are timestamps, ISO 8601 text or numbers since 1970"
+        )
+        return f"{problem}, in whatever unit: {cure}"
     day = datetime.fromtimestamp(number / UNITS[better], UTC)
     return f"{problem}; as {_NAMES[better]} it is {day:%Y-%m-%d}: add --time-unit {better}"
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.file_baselines import Built
-from calidris.baseline.role_columns import LONG, LONG_S
+from calidris.baseline.role_columns import ERRORS, LONG, LONG_S
 from calidris.baseline.roles import Roles
 from calidris.baseline.table_files import TableFile
+from calidris.instrument.privacy import Action, Policy
 from calidris.state import Kind
 from calidris.state.coding.fields import MISSING, OTHER, Role
 from calidris.state.coding.fields import Field as CountedField
@@ -114,7 +115,7 @@ def _describe_cells(field: CountedField, others: int) -> str:
     return f"{counted}, {others:,} rows of others"
 
 
-def doubts(built: Built, roles: Roles) -> Iterator[str]:
+def doubts(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
     """What was taken and may not be what somebody meant."""
     rows = built.baseline.rows
     if built.learned_rows < rows:
@@ -125,7 +126,12 @@ def doubts(built: Built, roles: Roles) -> Iterator[str]:
         long = built.findings.rows(duration, LONG)
         if long > _MOSTLY * rows:
             yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
-    yield from _may_stay_away(built, roles)
+    error = roles.by_role.get("error")
+    if error is not None:
+        failed = built.findings.rows(error, ERRORS)
+        if failed > _MOSTLY * rows:
+            yield f"column {error!r}: most rows have an error; leave the cell empty where there was none"
+    yield from _may_stay_away(built, roles, policy)
     weight = roles.by_role.get("weight")
     if weight is not None:
         yield (
@@ -134,10 +140,12 @@ def doubts(built: Built, roles: Roles) -> Iterator[str]:
         )
 
 
-def _may_stay_away(built: Built, roles: Roles) -> Iterator[str]:
+def _may_stay_away(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
     """Text leaves a service only where it is allowed, and which service that will be nobody knows here."""
     texts = []
     for name in roles.features:
+        if policy.action(name) is not Action.ALLOW:
+            continue
         at = built.baseline.spec.index(Role.FEATURE, name)
         if at is not None and built.baseline.spec.fields[at].kind is Kind.CATEGORICAL:
             texts.append(repr(name))

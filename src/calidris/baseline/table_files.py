@@ -127,8 +127,20 @@ _PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _OTHER_SEPARATORS = re.compile(r"[;\t|]")
 _RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
-_CODE = r"^\s*[+-]?0\d"
-"""A whole number with a zero in front, which nobody writes of a number."""
+_CODE = r"^\s*[+-]?0[\dxX]"
+"""A whole number with a zero in front, which nobody writes of a number, and one in hexadecimals, which Arrow alone takes for a number."""
+
+_TRUE = [
+    "True",
+    "TRUE",
+    "true",
+]
+_FALSE = [
+    "False",
+    "FALSE",
+    "false",
+]
+"""Of truth values: those that `pandas.read_csv` takes for such. Arrow would take "1" and "0" among them too."""
 
 _NULLS = [
     "",
@@ -239,6 +251,8 @@ class CsvTable:
             include_columns=columns,
             strings_can_be_null=True,
             null_values=_NULLS,
+            true_values=_TRUE,
+            false_values=_FALSE,
         )
         return pyarrow.csv.open_csv(
             self.path,
@@ -325,7 +339,11 @@ def _fits(text: str, kind: pa.DataType) -> bool:
     quoted = text.replace('"', '""')
     row = f'"{quoted}"\n'
     naming = pyarrow.csv.ReadOptions(column_names=["cell"])
-    converting = pyarrow.csv.ConvertOptions(column_types={"cell": kind})
+    converting = pyarrow.csv.ConvertOptions(
+        column_types={"cell": kind},
+        true_values=_TRUE,
+        false_values=_FALSE,
+    )
     try:
         pyarrow.csv.read_csv(
             pa.py_buffer(row.encode()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,9 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from calidris import semconv
 from calidris.baseline import Baseline, BaselineColumns, Wanted, read, write
+from calidris.baseline.arriving import ANYTHING
 from calidris.baseline.file_baselines import Built, Watch, build_from_file
 from calidris.baseline.role_columns import DURATION_UNITS
 from calidris.baseline.roles import Roles, TableColumns, assign_roles, refuse_dates
@@ -29,6 +32,9 @@ from calidris.config.units import window_name
 from calidris.engine.outcomes import Outcomes
 from calidris.engine.standing.reasons import missing_spread
 from calidris.errors import ConfigError
+from calidris.instrument.privacy import Policy
+from calidris.instrument.settings import SdkSettings
+from calidris.metrics.input_faults import Fault, FaultCounts, find_faults
 from calidris.state import Kind, Spec, class_codes
 from calidris.state.coding.fields import SPECIALS
 from calidris.state.coding.stated_types import StatedType
@@ -67,17 +73,22 @@ class Columns:
     types: tuple[str, ...] = ()
 
 
-USUAL = {"score": "score", "label": "label", "decision": "prediction", "value": "value"}
-"""Names of columns that are taken without being named, where there are such."""
+OF_CLASSES = {"score": "score", "label": "label", "decision": "prediction"}
+OF_REGRESSION = {"value": "value", "label": "label"}
+"""Names of columns that are taken without being named, where there are such, by what the model predicts."""
+
+PREDICTED = "prediction"
+"""What the output of a regression is called too; as a class it would be one level a number."""
 
 
 def build(config_path: Path, name: str, data: Path, output: Path, columns: Columns, out: Console) -> int:
     """Build a baseline file and say what it holds and what it lacks."""
     model = _find_model(config_path, name)
-    outcomes = Outcomes()
+    outcomes, faults = Outcomes(), FaultCounts()
 
     def watch(rows: BaselineColumns, spec: Spec) -> None:
         _note(outcomes, rows, spec)
+        faults.add(_find_faults(rows, model))
 
     with _showing(data, out) as tell:
         types = _types(columns, model)
@@ -89,11 +100,26 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
     _describe(built.baseline, out)
     _show_columns(built, roles, table, out)
     contradiction = outcomes.contradiction(built.baseline.spec, None)
-    said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles)]
+    said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles, _policy()), *_of_schema(faults)]
     for warning in said if contradiction is None else [*said, contradiction]:
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
     return 0
+
+
+def _find_faults(rows: BaselineColumns, model: ModelConfig) -> Iterator[Fault]:
+    if model.stated_schema is not None:
+        yield from find_faults(rows.batch, model.stated_schema, model.types)
+
+
+def _of_schema(faults: FaultCounts) -> Iterator[str]:
+    """What of the file the model's schema does not allow: such rows of live traffic raise an alarm at once."""
+    for fault in faults:
+        rows = "1 row" if fault.rows == 1 else f"{fault.rows:,} rows"
+        yield (
+            f"feature {fault.feature!r}: {fault.kind} in {rows}, against the model's `schema`: the first: "
+            f"{fault.example}. A live row like it raises an alarm at once"
+        )
 
 
 def _note(outcomes: Outcomes, rows: BaselineColumns, spec: Spec) -> None:
@@ -152,16 +178,37 @@ def _find_model(config_path: Path, name: str) -> ModelConfig:
 
 def _assign(table: TableFile, columns: Columns, model: ModelConfig) -> Roles:
     named = {role: getattr(columns, role) for role in _one_column_roles()}
-    optional = [role for role in USUAL if named[role] is None]
-    found = {role: USUAL.get(role) if name is None else name or None for role, name in named.items()}
+    usual = _usual_names(table, columns, model)
+    optional = [role for role in usual if named[role] is None]
+    found = {role: usual.get(role) if name is None else name or None for role, name in named.items()}
     listed = columns.features
     features = None if listed is None else tuple(part.strip() for part in listed.split(","))
     embeddings = tuple(dict.fromkeys((*model.embeddings, *columns.embeddings)))
-    ignored = tuple(USUAL[role] for role in USUAL if named[role] == "")
-    wanted = TableColumns(features=features, slices=model.cuts, embeddings=embeddings, ignored=ignored, **found)
+    ignored = tuple(usual[role] for role in usual if named[role] == "")
+    wanted = TableColumns(
+        features=features, slices=model.cuts, embeddings=embeddings, ignored=ignored, policy=_policy(), **found
+    )
     roles = assign_roles(table, wanted, optional)
     refuse_dates(table, roles.features)
     return roles
+
+
+def _usual_names(table: TableFile, columns: Columns, model: ModelConfig) -> dict[str, str]:
+    """Columns by the part that their name says, of parts that the model's task has."""
+    if model.task != semconv.ML_MODEL_TASK_REGRESSION:
+        return OF_CLASSES
+    there = [name for name in (OF_REGRESSION["value"], PREDICTED) if name in table.schema.names]
+    if len(there) > 1 and columns.value is None:
+        raise ConfigError(
+            f"{table.path}: columns {there[0]!r} and {there[1]!r} may each be what the model predicted: name it with --value"
+        )
+    return OF_REGRESSION | {"value": there[0]} if there else OF_REGRESSION
+
+
+def _policy() -> Policy:
+    """What the service's own variables say: hashed there, hashed here. Text that they do not list may be allowed in its code."""
+    given = SdkSettings.from_env(os.environ)
+    return given.policy.with_(ANYTHING)
 
 
 def _types(columns: Columns, model: ModelConfig) -> dict[str, StatedType]:
@@ -179,7 +226,7 @@ def _types(columns: Columns, model: ModelConfig) -> dict[str, StatedType]:
 
 
 def _one_column_roles() -> Iterator[str]:
-    several = {"features", "slices", "embeddings", "ignored"}
+    several = {"features", "slices", "embeddings", "ignored", "policy"}
     for column in fields(TableColumns):
         if column.name not in several:
             yield column.name
@@ -196,6 +243,7 @@ def _reader(
         DURATION_UNITS[columns.duration_unit],
         model.task,
         types=types,
+        policy=_policy(),
     )
 
 

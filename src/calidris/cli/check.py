@@ -12,10 +12,13 @@ from rich.table import Table
 from calidris.app.baselines import check_baselines, versions
 from calidris.app.dry_run import count_series, memory, stranger_memory
 from calidris.app.listeners import check_exposure
+from calidris.app.thresholds import check_thresholds
 from calidris.baseline import Baseline, read
 from calidris.cli.caps import caps, mebibytes
 from calidris.cli.common import placed
 from calidris.config import CalidrisConfig, ModelConfig, load
+from calidris.config.input_schema import FeatureSchema, InputSchema
+from calidris.config.mlflow_signature import read_signature
 from calidris.config.units import window_name
 from calidris.detect import Alert, Budget
 from calidris.engine.detectors.budgets import budget_of
@@ -32,10 +35,13 @@ def check(path: Path, out: Console) -> int:
     with placed(path):
         check_exposure(config)
     check_baselines(config, path)
+    check_thresholds(config, path)
     out.print(f"{escape(str(path))}: the configuration can be used")
     out.print(escape(_receives(config)))
     if config.models:
         out.print(_models(config))
+        for model in config.models:
+            _print_schema(model, out)
         for line in _details(config):
             out.print(escape(line))
     out.print("models that are not listed are watched too, with a provisional baseline that never alarms")
@@ -102,6 +108,43 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"
+
+
+def _print_schema(model: ModelConfig, out: Console) -> None:
+    """What was stated of a model's inputs, and what the signature says that cannot be checked."""
+    stated = model.stated_schema
+    if stated is None:
+        return
+    who = model.series_name
+    out.print(escape(f"{who}: each row is checked against its `schema`; the first fault raises an alarm"))
+    out.print(_schema_table(stated))
+    unchecked = _unchecked(stated)
+    if unchecked:
+        out.print(escape(f"{who}: in the signature and not checked, because it never arrives: {unchecked}"))
+
+
+def _unchecked(stated: InputSchema) -> str:
+    """Inputs of a signature that the SDK does not send, with their types."""
+    if stated.mlflow is None:
+        return ""
+    signature = read_signature(Path(stated.mlflow))
+    return ", ".join(f"{name} ({kind})" for name, kind in signature.unchecked.items())
+
+
+def _schema_table(stated: InputSchema) -> Table:
+    table = Table("feature", "type", "range", "levels", "must have a value", box=None)
+    for name, feature in stated.features.items():
+        cells = name, *_describe(feature)
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _describe(feature: FeatureSchema) -> tuple[str, str, str, str]:
+    """Type, range, levels, and whether there must be a value."""
+    low = "" if feature.min is None else f"from {feature.min:g} "
+    high = "" if feature.max is None else f"to {feature.max:g}"
+    levels = ", ".join(map(str, feature.levels or ()))
+    return feature.type or "any", low + high, levels, "no" if feature.nulls else "yes"
 
 
 def _shared(budget: Budget) -> str:

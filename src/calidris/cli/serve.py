@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from calidris.app import Server, check_baselines
 from calidris.app.interpreter_tuning import tune
 from calidris.app.logs import Logs
+from calidris.app.thresholds import check_thresholds
 from calidris.cli.common import placed
 from calidris.config import load
 
@@ -28,6 +29,7 @@ def serve(path: Path) -> int:
     config = load(path)
     logs = Logs(config.log, sys.stderr)
     check_baselines(config, path)
+    check_thresholds(config, path)
     server = Server(config, suppressed=lambda: logs.suppressed)
     tune()
     _on_signals(server)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -32,6 +32,7 @@ _SET_ASIDE = (
 )
 _ANSWERED = ("ok", "partial", "no_model", "metrics", "logs")
 _SHOWN_ALARMS = _SHOWN_DETAILS = 8
+_SHOWN_FAULTS = 3
 _PLAIN = ("compared with its baseline", "no baseline;", "provisional baseline")
 """How sentences begin that say no more than the status: most models that nobody configured have one of them."""
 
@@ -87,7 +88,13 @@ def view(look: Look, problem: Text | None = None) -> RenderableType:
     parts += [Text(), _models(look)]
     details = [*describe_absent(list(look.told.get("absent", ()))), *_details(look.told), *_notes(look.told)]
     alarms = list(_alarms(look.told))
-    senders = [*_unscored(look.told), *_early_labels(look.told), *_senders(look.told)]
+    senders = [
+        *_waiting(look.told),
+        *_faults(look.told),
+        *_unscored(look.told),
+        *_early_labels(look.told),
+        *_senders(look.told),
+    ]
     caps = [Text(line, style="yellow") for line in left_out(look.told["counters"])]
     return Group(*parts, *(part for block in (details, alarms, senders, caps) if block for part in (Text(), *block)))
 
@@ -256,7 +263,7 @@ def _details(told: Json) -> Iterator[Text]:
     """Why each model stands where it does, unless all is well or its status is the whole of it."""
     unwell = [model for model in told["models"] if not _is_said(model)]
     for model in unwell[:_SHOWN_DETAILS]:
-        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        who = _who(model)
         colour = _COLOURS.get(model["status"], "yellow")
         yield Text.assemble((model["status"], colour), " ", printable(f"{who}: {model['status_detail']}"))
     more = len(unwell) - _SHOWN_DETAILS
@@ -274,7 +281,7 @@ def _notes(told: Json) -> Iterator[Text]:
     """What else there is to know of each model, whatever its status is; an older receiver has no notes."""
     noted = [model for model in told["models"] if model.get("notes")]
     for model in noted[:_SHOWN_DETAILS]:
-        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        who = _who(model)
         for note in model["notes"]:
             yield Text(printable(f"{who}: {note}"), style="yellow")
     more = len(noted) - _SHOWN_DETAILS
@@ -291,17 +298,54 @@ def _early_labels(told: Json) -> Iterator[Text]:
         yield Text(printable(said), style="yellow")
 
 
+def _waiting(told: Json) -> Iterator[Text]:
+    """One line for each model of which detectors have not scored a window yet; an older receiver tells of none."""
+    waiting = [model for model in told["models"] if model.get("waiting")]
+    for model in waiting[:_SHOWN_DETAILS]:
+        said = f"{_who(model)}: detectors wait: {_waits(model['waiting'])}"
+        yield Text(printable(said), style="dim")
+
+
+def _who(model: Json) -> str:
+    return f"{_name(model)}:{model['version']}"[:LONGEST]
+
+
+def _waits(waiting: Iterable[Json]) -> str:
+    """What waits for what.
+
+    >>> _waits([{"for": "labels", "kind": kind, "window": "1h"} for kind in ("performance", "calibration")])
+    'performance 1h, calibration 1h for labels'
+    """
+    kinds: dict[str, list[str]] = {}
+    for one in waiting:
+        kinds.setdefault(one["for"], []).append(f"{one['kind']} {one['window']}")
+    return "; ".join(f"{', '.join(names)} for {reason}" for reason, names in kinds.items())
+
+
 def _unscored(told: Json) -> Iterator[Text]:
     """One line for each model of which rows came late, or with a time that was moved; an older receiver tells of none."""
     for model in told["models"]:
         rows, late, moved = model["rows"], model.get("late", 0), model.get("moved", 0)
-        who = f"{_name(model)}:{model['version']}"[:LONGEST]
+        who = _who(model)
         if late:
             said = f"{who}: {_part(late, rows)} rows came after their window was closed: shown, never scored"
             yield Text(printable(said), style="yellow")
         if moved:
             said = f"{who}: {_part(moved, rows)} rows had a time beyond `receiver.max_age`, or ahead, that was moved"
             yield Text(printable(said), style="yellow")
+
+
+def _faults(told: Json) -> Iterator[Text]:
+    """One line for each model of which rows were not what its `schema` states; an older receiver tells of none."""
+    for model in told["models"]:
+        faults = sorted(model.get("faults", ()), key=lambda fault: -fault["rows"])
+        said = [f"{fault['feature']} {fault['kind']} in {fault['rows']:,} ({fault['example']})" for fault in faults]
+        if said:
+            who = f"{_name(model)}:{model['version']}"[:LONGEST]
+            more = f" and {len(said) - _SHOWN_FAULTS} more" if len(said) > _SHOWN_FAULTS else ""
+            shown = "; ".join(said[:_SHOWN_FAULTS])
+            text = f"{who}: of {model['rows']:,} rows, against its `schema`: {shown}{more}"
+            yield Text(printable(text), style="yellow")
 
 
 def _part(some: int, rows: int) -> str:

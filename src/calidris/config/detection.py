@@ -81,6 +81,8 @@ class DetectConfig(Config):
         label_age: how old a window is when its labels are scored; labels that come later do not count for alarms.
         learn: how long live windows are looked at before they are believed to show the ordinary spread.
         tolerance: shifts smaller than this (in units of chi, about standard deviations) are not news.
+        loss_tolerance: rises of the mean of a loss of predictions up to this are not news, in parts of its range: 0.005 is half a
+            percentage point of accuracy.
         calibration_tolerance: likewise for what a score means, in logits: 0.1 is 2.5 percentage points at one half.
         importance: weight of a feature or output by name, 1 where not listed: an important one needs less evidence, and
             the others a little more.
@@ -97,6 +99,7 @@ class DetectConfig(Config):
     label_age: Seconds = "1d"  # type: ignore[assignment]  # parsed as written
     learn: Seconds = "7d"  # type: ignore[assignment]
     tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
+    loss_tolerance: float = Field(default=0.005, ge=0.0, lt=1.0)
     calibration_tolerance: float = Field(default=0.1, ge=0.0, lt=2.0)
     importance: dict[str, Annotated[float, Field(gt=0.0, le=1e6)]] = Field(default_factory=dict)
     minimum_rows: int = Field(default=30, ge=1)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from calidris.config.listener_tls import under
+from calidris.config.mlflow_signature import read_signature
+from calidris.config.models import ModelConfig
 from calidris.config.receiver import ReceiverConfig
 from calidris.config.root import CalidrisConfig
 from calidris.errors import ConfigError
@@ -30,7 +33,9 @@ def load(path: Path) -> CalidrisConfig:
     except ValidationError as error:
         lines = [_explain(path, tree, detail) for detail in error.errors()]
         raise ConfigError("\n".join(lines)) from error
-    return _rooted(config, path.resolve().parent)
+    rooted = _rooted(config, path.resolve().parent)
+    models = tuple(_signed(model, at, path, tree) for at, model in enumerate(rooted.models))
+    return rooted.model_copy(update={"models": models})
 
 
 def locate(path: Path, loc: tuple[int | str, ...]) -> int:
@@ -70,6 +75,22 @@ def _plain(node: Any) -> Any:
         if isinstance(node, kind):
             return kind(node)
     return node
+
+
+def _signed(model: ModelConfig, at: int, path: Path, tree: Any) -> ModelConfig:
+    """A model whose schema has all that the MLflow signature says."""
+    stated = model.stated_schema
+    if stated is None or stated.mlflow is None:
+        return model
+    loc = ("models", at, "schema", "mlflow")
+    try:
+        place = path.resolve().parent / stated.mlflow
+        signature = read_signature(place)
+        whole = stated.over(signature.features, str(place))
+        whole.check_types(model.types)
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"{path}:{_line(tree, loc)}: models.{at}.schema.mlflow: {error}") from error
+    return model.model_copy(update={"stated_schema": whole})
 
 
 def _rooted(config: CalidrisConfig, folder: Path) -> CalidrisConfig:
@@ -127,12 +148,20 @@ def _suggestion(loc: tuple[int | str, ...]) -> str:
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     """Field names of the config class at a place, found by walking the defaults' annotations."""
     model: type[BaseModel] | None = CalidrisConfig
+    names_follow = False  # those of a mapping, which the user chose
     for part in loc:
-        if isinstance(part, int) or model is None:
+        if isinstance(part, int) or model is None or names_follow:
+            names_follow = False
             continue
-        found = model.model_fields.get(part)
+        found = _fields_of(model).get(part)
+        names_follow = found is not None and get_origin(found.annotation) is dict
         model = _model_in(found.annotation) if found else None
-    return sorted(model.model_fields) if model else []
+    return sorted(_fields_of(model)) if model else []
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields by the keys that people write."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -8,8 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from calidris.config.budget import FalseAlarmBudget
+from calidris.config.class_names import class_text
 from calidris.config.detection import CanaryConfig, DetectConfig, FairnessConfig
 from calidris.config.frozen import Config
+from calidris.config.input_schema import InputSchema
 from calidris.config.units import Seconds, window_name
 
 
@@ -50,6 +52,7 @@ class ModelConfig(Config):
         detect: when to speak.
         bins: edges of a number's bins, fixed by the user instead of learned by ``baseline build``.
         types: what features hold, where the values alone do not say it: codes of digits are `text`.
+        stated_schema: `schema` in the file: what the inputs must be: type, range, levels and gaps, checked on every row, with a baseline or without.
         slices: names of the attributes to cut labelled rows by.
         embeddings: names of vectors whose columns `baseline build` reads; the guest declares its own.
         intersections: pairs of slices to cut by together.
@@ -72,6 +75,8 @@ class ModelConfig(Config):
     detect: DetectConfig = DetectConfig()
     bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     types: dict[str, Literal["number", "text", "boolean"]] = Field(default_factory=dict)
+    # `schema` is a method of pydantic's own.
+    stated_schema: InputSchema | None = Field(default=None, alias="schema")
     slices: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     intersections: tuple[tuple[str, str], ...] = ()
@@ -107,6 +112,12 @@ class ModelConfig(Config):
             if limit.window is not None and limit.window not in self.all_windows_s:
                 known = ", ".join(map(window_name, self.all_windows_s))
                 raise ValueError(f"a threshold on windows of {window_name(limit.window)}; this model has {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _types_agree(self) -> Self:
+        if self.stated_schema is not None:
+            self.stated_schema.check_types(self.types)
         return self
 
     @model_validator(mode="after")
@@ -151,19 +162,7 @@ class ModelConfig(Config):
     @property
     def positive_text(self) -> str:
         """The positive label as the text that labels are compared with."""
-        return label_text(self.positive)
-
-
-def label_text(label: object) -> str:
-    """One spelling for labels that arrive as bool, int, float or text.
-
-    >>> [label_text(v) for v in (True, 1, 1.0, "1", "1.0", "yes")]
-    ['1', '1', '1', '1', '1', 'yes']
-    """
-    try:
-        return f"{float(label):.17g}"  # type: ignore[arg-type]  # what is no number raises
-    except (TypeError, ValueError):
-        return str(label)
+        return class_text(self.positive)
 
 
 def duplicated(names: tuple[str, ...]) -> str | None:

@@ -15,7 +15,6 @@ from calidris import semconv
 from calidris.batch import ModelKey
 from calidris.config.units import window_name
 from calidris.engine.core import Engine
-from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import Window, merge_panes
 from calidris.engine.readings.day_trend import day_trend_readings
@@ -23,7 +22,7 @@ from calidris.engine.readings.late_labels import Late
 from calidris.engine.readings.window import baseline_readings, guessed_readings, known_readings, row_readings
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing.notes import notes
-from calidris.engine.status import evidence_readings, status
+from calidris.engine.status import detection_readings, status
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.fairness.gaps import TOLERANCE
 
@@ -62,10 +61,12 @@ def snapshot(
 def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:
     state, detail = status(engine, model)
     if before is None or model.recounted:
-        taken = _model(engine.watchers[model.key], model, state, detail, engine.sealed_ns, before)
+        taken = _model(engine, model, state, detail, before)
     elif model.changed or (before.status, before.status_detail) != (state, detail):
+        # Whatever was counted of a row as it came; figures of windows are not among it.
         totals: dict[str, Any] = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
-        totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "notes": tuple(notes(model))}
+        totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "faults": model.inputs.counts}
+        totals["notes"] = tuple(notes(model))
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
@@ -74,14 +75,15 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
 
 
 def _model(
-    watcher: Watcher, model: WatchedModel, state: Status, detail: str, now_ns: int, before: ModelSnapshot | None
+    engine: Engine, model: WatchedModel, state: Status, detail: str, before: ModelSnapshot | None
 ) -> ModelSnapshot:
-    windows, readings = _windows(model, now_ns, before)
+    watcher = engine.watchers[model.key]
+    windows, readings = _windows(model, engine.sealed_ns, before)
     baseline = model.baseline
     readings += _of_baseline(model, before)
     if state is Status.UNDEFINED:
         readings = [r.marked(Status.UNDEFINED) if r.metric in OF_OUTCOMES else r for r in readings]
-    readings += evidence_readings(watcher)
+    readings += detection_readings(watcher, engine.book.standing_of(model.key))
     return ModelSnapshot(
         key=model.key,
         task=model.spec.task,
@@ -106,6 +108,7 @@ def _model(
         moved=model.moved,
         batch=model.is_batch,
         notes=tuple(notes(model)),
+        faults=model.inputs.counts,
     )
 
 

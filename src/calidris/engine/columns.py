@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from calidris.batch import CodedColumn, Column, Ints, LabelBatch, Mask, MatrixColumn, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.labels import hash_text
 from calidris.labels.id_hashes import Hashes
-from calidris.state.blocks.groups import class_text
 from calidris.state.coding.fields import as_coded
 
 B = TypeVar("B", bound=PredictionBatch | LabelBatch)

@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import xxhash
 
@@ -28,11 +28,13 @@ from calidris import semconv
 from calidris.batch import LabelBatch, ModelKey, PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.detect import Slot
+from calidris.engine.alarms import AlarmBook
+from calidris.engine.alarms.mending import mend_alarms
 from calidris.engine.commands import CLEAR, EVERY_VERSION, FORGET, RECOVERY, Command
 from calidris.engine.conservation import settled
 from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeated_reports, drop_repeats
 from calidris.engine.detectors.budgets import check_budgets
-from calidris.engine.detectors.watcher import Watcher
+from calidris.engine.detectors.watcher import Seal, Watcher
 from calidris.engine.gathering import Gathered, form_of
 from calidris.engine.inbox import Received
 from calidris.engine.labelling import Labelling
@@ -70,8 +72,7 @@ class Engine:
         self.requests = DedupMemory(horizon_ns, MAX_REQUESTS)
         self.spans = DedupMemory(horizon_ns, config.receiver.dedup_spans)
         self.repeats = {"seen": self.requests, "spans": self.spans}  # by their tables in the store
-        self.alarms: list[Alarm] = []
-        self.latched: set[int] = set()
+        self.book = AlarmBook()
         self.commands: list[Command] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
@@ -84,6 +85,16 @@ class Engine:
     def loaded_bytes(self) -> int:
         """Bytes of panes that were read back since the last checkpoint, which alone lets go of them."""
         return sum(model.panes.loaded_bytes for model in self.models.values())
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """Every alarm, oldest first."""
+        return list(self.book)
+
+    @property
+    def latched(self) -> set[int]:
+        """Ids of those that stand."""
+        return self.book.latched
 
     def apply(self, item: Received) -> None:
         """Apply the next record of the journal. Records at or before ``sequence`` were applied already and are skipped."""
@@ -104,7 +115,8 @@ class Engine:
         if item.seal_ns is not None:
             self.seal(item.seal_ns, item.seal_model)
         elif item.command is not None:
-            self.execute(item.command)
+            with self._surviving(f"command {item.seq}"):
+                self.execute(item.command)
         elif item.decoded is not None:
             self._apply_request(item, item.decoded)
 
@@ -220,6 +232,7 @@ class Engine:
             model.mark_batch()
         late, ids = model.add(batch, sizes)
         self._count(semconv.METRIC_CALIDRIS_RECEIVER_ROWS_LATE, late)
+        model.inputs.note(batch, sizes, self.book)
         self.labelling.join_early(model, ids)
         self._note_left_out(model)
 
@@ -244,7 +257,7 @@ class Engine:
         return self.fleet.enter(batch.model, batch.task, self.sealed_ns)
 
     def _alarmed(self) -> frozenset[ModelKey]:
-        return frozenset(a.model for a in self.alarms if a.id in self.latched)
+        return frozenset(alarm.model for alarm in self.book.standing())
 
     def silent(self) -> Iterator[ModelKey]:
         """Versions without rows for ``limits.silent_after``, or for three times as long as their jobs take to come.
@@ -284,7 +297,8 @@ class Engine:
                 model.seen_ns, model.unsaved = until_ns, True
         for live in sorted(key for key, model in self.models.items() if not model.is_batch):
             self._seal_model(self.models[live], until_ns)
-        self.labelling.expire(until_ns)
+        with self._surviving("labels that came first"):
+            self.labelling.expire(until_ns)
 
     def _seal_jobs(self, key: ModelKey, until_ns: int) -> None:
         """Close windows of one model by its own rows' times; nothing where it is gone, or live by today's settings."""
@@ -298,23 +312,35 @@ class Engine:
 
     def _seal_model(self, model: WatchedModel, until_ns: int) -> None:
         after_ns, model.sealed_ns = model.sealed_ns, until_ns
+        watcher = self.watchers[model.key]
         with self._surviving(f"seal of {model.key}"):
-            self._close_windows(model, self.watchers[model.key], after_ns)
+            self._close_windows(model, watcher, after_ns)
+        self.mend_alarms(model)
+        self._count(semconv.METRIC_CALIDRIS_ENGINE_FAILURES, watcher.faults.take_untold(), "seal")
+
+    def mend_alarms(self, model: WatchedModel) -> None:
+        """Make the list of alarms and a model's latches agree, and say what was mended: nothing, unless something failed."""
+        model.inputs.forget_ended(self.book.latched)
+        for said in mend_alarms(self.watchers[model.key], model.key, self.book, model.sealed_ns or self.sealed_ns):
+            _logger.warning("engine: model %s: %s", model.key, said)
+            model.touch()
 
     def _close_windows(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
-        model.unsaved |= model.pending.forget(model.sealed_ns, round(self.config.limits.label_horizon * 1e9))
+        survive = watcher.faults.surviving
+        with survive("predictions that wait for labels"):
+            model.unsaved |= model.pending.forget(model.sealed_ns, round(self.config.limits.label_horizon * 1e9))
         canary = model.config.canary
         other = None if canary is None else self.models.get(model.key._replace(version=canary.against))
-        sealed = watcher.seal(model, after_ns, model.sealed_ns, len(self.alarms) + 1, other)
-        for slot in sealed.recovered:
-            self._recovered(model, watcher, slot)
-        for raised in sealed.raised:
-            self.alarms.append(raised)
-            self.latched.add(raised.id)
+        recovered = partial(self._recovered, model, watcher)
+        # Between two jobs no rows come, and nothing is wrong.
+        silence_ns = 0 if model.is_batch else self.sealed_ns - model.seen_ns
+        watcher.seal(Seal(model, after_ns, model.sealed_ns, self.book, silence_ns, recovered, other))
         if model.reservoir is not None and model.has_closed():
-            self._learn(model, model.reservoir, watcher)
-        deleted = model.roll_up(self.config.storage.retention)
-        self._count(semconv.METRIC_CALIDRIS_PANES_DELETED, deleted)
+            with survive("learning a provisional baseline"):
+                self._learn(model, model.reservoir, watcher)
+        with survive("the roll-up"):
+            deleted = model.roll_up(self.config.storage.retention)
+            self._count(semconv.METRIC_CALIDRIS_PANES_DELETED, deleted)
 
     def _learn(self, model: WatchedModel, reservoir: Reservoir, watcher: Watcher) -> None:
         step_s, limits = model.config.step_ns / 1e9, self.config.limits
@@ -327,9 +353,9 @@ class Engine:
 
     def _recovered(self, model: WatchedModel, watcher: Watcher, slot: Slot) -> None:
         """Note that what a standing alarm named has come back; the settings may let that end it."""
-        for i, alarm in enumerate(self.alarms):
-            if alarm.id in self.latched and alarm.model == model.key and watcher.slot_of(alarm) == slot:
-                self.alarms[i] = replace(alarm, recovered_ns=model.sealed_ns)
+        for alarm in self.book.standing_of(model.key):
+            if watcher.latch_of(alarm) is watcher.slots[slot]:
+                self.book.note_recovered(alarm, model.sealed_ns)
                 if model.config.detect.clear_recovered:
                     self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 
@@ -341,10 +367,10 @@ class Engine:
         if command.alarm not in self.latched:
             return
         self.commands.append(command)
-        if command.action == CLEAR:
-            alarm = next(a for a in self.alarms if a.id == command.alarm)
-            self.latched.discard(alarm.id)
+        alarm = self.book.end(command.alarm) if command.action == CLEAR else None
+        if alarm is not None and alarm.model in self.models:
             self.watchers[alarm.model].clear(alarm)
+            self.models[alarm.model].inputs.clear(alarm.id)
             self.models[alarm.model].touch()
 
     def _forget(self, command: Command) -> None:
@@ -353,7 +379,7 @@ class Engine:
         Whoever decided saw the alarms of a moment ago: one that was raised since still needs a reason, so nothing is done.
         """
         going = [key for key in self.models if command.matches(key)]
-        standing = [a for a in self.alarms if a.id in self.latched and command.matches(a.model)]
+        standing = [alarm for alarm in self.book.standing() if command.matches(alarm.model)]
         if standing and not command.reason.strip():
             _logger.warning(
                 "engine: %s is not forgotten: alarm %d stands, which needs a reason", command.model, standing[0].id
@@ -364,7 +390,7 @@ class Engine:
         # Once for the model, and once for each alarm that ends with it: both are asked for by themselves.
         self.commands.append(command)
         for alarm in standing:
-            self.latched.discard(alarm.id)
+            self.book.end(alarm.id)
             self.commands.append(replace(command, alarm=alarm.id))
         for key in going:
             self._note_gone(self.fleet.forget(key))

@@ -7,12 +7,13 @@ import numpy as np
 from calidris import semconv
 from calidris.baseline.build import slice_columns
 from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.engine.columns import class_hashes
 from calidris.labels import NO_ID, hash_ids, hash_text
 from calidris.labels.pending import Rows
 from calidris.state import Spec, class_codes, class_names
-from calidris.state.blocks.groups import class_text
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, NumberRows
+from calidris.state.coding.stated_types import as_stated
 
 
 def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtype[np.void]) -> Rows:
@@ -52,9 +53,9 @@ def labelled_rows(spec: Spec, rows: Rows, label: Column, label_time_ns: Ints) ->
     slices = spec.cross(rows["slices"].T[: len(spec.slices)].astype(np.int64))
     score = rows["score"].astype(np.float64)
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
-        use = label.valid & isinstance(label, NumberColumn)
-        truth = label.values[use] if isinstance(label, NumberColumn) else np.empty(0)
-        return NumberRows(truth, score[use], delay_s[use], slices[:, use]), int(np.count_nonzero(~use))
+        truth = _as_numbers(label)
+        use = truth.valid
+        return NumberRows(truth.values[use], score[use], delay_s[use], slices[:, use]), int(np.count_nonzero(~use))
     truth_codes = class_codes(spec, label)
     decided = _decision_codes(spec, rows)
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
@@ -66,16 +67,15 @@ def labelled_rows(spec: Spec, rows: Rows, label: Column, label_time_ns: Ints) ->
 
 def outcome_column(texts: list[str], task: str) -> Column:
     """Outcomes that were kept as text, as a column again: numbers in a regression, where they are such."""
-    if task != semconv.ML_MODEL_TASK_REGRESSION:
-        return CodedColumn.of(list(texts))
-    return NumberColumn.of([_number(text) for text in texts])
+    column = CodedColumn.of(list(texts))
+    return _as_numbers(column) if task == semconv.ML_MODEL_TASK_REGRESSION else column
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+def _as_numbers(label: Column) -> NumberColumn:
+    """Outcomes of a regression: one text among them, or one long whole number, makes a sender's whole column text."""
+    found = as_stated(label, "number")
+    assert isinstance(found, NumberColumn), "stated so"
+    return found
 
 
 def _decision_codes(spec: Spec, rows: Rows) -> Ints:

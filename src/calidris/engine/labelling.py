@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from calidris.batch import CodedColumn, Ints, LabelBatch, ModelKey
 from calidris.config import LimitsConfig
-from calidris.config.models import label_text
+from calidris.config.class_names import class_text
 from calidris.engine.joining import outcome_column
 from calidris.engine.model import WatchedModel
 from calidris.engine.registry import Registry
 from calidris.labels import NO_ID, EarlyLabels, hash_ids
 from calidris.labels.early import EarlyLabel, even_level
 from calidris.labels.id_hashes import Hashes
+from calidris.state.coding.stated_types import without_gaps
 
 Owner = tuple[str, str]
 """Tenant and name of a model: a label names no version."""
@@ -47,6 +49,8 @@ class Labelling:
 
     def add(self, batch: LabelBatch, arrival_ns: int) -> None:
         """Join labels with the predictions that wait for them; the others wait themselves."""
+        # As in a file: who has no outcome yet often writes a text that says so.
+        batch = replace(batch, label=without_gaps(batch.label))
         owner = (batch.tenant, batch.model_name)
         ids = hash_ids(batch.ids)
         valid, named = batch.label.valid, ids != NO_ID
@@ -124,4 +128,4 @@ def _texts(batch: LabelBatch, rows: list[int]) -> list[str]:
     label = batch.label
     if isinstance(label, CodedColumn):
         return [label.levels[label.codes[row]] for row in rows]
-    return [label_text(value) for value in label.values[rows].tolist()]
+    return [class_text(value) for value in label.values[rows].tolist()]

@@ -13,9 +13,10 @@ import numpy as np
 from calidris import semconv
 from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import CodedColumn, Column, Ints, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.engine.columns import joined, joined_maps
 from calidris.state import Field, Kind, Loss, Role, Spec
-from calidris.state.blocks.groups import MAX_CLASSES, class_text
+from calidris.state.blocks.groups import MAX_CLASSES
 from calidris.state.bounded import OF_TASK
 from calidris.wire import decode, encode_predictions
 from calidris.wire.limits import WireLimits

@@ -12,7 +12,7 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
-from calidris.engine.arrival import Jobs, SentSlices
+from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
 from calidris.engine.columns import part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
@@ -73,6 +73,7 @@ class WatchedModel:
         self.newest_sealed_ns = 0
         self.sealed_ns = 0  # windows that end by then are closed: the engine's, but for models whose rows come in jobs
         self.jobs = Jobs()
+        self.inputs = StatedInputs(config)
         self.late = 0
         self.moved = 0
         self.seen_ns = 0  # sealed time when the newest rows came

@@ -14,8 +14,8 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import Column, Ints, NumberColumn, PredictionBatch
+from calidris.config.class_names import class_text
 from calidris.state import Spec
-from calidris.state.blocks.groups import class_text
 from calidris.state.coding.fields import as_coded
 
 FEWEST: Final = 30
@@ -46,6 +46,7 @@ class Outcomes:
         decided: rows with a decision.
         label_names: what labels were called, the first `MOST_NAMES`, each in one spelling.
         decision_names: likewise decisions, and classes that scores name.
+        score_names: likewise the latter alone.
         scored: rows with a score.
         score_sum: of their scores, in units of `SCALE`: the same in whatever batches rows come.
     """
@@ -57,6 +58,7 @@ class Outcomes:
     decision_names: list[str] = field(default_factory=list)
     scored: int = 0
     score_sum: int = 0
+    score_names: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return self != Outcomes()
@@ -64,6 +66,7 @@ class Outcomes:
     def note_predictions(self, batch: PredictionBatch) -> None:
         """Take down decisions and scores; O(levels), and O(rows) where a name is new."""
         _remember(self.decision_names, batch.class_scores)
+        _remember(self.score_names, batch.class_scores)
         decision = batch.decision
         if decision is not None:
             self.decided += int(np.count_nonzero(decision.valid))
@@ -96,6 +99,8 @@ class Outcomes:
             return None
         if self._lacks_positives(spec, baseline_share):
             return never_positive(spec.positive, self.labels, self.label_names)
+        if self._scores_lack_positive(spec):
+            return unnamed_positive(spec.positive, self.score_names)
         if self._have_nothing_in_common():
             labels = listed(self.label_names)
             decisions = listed(self.decision_names)
@@ -114,6 +119,14 @@ class Outcomes:
         if not share and self.scored:
             share = self.score_sum / SCALE / self.scored
         return self.labels >= labels_needed(share)
+
+    def _scores_lack_positive(self, spec: Spec) -> bool:
+        if spec.task != semconv.ML_MODEL_TASK_BINARY:
+            return False
+        names = self.score_names
+        if not names or len(names) >= MOST_NAMES:
+            return False
+        return class_text(spec.positive) not in names
 
     def _have_nothing_in_common(self) -> bool:
         if self.decided < FEWEST:
@@ -153,6 +166,14 @@ def never_positive(positive: str, labels: int, names: Iterable[str] = ()) -> str
     return (
         f"none of {labels:,} labels is the positive class {positive!r}{others}. Set `positive` of the model to what a positive "
         "outcome is called"
+    )
+
+
+def unnamed_positive(positive: str, names: Iterable[str]) -> str:
+    """The sentence for scores by class of which none is the positive one's."""
+    return (
+        f"scores are of the classes {listed(names)}, and labels of the positive class {positive!r}: nobody knows which of them it "
+        "is, so figures of scores may be upside down. Send scores, decisions and labels under the same names, and set `positive` to one of them"
     )
 
 

@@ -11,6 +11,7 @@ from calidris.engine.panes.days import DayPoint
 from calidris.engine.panes.pane import Window
 from calidris.engine.senders import LeftOut
 from calidris.metrics.base import Reading, Status
+from calidris.metrics.input_faults import FaultCount
 from calidris.state import CountsState, MomentsState, ScoresState
 
 
@@ -31,8 +32,8 @@ class Alarm:
         id: number, from 1, in the order in which they were raised.
         model: which model version.
         kind: what was watched: ``drift``, ``performance``, ``calibration``, ``errors``, ``latency`` or ``fairness``; or
-            ``threshold`` for a fixed limit.
-        window: length of the windows that were scored.
+            ``threshold`` for a fixed limit, ``schema`` for inputs that are not what the settings state.
+        window: length of the windows that were scored; of a stated schema the word row: each is looked at by itself.
         raised_ns: end of the sealed window that raised it, ns since the epoch.
         since_ns: begin of the first window of the run of evidence that led to it.
         windows: windows scored from that begin until the alarm.
@@ -45,6 +46,7 @@ class Alarm:
         reference: what tells detectors of a kind apart: what drift was measured against, or the measure of fairness.
         recovered_ns: since when everything that it named has come back; 0 where it has not, or where nobody can tell.
         budgeted: whether the false-alarm budget speaks for it; fixed limits have none.
+        silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
     """
 
     id: int
@@ -63,6 +65,7 @@ class Alarm:
     reference: str = "frozen"
     recovered_ns: int = 0
     budgeted: bool = True
+    silent: bool = False
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""
@@ -128,6 +131,7 @@ class ModelSnapshot:
         moved: predictions among ``rows`` whose time lay too far from their arrival and was moved.
         batch: its rows come in jobs.
         notes: what people should know beside the status: a baseline that is another version's, slices that never came.
+        faults: rows that were not what the settings state of the model's inputs, by feature and kind.
     """
 
     key: ModelKey
@@ -153,6 +157,7 @@ class ModelSnapshot:
     moved: int = 0
     batch: bool = False
     notes: tuple[str, ...] = ()
+    faults: tuple[FaultCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 
 from calidris import semconv
 from calidris.config.units import window_name
-from calidris.detect import Alert
+from calidris.detect import Alert, Verdict
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import SlotWatcher
+from calidris.engine.detectors.thresholds import KIND
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
+from calidris.engine.snapshot import Alarm
 from calidris.engine.standing import reasons
 from calidris.metrics.base import Reading, Status, reading
 
 
 def status(engine: Engine, model: WatchedModel) -> tuple[Status, str]:
-    """How far the monitoring of a model version is, and one sentence for people."""
+    """How far the monitoring of a model version is, and one sentence for people; what fails or never spoke comes first."""
     watcher = engine.watchers[model.key]
+    state, detail = _standing(engine, model, watcher)
+    return state, "; ".join([*reasons.failing(watcher), *reasons.never_valued(watcher), detail])
+
+
+def _standing(engine: Engine, model: WatchedModel, watcher: Watcher) -> tuple[Status, str]:
     drift = [watch for slot, watch in watcher.slots.items() if slot.kind is Alert.DRIFT]
     learning = [watch for watch in drift if watch.learner is not None]
     longest_ns = round(max(model.config.detect_windows_s) * 1e9)
@@ -46,36 +54,60 @@ def _is_stale(engine: Engine, model: WatchedModel, longest_ns: int) -> bool:
     return engine.sealed_ns - model.last_event_ns > reasons.STALE_WINDOWS * longest_ns
 
 
-def evidence_readings(watcher: Watcher) -> Iterator[Reading]:
-    """Evidence of each kind and scored window length, and whether an alarm is latched.
+def detection_readings(watcher: Watcher, standing: Collection[Alarm] = ()) -> Iterator[Reading]:
+    """Of each kind and window length: evidence, whether one of the ``standing`` alarms is of it, and what its detectors wait for.
 
     Where a kind has several detectors of one length (references of drift, measures of fairness), the one with most evidence
-    speaks for it: each alarms by itself. Features have their own evidence against the frozen baseline.
+    speaks for it: each alarms by itself. Where none has scored a window yet, the evidence has no value. Features have their own
+    evidence against the frozen baseline.
     """
-    for (kind, window_s), found in _by_kind(watcher).items():
-        about = {semconv.ML_DETECTION_KIND: kind.value}
-        window, baseline = window_name(window_s), watcher.baseline.id if watcher.baseline else None
-        working = [watch for watch in found if watch.detector is not None]
-        last = max((w.last for w in working if w.last), key=lambda verdict: verdict.evidence, default=None)
-        if not working:
-            yield reading(
-                semconv.METRIC_ML_DETECTION_EVIDENCE, 0.0, 0, window=window, baseline=baseline, attributes=about,
-                status=Status.LEARNING,
-            )  # fmt: skip
-            continue
-        alarm = float(any(watch.detector.alarm for watch in working if watch.detector))
-        n = last.rows if last else 0
-        yield reading(semconv.METRIC_ML_DETECTION_ALARM, alarm, n, window=window, baseline=baseline, attributes=about)
-        if last is not None:
-            yield reading(
-                semconv.METRIC_ML_DETECTION_EVIDENCE,
-                last.evidence,
-                n,
-                window=window,
-                baseline=baseline,
-                attributes=about,
-            )
-        yield from _features(found[0], window, baseline)
+    baseline = watcher.baseline.id if watcher.baseline else None
+    stand: dict[tuple[str, str], list[Alarm]] = {}
+    for alarm in standing:
+        stand.setdefault((alarm.window, alarm.kind), []).append(alarm)
+    for (kind, window_s), watches in _by_kind(watcher).items():
+        window = window_name(window_s)
+        scored = [watch.last for watch in watches if watch.last is not None and watch.waits_for is None]
+        last = max(scored, key=lambda verdict: verdict.evidence, default=None)
+        mine = stand.pop((window, kind.value), [])
+        yield from _alarm_readings(window, kind, mine, last.rows if last else 0, baseline)
+        yield from _evidence(watches, last, window, kind, baseline)
+    # Fixed limits have no evidence; nor has what the settings no longer have, whose alarm stands all the same.
+    others = stand.keys() | {(window_name(limit.window_s), KIND) for limit in watcher.limits}
+    for window, name in sorted(others):
+        yield from _alarm_readings(window, name, stand.get((window, name), []), 0, baseline)
+
+
+def _alarm_readings(
+    window: str, kind: str, standing: list[Alarm], rows: int, baseline: str | None
+) -> Iterator[Reading]:
+    """By the list of alarms, which every other door shows too."""
+    values = {
+        semconv.METRIC_ML_DETECTION_ALARM: bool(standing),
+        semconv.METRIC_ML_DETECTION_ALARM_SILENT: bool(standing) and all(alarm.silent for alarm in standing),
+    }
+    about = {semconv.ML_DETECTION_KIND: kind}
+    for metric, value in values.items():
+        yield reading(metric, float(value), rows, window=window, baseline=baseline, attributes=about)
+
+
+def _evidence(
+    watches: list[SlotWatcher], last: Verdict | None, window: str, kind: Alert, baseline: str | None
+) -> Iterator[Reading]:
+    about = {semconv.ML_DETECTION_KIND: kind.value}
+    waiting = Counter(watch.waits_for for watch in watches if watch.waits_for is not None)
+    for reason, n in sorted(waiting.items()):
+        waits = about | {semconv.ML_DETECTION_WAITS_FOR: reason}
+        yield reading(semconv.METRIC_ML_DETECTION_WAITING, float(n), 0, window=window, attributes=waits)
+    learns = waiting[semconv.ML_DETECTION_WAITS_FOR_LEARNING] > 0
+    status = Status.OK if last else Status.LEARNING if learns else Status.TOO_FEW
+    value, rows = (last.evidence, last.rows) if last else (0.0, 0)
+    yield reading(
+        semconv.METRIC_ML_DETECTION_EVIDENCE, value, rows, window=window, baseline=baseline, attributes=about,
+        status=status,
+    )  # fmt: skip
+    if watches[0].waits_for is None:
+        yield from _features(watches[0], window, baseline)
 
 
 def _by_kind(watcher: Watcher) -> dict[tuple[Alert, float], list[SlotWatcher]]:

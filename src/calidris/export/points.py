@@ -198,11 +198,16 @@ def _model(
 
     Of one that a live version succeeded only counters, status and latched alarms are left: its figures stand still for ever.
     """
-    told = () if succeeded else ranked(model)
+    told = () if succeeded else _without_alarms(model)
     figures = itertools.chain.from_iterable(_series_of(rank, reading) for rank, reading in told)
     for series in itertools.chain(_totals(model), _alarms(model, snapshot, succeeded), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
+
+
+def _without_alarms(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
+    """Ranked readings but for those that the list of alarms tells."""
+    return ((rank, r) for rank, r in ranked(model) if r.metric is not semconv.METRIC_ML_DETECTION_ALARM)
 
 
 def _left_out(sums: LeftOut, others: Set[str]) -> Iterator[_Series]:
@@ -243,6 +248,9 @@ def _totals(model: ModelSnapshot) -> Iterator[_Series]:
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_ROWS, (), float(model.rows))
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LATE, (), float(model.late))
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LABELS, (), float(model.labels))
+    for fault in model.faults:
+        pairs = ((semconv.ML_FEATURE_NAME, fault.feature), (semconv.ML_DATA_QUALITY_KIND, fault.kind))
+        yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DATA_QUALITY_VIOLATIONS, pairs, float(fault.rows))
     if model.batch:
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_MONITORING_BATCH, (), 1.0)
     for (objective, outcome), count in sorted(model.slo_events.items()):
@@ -251,7 +259,7 @@ def _totals(model: ModelSnapshot) -> Iterator[_Series]:
 
 
 def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterator[_Series]:
-    """Alarms so far, from 0 on so that the first one is an increase; and latched ones that no reading tells of.
+    """Alarms so far, from 0 on so that the first one is an increase; and whether one is latched, by the list of alarms.
 
     An alert must not resolve because what it watches is gone, so latched ones are told of a succeeded version too.
     """
@@ -263,7 +271,7 @@ def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterat
     for watched in sorted(told | evidence | raised.keys()):
         pairs = _watched_pairs(*watched)
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARMS, pairs, float(raised[watched]))
-        if watched in latched if succeeded else watched not in told:
+        if watched in latched or not succeeded:
             yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARM, pairs, float(watched in latched))
 
 

@@ -41,6 +41,7 @@ _HEADLINE = frozenset(
         semconv.ML_CALIBRATION_MEASURE,
         semconv.ML_DATA_QUALITY_KIND,
         semconv.ML_DETECTION_KIND,
+        semconv.ML_DETECTION_WAITS_FOR,
         semconv.ML_FAIRNESS_ATTRIBUTE,
         semconv.ML_FAIRNESS_MEASURE,
         semconv.ML_LABEL_CLASS,
@@ -74,7 +75,7 @@ def scored_windows(model: ModelSnapshot) -> frozenset[str]:
 
 def _rank(reading: Reading, top: frozenset[tuple[str, str]], scored: frozenset[str]) -> Rank:
     attributes = dict(reading.attributes)
-    if reading.metric is semconv.METRIC_ML_DETECTION_ALARM:
+    if reading.metric in (semconv.METRIC_ML_DETECTION_ALARM, semconv.METRIC_ML_DETECTION_ALARM_SILENT):
         return Rank.ALWAYS
     feature = attributes.get(semconv.ML_FEATURE_NAME)
     if feature is None:

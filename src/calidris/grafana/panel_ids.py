@@ -56,6 +56,7 @@ class Overview(IntEnum):
     FAIRNESS = 25
     GROUPS = 26
     SHARES = 27
+    WAITING = 28
 
 
 class Drift(IntEnum):

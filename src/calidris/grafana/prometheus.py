@@ -15,7 +15,7 @@ def recording_file(recordings: Sequence[Recording]) -> str:
     """The file of recording rules; a valid file even where there are none."""
     rules = [{"record": r.name, "expr": r.expr, "labels": dict(r.labels)} for r in recordings]
     groups = [{"name": "calidris-burn-rates", "rules": rules}] if rules else []
-    about = "Burn rates of the objectives in calidris.yaml. Load it wherever the alerts run: both kinds need it."
+    about = "Which models are silent, and burn rates of the objectives in calidris.yaml. Load it wherever the alerts run: both kinds need it."
     return yaml_text({"groups": groups}, about)
 
 

@@ -11,6 +11,7 @@ from calidris.grafana.alerts.backpressure_alerts import backpressure_alerts
 from calidris.grafana.alerts.model_alerts import model_alerts
 from calidris.grafana.alerts.objective_alerts import burn_alerts, recordings
 from calidris.grafana.alerts.receiver_alerts import receiver_alerts
+from calidris.grafana.alerts.silence import silence_recording
 from calidris.grafana.dashboards.boards import dashboards
 from calidris.grafana.panel_ids import DATASOURCE_UID
 from calidris.grafana.prometheus import alert_file, recording_file
@@ -42,7 +43,7 @@ def texts(config: CalidrisConfig, *, datasource_uid: str = DATASOURCE_UID) -> Ma
     """
     groups = alert_groups(config)
     files = {f"dashboards/{name}": text for name, text in dashboards(config).items()} | {
-        "prometheus/calidris-recordings.rules.yml": recording_file(recordings(config)),
+        "prometheus/calidris-recordings.rules.yml": recording_file([silence_recording(), *recordings(config)]),
         "prometheus/calidris-alerts.rules.yml": alert_file(groups),
         "provisioning/alerting/calidris.yaml": alerting_file(groups, datasource_uid),
         "provisioning/dashboards/calidris.yaml": dashboards_file(),

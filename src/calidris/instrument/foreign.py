@@ -51,6 +51,9 @@ _own_array: Final[list[type | None]] = [None]
 _DATES: Final = "M"
 """Kind of numpy types whose values are dates."""
 
+_DAYS: Final = "datetime64[D]"
+"""The type of days, which are dates to Python, and no midnights."""
+
 _LENGTHS: Final = "m"
 """Kind of numpy types whose values are lengths of time."""
 
@@ -175,6 +178,12 @@ def _is_view_of_bytes(values: Any) -> bool:
     return view.itemsize == 1 or view.ndim != 1
 
 
+def labels_of(table: Any, most: int) -> list[Any]:
+    """What a table calls its columns. Of one of Arrow `columns` are not their labels, but what is in them."""
+    where = "column_names" if offers(type(table), "column_names") else "columns"
+    return listed(getattr(table, where), most)
+
+
 def rows_in(values: Any) -> int | None:
     """How many rows an input says that it has; None where it does not say.
 
@@ -258,6 +267,9 @@ def _list_array(values: Any, most: int) -> list[Any]:
     _check_size(values, most)
     if offers(kind, "tolist"):
         return _ask_for_list(values)
+    if offers(kind, "to_pylist"):
+        # A column of Arrow: what numpy would get of coded texts has no gaps.
+        return listed(values.to_pylist(), most)
     if offers(kind, "to_numpy"):
         return listed(values.to_numpy(), most)
     return listed(values.__array__(), most)
@@ -291,10 +303,17 @@ def _ask_for_list(values: Any) -> list[Any]:
 
 
 def _as_dates(values: Any) -> Any:
-    """Dates as objects. Of nanoseconds numpy would make bare numbers, which nobody could tell from any others."""
+    """Dates as objects."""
     if is_ndarray(type(values)):
-        values = values.astype("M8[us]")
+        values = _without_ns(values)
     return values.astype(object)
+
+
+def _without_ns(dates: Any) -> Any:
+    """Days as they are, and other dates in microseconds: of nanoseconds numpy makes bare numbers, which nobody can tell from others."""
+    if dates.dtype.name == _DAYS:
+        return dates
+    return dates.astype("M8[us]")
 
 
 def _check_size(values: Any, most: int) -> None:
@@ -397,7 +416,7 @@ def _take_scalar(value: Any) -> Any:
     """What a scalar of numpy is to Python: of nanoseconds that would be a bare number."""
     kind = value.dtype.kind
     if kind == _DATES:
-        return value.astype("M8[us]").item()
+        return _without_ns(value).item()
     if kind == _LENGTHS:
         seconds = value / _one_second()
         return float(seconds)

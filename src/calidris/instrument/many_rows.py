@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -43,6 +43,7 @@ from calidris.instrument.rows.buffered_items import Block, Labels, Series
 from calidris.instrument.rows.input_table import Table, TooLarge, column_of, table_of
 from calidris.instrument.rows.one_row import MAX_WIDTH, default_names
 from calidris.instrument.rows.packed_columns import MAX_BITS
+from calidris.instrument.rows.score_names import classes_in
 from calidris.instrument.rows.times import times_of
 from calidris.instrument.rows.vectors import by_name, capture_many
 from calidris.instrument.runtime import runtime
@@ -363,6 +364,8 @@ def table_or_none(series: Series, X: Any, names: Sequence[str] | None = None, ro
         return None
     if table.refused:
         runtime.note("no_row", series.name, table.refused)
+    for name in table.repeated:
+        runtime.note("same_name", name, table.rows)
     return table
 
 
@@ -412,7 +415,7 @@ def score_columns(scores: Any, series: Series, rows: int) -> Any:
 def _read_scores(scores: Any, series: Series, rows: int) -> Any:
     kind = type(scores)
     if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
-        return {name_of(name): column_of(scores[name], rows) for name in _read_names(scores)}
+        return {name: column_of(scores[key], rows) for name, key in _named(series, scores)}
     if is_stream(kind):
         scores = listed(scores, rows, once=True)
     if not _is_two_d(scores):
@@ -438,6 +441,13 @@ def _read_names(scores: Any) -> list[Any]:
     return names
 
 
+def _named(series: Series, scores: Any) -> Iterable[tuple[str, Any]]:
+    """The class of each key of a mapping, and the key."""
+    keys = _read_names(scores)
+    own = list(map(name_of, keys))
+    return zip(classes_in(own, series.classes) or own, keys)
+
+
 @guarded
 def _is_two_d(scores: Any) -> bool:
     if offers(type(scores), "ndim"):
@@ -458,7 +468,7 @@ def frozen_score(score: Any, series: Series) -> Any:
     if kind in PLAIN:
         return score
     if is_mapping(kind) and not is_table(kind) and not offers(kind, "dtype"):
-        return {name_of(name): outcome_of(score[name]) for name in _read_names(score)}
+        return {name: outcome_of(score[key]) for name, key in _named(series, score)}
     values = single(score)
     if not is_sequence(values):
         return outcome_of(values)
@@ -483,19 +493,19 @@ def _index_of(values: Any) -> Sequence[str]:
 
 
 def _class_names(series: Series, own: Sequence[str]) -> Sequence[str] | None:
-    """Names of score columns: those that came with them, unless the model's classes say otherwise; None where nobody says.
+    """Names of score columns: the model's classes where they say which is which, else those that came; None where nobody says.
 
     Args:
         series: the model.
         own: what the columns are called, which is their places where they have no names.
     """
-    width = len(own)
     classes = series.classes
-    if classes is None or len(classes) != width:
-        are_places = tuple(own) in (_PLACES[:width], default_names(width, None))
+    are_places = tuple(own) in (_PLACES[: len(own)], default_names(len(own), None))
+    if classes is None or len(classes) != len(own):
         return None if are_places else own
-    # Columns may be called after something else, and then stand in the order of the classes.
-    return own if set(own) == set(classes) else classes
+    # Places stand in the order of the classes, also where classes are numbers, and so do names that say nothing of them.
+    known = None if are_places else classes_in(own, classes)
+    return classes if known is None else known
 
 
 def _told_names(series: Series, names: Sequence[str] | None, width: int, rows: int) -> Sequence[str]:

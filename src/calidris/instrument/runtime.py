@@ -21,12 +21,12 @@ from calidris.instrument.guarded_log import log
 from calidris.instrument.privacy import Policy
 from calidris.instrument.process.ending import EndOfProcess
 from calidris.instrument.process.fork import renew_in_child
+from calidris.instrument.process.threads import SAY_S, run_apart
 from calidris.instrument.rows.buffered_items import Item, Row, Series
 from calidris.instrument.rows.item_sizes import model_of, rows_of
 from calidris.instrument.sending.buffer import RowBuffer
 from calidris.instrument.sending.not_sent import NotSent, Totals
 from calidris.instrument.sending.sender import Shipper
-from calidris.instrument.sending.threads import SAY_S, run_apart
 from calidris.instrument.settings import SdkSettings
 from calidris.instrument.shield import caught, shielded
 from calidris.instrument.signal_errors import disown_threads, note_kept, passes, was_kept

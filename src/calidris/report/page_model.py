@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from calidris import semconv
-from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
+from calidris.engine.snapshot import Alarm, ModelSnapshot, NamedFeature, Snapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Status, drift_p_values, reliability
 from calidris.metrics.calibration.calibration_measures import ReliabilityBin
 from calidris.metrics.drift.histograms import blocks
@@ -67,6 +67,7 @@ class ModelView:
     tiles: tuple[tuple[str, Cell], ...]
     alarms: tuple[AlarmView, ...]
     evidence: tuple[Picture, ...]
+    waiting: tuple[str, ...]
     drift: tuple[Table, ...]
     moments: Table | None
     histograms: tuple[Picture, ...]
@@ -102,6 +103,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         tiles=tables.tiles(model, windows),
         alarms=alarms,
         evidence=_evidence(model),
+        waiting=tuple(map(wording.waiting, tables.of_model(model, semconv.METRIC_ML_DETECTION_WAITING))),
         drift=drift,
         moments=_moments(model, windows[0]) if windows else None,
         histograms=_histograms(model, windows[0]) if windows else (),
@@ -163,13 +165,20 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
     names = [wording.field(f.name) for f in alarm.features]
     what = names[0] if names else alarm.kind
     others = f" and {wording.plural(len(names) - 1, 'more feature')}" if len(names) > 1 else ""
+    facts = _facts_of_alarm(alarm) if alarm.budgeted else _facts_of_rule(alarm)
+    changes = tuple(_change(f, alarm.budgeted) for f in alarm.features)
+    headline = f"{what}{others} changed" if names else f"A change in {alarm.kind}"
+    if alarm.kind != "drift" and names:
+        headline = f"{alarm.kind.capitalize()}: {', '.join(names)}"
+    return AlarmView(alarm, alarm.id in snapshot.latched, headline, facts, changes)
+
+
+def _facts_of_alarm(alarm: Alarm) -> tuple[tuple[str, str], ...]:
     lasted = wording.how_long(max(alarm.raised_ns - alarm.since_ns, 0))
-    facts = (
+    windows = f"{wording.plural(alarm.windows, 'window')} of {alarm.window}"
+    return (
         ("Changing since", wording.moment(alarm.since_ns)),
-        (
-            "Alarm raised",
-            f"{wording.moment(alarm.raised_ns)}, after {lasted}: {wording.plural(alarm.windows, 'window')} of {alarm.window}",
-        ),
+        ("Alarm raised", f"{wording.moment(alarm.raised_ns)}, after {lasted}: {windows}"),
         ("Rows behind it", f"{alarm.n:,}"),
         (
             "How sure",
@@ -178,14 +187,22 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
         ("False-alarm budget", f"{alarm.budget}: without a change, no more alarms than this are to be expected"),
         ("Compared with", f"baseline {alarm.baseline}"),
     )
-    changes = tuple(
-        f"{wording.field(f.name)}: {wording.direction(f.direction)} (own evidence {wording.evidence(f.evidence)})"
-        for f in alarm.features
+
+
+def _facts_of_rule(alarm: Alarm) -> tuple[tuple[str, str], ...]:
+    """Of an alarm that a rule of the settings raised: no evidence was weighed, and no budget speaks for it."""
+    return (
+        ("Since", wording.moment(alarm.since_ns)),
+        ("Alarm raised", wording.moment(alarm.raised_ns)),
+        ("Rows behind it", f"{alarm.n:,}"),
+        ("Rule", f"{alarm.kind} of the model's settings, for each {alarm.window}"),
+        ("False-alarm budget", "none: a fixed rule promises nothing"),
     )
-    headline = f"{what}{others} changed" if names else f"A change in {alarm.kind}"
-    if alarm.kind != "drift" and names:
-        headline = f"{alarm.kind.capitalize()}: {', '.join(names)}"
-    return AlarmView(alarm, alarm.id in snapshot.latched, headline, facts, changes)
+
+
+def _change(feature: NamedFeature, budgeted: bool) -> str:
+    said = f"{wording.field(feature.name)}: {wording.direction(feature.direction)}"
+    return f"{said} (own evidence {wording.evidence(feature.evidence)})" if budgeted else said
 
 
 def _windows(model: ModelSnapshot, alarms: tuple[AlarmView, ...]) -> list[str]:

@@ -94,6 +94,7 @@ _FEW = {
     semconv.METRIC_ML_CALIBRATION_SCORE: "only labelled ones count",
     semconv.METRIC_ML_FAIRNESS_RATE: "only labelled ones of this group count",
     semconv.METRIC_ML_FAIRNESS_GAP: "fewer than two groups have enough labelled ones",
+    semconv.METRIC_ML_DETECTION_EVIDENCE: "no window has been scored yet",
     semconv.METRIC_ML_PERFORMANCE_TREND: "only days with enough labelled ones count",
 }
 """Which rows there are too few of, where it is not any."""
@@ -189,6 +190,20 @@ def because(reading: Reading) -> str:
     if reading.status is Status.NO_BASELINE and reading.baseline is not None:
         return "not known because the baseline has no value of it"
     return f"not known because {STATUS_MEANING[reading.status]}"
+
+
+_WAITS_FOR = {
+    semconv.ML_DETECTION_WAITS_FOR_LABELS: "true outcomes at their age",
+    semconv.ML_DETECTION_WAITS_FOR_LEARNING: "live windows that show the ordinary spread",
+    semconv.ML_DETECTION_WAITS_FOR_ROWS: "a window with enough rows",
+}
+
+
+def waiting(reading: Reading) -> str:
+    """What detectors of a kind wait for that have not scored a window yet."""
+    about = dict(reading.attributes)
+    reason = about[semconv.ML_DETECTION_WAITS_FOR]
+    return f"{about[semconv.ML_DETECTION_KIND]} on {window(reading.window)}s waits for {_WAITS_FOR[reason]}"
 
 
 def rows(n: int) -> str:

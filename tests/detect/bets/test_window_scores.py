@@ -96,4 +96,4 @@ def test_spread_of_other_kinds_is_learned_live_too():
     again = DesignLearner.from_bytes(bets.layout, learner.to_bytes())
     known = loss_bets([loss], np.array([1000, 10 * 2**30]), again.windows)
     assert known.design_known
-    assert known.effect[0] > 3.0
+    assert known.frozen.effect[0] > 3.0

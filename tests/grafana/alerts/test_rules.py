@@ -26,6 +26,9 @@ BAD = 'ml_slo_events_total{ml_model_name="credit",ml_model_version="7",ml_slo_na
 GOOD = BAD.replace('"bad"', '"good"')
 LATENCY = BAD.replace('"errors"', '"latency"').replace("credit", "fraud (eu+uk)")
 
+ROWS_STOP = {f"ml_received_rows_total{{{WHO}}}": "0+100x120 12000x280 12000+100x800"}
+"""From the second hour on no rows come, until they come again in the seventh."""
+
 
 class Case(NamedTuple):
     """Series by the minute, when the alert must and must not fire, and how often rules are evaluated."""
@@ -211,6 +214,65 @@ CASES = {
         'alertname="ModelBudgetBurn",severity="page",ml_model_name="fraud (eu+uk)",owner="pay$ments"',
         {LATENCY: "0+1000x500"},
         fires=("30m", "8h"),
+        every="5m",
+    ),
+    "what is raised while its model is silent waits until rows come again": Case(
+        'alertname=~"ModelPerformanceAlarm|ModelAlarm|ModelDrift"',
+        ROWS_STOP
+        | {
+            f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="{kind}"}}': "0x200 1x400"
+            for kind in ("performance", "calibration", "drift")
+        }
+        | {
+            f'ml_detection_alarm_silent{{{WHO},ml_window="1h",ml_detection_kind="{kind}"}}': "0x200 1x400"
+            for kind in ("performance", "calibration", "drift")
+        },
+        quiet=("2h", "3h25m", "4h", "6h35m"),
+        fires=("6h50m", "7h30m"),
+    ),
+    "an alarm that stood before its model fell silent stays": Case(
+        'alertname="ModelPerformanceAlarm",severity="page"',
+        ROWS_STOP
+        | {
+            f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="performance"}}': "0x60 1x540",
+            f'ml_detection_alarm_silent{{{WHO},ml_window="1h",ml_detection_kind="performance"}}': "0x600",
+        },
+        fires=("1h2m", "2h", "4h", "6h", "8h"),
+        quiet=("59m",),
+    ),
+    "losses and calibration of a silent model are no news": Case(
+        'alertname=~"ModelPerformanceLost|ModelCalibrationLost"',
+        ROWS_STOP
+        | {
+            f"ml_performance_score_upper{{{HOUR},{ACCURACY}}}": "0.9x239 0.7x900",
+            f"ml_performance_score_lower{{{BASE},{ACCURACY}}}": "0.8x1200",
+            f"ml_calibration_score_lower{{{HOUR},{BRIER}}}": "0.1x239 0.14x900",
+            f"ml_calibration_score_upper{{{BASE},{BRIER}}}": "0.12x1200",
+            OK: "1x1200",
+        },
+        quiet=("2h", "4h", "6h", "8h"),
+        fires=("10h30m",),
+        every="5m",
+    ),
+    "losses that were told before their model fell silent stay": Case(
+        'alertname="ModelPerformanceLost",ml_window="5m"',
+        ROWS_STOP
+        | {
+            f'ml_performance_score_upper{{{WHO},ml_window="5m",ml_label_maturity="fixed_age",{ACCURACY}}}': "0.7x900",
+            f"ml_performance_score_lower{{{BASE},{ACCURACY}}}": "0.8x900",
+            OK: "1x900",
+        },
+        fires=("20m", "2h", "3h", "5h"),
+        quiet=("10m",),
+    ),
+    "a budget that seems to burn because nothing comes any more": Case(
+        'alertname="ModelBudgetBurn",ml_slo_window="3d/6h"',
+        {
+            f"ml_received_rows_total{{{WHO}}}": "0+100x4260 426000x700",
+            BAD: "0x4200 0+1x60 60x700",
+            GOOD: "0+100x4200 420000+10x60 420600x700",
+        },
+        quiet=("71h", "73h", "78h"),
         every="5m",
     ),
     "a model goes silent": Case(

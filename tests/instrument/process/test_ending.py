@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from _signal import getsignal  # what stands there, whatever `signal` shows
+from _signal import getsignal, set_wakeup_fd  # what stands there, whatever `signal` shows
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -19,6 +20,7 @@ import calidris
 from calidris.instrument.process import ending
 from calidris.instrument.process.ending import EndOfProcess
 from calidris.instrument.process.fork import hold_forks
+from calidris.instrument.process.unheard_signals import HIGH
 from calidris.instrument.runtime import runtime
 
 
@@ -33,7 +35,7 @@ def untouched() -> Iterator[None]:
 def changed() -> list[Any]:
     """What is changed in a process."""
     functions = [os._exit, os.abort, os.execv, os.execve, os.kill, os.killpg]
-    functions += [signal.raise_signal, signal.pthread_kill, signal.signal, signal.getsignal]
+    functions += [signal.raise_signal, signal.pthread_kill, signal.signal, signal.getsignal, signal.set_wakeup_fd]
     return [*functions, getsignal(signal.SIGTERM), getsignal(signal.SIGHUP)]
 
 
@@ -47,6 +49,39 @@ def test_everything_is_put_back(untouched: None, make_receiver: Any) -> None:
     assert os.execve in os.supports_fd
     calidris.shutdown()
     assert changed() == before
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PASSCRED"), reason="only Linux tells who wrote")
+def test_what_signals_are_written_to_is_put_back_and_nobody_sees_it(untouched: None, make_receiver: Any) -> None:
+    calidris.shutdown()
+    calidris.configure(endpoint=make_receiver().start())
+    ours = set_wakeup_fd(-1)
+    set_wakeup_fd(ours, warn_on_full_buffer=False)
+    assert ours >= HIGH, "whoever closes what he did not open gives its number to another file"
+    assert not os.get_inheritable(ours)
+    read, written = socket.socketpair()
+    written.setblocking(False)
+    with read, written:
+        assert signal.set_wakeup_fd(written.fileno()) == -1, "nobody sees it"
+        assert set_wakeup_fd(written.fileno()) == written.fileno(), "theirs stays while they want it"
+        assert signal.set_wakeup_fd(-1) == written.fileno()
+        assert set_wakeup_fd(ours, warn_on_full_buffer=False) == ours, "and ours is back afterwards"
+    calidris.shutdown()
+    assert set_wakeup_fd(-1) == -1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(ours)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PASSCRED"), reason="only Linux tells who wrote")
+def test_who_listens_already_goes_on(untouched: None, make_receiver: Any) -> None:
+    calidris.shutdown()
+    read, written = socket.socketpair()
+    written.setblocking(False)
+    with read, written:
+        signal.set_wakeup_fd(written.fileno())
+        calidris.configure(endpoint=make_receiver().start())
+        assert signal.set_wakeup_fd(-1) == written.fileno()
+    calidris.shutdown()
 
 
 def test_the_signal_is_left_alone_where_that_is_asked(untouched: None, make_receiver: Any) -> None:

@@ -32,6 +32,7 @@ def sent(receiver: Any, model: Model, scores: Any) -> Any:
         (NAMES, pd.DataFrame(PROBABILITIES[:, ::-1], columns=NAMES[::-1])),
         (NAMES, pd.DataFrame(PROBABILITIES, columns=["p_cat", "p_dog", "p_eel"])),
         (NAMES, pd.DataFrame(PROBABILITIES)),
+        (NAMES, pd.DataFrame(PROBABILITIES[:, ::-1], columns=["p_eel", "p_dog", "p_cat"])),
         (None, dict(zip(NAMES, PROBABILITIES.T))),
     ],
 )  # fmt: skip
@@ -80,3 +81,31 @@ def test_two_columns_without_names_are_the_negative_and_the_positive_class(
 ) -> None:
     assert sent(receiver, Model("m"), scores) == expected
     assert not runtime.missing()
+
+
+@pytest.mark.parametrize("kind", [np.array, pd.DataFrame])
+@pytest.mark.parametrize("classes", [[1, 0], ["1", "0"], [True, False]])
+def test_places_are_no_names_of_classes_that_are_numbers(receiver: Any, classes: Any, kind: Any) -> None:
+    found = sent(receiver, Model("m", classes=classes), kind([[0.2, 0.8], [0.9, 0.1]]))
+    assert list(found.values()) == [[0.2, 0.9], [0.8, 0.1]]
+    assert [name.lower() for name in found] == [str(name).lower() for name in classes]
+
+
+def test_places_of_one_row_are_no_names_either(receiver: Any) -> None:
+    with Model("m", classes=[1, 0]).predict(features={"a": 1}) as p:
+        p.score = np.array([0.8, 0.2])
+    assert calidris.flush()
+    assert receiver.only("predict m")[semconv.ML_PREDICTION_SCORE] == {"1": [0.8], "0": [0.2]}
+
+
+def test_rows_with_one_score_and_rows_with_one_a_class_keep_theirs(receiver: Any) -> None:
+    model = Model("m")
+    for score in (0.7, {"no": 0.4, "yes": 0.6}, None, [0.2, 0.8], {"yes": 0.9, "no": 0.1}):
+        with model.predict(features={"a": 1}) as p:
+            p.score = score
+    assert calidris.flush()
+    found = [span[semconv.ML_PREDICTION_SCORE] for span in receiver.predictions_and_labels()]
+    assert [[None if score != score else score for score in one] for one in found if type(one) is list] == [
+        [0.7, None, 0.8]
+    ]
+    assert [one for one in found if type(one) is dict] == [{"no": [0.4, 0.1], "yes": [0.6, 0.9]}]

@@ -19,8 +19,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 import calidris
 from calidris import Model, semconv
+from calidris.instrument.process.threads import run_apart
 from calidris.instrument.runtime import runtime
-from calidris.instrument.sending.threads import run_apart
 from calidris.instrument.tally import Tally
 
 

@@ -15,6 +15,9 @@ import calidris
 from calidris import Model
 from calidris.instrument.runtime import runtime
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""An alarm may strike in a callback of the garbage collection, where Python swallows whatever is raised."""
+
 HITS = 60
 LASTS_S = 30.0
 """However slow the machine is: an alarm comes when it gets to it."""

@@ -173,6 +173,15 @@ def threads() -> None:
     time.sleep(60)
 
 
+def unheard() -> None:
+    """The main thread waits and never notices: another thread is the one that the signal interrupts."""
+    ledger.predict(PREDICTIONS)
+    threading.Thread(target=time.sleep, args=(60,), daemon=True, name="theirs").start()
+    threads = {thread.name: thread.native_id for thread in threading.enumerate()}
+    print(f"thread {threads['theirs']}", flush=True)
+    time.sleep(60)
+
+
 def own_dumper() -> None:
     """SIGHUP means something to native code: a word on what all threads do."""
     faulthandler.register(signal.SIGHUP)

@@ -7,8 +7,8 @@ each bin's rows and sum.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -16,6 +16,8 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.linear import SCALE, LinearBets, Spread
+from calidris.detect.bets.loss_game import LossBets, Taught
+from calidris.detect.bets.taught_rates import Rows, TaughtRate
 from calidris.detect.bounds import cell_upper
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
@@ -187,7 +189,7 @@ def loss_counts(state: LossesState, delay: int, slice_row: int = 0) -> Ints:
 SHIFTS: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Alternatives: the mean lies this many standard deviations of the loss above θ0."""
 _MOST = 0.95
-_RULES = 2
+_RULES = 3
 
 Side = Literal["worse", "better", "recovered"]
 
@@ -203,7 +205,7 @@ def loss_bets(
     weights: Mapping[str, float] = MappingProxyType({}),
     side: Side = "worse",
     minimum_rows: int = MINIMUM_ROWS,
-) -> LinearBets:
+) -> LinearBets | LossBets:
     """Bets on the means of losses (Waudby-Smith and Ramdas 2024, by betting; Hoeffding 1963 for the sums).
 
     A row of loss x multiplies bet λ > 0 by ``1 + λ(x - θ0)``. Its mean is at most 1 wherever ``E[x | past] <= θ0``, whatever
@@ -216,6 +218,9 @@ def loss_bets(
     of the baseline's mean (Clopper-Pearson for 0/1, empirical Bernstein else: both exact, not asymptotic) plus ``tolerance``
     standard deviations plus ``margin``. With windows, design effects D divide the evidence and the baseline's rows; that
     part is approximate (``evidence/design_effect.py``).
+
+    Half of the weight of a 0/1 loss goes to bets that live windows teach, whose guarantee is one on average over the baseline
+    (`TaughtRate`); only where worse is bet on.
 
     ``side="better"`` tells of improvement: the same about ``1 - loss``. It is news, not an alarm: keep it out of the budget.
     ``side="recovered"`` swaps the roles: E[e | past] <= 1 while each loss has mean at least θ0; for ``Recovery``.
@@ -262,7 +267,25 @@ def loss_bets(
         window_rows=spread.mean_rows if spread else 0.0,
         design_known=spread is not None,
     )
-    return replace(bets, handicap=handicap(bets, windows if side == "worse" else None, minimum_rows))
+    if side != "worse":
+        return bets
+    game = LossBets(bets, tuple(_taught(limits, spread, rule)))
+    return game.handicapped(handicap(game, windows, minimum_rows))
+
+
+def _taught(limits: Sequence[_Limit], spread: Spread | None, rule: _Rule) -> Iterator[Taught]:
+    """The taught bets on the 0/1 losses of which the baseline has rows."""
+    for thing, limit in enumerate(limits):
+        # Of a loss between 0 and 1 a rate is no law: its rows are no coin tosses.
+        if not limit.loss.binary or not limit.known.rows:
+            continue
+        known = limit.known
+        margin = rule.tolerance * float(np.sqrt(known.variance_upper)) + rule.margin
+        rows = known.rows / limit.effect
+        rate = TaughtRate(
+            SHIFTS, margin, Rows(rows, rows * known.mean), limit.effect, spread.mean_rows if spread else 0.0
+        )
+        yield Taught(thing, limit.start, rate)
 
 
 class _Rule(NamedTuple):

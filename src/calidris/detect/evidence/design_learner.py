@@ -55,6 +55,11 @@ class DesignLearner:
             self._kept.append(merged)
 
     @property
+    def begun(self) -> bool:
+        """Whether any row has come."""
+        return bool(self._kept) or bool(self._carry.pending.any())
+
+    @property
     def ready(self) -> bool:
         """Whether all W windows are there."""
         return len(self._kept) >= self.wanted

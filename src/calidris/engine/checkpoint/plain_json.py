@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from calidris.batch import ModelKey
-from calidris.engine.arrival import Jobs, SentSlices
+from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.outcomes import Outcomes
@@ -41,6 +41,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         # Left out where there is nothing to tell, as in checkpoints of versions that did not note them.
         **model.arrivals.to_json(),
         **model.sent_slices.to_json(),
+        **model.inputs.to_json(),
         **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
         **({"jobs": model.jobs.to_json() | {"sealed_ns": model.sealed_ns}} if model.is_batch else {}),
         **{name: getattr(model, name) for name in _SET_ASIDE if getattr(model, name)},
@@ -58,6 +59,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -
     model.days = Days.from_json(state["days"])
     model.arrivals = Arrivals.from_json(state)
     model.sent_slices = SentSlices.from_json(state)
+    model.inputs = StatedInputs.from_json(model.config, state)
     model.outcomes = Outcomes.from_json(state.get("outcomes", {}))
     model.panes.marks = Marks(*state.get("marks", ()))  # format 4 had none
     model.slo_events = Counter({(slo, outcome): n for slo, outcome, n in state["slo"]})
@@ -74,7 +76,10 @@ def _restore_jobs(model: WatchedModel, state: dict[str, Any], sealed_ns: int) ->
 
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
-    return dataclasses.asdict(alarm) | {"model": list(alarm.model)}
+    values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
+    if not alarm.silent:  # nothing that a checkpoint of a version before it would not hold
+        del values["silent"]
+    return values
 
 
 def alarm_from(data: dict[str, Any]) -> Alarm:

@@ -11,14 +11,13 @@ import numpy as np
 
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
-from calidris.detect import Slot
 from calidris.engine.checkpoint.plain_json import alarm_from, alarm_json, model_json, restore_totals
 from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, restore_dedup_digests, save_dedup
 from calidris.engine.commands import Command
 from calidris.engine.conservation import balance
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import restore_slot, slot_bytes
-from calidris.engine.detectors.watcher import Watcher
+from calidris.engine.detectors.watcher import Watcher, slot_name
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import COLUMNS, Pane, PaneKey, pane_from, pane_row
 from calidris.engine.snapshot import WindowPoint
@@ -114,7 +113,7 @@ class Checkpoint:
         self._save_panes(number, model)
         for slot, watch in watcher.slots.items():
             if watch.unsaved:
-                self.store.put_blob(number, "watch", _slot_name(slot), slot_bytes(watch))
+                self.store.put_blob(number, "watch", slot_name(slot), slot_bytes(watch))
         self._save_learning(number, model)
         self._save_pending(number, model)
         return number
@@ -166,7 +165,9 @@ class Checkpoint:
                 self._restore_engine(engine)
                 rows = self.store.db.execute("SELECT id, tenant, name, version, state FROM models ORDER BY id")
                 for number, tenant, name, version, state in rows.fetchall():
-                    self._restore_model(engine, int(number), ModelKey(tenant, name, version), json.loads(state))
+                    key = ModelKey(tenant, name, version)
+                    self._restore_model(engine, int(number), key, json.loads(state))
+                    engine.mend_alarms(engine.models[key])
                 balance(engine)
 
     def _restore_engine(self, engine: Engine) -> None:
@@ -174,8 +175,11 @@ class Checkpoint:
             return json.loads(self.store.get(key) or b"null")
 
         engine.sequence, engine.sealed_ns, engine.began_ns = plain("sequence"), plain("sealed_ns"), plain("began_ns")
-        engine.alarms = [alarm_from(data) for data in plain("alarms")]
-        engine.latched = set(plain("latched"))
+        unknown = engine.book.restore(map(alarm_from, plain("alarms")), plain("latched"))
+        for number in unknown:
+            _logger.warning(
+                "engine: alarm %d is latched in the checkpoint and not in its list of alarms: left out", number
+            )
         engine.commands = [Command.of(values) for values in plain("orders")]
         engine.counters.update({name: Counter(reasons) for name, reasons in plain("counters").items()})
         for tenant, name, text in plain("early"):
@@ -211,7 +215,7 @@ class Checkpoint:
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:
         saved = self.store.blobs(number, "watch")
         for slot, watch in watcher.slots.items():
-            name = _slot_name(slot)
+            name = slot_name(slot)
             try:
                 if name in saved:
                     restore_slot(watch, saved[name])
@@ -238,10 +242,6 @@ def _with_slices(rows: np.typing.NDArray[np.void], dtype: np.dtype[np.void]) -> 
     width = min(out["slices"].shape[1], rows["slices"].shape[1])
     out["slices"][:, :width] = rows["slices"][:, :width]
     return out
-
-
-def _slot_name(slot: Slot) -> str:
-    return f"{slot.kind} {slot.window_s:.17g} {slot.reference}"
 
 
 def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:

@@ -49,12 +49,13 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
 
     def game(windows: Ints | None) -> Game:
         return loss_bets(
-            losses, known, windows, delta=detect.delta, tolerance=detect.tolerance, minimum_rows=detect.minimum_rows
-        )
+            losses, known, windows, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance,
+            minimum_rows=detect.minimum_rows,
+        )  # fmt: skip
 
     def back(_game: Game, _changes: Sequence[Change], _counts: Ints) -> Game:
         return loss_bets(
-            losses, known, None, delta=detect.delta, tolerance=detect.tolerance, side="recovered",
+            losses, known, None, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance, side="recovered",
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 

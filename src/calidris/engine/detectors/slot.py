@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from calidris import semconv
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
@@ -132,6 +133,29 @@ class SlotWatcher:
             if isinstance(self.detector.bets, Bets):  # the only ones whose memory is kept by field
                 self.detector.take_over(other.detector, names)
             self.unsaved = True
+
+    @property
+    def latched(self) -> bool:
+        """Whether its alarm stands."""
+        return self.detector is not None and self.detector.alarm
+
+    @property
+    def waits_for(self) -> str | None:
+        """What it waits for, a value of ``ml.detection.waits_for``, before its first window is scored; then None."""
+        if self.detector is not None and self.detector.scored:
+            return None
+        begun = self.learner.begun if self.learner is not None else bool(self.run.since_ns)
+        if self.recipe.age_s and not begun:
+            return semconv.ML_DETECTION_WAITS_FOR_LABELS
+        learns = self.learner is not None
+        return semconv.ML_DETECTION_WAITS_FOR_LEARNING if learns else semconv.ML_DETECTION_WAITS_FOR_ROWS
+
+    def latch(self) -> bool:
+        """Raise no other alarm until it is cleared; false while it learns, when none can be raised."""
+        if self.detector is None:
+            return False
+        self.detector.alarm = self.unsaved = True
+        return True
 
     def end_run(self) -> Run:
         """The run that led to an alarm; a new one begins."""

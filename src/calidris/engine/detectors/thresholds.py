@@ -46,7 +46,8 @@ class ThresholdWatcher:
         self.window_s = window_s
         self.rule = ThresholdRule(config.figure, limit, above, config.windows, minimum_rows)
         self.runs: dict[str, tuple[int, int]] = {}  # figure to windows running and since when
-        self.alarm = False
+        self.latched = False
+        self.valueless: int | None = 0  # windows so far in which its figure had no value; None once it had one
 
     @property
     def reference(self) -> str:
@@ -57,20 +58,21 @@ class ThresholdWatcher:
     def take(self, readings: Iterable[Reading], start_ns: int) -> list[Beyond]:
         """Look at the figures of one sealed window; those that open an alarm."""
         found = []
-        for reading in readings:
-            if self._is_meant(reading):
-                name = _name(reading)
-                before, since_ns = self.runs.get(name, (0, start_ns))
-                run = self.rule.run(before, reading.value, reading.n)
-                self.runs[name] = (run, since_ns if run > 1 else start_ns)
-                if self.rule.fires(run):
-                    direction = f"{reading.value:.4g}, {'above' if self.rule.above else 'below'} {self.rule.limit:g}"
-                    found.append(Beyond(name, direction, reading.n, self.runs[name][1], run))
+        meant = [reading for reading in readings if self._is_meant(reading)]
+        if self.valueless is not None:
+            known = any(reading.value is not None for reading in meant)
+            self.valueless = None if known else self.valueless + 1
+        for reading in meant:
+            name = _name(reading)
+            before, since_ns = self.runs.get(name, (0, start_ns))
+            run = self.rule.run(before, reading.value, reading.n)
+            self.runs[name] = (run, since_ns if run > 1 else start_ns)
+            # A run stays as it was while its figure is unknown: only a window that made it longer fires.
+            if run > before and self.rule.fires(run):
+                direction = f"{reading.value:.4g}, {'above' if self.rule.above else 'below'} {self.rule.limit:g}"
+                found.append(Beyond(name, direction, reading.n, self.runs[name][1], run))
         self.runs = {name: run for name, run in self.runs.items() if run[0]}
-        if self.alarm or not found:
-            return []
-        self.alarm = True
-        return found
+        return [] if self.latched else found
 
     def _is_meant(self, reading: Reading) -> bool:
         carried = dict(reading.attributes)
@@ -78,34 +80,41 @@ class ThresholdWatcher:
             carried.get(key) == value for key, value in self.config.attributes.items()
         )
 
+    def latch(self) -> bool:
+        """Raise no other alarm until it is cleared."""
+        self.latched = True
+        return True
+
     def clear(self) -> None:
         """End the alarm; windows are counted from nothing."""
-        self.alarm, self.runs = False, {}
+        self.latched, self.runs = False, {}
 
     def to_json(self) -> list[Any]:
-        """What ``restore`` takes over."""
-        return [self.reference, self.alarm, sorted([name, *run] for name, run in self.runs.items())]
+        """What ``restore`` takes over; checkpoints of versions that counted no windows without a value end before those."""
+        runs = sorted([name, *run] for name, run in self.runs.items())
+        return [self.reference, self.latched, runs, *([] if self.valueless == 0 else [self.valueless])]
 
     def restore(self, saved: Iterable[Any]) -> None:
         """Go on as the same limit did; another limit in its place begins anew."""
-        for reference, alarm, runs in saved:
+        for reference, latched, runs, *valueless in saved:
             if reference == self.reference:
-                self.alarm, self.runs = alarm, {name: (run, since) for name, run, since in runs}
+                self.latched, self.runs = latched, {name: (run, since) for name, run, since in runs}
+                self.valueless = valueless[0] if valueless else None if runs or latched else 0
 
 
 def threshold_alarm(
     limit: ThresholdWatcher, found: list[Beyond], key: ModelKey, number: int, raised_ns: int, trace_ids: tuple[str, ...]
 ) -> Alarm:
-    """The alarm of a limit that figures crossed."""
+    """The alarm of a limit that figures crossed; without figures where it is not known any more which ones did."""
     return Alarm(
         id=number,
         model=key,
         kind=KIND,
         window=window_name(limit.window_s),
         raised_ns=raised_ns,
-        since_ns=min(f.since_ns for f in found),
-        windows=max(f.windows for f in found),
-        n=max(f.n for f in found),
+        since_ns=min((f.since_ns for f in found), default=raised_ns),
+        windows=max((f.windows for f in found), default=0),
+        n=max((f.n for f in found), default=0),
         evidence=1.0,
         features=tuple(NamedFeature(f.name, f.direction, 1.0) for f in found),
         baseline="",

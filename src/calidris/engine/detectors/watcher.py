@@ -3,40 +3,64 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from calidris.baseline import Baseline
-from calidris.batch import Ints
+from calidris.batch import Ints, ModelKey
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
+from calidris.engine.alarms import AlarmBook, Faults
+from calidris.engine.alarms.mending import Latch
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.recipes import Recipe, recipe
 from calidris.engine.detectors.slot import SlotWatcher
-from calidris.engine.detectors.thresholds import KIND, threshold_alarm, thresholds_of
+from calidris.engine.detectors.thresholds import KIND, ThresholdWatcher, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.arrivals import stand_in
 from calidris.engine.panes.pane import Window, merge_panes
 from calidris.engine.readings.day_trend import note_day
-from calidris.engine.readings.window import window_readings
+from calidris.engine.readings.window import window_families
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
+from calidris.metrics.base import Reading
 from calidris.state import Role
 
+SILENT_NS = 1_800_000_000_000
+"""Without rows for half an hour, and for two windows, a live model is silent, as alerts on what is said of it have it."""
 HISTORY = 500
 """Sealed windows that are kept for lines in reports and terminals."""
 LABEL_FED = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
 
 
-@dataclass(slots=True)
-class Sealed:
-    """What one seal brought: alarms that were raised, and slots in which everything that an alarm named has come back."""
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """One seal of a model version: what it closes, and where alarms go while its windows are taken.
 
+    Attributes:
+        model: whose windows.
+        after_ns: windows that end by then were closed before.
+        until_ns: those that end by then are closed now.
+        book: where an alarm is written down, in the same step in which its detector latches.
+        silence_ns: how long no rows of the model have come.
+        note_recovered: told of a slot when all that its standing alarm named has come back.
+        other: the version that this one is compared with.
+    """
+
+    model: WatchedModel
+    after_ns: int
+    until_ns: int
+    book: AlarmBook
+    silence_ns: int
+    note_recovered: Callable[[Slot], None]
     other: WatchedModel | None = None
-    raised: list[Alarm] = field(default_factory=list)
-    recovered: list[Slot] = field(default_factory=list)
+
+    def open(self, alarm: Alarm, window_s: float) -> None:
+        """Write an alarm down, and whether it is about rows of before its model fell silent."""
+        longest_ns = max(SILENT_NS, round(2e9 * window_s))
+        self.book.open(replace(alarm, silent=self.silence_ns >= longest_ns))
 
 
 class Watcher:
@@ -54,6 +78,7 @@ class Watcher:
         self.baseline = baseline
         self.budget = budget_of(config)
         self.limits = thresholds_of(config)
+        self.faults = Faults(f"{config.series_name}:{version}")
         self.history: deque[WindowPoint] = deque(maxlen=HISTORY)
         self.slots: dict[Slot, SlotWatcher] = {}
         if baseline is not None:
@@ -92,71 +117,89 @@ class Watcher:
             if slot.kind is Alert.DRIFT and slot.reference == "frozen" and theirs is not None:
                 watch.take_over(theirs, features)
 
-    def seal(
-        self, model: WatchedModel, after_ns: int, until_ns: int, next_id: int, other: WatchedModel | None = None
-    ) -> Sealed:
-        """Take every window that ends in ``(after_ns, until_ns]``, and every one whose labels have come of age since.
+    def seal(self, seal: Seal) -> None:
+        """Take every window that a seal closes, and every one whose labels have come of age since the one before.
 
-        ``other`` is the version that this one is compared with.
+        Each window, detector, fixed limit and history is a part by itself: one that fails costs none of the others.
         """
-        out = Sealed(other=other)
         for window_s in self.config.all_windows_s:
-            length = round(window_s * 1e9)
-            for start, window in _windows(model, after_ns, until_ns, length):
-                verdicts = self._score(model, window, window_s, start, 0.0, out, next_id)
-                self._limit(model, window, window_s, start, out, next_id)
-                self._remember(window_s, start + length, window, verdicts.get(Slot(Alert.DRIFT, window_s)))
-                if length == model.config.step_ns:
-                    model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
-                model.touch()
+            self._close(seal, window_s)
         for window_s, age_s in sorted({(s.window_s, w.recipe.age_s) for s, w in self.slots.items() if w.recipe.age_s}):
-            age = round(age_s * 1e9)
-            for start, window in _windows(model, after_ns - age, until_ns - age, round(window_s * 1e9)):
-                self._score(model, window, window_s, start, age_s, out, next_id)
-        note_day(model.days, model, after_ns, until_ns)
-        return out
+            self._come_of_age(seal, window_s, age_s)
+        with self.faults.surviving("the days"):
+            note_day(seal.model.days, seal.model, seal.after_ns, seal.until_ns)
 
-    def _limit(
-        self, model: WatchedModel, window: Window, window_s: float, start_ns: int, out: Sealed, next_id: int
-    ) -> None:
+    def _close(self, seal: Seal, window_s: float) -> None:
+        """Take the windows of one length."""
+        model, length = seal.model, round(window_s * 1e9)
+        for start in model.windows_between(seal.after_ns, seal.until_ns, length):
+            with self.faults.surviving(f"windows of {window_name(window_s)}"):
+                window = _window(model, start, length)
+                verdicts = self._score(seal, window, window_s, start, 0.0)
+                self._limit(seal, window, window_s, start)
+                with self.faults.surviving("the history"):
+                    self._remember(window_s, start + length, window, verdicts.get(Slot(Alert.DRIFT, window_s)))
+            if length == model.config.step_ns:
+                model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
+            model.touch()
+
+    def _come_of_age(self, seal: Seal, window_s: float, age_s: float) -> None:
+        """Take the windows of one length whose labels have reached one age."""
+        length, age = round(window_s * 1e9), round(age_s * 1e9)
+        for start in seal.model.windows_between(seal.after_ns - age, seal.until_ns - age, length):
+            with self.faults.surviving(f"labels of windows of {window_name(window_s)}"):
+                self._score(seal, _window(seal.model, start, length), window_s, start, age_s)
+
+    def _limit(self, seal: Seal, window: Window, window_s: float, start_ns: int) -> None:
         """Hold one window's figures against the fixed limits on windows of its length."""
         limits = [limit for limit in self.limits if limit.window_s == window_s]
-        readings = list(window_readings(self.config, self.baseline, window, window_s)) if limits else []
+        readings = self._figures(window, window_s) if limits else []
         for limit in limits:
-            found = limit.take(readings, start_ns)
-            if found:
-                number = next_id + len(out.raised)
-                end_ns = start_ns + round(window_s * 1e9)
-                out.raised.append(threshold_alarm(limit, found, model.key, number, end_ns, window.trace_ids))
+            with self.faults.surviving(f"the limit {limit.reference}"):
+                found = limit.take(readings, start_ns)
+                if found:
+                    end_ns, key = start_ns + round(window_s * 1e9), seal.model.key
+                    alarm = threshold_alarm(limit, found, key, seal.book.next_id, end_ns, window.trace_ids)
+                    limit.latch()
+                    seal.open(alarm, window_s)
+
+    def _figures(self, window: Window, window_s: float) -> list[Reading]:
+        """All figures of a window but those of a family that fails."""
+        readings: list[Reading] = []
+        for family, figures in window_families(self.config, self.baseline, window, window_s).items():
+            with self.faults.surviving(f"figures of {family}"):
+                readings += figures
+        return readings
 
     def _score(
-        self,
-        model: WatchedModel,
-        window: Window,
-        window_s: float,
-        start_ns: int,
-        age_s: float,
-        out: Sealed,
-        next_id: int,
+        self, seal: Seal, window: Window, window_s: float, start_ns: int, age_s: float
     ) -> dict[Slot, Verdict | None]:
         """Feed one window to the detectors of its length and age."""
         verdicts: dict[Slot, Verdict | None] = {}
         for slot, watch in self.slots.items():
-            if (slot.window_s, watch.recipe.age_s) != (window_s, age_s):
-                continue
-            counts = _counts(watch.recipe, window, start_ns, out.other)
-            if counts is not None and slot.kind is Alert.DRIFT:
-                counts = self._without_absent(model, counts, start_ns)
-            if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
-                continue
-            if watch.recovers(counts, start_ns):
-                out.recovered.append(slot)
-            verdicts[slot] = verdict = watch.take(counts, start_ns)
-            if verdict is not None and verdict.opened:
-                raised_ns = start_ns + round((window_s + age_s) * 1e9)
-                out.raised.append(self._alarm(model, watch, verdict, raised_ns, window, next_id + len(out.raised)))
-            model.touch()
+            if (slot.window_s, watch.recipe.age_s) == (window_s, age_s):
+                with self.faults.surviving(f"the {slot.kind} detector ({slot.reference}) on {window_name(window_s)}"):
+                    self._feed(seal, watch, window, start_ns, verdicts)
         return verdicts
+
+    def _feed(
+        self, seal: Seal, watch: SlotWatcher, window: Window, start_ns: int, verdicts: dict[Slot, Verdict | None]
+    ) -> None:
+        model, slot = seal.model, watch.recipe.slot
+        counts = _counts(watch.recipe, window, start_ns, seal.other)
+        if counts is not None and slot.kind is Alert.DRIFT:
+            counts = self._without_absent(model, counts, start_ns)
+        if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
+            return
+        recovered = watch.recovers(counts, start_ns)
+        verdicts[slot] = verdict = watch.take(counts, start_ns)
+        if verdict is not None and verdict.opened:
+            raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
+            alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
+            seal.open(alarm, slot.window_s)
+        model.touch()
+        if recovered:
+            seal.note_recovered(slot)
 
     def _without_absent(self, model: WatchedModel, counts: Ints, start_ns: int) -> Ints:
         """Counts in which features that never came are no evidence."""
@@ -166,24 +209,31 @@ class Watcher:
         return stand_in(self.baseline.counts, counts, absent)
 
     def _alarm(
-        self, model: WatchedModel, watch: SlotWatcher, verdict: Verdict, raised_ns: int, window: Window, number: int
+        self,
+        key: ModelKey,
+        watch: SlotWatcher,
+        verdict: Verdict | None,
+        raised_ns: int,
+        number: int,
+        trace_ids: tuple[str, ...] = (),
     ) -> Alarm:
+        """The alarm of a detector; without what its verdict said where that is not known any more."""
         run, slot = watch.end_run(), watch.recipe.slot
         assert self.baseline is not None, "slots are made from one"
         return Alarm(
             id=number,
-            model=model.key,
+            model=key,
             kind=slot.kind.value,
             window=window_name(slot.window_s),
             raised_ns=raised_ns,
-            since_ns=run.since_ns,
+            since_ns=run.since_ns or raised_ns,
             windows=run.windows,
             n=run.rows,
-            evidence=verdict.evidence,
-            features=tuple(NamedFeature(c.field, c.direction, c.evidence) for c in verdict.changes),
+            evidence=1.0 if verdict is None else verdict.evidence,
+            features=() if verdict is None else _named(verdict),
             baseline=self.baseline.id,
             budget=self.config.detect.budget,
-            trace_ids=window.trace_ids,
+            trace_ids=trace_ids,
             reference=slot.reference,
         )
 
@@ -199,14 +249,40 @@ class Watcher:
         """The detector that raised an alarm; None where the settings no longer have it."""
         return next((s for s in self.slots if alarm.is_of(s.kind.value, window_name(s.window_s), s.reference)), None)
 
+    def latches(self) -> Iterator[SlotWatcher | ThresholdWatcher]:
+        """Everything that an alarm latches."""
+        yield from self.slots.values()
+        yield from self.limits
+
+    def latch_of(self, alarm: Alarm) -> SlotWatcher | ThresholdWatcher | None:
+        """What raised an alarm; None where it was compared with another baseline, or the settings no longer have it."""
+        if alarm.kind == KIND:
+            return next((limit for limit in self.limits if limit.reference == alarm.reference), None)
+        slot = self.slot_of(alarm)
+        mine = self.baseline is not None and alarm.baseline == self.baseline.id
+        return self.slots[slot] if slot is not None and mine else None
+
+    def alarm_of(self, latch: Latch, key: ModelKey, number: int, raised_ns: int) -> Alarm:
+        """The alarm of what is latched, from what it still knows of it."""
+        if isinstance(latch, ThresholdWatcher):
+            return threshold_alarm(latch, [], key, number, raised_ns, ())
+        assert isinstance(latch, SlotWatcher), "there are no others"
+        return self._alarm(key, latch, latch.alarmed, raised_ns, number)
+
     def clear(self, alarm: Alarm) -> None:
         """End an alarm; its detector's evidence starts from nothing."""
-        slot = self.slot_of(alarm)
-        if slot is not None:
-            self.slots[slot].clear()
-        for limit in self.limits:
-            if alarm.kind == KIND and limit.reference == alarm.reference:
-                limit.clear()
+        latch = self.latch_of(alarm)
+        if latch is not None:
+            latch.clear()
+
+
+def slot_name(slot: Slot) -> str:
+    """What tells a detector from the others of its model, in a checkpoint and for people."""
+    return f"{slot.kind} {slot.window_s:.17g} {slot.reference}"
+
+
+def _named(verdict: Verdict) -> tuple[NamedFeature, ...]:
+    return tuple(NamedFeature(c.field, c.direction, c.evidence) for c in verdict.changes)
 
 
 def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | None) -> Ints | None:
@@ -220,7 +296,6 @@ def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | N
     return made.pair(window, merge_panes(spec, (p for _, p in other.panes_in(start_ns, start_ns + length))))
 
 
-def _windows(model: WatchedModel, after_ns: int, until_ns: int, length_ns: int) -> Iterator[tuple[int, Window]]:
-    """Begin and rows of every window with rows that ends in ``(after_ns, until_ns]``, oldest first."""
-    for start in model.windows_between(after_ns, until_ns, length_ns):
-        yield start, merge_panes(model.spec, (p for _, p in model.panes_in(start, start + length_ns)))
+def _window(model: WatchedModel, start_ns: int, length_ns: int) -> Window:
+    """The rows of one window, merged."""
+    return merge_panes(model.spec, (pane for _, pane in model.panes_in(start_ns, start_ns + length_ns)))

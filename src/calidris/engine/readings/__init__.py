@@ -7,7 +7,7 @@ from calidris.engine.readings.window import (
     guessed_readings,
     known_readings,
     row_readings,
-    window_readings,
+    window_families,
 )
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     "known_readings",
     "note_day",
     "row_readings",
-    "window_readings",
+    "window_families",
 ]

@@ -24,13 +24,15 @@ from calidris.metrics.schema import constant_readings, schema_readings, with_val
 from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 
-def window_readings(
-    config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
-) -> Iterator[Reading]:
-    """Every figure of a merged window: of its rows, of its labelled rows, and of what labels cannot say yet."""
-    yield from row_readings(config, baseline, merged, window_s)
-    yield from known_readings(config, merged, window_s)
-    yield from guessed_readings(baseline, merged, window_s, late)
+def window_families(
+    config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float
+) -> dict[str, Iterator[Reading]]:
+    """Every figure of a merged window by what it is of: all rows, labelled ones, what labels cannot say yet. Computed when asked."""
+    return {
+        "rows": row_readings(config, baseline, merged, window_s),
+        "labels": known_readings(config, merged, window_s),
+        "estimates": guessed_readings(baseline, merged, window_s),
+    }
 
 
 def row_readings(config: ModelConfig, baseline: Baseline | None, merged: Window, window_s: float) -> Iterator[Reading]:

@@ -5,7 +5,7 @@ A sentence may name a command or a setting only where that is the cure of this v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -129,6 +129,21 @@ def compared(model: WatchedModel, watcher: Watcher) -> str:
     return (
         f"{said}; not yet alarming, as their spread is learned live: {', '.join(parts)} ({_progress(slowest)} at least)"
     )
+
+
+def failing(watcher: Watcher) -> Iterator[str]:
+    """Parts of its seals that failed since the process began: what they should have told is missing."""
+    for part, fault in watcher.faults.found.items():
+        often = "" if fault.times == 1 else f", {fault.times} times"
+        yield f"{part} failed and was left out ({fault.error}{often} since the start; the log has all of it, once)"
+
+
+def never_valued(watcher: Watcher) -> Iterator[str]:
+    """Fixed limits on a figure that no closed window has given yet: they cannot fire."""
+    for limit in watcher.limits:
+        if limit.valueless:
+            windows = f"{limit.valueless} windows of {window_name(limit.window_s)}"
+            yield f"the threshold {limit.reference!r} has never had a value ({windows}), so it cannot fire"
 
 
 def _learned(watch: SlotWatcher) -> int:

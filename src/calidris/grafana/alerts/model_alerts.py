@@ -19,10 +19,10 @@ from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
 from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
+from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, not_raised_in_silence, nothing_new
 from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
-SILENCE = "30m"
 LATE_SPAN = "1h"
 LATE_SHARE = 0.05
 """Of the rows of that time. A sender that tries again after an outage brings a few late rows, and they cost no alarm."""
@@ -156,10 +156,7 @@ def _silence(matchers: tuple[str, ...]) -> str:
         for offset in ("1w", "1d", SILENCE)
     ]
     before = "\n  or ".join([*earlier, f"0 * {now}"])
-    jobs = promql.selector(semconv.METRIC_ML_MONITORING_BATCH, *matchers)
-    batch = promql.by("sum", (promql.NAME,), jobs)
-    state = promql.selector(semconv.METRIC_ML_MONITORING_STATUS, *matchers, promql.equals(promql.STATE, "stale"))
-    stale = promql.by("sum", (promql.NAME,), f"{state} * on ({promql.NAME}, {promql.VERSION}) {jobs}")
+    batch, stale = batch_models(matchers), missed_jobs(matchers)
     live = f"({now} == bool 0)\n* on ({promql.NAME})\n((\n  {before}\n) > bool 0)"
     return f"({live})\nunless on ({promql.NAME}) {batch}\nor ({stale} == bool {batch})\nor 0 * {batch}"
 
@@ -193,9 +190,15 @@ def _late_share(audience: Audience) -> str:
         promql.by("sum", WHO, promql.increase(metric, LATE_SPAN, *audience.matchers))
         for metric in (semconv.METRIC_ML_RECEIVED_LATE, semconv.METRIC_ML_RECEIVED_ROWS)
     )
-    return f"({late} / ({rows} > 0))\n* ({late} > bool {FEWEST_LATE})\nor 0 * {rows}"
+    share = f"({late} / ({rows} > 0))\n* ({late} > bool {FEWEST_LATE})"
+    named = promql.equals("alertname", "ModelRowsLate")
+    return f"({nothing_new(share, audience.matchers, (named,))})\nor 0 * {rows}"
 
 
 def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
-    """1 for each latched detector of some kinds, 0 for the others."""
-    return promql.by("max", kept, promql.selector(semconv.METRIC_ML_DETECTION_ALARM, *audience.matchers, kinds))
+    """1 for each latched detector of some kinds, 0 for the others, and for what was raised while its model was silent."""
+    latched, silent = (
+        promql.by("max", kept, promql.selector(metric, *audience.matchers, kinds))
+        for metric in (semconv.METRIC_ML_DETECTION_ALARM, semconv.METRIC_ML_DETECTION_ALARM_SILENT)
+    )
+    return not_raised_in_silence(latched, silent, audience.matchers, kept)

@@ -21,6 +21,7 @@ from calidris.errors import ConfigError
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert, Recording
 from calidris.grafana.alerts.audience import model_labels
+from calidris.grafana.alerts.silence import nothing_new
 from calidris.grafana.panel_ids import Overview, panel_id
 
 PERIOD_DAYS = 30
@@ -143,7 +144,10 @@ def confirmed_burn(objective: Objective, window: BurnWindow) -> str:
     pair = promql.selector(BURN, *objective.matchers, promql.among(BURN_WINDOW, (window.short, window.long)))
     bad = promql.increase(semconv.METRIC_ML_SLO_EVENTS, window.long, *objective.matchers, _BAD)
     enough = f"({promql.by('sum', _KEPT, bad)} >= bool {MINIMUM_BAD})"
-    return f"{promql.by('min', _KEPT, pair)}\n* on ({', '.join(_KEPT)})\n{enough}"
+    burn = f"{promql.by('min', _KEPT, pair)}\n* on ({', '.join(_KEPT)})\n{enough}"
+    fires = (promql.equals("alertname", "ModelBudgetBurn"), promql.equals(BURN_WINDOW, f"{window.long}/{window.short}"))
+    told = nothing_new(burn, objective.matchers[:1], fires)
+    return f"({told})\nor 0 * {promql.by('min', _KEPT, pair)}"
 
 
 def recordings(config: CalidrisConfig) -> tuple[Recording, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from calidris import semconv
-from calidris.config.units import window_name
+from calidris.config.units import parse_duration_s, window_name
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import TICKET, Alert
 from calidris.grafana.alerts.audience import Audience
+from calidris.grafana.alerts.silence import SILENCE, nothing_new
 from calidris.grafana.panel_ids import Overview, panel_id
 from calidris.semconv import Metric
 
@@ -38,7 +39,7 @@ def calibration(audience: Audience, seconds: float, slices: tuple[str, ...]) -> 
         name="ModelCalibrationLost",
         key=f"{audience.key} {name}",
         title=f"Model calibration lost, {name}{audience.suffix}",
-        expr=_brier_gap(audience, name, slices),
+        expr=_while_rows_come(_brier_gap(audience, name, slices), "ModelCalibrationLost", audience, seconds),
         threshold=0,
         pending=window_name(CONSECUTIVE * seconds),
         keep=KEEP,
@@ -64,7 +65,7 @@ def performance(audience: Audience, seconds: float, slices: tuple[str, ...]) -> 
         name="ModelPerformanceLost",
         key=f"{audience.key} {name}",
         title=f"Model performance lost, {name}{audience.suffix}",
-        expr=_performance_gap(audience, name, slices),
+        expr=_while_rows_come(_performance_gap(audience, name, slices), "ModelPerformanceLost", audience, seconds),
         threshold=0,
         pending=window_name(CONSECUTIVE * seconds),
         keep=KEEP,
@@ -127,6 +128,16 @@ def _trusted(difference: str, audience: Audience) -> str:
     return (
         f"({difference})\n* on ({_joined(WHO)}) group_left ()\n({gate})\nor on ({_joined(WHO)}) 0 * {_known(audience)}"
     )
+
+
+def _while_rows_come(gap: str, alert: str, audience: Audience, seconds: float) -> str:
+    """A gap that is told anew only while rows come: figures of a silent model are of rows of before it."""
+    # A model of few rows may well have none for a whole window, and would never be worse for three of them.
+    span_s = 2 * seconds if seconds > parse_duration_s(SILENCE) else 0.0
+    of_window = promql.equals(promql.WINDOW, window_name(seconds))
+    named = promql.equals("alertname", alert)
+    told = nothing_new(gap, audience.matchers, (named, of_window), span_s)
+    return f"({told})\nor on ({_joined(WHO)}) 0 * {_known(audience)}"
 
 
 def _known(audience: Audience) -> str:

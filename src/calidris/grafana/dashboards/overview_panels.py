@@ -18,7 +18,7 @@ _NO_DETECTOR = "no detector yet: a model needs a baseline first"
 
 def attention(view: View) -> list[Panel]:
     """Alarms, evidence and the status of the monitoring itself."""
-    return [_alarms(view), _latched(view), _evidence(view), _status(view)]
+    return [_alarms(view), _latched(view), _evidence(view), _status(view), _waiting(view)]
 
 
 def traffic(view: View) -> list[Panel]:
@@ -80,6 +80,28 @@ def _status(view: View) -> Panel:
     status = view.state(semconv.METRIC_ML_MONITORING_STATUS, (promql.STATE,))
     columns = {promql.NAME: "model", promql.VERSION: "version", promql.STATE: "status"}
     return listing(about, Query(f"{status} == 1", legend(promql.STATE)), columns)
+
+
+def _waiting(view: View) -> Panel:
+    about = About(
+        Overview.WAITING,
+        "Detectors that wait",
+        "Detectors that have not scored a window yet, so that they have no evidence and cannot alarm: for labels (true outcomes "
+        "at their age), for learning (live windows that show the ordinary spread), or for rows.",
+        "none",
+        width=24,
+        empty="every detector has scored a window",
+    )
+    kept = (promql.WINDOW, promql.DETECTION_KIND, promql.WAITS_FOR)
+    waiting = view.state(semconv.METRIC_ML_DETECTION_WAITING, kept)
+    columns = {
+        promql.NAME: "model",
+        promql.VERSION: "version",
+        promql.DETECTION_KIND: "kind",
+        promql.WINDOW: "window",
+        promql.WAITS_FOR: "waits for",
+    }
+    return listing(about, Query(waiting, legend(*kept)), columns)
 
 
 def _rows(view: View) -> Panel:

@@ -27,6 +27,7 @@ from typing import Any, Final
 from calidris.instrument.process.machine_clock import read_clock_s
 from calidris.instrument.process.own_ends import OwnEnds, is_default
 from calidris.instrument.process.replaced import Replaced
+from calidris.instrument.process.unheard_signals import NOBODY, UnheardSignals
 from calidris.instrument.shield import caught
 
 EXIT_DEADLINE_S: Final = 2.0
@@ -76,6 +77,7 @@ class EndOfProcess:
         self._pid = 0
         self._handles_signals = False
         self._own_ends = OwnEnds(self._flush_now, self._finish_now, go_on)
+        self._unheard = UnheardSignals(self._is_handler)
         self._hidden: list[Replaced] = []
         # At the import, which is early: what is registered first runs last, after the application's own handlers.
         atexit.register(self._at_exit)
@@ -101,6 +103,8 @@ class EndOfProcess:
             hidden.undo()
         self._own_ends.undo()
         self._handles_signals = False
+        if _is_main_thread():
+            self._unheard.stop()
         for number in HANDLED:
             if _is_main_thread() and self._is_handler(number):
                 _set_handler(number, signal.SIG_DFL)
@@ -144,6 +148,16 @@ class EndOfProcess:
         for number in HANDLED:
             if is_default(number) and not _is_handled_natively(number):
                 _set_handler(number, self._on_signal)
+        if any(map(self._is_handler, HANDLED)):
+            self._listen()
+
+    def _listen(self) -> None:
+        try:
+            self._unheard.listen()
+        except (OSError, RuntimeError):  # no more descriptors, or threads
+            return
+        except Exception:
+            caught("signals")
 
     def _is_handler(self, number: int) -> bool:
         return self._is_ours(getsignal(number))
@@ -153,6 +167,7 @@ class EndOfProcess:
 
         Who got hold of us nevertheless and calls us as the handler before his own decides what becomes of the process.
         """
+        self._unheard.note_heard()
         try:
             self._send_at_signal(number)
         finally:
@@ -192,7 +207,21 @@ class EndOfProcess:
         self._hidden += [
             Replaced(signal, "signal", setting),
             Replaced(signal, "getsignal", getting),
+            Replaced(signal, "set_wakeup_fd", self._hide_number()),
         ]
+
+    def _hide_number(self) -> Callable[..., int]:
+        """Have whoever sets the number that signals are written to see none where ours stands, and put ours back after his."""
+        set_number = signal.set_wakeup_fd
+
+        @functools.wraps(set_number)
+        def setting(*given: Any, **named: Any) -> int:
+            before: int = set_number(*given, **named)
+            self._unheard.note_set(*given)
+            self._handle_signals()
+            return NOBODY if self._unheard.is_number(before) else before
+
+        return setting
 
     def _seen(self, handler: Any) -> Any:
         return signal.SIG_DFL if self._is_ours(handler) else handler

@@ -22,6 +22,7 @@ from calidris.instrument.foreign import (
     is_stream,
     is_table,
     is_text,
+    labels_of,
     listed,
     name_of,
     offers,
@@ -74,6 +75,13 @@ class Table:
     def as_dict(self) -> dict[str, Any]:
         """Name to column."""
         return {name: self.column(at) for at, name in enumerate(self.names)}
+
+    @property
+    def repeated(self) -> Sequence[str]:
+        """Names that several columns have: only the last of those leaves."""
+        if len(set(self.names)) == len(self.names):
+            return ()
+        return [name for name, columns in Counter(self.names).items() if columns > 1]
 
     @property
     def cells(self) -> int:
@@ -235,7 +243,7 @@ def _copy_array(data: Any, names: Sequence[str] | None) -> Table:
 
 
 def _copy_frame(frame: Any, wanted: Sequence[str] | None) -> Table:
-    labels = listed(frame.columns, MAX_COLUMNS)
+    labels = labels_of(frame, MAX_COLUMNS)
     names = list(map(name_of, labels))
     rows = len(frame)
     picked = [at for at, name in enumerate(names) if wanted is None or name in wanted]

@@ -20,6 +20,7 @@ from calidris.instrument.foreign import (
     is_stream,
     is_table,
     is_text,
+    labels_of,
     listed,
     name_of,
     offers,
@@ -177,7 +178,7 @@ def _list_fields(kind: type) -> tuple[str, ...]:
 def _read_table(row: Any, wanted: Wanted) -> Read:
     if row.shape[0] != 1:
         raise Refused("no_row")
-    names = listed(row.columns, MAX_COLUMNS)
+    names = labels_of(row, MAX_COLUMNS)
     get = row.__getitem__
     if is_numeric(row):
         # One copy of the whole row: of a table each column is an object of its own, made when it is asked for.

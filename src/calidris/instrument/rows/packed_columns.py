@@ -25,8 +25,8 @@ Packed = dict[str, Any]
 class Note(Protocol):
     """Told where something is withheld."""
 
-    def __call__(self, reason: str, name: str, values: int = 1) -> None:
-        """Count a reason, a feature or model, and how many values are missing for it."""
+    def __call__(self, reason: str, name: str, values: int = 1, first: str = "") -> None:
+        """Count a reason, a feature or model, and how many values are missing for it; ``first`` shows the first of them."""
         ...
 
 
@@ -36,6 +36,9 @@ MAX_TEXT = 256
 
 MAX_BITS: Final = 8_192
 """Of an integer: Python writes longer ones as text only where it is told to, and raises elsewhere."""
+
+_EXACT: Final = 2**53
+"""Beyond it double precision does not know each whole number."""
 
 _TEXT: Final = frozenset({str})
 _NUMBERS: Final = frozenset({float, int, bool})
@@ -161,8 +164,11 @@ def _code_texts(values: Iterable[Any]) -> Packed:
     return coded(None if value is None else text_of(value)[:MAX_TEXT] for value in values)
 
 
-def probabilities(values: Any, note: Note) -> Packed:
-    """Scores. A rounding error outside [0, 1] is cut off; what lies further is withheld: the receiver would refuse the span for it."""
+def probabilities(values: Any, note: Note, ids: Sequence[str] = ()) -> Packed:
+    """Scores. A rounding error outside [0, 1] is cut off; what lies further is withheld: the receiver would refuse the span for it.
+
+    The first of those is told with its prediction's id, where ``ids`` are given.
+    """
     values = plain(values)
     try:
         fast = array("d", values)
@@ -175,11 +181,15 @@ def probabilities(values: Any, note: Note) -> Packed:
     given = list(map(_to_number, found))
     numbers = list(map(_probability, given))
     refused["score_clipped"] = sum(was != now and now == now for was, now in zip(given, numbers))
-    refused["score_out_of_range"] = sum(
-        type(value) in _NUMBERS and number != number for value, number in zip(found, numbers)
-    )
+    outside = [
+        at for at, (value, number) in enumerate(zip(found, numbers)) if type(value) in _NUMBERS and number != number
+    ]
     refused["unsupported_type"] += sum(type(value) is str for value in found)
     _tell(+refused, "score", note)
+    if outside:
+        at = outside[0]
+        whose = f" of the prediction {ids[at]}" if ids else ""
+        note("score_out_of_range", "score", len(outside), f"{given[at]:.9g}{whose}")
     return {"f64": little(array("d", numbers))}
 
 
@@ -192,7 +202,7 @@ def _probability(number: float) -> float:
 
 
 def outcomes(values: Any, note: Note | None = None, name: str = "") -> Packed:
-    """Classes or labels: whole numbers as i64, other numbers as f64, anything else as coded strings.
+    """Classes or labels: whole numbers as i64, other numbers as f64, anything else as coded strings, and so are long whole numbers.
 
     >>> sorted(outcomes([0, True])), sorted(outcomes([1.0, None])), sorted(outcomes(["spam", 1]))
     (['i64'], ['f64'], ['codes', 'levels'])
@@ -203,6 +213,8 @@ def outcomes(values: Any, note: Note | None = None, name: str = "") -> Packed:
     known = [value for value in items if value is not None]
     numbers = [_to_number(value) for value in known]
     if any(number != number for number in numbers) or not known:
+        return _code_texts(items)
+    if any(type(value) is int and abs(value) > _EXACT for value in known):
         return _code_texts(items)
     if len(known) == len(items) and all(n.is_integer() and abs(n) < 2**53 for n in numbers):
         return i64(map(int, numbers))
@@ -225,6 +237,12 @@ def feature(name: str, values: Any, policy: Policy, note: Note) -> Packed | None
     if fast is not None:
         return {"f64": fast}
     return _mixed(name, plain(values), action is Action.ALLOW, note)
+
+
+def slice_column(name: str, values: Any, policy: Policy, note: Note) -> Packed | None:
+    """One slice. Slices were listed by the user, so they leave, unless a rule names them; ``None`` where it may not."""
+    ruled = policy.action(name) in (Action.DROP, Action.HASH, Action.BUCKET)
+    return feature(name, values, policy, note) if ruled else texts(values, note, name)
 
 
 def _hashed(name: str, values: Any, policy: Policy, note: Note) -> Packed | None:
@@ -253,7 +271,8 @@ def _mixed(name: str, values: Sequence[Any], allowed: bool, note: Note) -> Packe
         return None
     found, refused = _read(values)
     _tell(refused, name, note)
-    strings = sum(type(value) is str for value in found)
+    # Between numbers an empty text is a gap, as forms and files write one.
+    strings = sum(type(value) is str and value != "" for value in found)
     if strings and allowed:
         return _code_texts(found)
     if strings:

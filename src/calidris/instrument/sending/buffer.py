@@ -20,11 +20,11 @@ from collections.abc import Callable
 
 from calidris.instrument.process.fork import renew_in_child
 from calidris.instrument.process.machine_clock import read_clock_s
+from calidris.instrument.process.threads import SAY_S, run_apart
 from calidris.instrument.rows.buffered_items import Item, Row
 from calidris.instrument.rows.item_sizes import model_of
 from calidris.instrument.sending.not_sent import Cause, NotSent
 from calidris.instrument.sending.sender import Sender, Shipper
-from calidris.instrument.sending.threads import SAY_S, run_apart
 from calidris.instrument.sending.waiting import Waiting
 from calidris.instrument.shield import caught
 from calidris.instrument.signal_errors import note_kept

@@ -136,13 +136,14 @@ def halves_of(run: list[Any]) -> tuple[list[Any], list[Any]] | None:
 
 def groups_of(items: Iterable[Item]) -> list[Group]:
     """Group what was buffered: predictions first, so that no label overtakes the prediction it belongs to."""
-    rows: dict[tuple[Series, tuple[int, ...] | None], Group] = {}
+    rows: dict[tuple[Series, tuple[int, ...] | None, bool], Group] = {}
     blocks: dict[tuple[Series, str | None], Group] = {}
     labels: dict[str, Group] = {}
     for item in items:
         if isinstance(item, tuple):
-            # Vectors of one column have one dimension; where a row's differ, it goes into another span.
-            rows.setdefault((item[0], sizes_of(item[-1])), Group(item[0].name)).members.append(item)
+            # Vectors of one column have one dimension, and a span's scores one form; a row of another one goes into another span.
+            alike = (item[0], sizes_of(item[-1]), type(item[7]) is dict)
+            rows.setdefault(alike, Group(item[0].name)).members.append(item)
         elif isinstance(item, Block):
             # A span says once which job its rows are of.
             blocks.setdefault((item.series, item.batch_id), Group(item.series.name)).members.append(item)
@@ -242,12 +243,11 @@ def _named(captured: Sequence[Any], declared: tuple[str, ...]) -> dict[str, Any]
 
 
 def _row_scores(scores: Sequence[Any]) -> Any:
-    """One column, or one column a class where rows brought a mapping."""
-    mappings = [score for score in scores if isinstance(score, dict)]
-    if not mappings:
+    """One column, or one column a class where rows brought a mapping: all did or none, as ``groups_of`` sorts them."""
+    if type(scores[0]) is not dict:
         return list(scores) if any(score is not None for score in scores) else None
-    names = dict.fromkeys(name for score in mappings for name in score)
-    return {text_of(n): [s.get(n) if isinstance(s, dict) else None for s in scores] for n in names}
+    names = dict.fromkeys(name for score in scores for name in score)
+    return {text_of(name): [score.get(name) for score in scores] for name in names}
 
 
 def _alike(blocks: list[Block]) -> Iterator[list[Block]]:

@@ -41,6 +41,7 @@ _CURES: Final = {
     "queue_full": "Rows come faster than they leave, or the receiver is away; the oldest made room. Raise "
     "OTEL_CALIDRIS_QUEUE_SIZE or OTEL_CALIDRIS_QUEUE_BYTES, or check the receiver.",
     "no_row": "It is text, a buffer, a stream or several rows, and no row of features: nothing of it leaves.",
+    "same_name": "Several columns of a table are called so, and only the last of them leaves; rename the others.",
     "no_name": "What has an empty name cannot be sent; it is missing.",
     "too_long": "It has more parts than a row may have; it is sent as missing.",
     "slices_not_copied": "Slices are a mapping from name to value; the rows are sent without.",
@@ -97,6 +98,7 @@ class NotSent:
         self._values: Tally[Cause] = Tally()
         self._notes: Tally[Cause] = Tally()
         self._said: dict[Cause, object] = {}
+        self._first: dict[Cause, str] = {}
         self._flush_notes = float(FLUSH_NOTES)
         self._said_s = read_clock_s()
 
@@ -111,10 +113,14 @@ class NotSent:
             self._notes.add(_bound(self._notes, model, reason), rows)
             self._rows.add(cause, rows)  # last: see `Tally`
 
-    def withhold(self, model: str, reason: str, name: str, values: int = 1) -> None:
+    def withhold(self, model: str, reason: str, name: str, values: int = 1, first: str = "") -> None:
         """Count values of a feature (or embedding, or of the whole model) that are sent as missing or not at all."""
         self._values.add(_bound(self._values, model, reason), values)
-        self._notes.add(_bound(self._notes, name, reason), values)
+        note = _bound(self._notes, name, reason)
+        if first:
+            # Before it is counted: from then on it may be said.
+            self._first.setdefault(note, first)
+        self._notes.add(note, values)
 
     def rows(self) -> dict[Cause, int]:
         """Rows dropped so far, by model and reason."""
@@ -138,8 +144,15 @@ class NotSent:
             if note not in self._said and self._claim(note):
                 name, reason = note
                 words = reason.replace("_", " ")
+                first = self._first.get(note)
+                shown = f", the first is {first}" if first else ""
                 log.warning(
-                    "calidris: %s: %s (%d so far). %s", name or "(no model)", words, count, _CURES.get(reason, "")
+                    "calidris: %s: %s (%d so far%s). %s",
+                    name or "(no model)",
+                    words,
+                    count,
+                    shown,
+                    _CURES.get(reason, ""),
                 )
 
     def say_not_acknowledged(self, lost: Mapping[Cause, int], waiting: Mapping[str, int]) -> None:

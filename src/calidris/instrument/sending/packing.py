@@ -74,10 +74,10 @@ class _Notes:
     """What was withheld while a run was packed. Counted only when it is packed: a part of it may be tried again."""
 
     def __init__(self) -> None:
-        self.taken: list[tuple[str, str, int]] = []
+        self.taken: list[tuple[str, str, int, str]] = []
 
-    def __call__(self, reason: str, name: str, values: int = 1) -> None:
-        self.taken.append((reason, name, values))
+    def __call__(self, reason: str, name: str, values: int = 1, first: str = "") -> None:
+        self.taken.append((reason, name, values, first))
 
 
 class Encoder:
@@ -132,8 +132,8 @@ class Encoder:
             packed = [span for chunk in chunks_of(run) for span in self._spans(chunk, notes)]
         except BaseException:  # a value may raise whatever it likes when it is read
             return self._pack_halves(model, run)
-        for reason, name, values in notes.taken:
-            self._not_sent.withhold(model, reason, name, values)
+        for reason, name, values, first in notes.taken:
+            self._not_sent.withhold(model, reason, name, values, first)
         return packed
 
     def _pack_halves(self, model: str, run: list[Any]) -> list[tuple[bytes, int]]:
@@ -207,7 +207,7 @@ def prediction_attributes(chunk: Chunk, policy: Policy, note: col.Note) -> Attri
         semconv.ML_PREDICTION_BATCH_ID: chunk.batch_id,
         semconv.ML_FEATURES: {**_features(chunk, policy, note), **_embeddings(chunk, policy, note)},
         semconv.ML_SLICES: _slices(chunk.slices, policy, note),
-        semconv.ML_PREDICTION_SCORE: _scores(chunk.scores, note),
+        semconv.ML_PREDICTION_SCORE: _scores(chunk, note),
         semconv.ML_PREDICTION_CLASS: None if chunk.classes is None else col.outcomes(chunk.classes, note, "class"),
         semconv.ML_PREDICTION_VALUE: None if chunk.values is None else col.f64(chunk.values, note, "value"),
         semconv.ML_PREDICTION_DURATION: col.f64(chunk.durations_s) if any(chunk.durations_s) else None,
@@ -252,9 +252,9 @@ def _leave_out_nameless(columns: dict[str, Any], note: col.Note, what: str) -> d
 
 
 def _features(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
-    def tell(reason: str, name: str, values: int = 1) -> None:
+    def tell(reason: str, name: str, values: int = 1, first: str = "") -> None:
         if name not in chunk.slices:  # it does leave, as a slice
-            note(reason, name, values)
+            note(reason, name, values, first)
 
     named = _leave_out_nameless(chunk.features, note, "features")
     declared = chunk.series.features or ()
@@ -284,18 +284,17 @@ def _embeddings(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
 
 
 def _slices(slices: dict[str, Any], policy: Policy, note: col.Note) -> Attributes:
-    """Slices were listed by the user, so they leave, unless a rule names them."""
     packed: Attributes = {}
     for name, values in _leave_out_nameless(slices, note, "slices").items():
-        ruled = policy.action(name) in (Action.DROP, Action.HASH, Action.BUCKET)
-        column = col.feature(name, values, policy, note) if ruled else col.texts(values, note, name)
+        column = col.slice_column(name, values, policy, note)
         if column is not None:
             packed[name] = column
     return packed
 
 
-def _scores(scores: Any, note: col.Note) -> Any:
+def _scores(chunk: Chunk, note: Note) -> Any:
+    scores = chunk.scores
     if isinstance(scores, dict):
         named = _leave_out_nameless(scores, note, "score")
-        return {name: col.probabilities(column, note) for name, column in named.items()}
-    return None if scores is None else col.probabilities(scores, note)
+        return {name: col.probabilities(column, note, chunk.ids) for name, column in named.items()}
+    return None if scores is None else col.probabilities(scores, note, chunk.ids)

@@ -12,11 +12,11 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from calidris.instrument.process.fork import hold_forks
 from calidris.instrument.process.machine_clock import read_clock_s
+from calidris.instrument.process.threads import SAY_S, BackgroundThread, Latch, find_original, run_apart
 from calidris.instrument.rows.buffered_items import Item
 from calidris.instrument.rows.item_sizes import model_of, rows_of
 from calidris.instrument.sending.not_sent import NotSent
 from calidris.instrument.sending.outbox import Outbox, Outcome, Request
-from calidris.instrument.sending.threads import SAY_S, BackgroundThread, Latch, find_original, run_apart
 from calidris.instrument.sending.waiting import Waiting
 from calidris.instrument.shield import caught
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Ints, Mask, NumberColumn, PredictionBatch
-from calidris.state.blocks.groups import class_text
+from calidris.config.class_names import class_text
 from calidris.state.coding.fields import as_coded
 from calidris.state.spec import Spec
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn
+from calidris.config.class_names import class_text
 from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay_buckets, over_slices
 from calidris.state.spec import Spec
 
@@ -109,6 +110,7 @@ def class_codes(spec: Spec, column: Column) -> Ints:
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         index, rest = {class_text(spec.positive): 1}, 0
     else:
+        # Of names that are one class the first is its code.
         index, rest = {class_text(name): i for i, name in reversed(list(enumerate(names[:-1])))}, len(names) - 1
     codes = np.array([*(index.get(class_text(level), rest) for level in column.levels), -1], dtype=np.int64)
     return codes[column.codes]
@@ -124,23 +126,3 @@ def decision_codes(spec: Spec, decision: Column | None, score: NumberColumn | No
         return codes
     by_score = np.where(score.valid, score.values >= spec.threshold, -1)
     return np.where(codes < 0, by_score, codes)
-
-
-_BOOLEANS = {"true": "1", "True": "1", "TRUE": "1", "false": "0", "False": "0", "FALSE": "0"}
-"""As languages and files spell them. They arrive as numbers where they are sent as booleans, and as texts where they are names."""
-
-
-def class_text(label: str) -> str:
-    """One spelling of a class that arrives as a number, a boolean or a text.
-
-    >>> [class_text(v) for v in ("1", "1.0", "True", "yes", "1_0")]
-    ['1', '1', '1', 'yes', '1_0']
-    """
-    if label in _BOOLEANS:
-        return _BOOLEANS[label]
-    if "_" in label:  # Python reads 1_0 as ten
-        return label
-    try:
-        return f"{float(label) + 0.0:.17g}"  # -0.0 is the class "0"
-    except ValueError:
-        return label

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn
+from calidris.config.class_names import class_text
 
 _SINGLE_UNIT = 2.0**-23
 """One unit in the last place of 1 in single precision, which rounds by half of it unless a value is too small for it."""
@@ -116,8 +117,12 @@ class Field:
         k = self.ordered
         if isinstance(column, NumberColumn):
             column = as_coded(column)
-        index = {level: i for i, level in enumerate(self.levels)}
-        cells = np.array([*(index.get(level, k + OTHER) for level in column.levels), k + MISSING], dtype=np.int64)
+        # A class arrives as a number, a boolean or a text; a level of a feature is the text itself.
+        spell = class_text if self.role is Role.DECISION else str
+        index = {spell(level): i for i, level in reversed(list(enumerate(self.levels)))}
+        cells = np.array(
+            [*(index.get(spell(level), k + OTHER) for level in column.levels), k + MISSING], dtype=np.int64
+        )
         return cells[column.codes]  # code -1 reads the last entry
 
     def to_json(self) -> dict[str, Any]:
@@ -191,3 +196,16 @@ def as_coded(column: NumberColumn) -> CodedColumn:
     values, inverse = np.unique(column.values + 0.0, return_inverse=True)  # -0.0 is the level "0"
     codes = np.where(column.valid, inverse, -1).astype(np.int32)
     return CodedColumn(tuple(f"{v:.17g}" for v in values.tolist()), codes)
+
+
+def as_classes(column: CodedColumn) -> CodedColumn:
+    """Texts in the one spelling of classes: those that are one class are one level.
+
+    >>> as_classes(CodedColumn.of(["True", "1.0", "no"])).strings()
+    ['1', '1', 'no']
+    """
+    index: dict[str, int] = {}
+    places = [index.setdefault(class_text(level), len(index)) for level in column.levels]
+    # Code -1, which is missing, reads the last one.
+    codes = np.array([*places, -1], dtype=np.int32)[column.codes]
+    return CodedColumn(tuple(index), codes)

@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
+from calidris.config.class_names import NO_CLASSES
 from calidris.state.coding.fields import as_coded
 
 StatedType = Literal["number", "text", "boolean"]
@@ -68,11 +69,32 @@ def without_blanks(column: CodedColumn) -> CodedColumn:
     >>> without_blanks(CodedColumn.of(["a", "", None])).strings()
     ['a', None, None]
     """
-    if "" not in column.levels:
+    return _without(column, _BLANK)
+
+
+def without_gaps(column: Column) -> Column:
+    """Decisions or labels of which texts that are no class are missing; numbers as they are.
+
+    >>> without_gaps(CodedColumn.of(["yes", "nan", ""])).valid.tolist()
+    [True, False, False]
+    """
+    if isinstance(column, NumberColumn):
         return column
-    codes = column.codes.copy()
-    codes[codes == column.levels.index("")] = -1
-    return CodedColumn(column.levels, codes)
+    return _without(column, NO_CLASSES)
+
+
+_BLANK: Final = frozenset({""})
+
+
+def _without(column: CodedColumn, gaps: frozenset[str]) -> CodedColumn:
+    """The very column where none of its levels is a gap."""
+    if gaps.isdisjoint(column.levels):
+        return column
+    is_gap = [level in gaps for level in column.levels]
+    # Code -1, which is missing, reads the last one.
+    places = np.array([*is_gap, True])
+    codes = np.where(places[column.codes], -1, column.codes)
+    return CodedColumn(column.levels, codes.astype(np.int32))
 
 
 def settle(
@@ -80,7 +102,7 @@ def settle(
     stated: Mapping[str, StatedType],
     blank_levels: Collection[str] = (),
 ) -> PredictionBatch:
-    """A batch whose features have the types that were stated, and whose empty texts are missing.
+    """A batch whose features have the types that were stated, and whose empty texts are missing, decisions too.
 
     The very batch where nothing changes.
 
@@ -97,6 +119,7 @@ def settle(
         if found is not column:
             features[name] = found
     slices = _unblanked_slices(batch.slices, blank_levels)
+    batch = _without_blank_decisions(batch)
     if not features and not slices:
         return batch
     return replace(
@@ -104,6 +127,14 @@ def settle(
         features={**batch.features, **features},
         slices={**batch.slices, **slices},
     )
+
+
+def _without_blank_decisions(batch: PredictionBatch) -> PredictionBatch:
+    given = batch.decision
+    if given is None:
+        return batch
+    found = without_gaps(given)
+    return batch if found is given else replace(batch, decision=found)
 
 
 def _unblanked_slices(

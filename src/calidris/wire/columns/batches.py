@@ -190,7 +190,7 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
         ids=one(convert.names, semconv.ML_PREDICTION_ID, fields),
         score=one(settler.probabilities, semconv.ML_PREDICTION_SCORE, fields),
         class_scores=each(settler.probabilities, semconv.ML_PREDICTION_SCORE, table.classes),
-        decision=one(convert.typed, semconv.ML_PREDICTION_CLASS, fields),
+        decision=one(convert.outcomes, semconv.ML_PREDICTION_CLASS, fields),
         value=one(convert.numbers, semconv.ML_PREDICTION_VALUE, fields),
         duration_s=one(convert.durations, semconv.ML_PREDICTION_DURATION, fields) or _span_durations(table, origin),
         error=_errors(table, origin, settler),
@@ -215,7 +215,7 @@ def _labels(table: Table, origin: Origin, settler: _Settler) -> tuple[LabelBatch
         tenant=origin.tenant,
         model_name=table.identity.name,
         ids=settler.one(_label_ids, semconv.ML_PREDICTION_ID, table.fields) or [],
-        label=settler.one(convert.typed, semconv.ML_LABEL, table.fields) or convert.nothing(0),
+        label=settler.one(convert.outcomes, semconv.ML_LABEL, table.fields) or convert.nothing(0),
         label_time_ns=label_time_ns,
         spans=table.spans,
     )

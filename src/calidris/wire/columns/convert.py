@@ -28,6 +28,9 @@ _STRINGS: Final[_Kinds] = frozenset({str, NoneType})
 _NAMES: Final[_Kinds] = frozenset({str, int, NoneType})
 ANY: Final[_Kinds] = _NUMBERS | _STRINGS
 
+_EXACT: Final = 2**53
+"""Beyond it double precision does not know each whole number."""
+
 _FURTHEST: Final = TOLERANCE + 1e-12
 """As 1 + 1e-4 is no double, what is written so lies a little further outside than the tolerance."""
 
@@ -51,7 +54,7 @@ def numbers(raw: Column) -> NumberColumn:
         _refuse(np.flatnonzero(raw.valid), WRONG_TYPE, "strings where numbers belong")
         return nothing(len(raw))
     found = doubles(raw)
-    return NumberColumn.of(_settle(raw, _NUMBERS, "a number") if found is None else found)
+    return NumberColumn.of(_settle(_without_blanks(raw), _NUMBERS, "a number") if found is None else found)
 
 
 def strings(raw: Column) -> CodedColumn:
@@ -93,13 +96,38 @@ def uniform(raw: Column) -> Typed | Sequence[Any]:
 def mixed(raw: Sequence[Any]) -> Typed:
     """The column of cells that come in several forms; see ``typed``."""
     cells = _settle(raw, ANY, "a number or a string")
-    kinds = set(map(type, cells))
-    if kinds <= _NUMBERS:
-        return NumberColumn.of(cells)
-    if kinds <= _STRINGS:
+    if set(map(type, cells)) <= _STRINGS:
         return CodedColumn.of(cells)
+    cells = _without_blanks(cells)
     texts = [row for row, cell in enumerate(cells) if type(cell) is str]
-    raise MixedKinds(WRONG_TYPE, "numbers and strings in one column", rows=texts)
+    if not texts:
+        return NumberColumn.of(cells)
+    first = texts[0]
+    problem = f"numbers and strings in one column: row {first + 1} of {len(cells)} is {shown(cells[first])}"
+    raise MixedKinds(WRONG_TYPE, problem, rows=texts)
+
+
+def _without_blanks(cells: Sequence[Any]) -> Sequence[Any]:
+    """Cells of which empty texts are missing, as many senders' arrays cannot hold a null."""
+    return [None if type(cell) is str and not cell else cell for cell in cells]
+
+
+def outcomes(raw: Column) -> Typed:
+    """Decisions or labels: as ``typed``, but texts where there are whole numbers that double precision does not tell apart.
+
+    >>> outcomes([2**53 + 1, 1]).strings(), outcomes([2**53]).values.tolist()
+    (['9007199254740993', '1'], [9007199254740992.0])
+    """
+    return strings(raw) if _has_long(raw) else typed(raw)
+
+
+def _has_long(raw: Column) -> bool:
+    """Whether there are whole numbers that double precision does not know one by one."""
+    if isinstance(raw, CodedColumn):
+        return False
+    if isinstance(raw, np.ndarray):
+        return raw.dtype.kind == "i" and bool(((raw > _EXACT) | (raw < -_EXACT)).any())
+    return any(type(cell) is int and abs(cell) > _EXACT for cell in raw)
 
 
 def probabilities(raw: Column) -> tuple[NumberColumn, int]:

@@ -15,7 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from calidris.instrument.shield import caught
@@ -96,7 +97,8 @@ class BackgroundThread:
         self._begun = Latch()
         gone = self._gone = Latch()
         start_new_thread = find_original("_thread", "start_new_thread")
-        start_new_thread(self._begin, (gone,))
+        with leave_signals_to_others():
+            start_new_thread(self._begin, (gone,))
 
     def is_alive(self) -> bool:
         """Whether it was started and has not ended."""
@@ -117,7 +119,6 @@ class BackgroundThread:
 
     def _begin(self, gone: Latch) -> None:
         """In a first thread, which nobody sees: start the one that people see by its name, waiting for the lock if need be."""
-        _leave_signals_to_others()  # first: threads that are started from here, gRPC's too, begin as this one is
         self._begun.open()
         if is_replaced("threading"):
             self._serve(gone)
@@ -142,14 +143,22 @@ class BackgroundThread:
         self._on_end()
 
 
-def _leave_signals_to_others() -> None:
-    """Have this thread, and those that it starts, take no signal that is meant for the process.
+@contextmanager
+def leave_signals_to_others() -> Iterator[None]:
+    """Have a thread that is started meanwhile, and those that it starts, gRPC's too, take no signal that is meant for the process.
 
-    The application may block signals in its own threads and wait for them, as supervisors do. The kernel would find ours open,
-    and do there what the signal does by default: end the process.
+    A thread begins with what its maker blocks. The application may block signals in its own threads and wait for them, as supervisors
+    do. The kernel would find ours open, be it for the moment before it blocks them itself, and do there what the signal does by
+    default: end the process.
     """
-    if hasattr(signal, "pthread_sigmask"):  # Windows has none
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_A_FAULT)
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has none
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_A_FAULT)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def find_original(module: str, name: str) -> Any:
