@@ -135,6 +135,16 @@ def test_what_was_remembered_while_alarms_stood_is_remembered(reopened: Storage,
     assert said(reopened, expected) == expected["replayed"]["told"]
 
 
+def test_no_evidence_begins_anew(stood: Path, old: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Losses have more bets since: those that were there before go on."""
+    for storage in (
+        Storage(standing.configuration(stood), on_failure=lambda error: None),
+        Storage(configuration(old), on_failure=lambda error: None),
+    ):
+        storage.close()
+    assert "begins anew" not in caplog.text
+
+
 def test_its_alarms_stand_and_one_is_acknowledged(reopened: Storage) -> None:
     assert reopened.engine.latched == {2, 3}
     reopened.replay(lambda: False)

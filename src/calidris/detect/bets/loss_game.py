@@ -58,11 +58,13 @@ class LossBets:
         frozen: on each loss.
         taught: on 0/1 losses.
         handicap: what all of them give away because the baseline's windows refute them.
+        former: identity of the frozen bets of versions that had no others.
     """
 
     frozen: LinearBets
     taught: tuple[Taught, ...]
     handicap: Handicap = NONE
+    former: bytes = b""
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -76,6 +78,11 @@ class LossBets:
     def identity(self) -> bytes:
         """Of all that the bets were made from."""
         return self.frozen.identity
+
+    @property
+    def before(self) -> LinearBets:
+        """The game of those versions: evidence that it had goes on as that of the frozen bets, which come first."""
+        return replace(self.frozen, identity=self.former)
 
     @property
     def names(self) -> tuple[str, ...]:

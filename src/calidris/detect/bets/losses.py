@@ -190,6 +190,8 @@ SHIFTS: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Alternatives: the mean lies this many standard deviations of the loss above θ0."""
 _MOST = 0.95
 _RULES = 3
+_FORMER_RULES = 2
+"""Of the versions that had frozen bets alone."""
 
 Side = Literal["worse", "better", "recovered"]
 
@@ -205,6 +207,7 @@ def loss_bets(
     weights: Mapping[str, float] = MappingProxyType({}),
     side: Side = "worse",
     minimum_rows: int = MINIMUM_ROWS,
+    former_tolerance: float | None = None,
 ) -> LinearBets | LossBets:
     """Bets on the means of losses (Waudby-Smith and Ramdas 2024, by betting; Hoeffding 1963 for the sums).
 
@@ -237,6 +240,7 @@ def loss_bets(
         weights: importance of losses by name.
         side: what to bet on.
         minimum_rows: baseline windows with fewer rows are merged with the next.
+        former_tolerance: the ``tolerance`` by which an earlier version made these bets, where it was another one: their evidence goes on.
 
     >>> wrong = Loss.zero_one("accuracy")
     >>> bets = loss_bets([wrong], np.array([5000, 500 * 2**30]))
@@ -253,9 +257,10 @@ def loss_bets(
     per_loss = [x.coefficients(layout) for x in limits]
     raw = None if windows is None else windows.astype("<i8").tobytes()
     settings = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows)
+    made_of = layout.identity, baseline.astype("<i8").tobytes(), raw
     bets = LinearBets(
         layout=layout,
-        identity=identity("loss", _RULES, layout.identity, baseline.astype("<i8").tobytes(), raw, settings),
+        identity=identity("loss", _RULES, *made_of, settings),
         names=tuple(loss.name for loss in losses),
         owner=np.repeat(np.arange(len(losses), dtype=np.int64), len(SHIFTS)),
         groups=(side,) * (len(losses) * len(SHIFTS)),
@@ -269,7 +274,9 @@ def loss_bets(
     )
     if side != "worse":
         return bets
-    game = LossBets(bets, tuple(_taught(limits, spread, rule)))
+    then = settings if former_tolerance is None else (delta, former_tolerance, 0.0, *settings[3:])
+    former = identity("loss", _FORMER_RULES, *made_of, then)
+    game = LossBets(bets, tuple(_taught(limits, spread, rule)), former=former)
     return game.handicapped(handicap(game, windows, minimum_rows))
 
 

@@ -14,7 +14,7 @@ from calidris.detect import detector_bytes
 from calidris.detect.evidence.verdict import Change, Verdict, named
 from calidris.detect.evidence.windows import MINIMUM_ROWS, Carry
 from calidris.detect.game import SHAPE, Game, safe_log
-from calidris.errors import CorruptState
+from calidris.errors import CorruptState, IncompatibleState
 
 _MAGIC = b"CALD"
 _FIXED = struct.Struct("<dqqq?")  # threshold, minimum rows, windows scored, stratum of what waits, alarm
@@ -158,6 +158,31 @@ class Detector:
         fixed = _FIXED.pack(self.threshold, self._carry.minimum_rows, self.scored, self._carry.stratum, self.alarm)
         arrays = (self._carry.pending.astype("<i8"), self._log_r.astype("<f8"), self._memory.astype("<f8"))
         return detector_bytes.pack(_MAGIC, self.bets.identity, fixed + b"".join(a.tobytes() for a in arrays))
+
+    @classmethod
+    def go_on(cls, bets: Game, data: bytes) -> Self:
+        """The detector that ``to_bytes`` wrote, of an earlier version too, whose bets are the first of today's.
+
+        Their evidence goes on, and so does an alarm: each e is valid given the past, whatever the ones before it were. The other bets
+        begin with nothing.
+
+        Raises:
+            CorruptState: as ``from_bytes``.
+            IncompatibleState: of bets that no version has made of this.
+        """
+        before: Game | None = getattr(bets, "before", None)
+        try:
+            return cls.from_bytes(bets, data)
+        except IncompatibleState:
+            if before is None:
+                raise
+        old = cls.from_bytes(before, data)
+        self = cls(bets, old.threshold, old._carry.minimum_rows)
+        self.scored = old.scored
+        self.alarm = old.alarm
+        self._carry = old._carry
+        self._log_r[: len(old._log_r)] = old._log_r
+        return self
 
     @classmethod
     def from_bytes(cls, bets: Game, data: bytes) -> Self:

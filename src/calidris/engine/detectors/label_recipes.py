@@ -50,7 +50,7 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     def game(windows: Ints | None) -> Game:
         return loss_bets(
             losses, known, windows, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance,
-            minimum_rows=detect.minimum_rows,
+            minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance,
         )  # fmt: skip
 
     def back(_game: Game, _changes: Sequence[Change], _counts: Ints) -> Game:

@@ -248,7 +248,7 @@ def _restore_detector(watch: SlotWatcher, live: bytes, worker: bytes) -> None:
         watch.detector = watch.detector_of(watch.recipe.game(spread))
     if watch.detector is None:
         raise CorruptState("a detector without the windows that its bets were made from")
-    watch.detector = Detector.from_bytes(watch.detector.bets, worker)
+    watch.detector = Detector.go_on(watch.detector.bets, worker)
     watch.detector.threshold = watch.threshold
 
 
