@@ -22,7 +22,7 @@ from calidris.state import CountsState, Kind, Role, Spec
 ALL_ROLES: frozenset[Role] = frozenset(Role)
 SLOWER: frozenset[str] = frozenset({"mean up", "above the range"})
 """The directions of a duration that are bad news."""
-_RULES = 3
+_RULES = 4
 """Goes up whenever the same baseline would make other bets."""
 
 
