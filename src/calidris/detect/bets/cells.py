@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.detect.bets.tilts import directions
 from calidris.detect.bounds import BALL_ROWS, cell_lower, cell_upper
+from calidris.detect.directions import directions
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.watched_fields import WatchedFields
 from calidris.state import Kind

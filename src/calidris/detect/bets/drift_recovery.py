@@ -10,8 +10,9 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.features import Bets
 from calidris.detect.bets.linear import LinearBets
-from calidris.detect.bets.tilts import WORDS, directions
+from calidris.detect.bets.tilts import WORDS
 from calidris.detect.bounds import mean_radius
+from calidris.detect.directions import directions
 from calidris.detect.evidence.verdict import Change
 from calidris.detect.game import SHAPE
 from calidris.detect.layout import identity

@@ -33,6 +33,7 @@ class Bets:
         field_weight: weight of each field, float64[F]; adds up to 1.
         window_rows: mean rows of a baseline window, 0 where they are not known.
         design_known: whether the design effects were measured; otherwise they are 1.
+        days_depend: whether days of the baseline showed that windows of one day depend on each other.
         identity: 16 bytes of BLAKE2b over all that the bets were made from; equal identities score alike.
         only: directions that carry weight; None for all of them.
         handicap: what the bets give away because the baseline's windows refute them.
@@ -49,6 +50,7 @@ class Bets:
 
     only: frozenset[str] | None = None
     handicap: Handicap = NONE
+    days_depend: bool = False
 
     @property
     def spec(self) -> Spec:

@@ -11,6 +11,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets import cells, learned_shapes, tilts
 from calidris.detect.bets.features import Bets
+from calidris.detect.evidence.day_blocks import Days, told
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
@@ -37,6 +38,7 @@ def freeze(
     roles: Collection[Role] = ALL_ROLES,
     minimum_rows: int = MINIMUM_ROWS,
     only: Collection[str] | None = None,
+    days: Days | None = None,
 ) -> Bets:
     """The bets of a model, from its baseline.
 
@@ -60,6 +62,7 @@ def freeze(
         minimum_rows: baseline windows with fewer rows are merged with the next.
         only: directions to watch, all by default. The others have weight 0 and theirs goes to these, once and for all, so
             that the guarantee is untouched: ``SLOWER`` makes of ``roles={Role.DURATION}`` a watch on slower calls alone.
+        days: the days that the windows lie in; without them windows are taken as independent of each other.
 
     Raises:
         IncompatibleState: the baseline has another spec.
@@ -76,8 +79,8 @@ def freeze(
     """
     _check(spec, baseline, delta, tolerance)
     watch = WatchedFields.of(spec, baseline, roles)
-    seen = Windows.of(watch, windows, minimum_rows) if windows is not None else None
-    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows)
+    seen = Windows.of(watch, windows, minimum_rows, days) if windows is not None else None
+    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows, told(days))
     bets = lay(
         watch,
         baseline,
@@ -114,6 +117,7 @@ def lay(
         field_weight=shares(watch, weights),
         window_rows=float(seen.rows.mean()) if seen else 0.0,
         design_known=seen is not None,
+        days_depend=seen is not None and seen.blocks is not None,
         identity=name,
         only=None if only is None else frozenset(only),
     )

@@ -17,6 +17,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.linear import SCALE, LinearBets, Spread
 from calidris.detect.bounds import cell_upper
+from calidris.detect.evidence.day_blocks import Days, told
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.detect.layout import Layout, identity
@@ -187,7 +188,7 @@ def loss_counts(state: LossesState, delay: int, slice_row: int = 0) -> Ints:
 SHIFTS: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Alternatives: the mean lies this many standard deviations of the loss above θ0."""
 _MOST = 0.95
-_RULES = 2
+_RULES = 3
 
 Side = Literal["worse", "better", "recovered"]
 
@@ -203,6 +204,7 @@ def loss_bets(
     weights: Mapping[str, float] = MappingProxyType({}),
     side: Side = "worse",
     minimum_rows: int = MINIMUM_ROWS,
+    days: Days | None = None,
 ) -> LinearBets:
     """Bets on the means of losses (Waudby-Smith and Ramdas 2024, by betting; Hoeffding 1963 for the sums).
 
@@ -232,6 +234,7 @@ def loss_bets(
         weights: importance of losses by name.
         side: what to bet on.
         minimum_rows: baseline windows with fewer rows are merged with the next.
+        days: that the windows lie in; without them windows are taken as independent of each other.
 
     >>> wrong = Loss.zero_one("accuracy")
     >>> bets = loss_bets([wrong], np.array([5000, 500 * 2**30]))
@@ -241,13 +244,13 @@ def loss_bets(
     if not 0.0 < delta < 1.0 or not 0.0 <= tolerance < 1.0 or not 0.0 <= margin < 1.0:
         raise ValueError(f"delta {delta}, tolerance {tolerance} or margin {margin} is out of range")
     layout = layout_of(losses)
-    spread = Spread.of(layout, windows, minimum_rows)
+    spread = Spread.of(layout, windows, minimum_rows, days)
     rule = _Rule(delta / len(losses), tolerance, margin, side)
     limits = [_Limit.of(losses, i, baseline, spread, rule) for i in range(len(losses))]
     importance = np.array([weights.get(x.loss.name, 1.0) if x.theta < 1.0 and x.known.rows else 0.0 for x in limits])
     per_loss = [x.coefficients(layout) for x in limits]
     raw = None if windows is None else windows.astype("<i8").tobytes()
-    settings = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows)
+    settings = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows, told(days))
     bets = LinearBets(
         layout=layout,
         identity=identity("loss", _RULES, layout.identity, baseline.astype("<i8").tobytes(), raw, settings),

@@ -4,6 +4,9 @@ Users repeat, days differ, rows follow each other: a window of n such rows tells
 off the baseline's own windows, one value for each direction, because one average over all directions hides the one that
 matters (an AR(1) stream: average 4, along the mean 20).
 
+D is the larger of two: of blocks of one window, and of blocks of a whole day where days show that their windows depend on each
+other (``evidence/day_blocks.py``).
+
 Dividing a log e-value by D is exact for rows that are each repeated D times, keeps any e-value valid for D >= 1 (Jensen),
 and is the sub-Gaussian calibration of window means otherwise. That last part is approximate and rests on baseline windows
 that show all the variation that is normal, weekends included.
@@ -17,11 +20,20 @@ import numpy as np
 from scipy import special
 
 from calidris.batch import Floats, Ints
-from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
+from calidris.detect.directions import directions
+from calidris.detect.evidence.day_blocks import DayBlocks, Days
+from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_with_ends
 from calidris.detect.watched_fields import WatchedFields
 
 UPPER = 0.10
 """Each D is the upper end of a one-sided 90 % interval."""
+SURE = 0.05
+"""Chance that days of independent windows are taken for days whose windows depend on each other, over all directions together.
+
+What holds for one column of a day holds for the others: a storm is in the traffic. So one test serves all, and it finds what
+a column of rare values could not show by itself. Without it the upper end of seven days, 2.7 times D, would be paid by everybody."""
+_ROWS_A_DAY = 20.0
+"""Rows that a cell needs in a day for its share to be about normal, as the test takes it."""
 
 
 class Windows(NamedTuple):
@@ -31,11 +43,13 @@ class Windows(NamedTuple):
         share: of each window's rows in each cell, float64[W, F, K].
         rows: float64[W].
         strata: how many means the shares were centred on; each costs a degree of freedom.
+        blocks: their whole days, where those show that windows of a day depend on each other; else None.
     """
 
     share: Floats
     rows: Floats
     strata: int = 1
+    blocks: DayBlocks | None = None
 
     @property
     def freedom(self) -> int:
@@ -43,11 +57,25 @@ class Windows(NamedTuple):
         return max(len(self.rows) - self.strata, 1)
 
     @classmethod
-    def of(cls, watch: WatchedFields, counts: Ints, minimum_rows: int = MINIMUM_ROWS) -> Windows:
+    def of(
+        cls, watch: WatchedFields, counts: Ints, minimum_rows: int = MINIMUM_ROWS, days: Days | None = None
+    ) -> Windows:
         """Windows of counts int64[W, cells], small ones merged with the next as a detector does."""
-        merged = merge_small(watch.spec, counts, minimum_rows)
+        merged, ends = merge_with_ends(watch.spec, counts, minimum_rows)
         rows = np.array([watch.rows(c) for c in merged], dtype=np.float64)
-        return cls(watch.padded(merged) / np.maximum(rows, 1.0)[:, None, None], rows)
+        made = cls(watch.padded(merged) / np.maximum(rows, 1.0)[:, None, None], rows)
+        blocks = DayBlocks.of(days.take(ends)) if days is not None and len(ends) else None
+        return made._replace(blocks=blocks if blocks is not None and made._depend(watch, blocks) else None)
+
+    def _depend(self, watch: WatchedFields, blocks: DayBlocks) -> bool:
+        """Whether days differ by more than as many independent windows would."""
+        pooled = self.pooled
+        g, _ = directions(pooled, watch.ordered)
+        often = watch.real & (pooled * self.rows.sum() >= _ROWS_A_DAY * len(blocks.weekday))
+        deviations = (self._along(g)[0], self.share - pooled)
+        chances = [depend(self.rows, deviation, self.freedom, blocks) for deviation in deviations]
+        tested = np.concatenate([chances[0].ravel(), chances[1][often]])
+        return bool(len(tested)) and float(tested.min()) * len(tested) < SURE
 
     @property
     def known(self) -> bool:
@@ -62,10 +90,14 @@ class Windows(NamedTuple):
 
     def along(self, g: Floats) -> Floats:
         """D along directions g float64[F, d, K]: float64[F, d]."""
+        return self._upper(*self._along(g))
+
+    def _along(self, g: Floats) -> tuple[Floats, Floats]:
+        """How far each window's mean of g lies from that of all, float64[W, F, d], and the variance of a row."""
         pooled = self.pooled
         mean = np.einsum("fk,fdk->fd", pooled, g)
         variance = np.einsum("fk,fdk->fd", pooled, g**2) - mean**2
-        return self._upper(np.einsum("wfk,fdk->wfd", self.share, g) - mean, variance)
+        return np.einsum("wfk,fdk->wfd", self.share, g) - mean, variance
 
     def per_cell(self) -> Floats:
         """D of each cell's count, float64[F, K]."""
@@ -74,10 +106,39 @@ class Windows(NamedTuple):
 
     def _upper(self, deviation: Floats, variance: Floats) -> Floats:
         """At least 1; 1 where the direction never varied."""
-        return upper(np.einsum("w,w...->...", self.rows, deviation**2), variance, self.freedom)
+        return larger(self.rows, deviation, variance, self.freedom, self.blocks)
 
 
-def upper(scatter: Floats, variance: Floats, freedom: int) -> Floats:
+def depend(rows: Floats, deviation: Floats, freedom: int, blocks: DayBlocks) -> Floats:
+    """The chance that days of independent windows differ by as much as these along each direction (F-test).
+
+    Args:
+        rows: of each window, float64[W].
+        deviation: of each window's mean from that of all, float64[W, ...].
+        freedom: of the variation between windows.
+        blocks: their days.
+    """
+    of_days, free_days = blocks.scatter(rows, deviation)
+    single = np.einsum("w,w...->...", rows, deviation**2)
+    ratio = (of_days / free_days) / np.maximum(single / freedom, 1e-300)
+    chance: Floats = np.where(single > 0.0, special.fdtrc(free_days, freedom, ratio), 1.0)
+    return chance
+
+
+def larger(rows: Floats, deviation: Floats, variance: Floats, freedom: int, blocks: DayBlocks | None) -> Floats:
+    """The larger upper end of D, of windows and of days; ``variance`` is that of a row."""
+    single = np.einsum("w,w...->...", rows, deviation**2)
+    effect = upper(single, variance, freedom)
+    if blocks is None:
+        return effect
+    scatter, free = blocks.scatter(rows, deviation)
+    of_days = upper(scatter, variance, free)
+    # Of days seen in part only the part that goes through the whole day grows with the windows that were not seen.
+    whole: Floats = effect + np.maximum(of_days - effect, 0.0) * blocks.one_in
+    return whole
+
+
+def upper(scatter: Floats, variance: Floats, freedom: float | Floats) -> Floats:
     """The upper end of D: scatter (Σ rows·deviation²) over the variance of a row, at least 1; 1 where nothing varies."""
     ratio = np.divide(scatter, variance, out=np.zeros_like(scatter), where=variance > 1e-12)
     effect: Floats = np.maximum(ratio / special.chdtri(freedom, 1.0 - UPPER), 1.0)
