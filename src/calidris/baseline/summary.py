@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.file_baselines import Built
+from calidris.baseline.learn import DISCRETE_LEVELS
 from calidris.baseline.role_columns import LONG, LONG_S
 from calidris.baseline.roles import Roles
 from calidris.baseline.table_files import TableFile
 from calidris.state import Kind
+from calidris.state.coding.centroids import FIT_SHARE
 from calidris.state.coding.fields import MISSING, OTHER, Role
 from calidris.state.coding.fields import Field as CountedField
 
@@ -120,6 +122,12 @@ def doubts(built: Built, roles: Roles) -> Iterator[str]:
     if built.learned_rows < rows:
         learned = f"{built.learned_rows:,}"
         yield f"bins and levels were learned from {learned} rows, evenly spread; all rows were counted under them"
+    if built.wide:
+        listed = ", ".join(map(repr, built.wide))
+        yield (
+            f"more than {DISCRETE_LEVELS} levels in {listed}: {built.baseline.set_apart:,} rows, one in {FIT_SHARE} or fewer, picked "
+            "those that are kept and are in no histogram; labels of all rows are counted"
+        )
     duration = roles.by_role.get("duration")
     if duration is not None:
         long = built.findings.rows(duration, LONG)

@@ -22,6 +22,7 @@ from calidris.config.units import window_name
 from calidris.detect import Alert, Budget
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.outcomes import FEWEST, never_positive
+from calidris.engine.standing.reasons import few_days, rebuild
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -99,6 +100,8 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
             made = read(versions(model.baseline)[-1])
             if made.positive_share == 0.0 and made.labels.count >= FEWEST:
                 yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
+            said_of_it = (rebuild(made), *(few_days(made, window_s) for window_s in model.detect_windows_s))
+            yield from (f"{model.name}: {said}" for said in said_of_it if said)
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"

@@ -194,4 +194,4 @@ def _numbers(column: Column | None) -> NumberColumn | None:
 
 def learned_note(baseline: Baseline) -> str:
     """What people should know about a provisional baseline."""
-    return f"learned from the first {baseline.rows} rows, confirmed by nobody"
+    return f"learned from the first {baseline.rows + (baseline.set_apart or 0)} rows, confirmed by nobody"

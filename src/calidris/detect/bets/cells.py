@@ -8,9 +8,8 @@ import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bounds import BALL_ROWS, cell_lower, cell_upper
-from calidris.detect.directions import directions
 from calidris.detect.evidence.design_effect import Windows
-from calidris.detect.watched_fields import WatchedFields
+from calidris.detect.watched_fields import WatchedFields, directions
 from calidris.state import Kind
 from calidris.state.coding.fields import SPECIALS
 
@@ -20,7 +19,8 @@ LEVEL_RAISES: tuple[tuple[float, float, float], ...] = ((1.5, 0.0, 1.25), (3.0, 
 LEVEL_LOWERED = (0.5, 0.6)
 """(times p, times the bound): the alternative is the smaller of the two."""
 
-SPECIAL_WORDS = ("missing more", "unknown values more", "below the range", "above the range")
+MISSING_WORD = "missing more"
+SPECIAL_WORDS = (MISSING_WORD, "unknown values more", "below the range", "above the range")
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,7 @@ def freeze(
     minimum_rows: int = MINIMUM_ROWS,
     only: Collection[str] | None = None,
     days: Days | None = None,
+    doubted: Collection[str] = frozenset(),
 ) -> Bets:
     """The bets of a model, from its baseline.
 
@@ -63,6 +64,7 @@ def freeze(
         only: directions to watch, all by default. The others have weight 0 and theirs goes to these, once and for all, so
             that the guarantee is untouched: ``SLOWER`` makes of ``roles={Role.DURATION}`` a watch on slower calls alone.
         days: the days that the windows lie in; without them windows are taken as independent of each other.
+        doubted: fields whose levels were picked and counted by the same rows: only missing values of these are bet on.
 
     Raises:
         IncompatibleState: the baseline has another spec.
@@ -80,7 +82,7 @@ def freeze(
     _check(spec, baseline, delta, tolerance)
     watch = WatchedFields.of(spec, baseline, roles)
     seen = Windows.of(watch, windows, minimum_rows, days) if windows is not None else None
-    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows, told(days))
+    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows, told(days), sorted(doubted))
     bets = lay(
         watch,
         baseline,
@@ -91,6 +93,7 @@ def freeze(
         only=only,
         name=_identity(baseline, windows, settings, only),
     )
+    bets = replace(bets, doubted=frozenset(doubted))
     return replace(bets, handicap=handicap(bets, windows, minimum_rows))
 
 

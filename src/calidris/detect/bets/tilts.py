@@ -9,9 +9,8 @@ import numpy as np
 
 from calidris.batch import Floats, Ints
 from calidris.detect.bounds import mean_radius
-from calidris.detect.directions import directions
 from calidris.detect.evidence.design_effect import Windows
-from calidris.detect.watched_fields import WatchedFields
+from calidris.detect.watched_fields import WatchedFields, directions
 from calidris.state import Kind
 
 THETAS: tuple[float, ...] = (-0.4, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.4)

@@ -23,6 +23,7 @@ WEEKS = 3
 _WEEK = 7
 _RHYTHM = 0.001
 """Chance that days without a weekly rhythm are taken to have one: what repeats every week is left to the handicap."""
+_NOTHING = 1e-300
 
 
 class Days(NamedTuple):
@@ -49,12 +50,16 @@ class Days(NamedTuple):
     def whole(self) -> int:
         """How many whole days there are of at least two windows."""
         blocks = DayBlocks.of(self)
-        return 0 if blocks is None else len(blocks.weekday)
+        if blocks is None:
+            return 0
+        return len(blocks.weekday)
 
 
 def told(days: Days | None) -> tuple[object, ...]:
     """Days as plain values, for the identity of what was made from them."""
-    return () if days is None else (days.number.tolist(), days.one_in)
+    if days is None:
+        return ()
+    return days.number.tolist(), days.one_in
 
 
 class DayBlocks(NamedTuple):
@@ -73,63 +78,100 @@ class DayBlocks(NamedTuple):
     @classmethod
     def of(cls, days: Days) -> DayBlocks | None:
         """None where they show nothing: too few whole days, or windows of a day and longer."""
-        number, place, size = np.unique(days.number, return_inverse=True, return_counts=True)
+        number, place, size = np.unique(
+            days.number,
+            return_inverse=True,
+            return_counts=True,
+        )
         # A day that has half of the windows of the fullest one: the baseline begins and ends within a day.
-        whole = size >= max(size.max(initial=0) / 2, 2)
+        fullest = size.max(initial=0)
+        whole = size >= max(fullest / 2, 2)
         if whole.sum() < FEWEST_DAYS:
             return None
-        rank = np.where(whole, np.cumsum(whole) - 1, -1)
-        return cls(rank[place], number[whole] % _WEEK, days.one_in)
+        counted = np.cumsum(whole) - 1
+        rank = np.where(whole, counted, -1)
+        weekday = number[whole] % _WEEK
+        return cls(rank[place], weekday, days.one_in)
 
-    def scatter(self, rows: Floats, deviation: Floats) -> tuple[Floats, Floats]:
-        """Σ rows·deviation² of whole days along each direction, and its degrees of freedom.
+    def scatter(self, rows: Floats, deviation: Floats) -> Scatter:
+        """How much whole days differ along each direction.
 
         Args:
             rows: of each window, float64[W].
             deviation: of each window's mean, float64[W, ...].
         """
+        sums = self._add_up(rows, deviation)
+        alike = np.zeros_like(self.weekday)
+        every = _measure(sums, alike)
+        each = np.bincount(self.weekday, minlength=_WEEK)
+        if each.min() < WEEKS:
+            return every
+        apart = _measure(sums, self.weekday)
+        rhythm = _differ(every, apart)
+        squares = np.where(rhythm, apart.squares, every.squares)
+        freedom = np.where(rhythm, apart.freedom, every.freedom)
+        return Scatter(squares, freedom)
+
+    def _add_up(self, rows: Floats, deviation: Floats) -> _Sums:
+        """Sums of each day."""
         used = self.place >= 0
-        sums = _sum_by(self.place[used], rows[used], deviation[used], len(self.weekday))
-        every = _Scatter.of(*sums, np.zeros_like(self.weekday))
-        if np.bincount(self.weekday, minlength=_WEEK).min() < WEEKS:
-            return every.within, every.freedom
-        apart = _Scatter.of(*sums, self.weekday)
-        rhythm = apart.explains(every)
-        return np.where(rhythm, apart.within, every.within), np.where(rhythm, apart.freedom, every.freedom)
+        weighted = np.einsum("w,w...->w...", rows, deviation)
+        windows = _Sums(rows[used], weighted[used])
+        place = self.place[used]
+        return windows.by(place)
 
 
-class _Scatter(NamedTuple):
-    """Scatter of blocks around the means of their kinds, and its degrees of freedom."""
+class Scatter(NamedTuple):
+    """Σ rows·deviation² of blocks along each direction, and its degrees of freedom."""
 
-    within: Floats
+    squares: Floats
     freedom: Floats
 
-    @classmethod
-    def of(cls, rows: Floats, totals: Floats, kind: Ints) -> _Scatter:
+
+class _Sums(NamedTuple):
+    """Rows float64[n], and the sums of what they deviate by, float64[n, ...]."""
+
+    rows: Floats
+    totals: Floats
+
+    def by(self, kind: Ints) -> _Sums:
+        """The sums of each kind."""
         kinds = int(kind.max()) + 1
-        kind_rows = np.bincount(kind, rows, minlength=kinds).astype(np.float64)
-        kind_totals = np.zeros((kinds, *totals.shape[1:]))
-        np.add.at(kind_totals, kind, totals)
-        around: Floats = _squares(rows, totals) - _squares(kind_rows, kind_totals)
-        freedom = len(rows) - kinds
-        return cls(np.maximum(around, 0.0), np.full(around.shape, float(freedom)))
+        directions = self.totals.shape[1:]
+        rows = np.zeros(kinds)
+        totals = np.zeros((kinds, *directions))
+        np.add.at(rows, kind, self.rows)
+        np.add.at(totals, kind, self.totals)
+        return _Sums(rows, totals)
 
-    def explains(self, every: _Scatter) -> Mask:
-        """Whether the kinds differ by more than blocks of one kind do."""
-        between, more = every.within - self.within, every.freedom - self.freedom
-        share = between / more / np.maximum(self.within / self.freedom, 1e-300)
-        differ: Mask = special.fdtrc(more, self.freedom, np.maximum(share, 0.0)) < _RHYTHM
-        return differ
-
-
-def _sum_by(place: Ints, rows: Floats, deviation: Floats, blocks: int) -> tuple[Floats, Floats]:
-    """Rows float64[B] and sums float64[B, ...] of blocks."""
-    totals = np.zeros((blocks, *deviation.shape[1:]))
-    np.add.at(totals, place, rows.reshape(-1, *[1] * (deviation.ndim - 1)) * deviation)
-    return np.bincount(place, rows, minlength=blocks).astype(np.float64), totals
+    def square(self) -> Floats:
+        """Σ total²/rows."""
+        weight = 1.0 / np.maximum(self.rows, _NOTHING)
+        squares: Floats = np.einsum("b...,b->...", self.totals**2, weight)
+        return squares
 
 
-def _squares(rows: Floats, totals: Floats) -> Floats:
-    """Σ total²/rows over blocks."""
-    squares: Floats = np.einsum("b...,b->...", totals**2, 1.0 / np.maximum(rows, 1e-300))
-    return squares
+def _measure(days: _Sums, kind: Ints) -> Scatter:
+    """How much days differ from the mean of their kind."""
+    kinds = days.by(kind)
+    around = days.square() - kinds.square()
+    squares = np.maximum(around, 0.0)
+    freedom = len(days.rows) - len(kinds.rows)
+    every = np.full(around.shape, float(freedom))
+    return Scatter(squares, every)
+
+
+def _differ(every: Scatter, apart: Scatter) -> Mask:
+    """Whether kinds of days differ by more than days of one kind do (F-test)."""
+    between = every.squares - apart.squares
+    kinds = every.freedom - apart.freedom
+    within = apart.squares / apart.freedom
+    usual = np.maximum(within, _NOTHING)
+    ratio = between / kinds / usual
+    chance = special.fdtrc(
+        kinds,
+        apart.freedom,
+        np.maximum(ratio, 0.0),
+    )
+    rhythm: Mask = chance < _RHYTHM
+    return rhythm

@@ -20,14 +20,13 @@ import numpy as np
 from scipy import special
 
 from calidris.batch import Floats, Ints
-from calidris.detect.directions import directions
 from calidris.detect.evidence.day_blocks import DayBlocks, Days
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_with_ends
-from calidris.detect.watched_fields import WatchedFields
+from calidris.detect.watched_fields import WatchedFields, directions
 
 UPPER = 0.10
 """Each D is the upper end of a one-sided 90 % interval."""
-SURE = 0.05
+SURE = 0.01
 """Chance that days of independent windows are taken for days whose windows depend on each other, over all directions together.
 
 What holds for one column of a day holds for the others: a storm is in the traffic. So one test serves all, and it finds what
@@ -75,7 +74,7 @@ class Windows(NamedTuple):
         deviations = (self._along(g)[0], self.share - pooled)
         chances = [depend(self.rows, deviation, self.freedom, blocks) for deviation in deviations]
         tested = np.concatenate([chances[0].ravel(), chances[1][often]])
-        return bool(len(tested)) and float(tested.min()) * len(tested) < SURE
+        return bool(len(tested)) and _together(tested) < SURE
 
     @property
     def known(self) -> bool:
@@ -107,6 +106,12 @@ class Windows(NamedTuple):
     def _upper(self, deviation: Floats, variance: Floats) -> Floats:
         """At least 1; 1 where the direction never varied."""
         return larger(self.rows, deviation, variance, self.freedom, self.blocks)
+
+
+def _together(chances: Floats) -> float:
+    """One chance for all directions, which depend on each other (Simes 1986): more than the smallest one says."""
+    ranked = np.sort(chances)
+    return float((ranked * len(ranked) / np.arange(1, len(ranked) + 1)).min())
 
 
 def depend(rows: Floats, deviation: Floats, freedom: int, blocks: DayBlocks) -> Floats:

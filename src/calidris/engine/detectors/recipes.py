@@ -86,12 +86,14 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     def game(windows: Ints | None, days: Days | None) -> Game:
         bets = freeze(
             spec, baseline.counts, windows, delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance,
-            roles=WATCHED, minimum_rows=detect.minimum_rows, days=days,
+            roles=WATCHED, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows,
         )  # fmt: skip
         if windows is None or not needed(bets) or len(merge_small(spec, windows, detect.minimum_rows)) < FEWEST:
             return bets
+        # A distance looks at all levels at once.
+        weights = detect.importance | dict.fromkeys(baseline.same_rows, 0.0)
         return window_score_bets(
-            spec, baseline.counts, windows, delta=detect.delta, weights=detect.importance, roles=WATCHED,
+            spec, baseline.counts, windows, delta=detect.delta, weights=weights, roles=WATCHED,
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 
