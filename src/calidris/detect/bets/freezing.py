@@ -120,7 +120,7 @@ def lay(
         field_weight=shares(watch, weights),
         window_rows=float(seen.rows.mean()) if seen else 0.0,
         design_known=seen is not None,
-        days_depend=seen is not None and seen.blocks is not None,
+        days_depend=seen is not None and seen.depend,
         identity=name,
         only=None if only is None else frozenset(only),
     )

@@ -131,9 +131,8 @@ class Spread:
             return 1.0
         rows, deviation, freedom = rows[used], total[used] / rows[used], int(used.sum()) - 1
         blocks = None if self.days is None else DayBlocks.of(self.days.take(np.nonzero(used)[0]))
-        if blocks is not None and depend(rows, deviation, freedom, blocks) >= SURE:
-            blocks = None
-        return float(larger(rows, deviation, np.array(variance), freedom, blocks))
+        sure = blocks is not None and bool(depend(rows, deviation, freedom, blocks) < SURE)
+        return float(larger(rows, deviation, np.array(variance), freedom, blocks, sure))
 
     @property
     def mean_rows(self) -> float:

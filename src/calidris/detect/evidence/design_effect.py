@@ -30,7 +30,7 @@ SURE = 0.01
 """Chance that days of independent windows are taken for days whose windows depend on each other, over all directions together.
 
 What holds for one column of a day holds for the others: a storm is in the traffic. So one test serves all, and it finds what
-a column of rare values could not show by itself. Without it the upper end of seven days, 2.7 times D, would be paid by everybody."""
+a column of rare values could not show by itself."""
 _ROWS_A_DAY = 20.0
 """Rows that a cell needs in a day for its share to be about normal, as the test takes it."""
 
@@ -42,13 +42,15 @@ class Windows(NamedTuple):
         share: of each window's rows in each cell, float64[W, F, K].
         rows: float64[W].
         strata: how many means the shares were centred on; each costs a degree of freedom.
-        blocks: their whole days, where those show that windows of a day depend on each other; else None.
+        blocks: their whole days; None where those are not known or too few.
+        depend: whether days show that their windows depend on each other.
     """
 
     share: Floats
     rows: Floats
     strata: int = 1
     blocks: DayBlocks | None = None
+    depend: bool = False
 
     @property
     def freedom(self) -> int:
@@ -64,9 +66,9 @@ class Windows(NamedTuple):
         rows = np.array([watch.rows(c) for c in merged], dtype=np.float64)
         made = cls(watch.padded(merged) / np.maximum(rows, 1.0)[:, None, None], rows)
         blocks = DayBlocks.of(days.take(ends)) if days is not None and len(ends) else None
-        return made._replace(blocks=blocks if blocks is not None and made._depend(watch, blocks) else None)
+        return made._replace(blocks=blocks, depend=blocks is not None and made._dependent(watch, blocks))
 
-    def _depend(self, watch: WatchedFields, blocks: DayBlocks) -> bool:
+    def _dependent(self, watch: WatchedFields, blocks: DayBlocks) -> bool:
         """Whether days differ by more than as many independent windows would."""
         pooled = self.pooled
         g, _ = directions(pooled, watch.ordered)
@@ -105,7 +107,7 @@ class Windows(NamedTuple):
 
     def _upper(self, deviation: Floats, variance: Floats) -> Floats:
         """At least 1; 1 where the direction never varied."""
-        return larger(self.rows, deviation, variance, self.freedom, self.blocks)
+        return larger(self.rows, deviation, variance, self.freedom, self.blocks, self.depend)
 
 
 def _together(chances: Floats) -> float:
@@ -130,14 +132,21 @@ def depend(rows: Floats, deviation: Floats, freedom: int, blocks: DayBlocks) -> 
     return chance
 
 
-def larger(rows: Floats, deviation: Floats, variance: Floats, freedom: int, blocks: DayBlocks | None) -> Floats:
-    """The larger upper end of D, of windows and of days; ``variance`` is that of a row."""
+def larger(
+    rows: Floats, deviation: Floats, variance: Floats, freedom: int, blocks: DayBlocks | None, depend: bool
+) -> Floats:
+    """The larger D, of windows and of days; ``variance`` is that of a row.
+
+    Of windows it is an upper end. Of days too where they ``depend``; else their D as it was found: it is 1 in the mean where
+    windows are independent, and its upper end (seven days: 2.7 times as much) would be paid by everybody for nothing.
+    """
     single = np.einsum("w,w...->...", rows, deviation**2)
     effect = upper(single, variance, freedom)
     if blocks is None:
         return effect
     scatter, free = blocks.scatter(rows, deviation)
-    of_days = upper(scatter, variance, free)
+    found = scatter if depend else scatter * special.chdtri(free, 1.0 - UPPER) / free
+    of_days = upper(found, variance, free)
     # Of days seen in part only the part that goes through the whole day grows with the windows that were not seen.
     whole: Floats = effect + np.maximum(of_days - effect, 0.0) * blocks.one_in
     return whole
