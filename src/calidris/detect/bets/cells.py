@@ -11,7 +11,7 @@ from calidris.detect.bounds import BALL_ROWS, cell_lower, cell_upper
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.watched_fields import WatchedFields, directions
 from calidris.state import Kind
-from calidris.state.coding.fields import SPECIALS
+from calidris.state.coding.fields import MISSING, SPECIALS
 
 SPECIAL_RAISES: tuple[tuple[float, float, float], ...] = ((2.0, 0.0, 1.5), (5.0, 0.005, 3.0), (10.0, 0.05, 6.0))
 """(times p, floor, times the bound): each bet's alternative is the largest of the three."""
@@ -93,7 +93,9 @@ def _effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows) -
     dependence: rows that come in clumps (a client, a job) will come so in this cell too. Twenty effective rows show enough.
     """
     own = windows.per_cell()
-    largest = largest_effect(watch, counts, p, windows)[:, None]
+    largest = np.repeat(largest_effect(watch, counts, p, windows)[:, None], own.shape[1], axis=1)
+    # A storm moves values for days and leaves none out: of missing ones the clumps count that single windows show.
+    largest[:, MISSING - len(SPECIALS)] = largest_effect(watch, counts, p, windows.alone())
     return np.where(counts / own < BALL_ROWS, np.maximum(own, largest), own)
 
 

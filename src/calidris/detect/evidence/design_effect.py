@@ -68,6 +68,10 @@ class Windows(NamedTuple):
         blocks = DayBlocks.of(days.take(ends)) if days is not None and len(ends) else None
         return made._replace(blocks=blocks, depend=blocks is not None and made._dependent(watch, blocks))
 
+    def alone(self) -> Windows:
+        """The same windows without their days."""
+        return self._replace(blocks=None, depend=False)
+
     def _dependent(self, watch: WatchedFields, blocks: DayBlocks) -> bool:
         """Whether days differ by more than as many independent windows would."""
         pooled = self.pooled
