@@ -180,7 +180,7 @@ class Baseline:
     def to_bytes(self) -> bytes:
         """The file's bytes; the same baseline always gives the same ones."""
         manifest = {
-            "format": FORMAT,
+            "format": FORMAT if self.set_apart is not None else READABLE[0],
             "id": self.id,
             "name": self.name,
             "rows": self.rows,
@@ -189,9 +189,10 @@ class Baseline:
             "window_labels": len(self.window_labels),
             "window_s": self.window_s,
             "provisional": self.provisional,
-            "set_apart": self.set_apart,
             "spec": self.spec.to_json(),
         }
+        if self.set_apart is not None:
+            manifest["set_apart"] = self.set_apart
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
             _put(bundle, "manifest.json", json.dumps(manifest, indent=1).encode())

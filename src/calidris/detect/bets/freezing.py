@@ -11,7 +11,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets import cells, learned_shapes, tilts
 from calidris.detect.bets.features import Bets
-from calidris.detect.evidence.day_blocks import Days, told
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
@@ -23,8 +23,11 @@ from calidris.state import CountsState, Kind, Role, Spec
 ALL_ROLES: frozenset[Role] = frozenset(Role)
 SLOWER: frozenset[str] = frozenset({"mean up", "above the range"})
 """The directions of a duration that are bad news."""
-_RULES = 4
-"""Goes up whenever the same baseline would make other bets."""
+_RULES = 3
+"""Goes up whenever the same baseline would make bets on other things.
+
+Not where only D or the weights of the same bets change: each e is valid given the past whatever it was before, so that the evidence
+of an earlier version goes on, and its standing alarms with it."""
 
 
 def freeze(
@@ -82,7 +85,7 @@ def freeze(
     _check(spec, baseline, delta, tolerance)
     watch = WatchedFields.of(spec, baseline, roles)
     seen = Windows.of(watch, windows, minimum_rows, days) if windows is not None else None
-    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows, told(days), sorted(doubted))
+    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows)
     bets = lay(
         watch,
         baseline,

@@ -17,7 +17,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.linear import SCALE, LinearBets, Spread
 from calidris.detect.bounds import cell_upper
-from calidris.detect.evidence.day_blocks import Days, told
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.detect.layout import Layout, identity
@@ -188,7 +188,7 @@ def loss_counts(state: LossesState, delay: int, slice_row: int = 0) -> Ints:
 SHIFTS: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Alternatives: the mean lies this many standard deviations of the loss above θ0."""
 _MOST = 0.95
-_RULES = 3
+_RULES = 2
 
 Side = Literal["worse", "better", "recovered"]
 
@@ -250,7 +250,7 @@ def loss_bets(
     importance = np.array([weights.get(x.loss.name, 1.0) if x.theta < 1.0 and x.known.rows else 0.0 for x in limits])
     per_loss = [x.coefficients(layout) for x in limits]
     raw = None if windows is None else windows.astype("<i8").tobytes()
-    settings = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows, told(days))
+    settings = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows)
     bets = LinearBets(
         layout=layout,
         identity=identity("loss", _RULES, layout.identity, baseline.astype("<i8").tobytes(), raw, settings),

@@ -14,7 +14,7 @@ from scipy import special
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets.calibration import BACK, NAME, SIGNS, Alternative, alternatives, design_of, layout_of
 from calidris.detect.bets.linear import SCALE, Spread
-from calidris.detect.evidence.day_blocks import Days, told
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.design_effect import at_size
 from calidris.detect.evidence.handicap import NONE, Handicap, handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
@@ -106,7 +106,7 @@ def _groups(n: Floats, score: Floats) -> Ints:
     return group
 
 
-_RULES = 3
+_RULES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +265,7 @@ def reliability_bets(
     if recovered is not None:
         bets = tuple(Alternative(inside * tolerance, 1.0, "recovered") for inside in BACK)
     raw = None if windows is None else windows.astype("<i8").tobytes()
-    settings = (delta, tolerance, recovered, minimum_rows, told(days))
+    settings = (delta, tolerance, recovered, minimum_rows)
     made = ReliabilityBets(
         layout=layout,
         identity=identity("reliability", _RULES, spec.hash, baseline.astype("<i8").tobytes(), raw, settings),

@@ -55,13 +55,6 @@ class Days(NamedTuple):
         return len(blocks.weekday)
 
 
-def told(days: Days | None) -> tuple[object, ...]:
-    """Days as plain values, for the identity of what was made from them."""
-    if days is None:
-        return ()
-    return days.number.tolist(), days.one_in
-
-
 class DayBlocks(NamedTuple):
     """The whole days among windows.
 
