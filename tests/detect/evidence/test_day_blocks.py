@@ -105,3 +105,25 @@ def test_error_rates_that_differ_by_day(world):
     together = loss_bets([WRONG], windows.sum(0), windows, days=days_of(28))
     assert together.effect[0] > 3.0 * alone.effect[0]
     assert together.identity == alone.identity, "evidence of a version that knew no days goes on"
+
+
+def test_weeks_that_differ_by_more_than_their_days_explain(world):
+    weather = Weather(world)
+    tilts = np.repeat(world.rng.normal(0.0, 0.06, 8), 7)
+    shapes = [world.numeric(1.0 + tilt * (np.arange(10) - 4.5) / 1.5) for tilt in np.clip(tilts, -0.2, 0.2)]
+    windows = np.array([world.window(weather.spec, ROWS, x0=shape) for shape in shapes for _ in range(HOURS)])
+    begin = 7 * 400 * HOURS  # a whole number of weeks since the epoch
+    days = days_of(56, begin)
+    assert DayBlocks.of_weeks(days_of(35, begin)) is None
+    eight, five = (
+        weather.bets(windows, days=days),
+        weather.bets(windows[: 35 * HOURS], days=days.take(slice(35 * HOURS))),
+    )
+    assert eight.tilts.effect.max() > 2.0 * five.tilts.effect.max()
+
+
+def test_where_days_differ_the_spread_takes_what_the_location_shows(world):
+    """A mean that moves for days moves the spread by its square: seldom and by much, which a few days do not show."""
+    weather = Weather(world)
+    bets = weather.bets(weather.days(14), days=days_of(14))
+    assert len(set(bets.tilts.effect.tolist())) == 1

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.evidence.day_blocks import DayBlocks, Days
-from calidris.detect.evidence.design_effect import SURE, at_size, depend, larger
+from calidris.detect.evidence.day_blocks import Days
+from calidris.detect.evidence.design_effect import Longer, at_size, larger, longer_blocks
 from calidris.detect.evidence.handicap import NONE, Handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_with_ends
 from calidris.detect.game import Play, log_weights
@@ -130,9 +130,10 @@ class Spread:
         if used.sum() < 2:
             return 1.0
         rows, deviation, freedom = rows[used], total[used] / rows[used], int(used.sum()) - 1
-        blocks = None if self.days is None else DayBlocks.of(self.days.take(np.nonzero(used)[0]))
-        sure = blocks is not None and bool(depend(rows, deviation, freedom, blocks) < SURE)
-        return float(larger(rows, deviation, np.array(variance), freedom, blocks, sure))
+        longer: tuple[Longer, ...] = ()
+        if self.days is not None:
+            longer = longer_blocks(rows, deviation[:, None], freedom, self.days.take(np.nonzero(used)[0]))
+        return float(larger(rows, deviation, np.array(variance), freedom, longer))
 
     @property
     def mean_rows(self) -> float:

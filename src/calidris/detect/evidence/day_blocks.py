@@ -1,4 +1,4 @@
-"""Blocks of whole days: how much the windows of one day depend on each other (batch means, Law and Carson 1979).
+"""Blocks of whole days and weeks: how much the windows of one day depend on each other (batch means, Law and Carson 1979).
 
 A storm is eighteen hours of the same weather. Windows of an hour then differ as independent ones would, and come in a row all the
 same. What shows it is that means of days differ by more than those of as many independent windows would.
@@ -16,6 +16,8 @@ from calidris.batch import Floats, Ints, Mask
 DAY_NS = 86_400_000_000_000
 FEWEST_DAYS = 3
 """Fewer whole days show nothing."""
+FEWEST_WEEKS = 6
+"""Fewer whole weeks show too little of how weeks differ."""
 ENOUGH_DAYS = 10
 """With fewer the upper end of D is several times D, and people are told."""
 WEEKS = 3
@@ -56,7 +58,7 @@ class Days(NamedTuple):
 
 
 class DayBlocks(NamedTuple):
-    """The whole days among windows.
+    """The whole days, or whole weeks, among windows.
 
     Attributes:
         place: block of each window, int64[W]; -1 where its day is not whole.
@@ -85,6 +87,16 @@ class DayBlocks(NamedTuple):
         rank = np.where(whole, counted, -1)
         weekday = number[whole] % _WEEK
         return cls(rank[place], weekday, days.one_in)
+
+    @classmethod
+    def of_weeks(cls, days: Days) -> DayBlocks | None:
+        """Whole weeks in place of days; None where they are fewer than ``FEWEST_WEEKS``."""
+        week = days.number // _WEEK
+        blocks = cls.of(Days(week, days.one_in))
+        if blocks is None or len(blocks.weekday) < FEWEST_WEEKS:
+            return None
+        alike = np.zeros_like(blocks.weekday)
+        return blocks._replace(weekday=alike)
 
     def scatter(self, rows: Floats, deviation: Floats) -> Scatter:
         """How much whole days differ along each direction.

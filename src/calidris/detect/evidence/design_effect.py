@@ -4,8 +4,8 @@ Users repeat, days differ, rows follow each other: a window of n such rows tells
 off the baseline's own windows, one value for each direction, because one average over all directions hides the one that
 matters (an AR(1) stream: average 4, along the mean 20).
 
-D is the larger of two: of blocks of one window, and of blocks of a whole day where days show that their windows depend on each
-other (``evidence/day_blocks.py``).
+D is the largest of three: of blocks of one window, of whole days, and of whole weeks where these show that they differ by more than
+their days explain (``evidence/day_blocks.py``).
 
 Dividing a log e-value by D is exact for rows that are each repeated D times, keeps any e-value valid for D >= 1 (Jensen),
 and is the sub-Gaussian calibration of window means otherwise. That last part is approximate and rests on baseline windows
@@ -20,7 +20,7 @@ import numpy as np
 from scipy import special
 
 from calidris.batch import Floats, Ints
-from calidris.detect.evidence.day_blocks import DayBlocks, Days
+from calidris.detect.evidence.day_blocks import DayBlocks, Days, Scatter
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_with_ends
 from calidris.detect.watched_fields import WatchedFields, directions
 
@@ -42,15 +42,13 @@ class Windows(NamedTuple):
         share: of each window's rows in each cell, float64[W, F, K].
         rows: float64[W].
         strata: how many means the shares were centred on; each costs a degree of freedom.
-        blocks: their whole days; None where those are not known or too few.
-        depend: whether days show that their windows depend on each other.
+        longer: their whole days, and whole weeks where these matter.
     """
 
     share: Floats
     rows: Floats
     strata: int = 1
-    blocks: DayBlocks | None = None
-    depend: bool = False
+    longer: tuple[Longer, ...] = ()
 
     @property
     def freedom(self) -> int:
@@ -65,22 +63,27 @@ class Windows(NamedTuple):
         merged, ends = merge_with_ends(watch.spec, counts, minimum_rows)
         rows = np.array([watch.rows(c) for c in merged], dtype=np.float64)
         made = cls(watch.padded(merged) / np.maximum(rows, 1.0)[:, None, None], rows)
-        blocks = DayBlocks.of(days.take(ends)) if days is not None and len(ends) else None
-        return made._replace(blocks=blocks, depend=blocks is not None and made._dependent(watch, blocks))
+        return made if days is None else made._replace(longer=made._find_longer(watch, days.take(ends)))
 
     def alone(self) -> Windows:
         """The same windows without their days."""
-        return self._replace(blocks=None, depend=False)
+        return self._replace(longer=())
 
-    def _dependent(self, watch: WatchedFields, blocks: DayBlocks) -> bool:
-        """Whether days differ by more than as many independent windows would."""
+    @property
+    def depend(self) -> bool:
+        """Whether days or weeks show that windows depend on each other."""
+        return any(one.sure for one in self.longer)
+
+    def _find_longer(self, watch: WatchedFields, days: Days) -> tuple[Longer, ...]:
+        """What days show along location, spread and the cells that are common enough to be about normal in a day."""
         pooled = self.pooled
         g, _ = directions(pooled, watch.ordered)
-        often = watch.real & (pooled * self.rows.sum() >= _ROWS_A_DAY * len(blocks.weekday))
-        deviations = (self._along(g)[0], self.share - pooled)
-        chances = [depend(self.rows, deviation, self.freedom, blocks) for deviation in deviations]
-        tested = np.concatenate([chances[0].ravel(), chances[1][often]])
-        return bool(len(tested)) and _together(tested) < SURE
+        rows_a_day = self.rows.sum() / max(len(np.unique(days.number)), 1)
+        often = watch.real & (pooled * rows_a_day >= _ROWS_A_DAY)
+        along = self._along(g)[0].reshape(len(self.rows), -1)
+        return longer_blocks(
+            self.rows, np.concatenate([along, (self.share - pooled)[:, often]], axis=1), self.freedom, days
+        )
 
     @property
     def known(self) -> bool:
@@ -94,8 +97,13 @@ class Windows(NamedTuple):
         return pooled
 
     def along(self, g: Floats) -> Floats:
-        """D along directions g float64[F, d, K]: float64[F, d]."""
-        return self._upper(*self._along(g))
+        """D along directions g float64[F, d, K]: float64[F, d].
+
+        Where days differ all directions of a field take the largest: a mean that moves for days moves the spread by its square,
+        seldom and by much, which a few days do not show.
+        """
+        effect = self._upper(*self._along(g))
+        return np.broadcast_to(effect.max(-1, keepdims=True), effect.shape) if self.depend else effect
 
     def _along(self, g: Floats) -> tuple[Floats, Floats]:
         """How far each window's mean of g lies from that of all, float64[W, F, d], and the variance of a row."""
@@ -111,49 +119,67 @@ class Windows(NamedTuple):
 
     def _upper(self, deviation: Floats, variance: Floats) -> Floats:
         """At least 1; 1 where the direction never varied."""
-        return larger(self.rows, deviation, variance, self.freedom, self.blocks, self.depend)
+        return larger(self.rows, deviation, variance, self.freedom, self.longer)
 
 
-def _together(chances: Floats) -> float:
-    """One chance for all directions, which depend on each other (Simes 1986): more than the smallest one says."""
-    ranked = np.sort(chances)
-    return float((ranked * len(ranked) / np.arange(1, len(ranked) + 1)).min())
+class Longer(NamedTuple):
+    """Blocks longer than a window, and whether they show for certain that what is in one depends on each other."""
+
+    blocks: DayBlocks
+    sure: bool
 
 
-def depend(rows: Floats, deviation: Floats, freedom: int, blocks: DayBlocks) -> Floats:
-    """The chance that days of independent windows differ by as much as these along each direction (F-test).
+def longer_blocks(rows: Floats, deviation: Floats, freedom: int, days: Days) -> tuple[Longer, ...]:
+    """Days, and weeks where they differ by more than their days explain.
 
     Args:
         rows: of each window, float64[W].
-        deviation: of each window's mean from that of all, float64[W, ...].
+        deviation: of each window's mean from that of all along n directions, float64[W, n].
         freedom: of the variation between windows.
-        blocks: their days.
+        days: that the windows lie in.
     """
-    of_days, free_days = blocks.scatter(rows, deviation)
-    single = np.einsum("w,w...->...", rows, deviation**2)
-    ratio = (of_days / free_days) / np.maximum(single / freedom, 1e-300)
-    chance: Floats = np.where(single > 0.0, special.fdtrc(free_days, freedom, ratio), 1.0)
-    return chance
-
-
-def larger(
-    rows: Floats, deviation: Floats, variance: Floats, freedom: int, blocks: DayBlocks | None, depend: bool
-) -> Floats:
-    """The larger D, of windows and of days; ``variance`` is that of a row.
-
-    Of windows it is an upper end. Of days too where they ``depend``; else their D as it was found: it is 1 in the mean where
-    windows are independent, and its upper end (seven days: 2.7 times as much) would be paid by everybody for nothing.
-    """
-    single = np.einsum("w,w...->...", rows, deviation**2)
-    effect = upper(single, variance, freedom)
+    blocks, weeks = DayBlocks.of(days), DayBlocks.of_weeks(days)
     if blocks is None:
-        return effect
-    scatter, free = blocks.scatter(rows, deviation)
-    found = scatter if depend else scatter * special.chdtri(free, 1.0 - UPPER) / free
-    of_days = upper(found, variance, free)
-    # Of days seen in part only the part that goes through the whole day grows with the windows that were not seen.
-    whole: Floats = effect + np.maximum(of_days - effect, 0.0) * blocks.one_in
-    return whole
+        return ()
+    single = Scatter(_squares(rows, deviation), np.array(float(freedom)))
+    each = blocks.scatter(rows, deviation)
+    found = [Longer(blocks, _surely(single, each))]
+    if weeks is not None and _surely(each if found[0].sure else single, weeks.scatter(rows, deviation)):
+        found.append(Longer(weeks, True))
+    return tuple(found)
+
+
+def _surely(shorter: Scatter, longer: Scatter) -> bool:
+    """Whether longer blocks differ by more than as many independent shorter ones would (F-tests, taken together by Simes 1986)."""
+    usual = shorter.squares / shorter.freedom
+    varies = usual > 0.0
+    ratio = (longer.squares / longer.freedom)[varies] / usual[varies]
+    free = (np.broadcast_to(part.freedom, usual.shape)[varies] for part in (longer, shorter))
+    chances = np.sort(special.fdtrc(*free, ratio))
+    # Directions depend on each other; the ranked chances say more than the smallest one.
+    return bool((chances * len(chances) < SURE * np.arange(1, len(chances) + 1)).any())
+
+
+def _squares(rows: Floats, deviation: Floats) -> Floats:
+    squares: Floats = np.einsum("w,w...->...", rows, deviation**2)
+    return squares
+
+
+def larger(rows: Floats, deviation: Floats, variance: Floats, freedom: int, longer: tuple[Longer, ...] = ()) -> Floats:
+    """The largest D, of windows and of longer blocks; ``variance`` is that of a row.
+
+    Of windows it is an upper end. Of longer blocks too where they are ``sure``; else their D as it was found: it is 1 in the mean
+    where windows are independent, and its upper end (seven days: 2.7 times as much) would be paid by everybody for nothing.
+    """
+    effect = upper(_squares(rows, deviation), variance, freedom)
+    largest = effect
+    for blocks, sure in longer:
+        scatter, free = blocks.scatter(rows, deviation)
+        found = scatter if sure else scatter * special.chdtri(free, 1.0 - UPPER) / free
+        more = np.maximum(upper(found, variance, free) - effect, 0.0)
+        # Of blocks seen in part only what goes through the whole of them grows with the windows that were not seen.
+        largest = np.maximum(largest, effect + more * blocks.one_in)
+    return largest
 
 
 def upper(scatter: Floats, variance: Floats, freedom: float | Floats) -> Floats:
