@@ -1,10 +1,11 @@
 """False alarms and delays of every kind of detector, simulated with one configuration for every row and fixed seeds.
 
 Streams are drawn as histograms where rows are independent, which is exact; others row by row. Each stream has a baseline of
-its own, drawn as its live windows are drawn. Exits with 1 where something that must hold does not.
+its own, drawn as its live windows are drawn. Real days come out of the tables of `scripts/fetch_datasets.py`. Exits with 1 where
+something that must hold does not.
 
-    python -m benchmarks.detect             # under ten minutes; writes the tables into docs/detection.md
-    python -m benchmarks.detect --quick     # under a minute; prints only
+    python -m benchmarks.detect             # about twelve minutes; writes the tables into docs/detection.md
+    python -m benchmarks.detect --quick     # two minutes; prints only
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks.detection import compared, features, labels, seasons, whole
+from benchmarks.detection import compared, dependent, features, labels, real_days, seasons, whole
 from benchmarks.detection.config import CONFIG, placed
 from benchmarks.detection.rivals import river_version
 from benchmarks.detection.table import Effort, Must, Table, targets
@@ -30,7 +31,7 @@ FULL = Effort(CONFIG["streams"], CONFIG["null_windows"], CONFIG["delay_streams"]
 def run(effort: Effort) -> tuple[str, list[Must]]:
     """Print the tables; return them, what must hold first."""
     texts, musts = [], []
-    parts = (features, compared, seasons, labels, whole)
+    parts = (features, dependent, real_days, compared, seasons, labels, whole)
     for table in _timed(itertools.chain.from_iterable(part.tables(effort) for part in parts)):
         print(table.text, end="\n\n", flush=True)
         texts.append(table.text)
@@ -59,15 +60,25 @@ def write(tables: str) -> None:
     print(f"written to {PAGE}")
 
 
+def lacking() -> str:
+    """What the page's tables need and is not there."""
+    if river_version() is None:
+        return "river is not installed (pip install river)"
+    if not real_days.are_there():
+        return "the tables of real days are not there (python scripts/fetch_datasets.py)"
+    return ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer streams, under a minute; writes nothing")
+    parser.add_argument("--quick", action="store_true", help="fewer streams, two minutes; writes nothing")
     quick = parser.parse_args().quick
     tables, musts = run(QUICK if quick else FULL)
-    if not quick and river_version() is not None:
+    missing = lacking()
+    if not quick and not missing:
         write(tables)
     elif not quick:
-        print("river is not installed, so its rows are missing: the page is left as it was (pip install river)")
+        print(f"rows are missing, and the page is left as it was: {missing}")
     missed = [m for m in musts if not m.met]
     for must in missed:
         print(f"missed: {must.what} is {must.measured:.3g}, the limit is {must.limit:g}")

@@ -6,21 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.detection.config import CONFIG
-from benchmarks.detection.streams import IID, AnyStream, Change, as_counts
+from benchmarks.detection.streams import HOUR_NS, IID, AnyStream, Change, as_counts
 from benchmarks.detection.table import NEVER
 
 from calidris.batch import Ints
 from calidris.detect import Detector, freeze
+from calidris.detect.evidence.day_blocks import Days
 from calidris.state import CountsState, Spec
 
 BEFORE = 50  # quiet windows before a change
 
 
 def frozen(spec: Spec, windows: Ints, threshold: float = CONFIG["threshold"], *, timed: bool = True) -> Detector:
-    """A detector from counts int64[W, cells] of baseline windows; their order is not told where not ``timed``."""
+    """A detector from counts int64[W, cells] of baseline windows, an hour each; their order is not told where not ``timed``."""
     base = CountsState(spec, windows.sum(axis=0))
     known = windows if timed else None
-    bets = freeze(spec, base, known, delta=CONFIG["delta"], tolerance=CONFIG["tolerance_sd"])
+    days = Days.of(np.arange(len(windows)) * HOUR_NS) if timed else None
+    bets = freeze(spec, base, known, delta=CONFIG["delta"], tolerance=CONFIG["tolerance_sd"], days=days)
     return Detector(bets, threshold, CONFIG["minimum_rows"])
 
 

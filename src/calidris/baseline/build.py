@@ -3,8 +3,8 @@
 The windows' own spread is what lets detection divide out the extra variation of real traffic (statistics: the design
 effect). Without a time column they are unknown, and detection has to learn them from live windows first.
 
-Where rows have embeddings, one in four places the centroids of their codebooks and is counted nowhere: ``state.fitting_rows``
-says why.
+Where rows have embeddings or columns of many levels, one in four places centroids and picks levels, and is counted in no
+histogram: ``state.fitting_rows`` says why. Its label is counted: what labels say does not depend on levels.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ import numpy as np
 
 from calidris import semconv
 from calidris.baseline.bundle import Baseline
-from calidris.baseline.learn import learn_spec
+from calidris.baseline.learn import learn_spec, wide_columns
 from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn, PredictionBatch
 from calidris.state import (
-    Codebook,
     CountsState,
     MomentsState,
     Spec,
@@ -47,6 +46,7 @@ class BaselineColumns:
         timed: whether the batch's event times are real.
         delay_s: seconds from each prediction to its label, float64[n]; None where that is not known.
         untimed: rows whose time is not known, bool[n]: they are counted in no window. None where there is none.
+        apart: rows that place centroids and pick levels, bool[n]: they are counted in no histogram. None where there is none.
     """
 
     batch: PredictionBatch
@@ -54,6 +54,7 @@ class BaselineColumns:
     timed: bool = True
     delay_s: Floats | None = None
     untimed: Mask | None = None
+    apart: Mask | None = None
 
     def take(self, rows: Mask) -> BaselineColumns:
         """Some of the rows, in their order."""
@@ -63,6 +64,7 @@ class BaselineColumns:
             self.timed,
             None if self.delay_s is None else self.delay_s[rows],
             None if self.untimed is None else self.untimed[rows],
+            None if self.apart is None else self.apart[rows],
         )
 
 
@@ -118,7 +120,7 @@ def build(
 
 
 def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]:
-    """How rows like these are counted, and which of them are: those that place centroids are not.
+    """How rows like these are counted, and the rows, with those set apart that place centroids and pick levels.
 
     Raises:
         ValueError: as ``build``.
@@ -126,7 +128,9 @@ def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]
     Cost: one sort a column.
     """
     rows = replace(rows, batch=with_score(rows.batch, wanted.template))
-    rows, codebooks = _apart(rows)
+    codebooks = tuple(learn_codebook(name, column.dense()) for name, column in sorted(rows.batch.embeddings.items()))
+    if codebooks or wide_columns(rows.batch, wanted.bins):
+        rows = replace(rows, apart=fitting_rows(len(rows.batch)))
     spec = learn_spec(
         rows.batch,
         wanted.template,
@@ -135,6 +139,7 @@ def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]
         bins=wanted.bins,
         intersections=wanted.intersections,
         codebooks=codebooks,
+        picking=rows.apart,
     )
     return spec, rows
 
@@ -163,6 +168,7 @@ class Counting:
         self._timed = starts is not None
         self._starts: Ints = np.empty(0, dtype=np.int64) if starts is None else starts
         self._counts, self._moments = CountsState(spec), MomentsState(spec)
+        self._set_apart = 0
         self._windows = np.zeros((len(self._starts), spec.cells), dtype=np.int64)
         self._labels = LabelTables(spec)
         self._window_labels = tuple(LabelTables(spec) for _ in self._starts)
@@ -171,23 +177,30 @@ class Counting:
         self._waiting: list[tuple[LabelledRows, Ints]] = []
 
     def add(self, rows: BaselineColumns) -> None:
-        """Count rows, of which none placed centroids."""
+        """Count rows: those that are set apart by their labels alone."""
         batch = self.spec.embedded(rows.batch)
-        cells = self.spec.encode(batch)
-        self._counts.update(cells)
-        self._moments.update(batch)
         place = self._places(rows)
-        if len(self._starts):
-            there = place >= 0
-            # One addition for all windows: rows of a file need not come in the order of their times.
-            into = cells[:, there] + place[there] * self.spec.cells
-            np.add.at(self._windows.reshape(-1), into.ravel(), 1)
+        self._count_cells(batch, place, rows.apart)
         used, labelled = _labelled(self.spec, replace(rows, batch=batch))
         if labelled is not None:
             self._labelled = True
             self._waiting.append((labelled, place[used]))
         if sum(len(where) for _, where in self._waiting) >= LABELLED_ROWS:
             self._count_labels()
+
+    def _count_cells(self, batch: PredictionBatch, place: Ints, apart: Mask | None) -> None:
+        """The histograms of all rows and of each window."""
+        if apart is not None:
+            self._set_apart += int(np.count_nonzero(apart))
+            batch, place = _part(batch, ~apart), place[~apart]
+        cells = self.spec.encode(batch)
+        self._counts.update(cells)
+        self._moments.update(batch)
+        if len(self._starts):
+            there = place >= 0
+            # One addition for all windows: rows of a file need not come in the order of their times.
+            into = cells[:, there] + place[there] * self.spec.cells
+            np.add.at(self._windows.reshape(-1), into.ravel(), 1)
 
     def _places(self, rows: BaselineColumns) -> Ints:
         """Window of each row, int64[n]; -1 where its time is not known."""
@@ -222,6 +235,7 @@ class Counting:
             windows=self._windows,
             window_labels=self._window_labels if self._labelled and self._timed else (),
             window_s=self._window_s,
+            set_apart=self._set_apart,
         )
 
 
@@ -231,16 +245,6 @@ def _join(parts: Sequence[tuple[LabelledRows, Ints]]) -> tuple[LabelledRows, Int
     columns = {column.name: [getattr(part, column.name) for part in rows] for column in fields(rows[0])}
     joined = {name: None if found[0] is None else np.concatenate(found, axis=-1) for name, found in columns.items()}
     return type(rows[0])(**joined), np.concatenate(places)
-
-
-def _apart(rows: BaselineColumns) -> tuple[BaselineColumns, tuple[Codebook, ...]]:
-    """The rows that are counted, with the columns of the codebooks, and the codebooks, learned from rows set apart."""
-    embeddings = rows.batch.embeddings
-    if not embeddings:
-        return rows, ()
-    books = tuple(learn_codebook(name, column.dense()) for name, column in sorted(embeddings.items()))
-    kept = rows.take(~fitting_rows(len(rows.batch)))
-    return replace(kept, batch=Spec(codebooks=books).embedded(kept.batch)), books
 
 
 def _part(batch: PredictionBatch, rows: Mask) -> PredictionBatch:

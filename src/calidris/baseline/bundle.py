@@ -29,12 +29,16 @@ from pathlib import Path
 import numpy as np
 
 from calidris import semconv
+from calidris.baseline.learn import DISCRETE_LEVELS
 from calidris.batch import Ints
 from calidris.errors import CalidrisError, CorruptState
-from calidris.state import CountsState, MomentsState, ScoresState, SparseTable, Spec
+from calidris.state import CountsState, Field, Kind, MomentsState, Role, ScoresState, SparseTable, Spec
 from calidris.state.blocks.labelled import LabelStates, LabelTables
+from calidris.state.coding.fields import OTHER
 
-FORMAT = 2
+FORMAT = 3
+"""3: rows that pick levels are set apart. Files of format 2 are read: `same_rows` says what they lack."""
+READABLE = (2, 3)
 MIN_WINDOWS = 30
 """Fewer windows than these say too little about their own spread."""
 
@@ -54,6 +58,7 @@ class Baseline:
         window_labels: the labelled rows of each window, W tables; empty where there are no labels or no times.
         window_s: length of those windows in seconds.
         provisional: learned from live traffic because nobody gave one: it never raises an alarm.
+        set_apart: rows that placed centroids and picked levels, in none of the histograms; None in a file of an earlier version.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Baseline:
     window_labels: tuple[LabelTables, ...]
     window_s: float
     provisional: bool = field(default=False)
+    set_apart: int | None = None
 
     def __post_init__(self) -> None:
         # A week of five-minute windows of a hundred features is 25 MB as int64, and a receiver holds it for good.
@@ -88,7 +94,28 @@ class Baseline:
         for array in self._arrays():
             digest.update(array.astype("<i8").tobytes())
         digest.update(b"provisional" if self.provisional else b"")
+        if self.set_apart:
+            digest.update(f"{self.set_apart} rows set apart".encode())
         return digest.hexdigest()
+
+    @cached_property
+    def same_rows(self) -> frozenset[str]:
+        """Columns whose levels were picked and counted by the same rows, as earlier versions did: too many of them to trust.
+
+        A level that was not kept had four rows at the most, so that rows of other levels say how many there may have been.
+        """
+        if self.set_apart is not None:
+            return frozenset()
+        made = {f.name for book in self.spec.codebooks for f in book.fields}
+        fields = enumerate(self.spec.fields)
+        wide = (f.name for i, f in fields if f.name not in made and self._levels_met(i, f) > DISCRETE_LEVELS)
+        return frozenset(wide)
+
+    def _levels_met(self, i: int, f: Field) -> int:
+        """The most levels that a column can have had; 0 of a number."""
+        if f.kind is not Kind.CATEGORICAL or f.role is Role.ERROR:
+            return 0
+        return f.ordered + int(self.counts.field(i)[f.ordered + OTHER])
 
     def _arrays(self) -> Iterator[Ints]:
         yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)
@@ -107,6 +134,11 @@ class Baseline:
     def scores(self) -> ScoresState:
         """State C of the labelled rows."""
         return self.labels.scores
+
+    @property
+    def given_rows(self) -> int:
+        """Rows that it was made of, those included that are in no histogram."""
+        return self.rows + (self.set_apart or 0)
 
     @property
     def rows(self) -> int:
@@ -153,7 +185,7 @@ class Baseline:
     def to_bytes(self) -> bytes:
         """The file's bytes; the same baseline always gives the same ones."""
         manifest = {
-            "format": FORMAT,
+            "format": FORMAT if self.set_apart is not None else READABLE[0],
             "id": self.id,
             "name": self.name,
             "rows": self.rows,
@@ -164,6 +196,8 @@ class Baseline:
             "provisional": self.provisional,
             "spec": self.spec.to_json(),
         }
+        if self.set_apart is not None:
+            manifest["set_apart"] = self.set_apart
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
             _put(bundle, "manifest.json", json.dumps(manifest, indent=1).encode())
@@ -190,7 +224,7 @@ class Baseline:
     def _parse(cls, data: bytes) -> tuple[Baseline, str]:
         with zipfile.ZipFile(io.BytesIO(data)) as bundle:
             manifest = json.loads(bundle.read("manifest.json"))
-            if manifest["format"] != FORMAT:
+            if manifest["format"] not in READABLE:
                 raise CorruptState(f"format {manifest['format']}, this version reads {FORMAT}: build it again")
             spec = Spec.from_json(manifest["spec"])
             numbers = np.frombuffer(bundle.read("windows.bin"), dtype="<i8").astype(np.int64)
@@ -206,6 +240,7 @@ class Baseline:
                 window_labels=tuple(LabelTables.from_bytes(spec, bundle.read(f"window_labels/{i}")) for i in labelled),
                 window_s=manifest["window_s"],
                 provisional=manifest["provisional"],
+                set_apart=manifest.get("set_apart"),
             )
         return made, str(manifest["id"])
 

@@ -1,7 +1,8 @@
 """A baseline from a file of any size, in two passes: the first looks through the rows, the second counts each of them.
 
 How rows are counted is learned from all of them while they fit, else from one in so many: the places are fixed, so that the same
-file gives the same baseline. All rows are counted either way.
+file gives the same baseline. All rows are counted either way, but for those that place centroids and pick levels: these are
+counted by their labels alone.
 """
 
 from __future__ import annotations
@@ -16,26 +17,28 @@ from calidris.baseline.build import BaselineColumns, Counting, Wanted, learn
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.findings import Findings
 from calidris.baseline.first_pass import Seen, look_through
+from calidris.baseline.learn import wide_columns
 from calidris.baseline.row_files import RowReader
 from calidris.baseline.table_files import BLOCK_ROWS, TableFile, Tell
 from calidris.batch import Ints, Mask
 from calidris.errors import ConfigError
-from calidris.state import Spec, fitting_rows
+from calidris.state import Spec
 
 WINDOW_CELLS = 50_000_000
 """Cells of all windows together, 400 MB: 1400 days of five minutes with ten features."""
 
 Watch = Callable[[BaselineColumns, Spec], None]
-"""Is shown all rows that are counted, a block at a time."""
+"""Is shown all rows, a block at a time."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """A baseline, what was met in its file, and how many rows its bins and levels were learned from."""
+    """A baseline, what was met in its file, how many rows its bins and levels were learned from, and columns of many levels."""
 
     baseline: Baseline
     findings: Findings
     learned_rows: int
+    wide: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,14 @@ class _Learned:
     Attributes:
         spec: bins and levels.
         reader: knows the dimension of each vector.
-        apart: rows of the file that placed centroids, ascending: they are counted nowhere.
+        apart: rows of the file that placed centroids and picked levels, ascending: they are counted in no histogram.
+        wide: columns of so many levels that some rows picked them.
     """
 
     spec: Spec
     reader: RowReader
     apart: Ints
+    wide: tuple[str, ...]
 
 
 def build_from_file(
@@ -77,7 +82,7 @@ def build_from_file(
         watch(rows, learned.spec)
         tell("counting", done)
     made = counting.finish(reader.model.name)
-    return Built(made, seen.findings, len(seen.places))
+    return Built(made, seen.findings, len(seen.places), learned.wide)
 
 
 def _counted_rows(
@@ -85,30 +90,29 @@ def _counted_rows(
     learned: _Learned,
     seen: Seen,
 ) -> Iterator[tuple[BaselineColumns, int]]:
-    """All rows that are counted, a block at a time, and how many of the file are done then."""
+    """All rows, those marked that are set apart, a block at a time, and how many of the file are done then."""
     first = 0
     for block in _blocks(table, learned.reader, seen):
         rows = learned.reader.read(block, first, Findings())
         if len(learned.apart):
-            kept = _outside(learned.apart, first, len(block))
-            rows = rows.take(kept)
+            apart = _among(learned.apart, first, len(block))
+            rows = replace(rows, apart=apart)
         first += len(block)
         yield rows, first
 
 
 def _learn(seen: Seen, reader: RowReader, wanted: Wanted) -> _Learned:
     sample = reader.read(seen.sample(), 0, Findings())
-    spec, _ = learn(sample, wanted)
+    spec, rows = learn(sample, wanted)
+    # The very rows of which ``learn`` placed the centroids and picked the levels.
+    apart = seen.places[:0] if rows.apart is None else seen.places[rows.apart]
     vectors = sample.batch.embeddings
-    apart = seen.places[:0]
-    if vectors:
-        # The very rows of which ``learn`` placed the centroids.
-        apart = seen.places[fitting_rows(len(seen.places))]
     dimensions = {name: column.dimension for name, column in vectors.items()}
     return _Learned(
         spec,
         replace(reader, dimensions=dimensions),
         apart,
+        tuple(wide_columns(rows.batch, wanted.bins)),
     )
 
 
@@ -124,13 +128,13 @@ def _blocks(table: TableFile, reader: RowReader, seen: Seen) -> Iterator[pa.Tabl
         yield sample.slice(first, BLOCK_ROWS)
 
 
-def _outside(apart: Ints, first: int, rows: int) -> Mask:
-    """Which rows of a block are not among some of the file."""
+def _among(apart: Ints, first: int, rows: int) -> Mask:
+    """Which rows of a block are among some of the file."""
     bounds = [first, first + rows]
     begin, end = np.searchsorted(apart, bounds).tolist()
-    kept = np.ones(rows, dtype=np.bool_)
-    kept[apart[begin:end] - first] = False
-    return kept
+    found = np.zeros(rows, dtype=np.bool_)
+    found[apart[begin:end] - first] = True
+    return found
 
 
 def _refuse_many_windows(

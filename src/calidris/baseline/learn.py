@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from calidris import semconv
-from calidris.batch import CodedColumn, Column, Floats, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Column, Floats, Mask, NumberColumn, PredictionBatch
 from calidris.config.class_names import class_text
 from calidris.state import Codebook, Field, Kind, Loss, Role, Slice, Spec
 from calidris.state.blocks.groups import MAX_CLASSES
@@ -25,6 +25,8 @@ DISCRETE_LEVELS = 20
 MAX_LEVELS = 50
 MIN_CELL_ROWS = 5
 CAP_QUANTILE = 0.99
+MIN_PICKED_ROWS = 2
+"""Of the rows that pick levels, one in four: a level of eight rows in all."""
 
 
 def learn_spec(
@@ -36,13 +38,14 @@ def learn_spec(
     bins: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     intersections: tuple[tuple[str, str], ...] = (),
     codebooks: tuple[Codebook, ...] = (),
+    picking: Mask | None = None,
 ) -> Spec:
     """A spec for rows like these, with the task, threshold and labels of ``template``.
 
     Columns without a single value get no edges, only a count of presence. Cost: one sort a column.
 
     Args:
-        batch: the rows, without those that placed the centroids of a codebook (``state.fitting_rows``).
+        batch: the rows.
         template: task, positive class and threshold; its classes, losses and slice cap are kept where it has any.
         slices: names of the attributes to cut labelled rows by. Where they need more rows than the cap allows, all of them
             keep fewer of their commonest levels.
@@ -50,20 +53,23 @@ def learn_spec(
         bins: edges fixed by the user, by the field's name; they are taken as they are, however few rows a bin holds.
         intersections: pairs of ``slices`` to cut by together.
         codebooks: how embeddings are counted.
+        picking: rows that are set apart (``state.fitting_rows``), bool[n]: they pick the levels of the columns of ``wide_columns``,
+            and are counted nowhere. None where all rows are counted.
 
     Raises:
         ValueError: bins for a column that is not there or not a number, or slices that need more rows than the cap even
             without levels.
     """
     owned = {f.name for book in codebooks for f in book.fields}
-    columns = {(name, Role.FEATURE): c for name, c in sorted(batch.features.items()) if name not in owned}
-    columns |= {key: c for key, c in _outputs(batch).items() if c is not None}
+    columns = {key: column for key, column in _columns(batch).items() if key[0] not in owned}
     _check_bins(bins, {name: column for (name, _), column in columns.items()})
     known = tuple(name for name in slices if name in batch.slices)
     pairs = tuple(pair for pair in intersections if set(pair) <= set(known))
     return Spec(
         task=template.task,
-        fields=tuple(learn_field(name, role, column, bins.get(name)) for (name, role), column in columns.items()),
+        fields=tuple(
+            learn_field(name, role, column, bins.get(name), picking) for (name, role), column in columns.items()
+        ),
         positive=template.positive,
         classes=template.classes or _task_classes(template.task, batch.decision, label),
         threshold=template.threshold,
@@ -73,6 +79,33 @@ def learn_spec(
         slice_cap=template.slice_cap,
         codebooks=codebooks,
     )
+
+
+def wide_columns(batch: PredictionBatch, bins: Mapping[str, tuple[float, ...]] = MappingProxyType({})) -> list[str]:
+    """Names of the columns that are counted by level and have more than ``DISCRETE_LEVELS`` of them in these rows.
+
+    Which levels are kept of those is a choice, and what chose them must not count them. The few levels of the others are all kept.
+    """
+    columns = _columns(batch).items()
+    return [name for (name, role), column in columns if name not in bins and _is_wide(role, column)]
+
+
+def _is_wide(role: Role, column: Column) -> bool:
+    if isinstance(column, CodedColumn):
+        found = np.unique(column.codes[column.codes >= 0])
+    elif role is Role.DECISION:
+        found = np.unique(column.values[column.valid])
+    else:
+        return False
+    return len(found) > DISCRETE_LEVELS
+
+
+def _columns(batch: PredictionBatch) -> dict[tuple[str, Role], Column]:
+    """All columns that have a field of their own, features first and by name."""
+    columns: dict[tuple[str, Role], Column] = {
+        (name, Role.FEATURE): column for name, column in sorted(batch.features.items())
+    }
+    return columns | {key: column for key, column in _outputs(batch).items() if column is not None}
 
 
 def _outputs(batch: PredictionBatch) -> dict[tuple[str, Role], Column | None]:
@@ -133,21 +166,31 @@ def learn_losses(task: str, value: NumberColumn | None, label: Column | None) ->
     return (Loss("absolute_error", cap), Loss("squared_error", cap * cap))
 
 
-def learn_field(name: str, role: Role, column: Column, edges: tuple[float, ...] | None = None) -> Field:
-    """The field of one column; ``edges`` are the user's."""
+def learn_field(
+    name: str,
+    role: Role,
+    column: Column,
+    edges: tuple[float, ...] | None = None,
+    picking: Mask | None = None,
+) -> Field:
+    """The field of one column; ``edges`` are the user's, ``picking`` the rows that are set apart."""
     if edges is not None:
         return Field(name, role, Kind.NUMERIC, edges=edges)
-    if isinstance(column, CodedColumn):
-        levels = _common_levels(as_classes(column) if role is Role.DECISION else column)
-        return Field(name, role, Kind.CATEGORICAL, levels=levels) if levels else Field(name, role, Kind.PRESENCE)
-    if role is Role.DECISION:
-        return (
-            Field(name, role, Kind.CATEGORICAL, levels=_classes(column))
-            if column.valid.any()
-            else _presence(name, role)
-        )
+    if isinstance(column, CodedColumn) or role is Role.DECISION:
+        levels = _levels(role, column, picking)
+        return Field(name, role, Kind.CATEGORICAL, levels=levels) if levels else _presence(name, role)
     values = column.values[column.valid]
     return Field(name, role, Kind.NUMERIC, edges=learn_edges(values)) if len(values) else _presence(name, role)
+
+
+def _levels(role: Role, column: Column, picking: Mask | None) -> tuple[str, ...]:
+    """Levels of a column: of many, those that the rows set apart hold most often."""
+    least = MIN_CELL_ROWS
+    if picking is not None and _is_wide(role, column):
+        column, least = column.take(picking), MIN_PICKED_ROWS
+    if isinstance(column, NumberColumn):
+        return _classes(column)
+    return _common_levels(as_classes(column) if role is Role.DECISION else column, least)
 
 
 def _presence(name: str, role: Role) -> Field:
@@ -200,11 +243,11 @@ def _merge_thin(edges: Floats, values: Floats) -> Floats:
     return np.array(kept)
 
 
-def _common_levels(column: CodedColumn) -> tuple[str, ...]:
-    """Levels with enough rows, commonest first and by name among equals, at most fifty."""
+def _common_levels(column: CodedColumn, least: int = MIN_CELL_ROWS) -> tuple[str, ...]:
+    """Levels with at least so many rows, commonest first and by name among equals, at most fifty."""
     counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.levels))
     ranked = sorted(zip(column.levels, counts.tolist()), key=lambda pair: (-pair[1], pair[0]))
-    return tuple(level for level, count in ranked[:MAX_LEVELS] if count >= MIN_CELL_ROWS)
+    return tuple(level for level, count in ranked[:MAX_LEVELS] if count >= least)
 
 
 def _classes(column: NumberColumn) -> tuple[str, ...]:

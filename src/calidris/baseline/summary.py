@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from calidris.baseline.bundle import Baseline
 from calidris.baseline.file_baselines import Built
+from calidris.baseline.learn import DISCRETE_LEVELS
 from calidris.baseline.role_columns import ERRORS, LONG, LONG_S
 from calidris.baseline.roles import Roles
 from calidris.baseline.table_files import TableFile
 from calidris.instrument.privacy import Action, Policy
 from calidris.state import Kind
+from calidris.state.coding.centroids import FIT_SHARE
 from calidris.state.coding.fields import MISSING, OTHER, Role
 from calidris.state.coding.fields import Field as CountedField
 
@@ -121,6 +123,7 @@ def doubts(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
     if built.learned_rows < rows:
         learned = f"{built.learned_rows:,}"
         yield f"bins and levels were learned from {learned} rows, evenly spread; all rows were counted under them"
+    yield from _picked(built)
     duration = roles.by_role.get("duration")
     if duration is not None:
         long = built.findings.rows(duration, LONG)
@@ -138,6 +141,18 @@ def doubts(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
             f"column {weight!r}: weights were checked and are not used yet: every row counts once, here as in live traffic, so "
             "draw both in the same way"
         )
+
+
+def _picked(built: Built) -> Iterator[str]:
+    """Rows that chose the levels of columns, and are counted under none."""
+    if not built.wide:
+        return
+    listed = ", ".join(map(repr, built.wide))
+    apart = f"{built.baseline.set_apart:,}"
+    yield (
+        f"more than {DISCRETE_LEVELS} levels in {listed}: {apart} rows, one in {FIT_SHARE} or fewer, picked those that are kept and are "
+        "in no histogram; labels of all rows are counted"
+    )
 
 
 def _may_stay_away(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:

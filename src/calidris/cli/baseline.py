@@ -157,7 +157,9 @@ def _lines(data: Path) -> Tell:
 
 def _show_columns(built: Built, roles: Roles, table: TableFile, out: Console) -> None:
     """What was taken of the file, column by column, and what was met in it."""
-    shown = Table("column", "taken as", "type", "counted in", "missing", box=None)
+    made = built.baseline
+    missing = f"missing of {made.rows:,}" if made.set_apart else "missing"
+    shown = Table("column", "taken as", "type", "counted in", missing, box=None)
     for row in summarise(built, roles, table):
         shown.add_row(*map(escape, row))
     out.print(shown)
@@ -304,6 +306,6 @@ def show(path: Path, out: Console) -> int:
 
 def _describe(made: Baseline, out: Console) -> None:
     out.print(
-        f"baseline [bold]{made.id}[/] of {escape(made.name)}: {made.rows} rows, {made.labels.count} labelled, "
+        f"baseline [bold]{made.id}[/] of {escape(made.name)}: {made.given_rows} rows, {made.labels.count} labelled, "
         f"{len(made.window_starts)} windows of {window_name(made.window_s)}, {len(made.spec.fields)} fields"
     )

@@ -24,6 +24,7 @@ from calidris.detect import Alert, Budget
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.outcomes import FEWEST, never_positive
 from calidris.engine.standing.notes import how_to_send, uncut
+from calidris.engine.standing.reasons import few_days, rebuild
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -74,7 +75,7 @@ def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
     newest = versions(model.baseline)[-1]
     made = read(newest)
     features = sum(f.role is Role.FEATURE for f in made.spec.fields)
-    numbers = (features, made.rows, len(made.window_starts), count_series(config, model, made))
+    numbers = (features, made.given_rows, len(made.window_starts), count_series(config, model, made))
     return (
         model.name,
         newest.name,
@@ -105,6 +106,8 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
             if made.positive_share == 0.0 and made.labels.count >= FEWEST:
                 yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
             yield from (f"{model.name}: {said}" for said in uncut(made, model.cuts))
+            said_of_it = (rebuild(made), *(few_days(made, window_s) for window_s in model.detect_windows_s))
+            yield from (f"{model.name}: {said}" for said in said_of_it if said)
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"

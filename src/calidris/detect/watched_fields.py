@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calidris.batch import Ints, Mask
+from calidris.batch import Floats, Ints, Mask
 from calidris.state import CountsState, Field, Kind, Role, Spec
 from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, SPECIALS
 
@@ -93,3 +93,45 @@ def _known(f: Field, cells: Ints) -> bool:
     """
     ordinary = cells[: f.ordered] if f.role is not Role.ERROR else cells[1:]
     return bool(ordinary.any() or (f.role is not Role.ERROR and cells[f.ordered + OTHER :].any()))
+
+
+def directions(p: Floats, ordered: Mask) -> tuple[Floats, Mask]:
+    """Location and spread over the bins by mid-rank u, and whether they vary: float64[F, 2, K], bool[F, 2].
+
+    Both have mean 0 and variance 1 under p and are 0 on special cells.
+    """
+    inside = p * ordered
+    location = _centre(_middle_ranks(inside), inside, ordered)
+    spread = _centre(location**2, inside, ordered)
+    g = np.stack([location, spread], axis=1)
+    square = np.einsum("fk,fdk->fd", p, g**2)
+    deviation = np.sqrt(square)
+    # A field of one bin has no location, and one of two equal bins no spread.
+    varies: Mask = deviation > 1e-6
+    scale = np.where(varies, deviation, 1.0)
+    scaled = g / scale[..., None]
+    return np.where(varies[..., None], scaled, 0.0), varies
+
+
+def _middle_ranks(inside: Floats) -> Floats:
+    """The share of rows below the middle of each bin."""
+    below = np.cumsum(inside, -1)
+    ranks: Floats = (below - inside / 2) / _total(inside)
+    return ranks
+
+
+def _centre(
+    values: Floats,
+    inside: Floats,
+    ordered: Mask,
+) -> Floats:
+    """Values less their mean over the bins."""
+    weighted = inside * values
+    mean = weighted.sum(-1, keepdims=True) / _total(inside)
+    centred: Floats = (values - mean) * ordered
+    return centred
+
+
+def _total(inside: Floats) -> Floats:
+    total: Floats = inside.sum(-1, keepdims=True)
+    return np.maximum(total, 1e-300)

@@ -195,4 +195,4 @@ def _numbers(column: Column | None) -> NumberColumn | None:
 
 def learned_note(baseline: Baseline) -> str:
     """What people should know about a provisional baseline."""
-    return f"learned from the first {baseline.rows} rows, confirmed by nobody"
+    return f"learned from the first {baseline.given_rows} rows, confirmed by nobody"

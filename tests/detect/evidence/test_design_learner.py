@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from calidris.detect import DesignLearner, freeze
+from calidris.detect import DesignLearner, detector_bytes, freeze
+from calidris.detect.evidence.day_blocks import DAY_NS
 from calidris.errors import CorruptState, IncompatibleState
 from calidris.state import CountsState
 
@@ -60,3 +61,27 @@ def test_foreign_and_damaged_bytes_are_refused(world):
 def test_one_window_shows_no_variation(world):
     with pytest.raises(ValueError, match="at least 2"):
         DesignLearner(world.spec(), wanted=1)
+
+
+def test_times_of_windows_go_with_them(world):
+    spec = world.spec()
+    learner = DesignLearner(spec, wanted=3, minimum_rows=30)
+    for rows, start_ns in ((100, 5), (20, DAY_NS), (20, DAY_NS + 7), (100, 3 * DAY_NS)):
+        learner.add(world.window(spec, rows), start_ns)
+    again = DesignLearner.from_bytes(spec, learner.to_bytes())
+    for each in (learner, again):
+        days = each.days(one_in=12)
+        assert (days.number.tolist(), days.one_in) == ([0, 1, 3], 12)
+
+
+def test_windows_that_an_earlier_version_learned_have_no_days(world):
+    spec = world.spec()
+    learner = DesignLearner(spec, wanted=5)
+    for window in world.windows(spec, 2, 100):
+        learner.add(window, DAY_NS)
+    layout = learner.layout.identity
+    body = detector_bytes.unpack(b"CALL", layout, learner.to_bytes())
+    old = detector_bytes.pack(b"CALL", layout, body[: -8 * 2])
+    again = DesignLearner.from_bytes(spec, old)
+    np.testing.assert_array_equal(again.windows, learner.windows)
+    assert again.days() is None

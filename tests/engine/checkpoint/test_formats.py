@@ -27,6 +27,9 @@ from calidris.journal.segment_format import Kind
 DATA = Path(__file__).parent / "testdata"
 OF_MEMORY = {"ml.label.delay"}
 """Figures of whatever panes memory happened to hold: today they are of the rows that windows need."""
+OF_BETS = {"ml.detection.evidence"}
+"""Goes on from what it was, by today's bets: cells that the baseline hardly saw have another design effect since, and losses have
+a tolerance of their own and bets beside the frozen ones, which begin with nothing."""
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_readings_and_alarms_are_those_that_it_gave_itself(opened: Storage, old:
     wrong = {
         json.dumps(r): now.get(json.dumps(r[:3]))
         for r in expected["readings"]
-        if r[0] not in OF_MEMORY and not all(map(same, now.get(json.dumps(r[:3]), [None] * 3), r[3:]))
+        if r[0] not in OF_MEMORY | OF_BETS and not all(map(same, now.get(json.dumps(r[:3]), [None] * 3), r[3:]))
     }
     assert not wrong and len(expected["readings"]) > 100
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.detect.bounds import cell_lower, cell_upper
+from calidris.detect.bounds import BALL_ROWS, cell_lower, cell_upper
 from calidris.detect.evidence.design_effect import Windows
-from calidris.detect.watched_fields import WatchedFields
+from calidris.detect.watched_fields import WatchedFields, directions
 from calidris.state import Kind
-from calidris.state.coding.fields import SPECIALS
+from calidris.state.coding.fields import MISSING, SPECIALS
 
 SPECIAL_RAISES: tuple[tuple[float, float, float], ...] = ((2.0, 0.0, 1.5), (5.0, 0.005, 3.0), (10.0, 0.05, 6.0))
 """(times p, floor, times the bound): each bet's alternative is the largest of the three."""
@@ -19,7 +19,8 @@ LEVEL_RAISES: tuple[tuple[float, float, float], ...] = ((1.5, 0.0, 1.25), (3.0, 
 LEVEL_LOWERED = (0.5, 0.6)
 """(times p, times the bound): the alternative is the smaller of the two."""
 
-SPECIAL_WORDS = ("missing more", "unknown values more", "below the range", "above the range")
+MISSING_WORD = "missing more"
+SPECIAL_WORDS = (MISSING_WORD, "unknown values more", "below the range", "above the range")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def make(
     watch: WatchedFields, counts: Floats, p: Floats, alpha: Floats, windows: Windows | None, tolerance: float
 ) -> CellBets:
     """The cell bets of all fields; counts and p float64[F, K] are the baseline's, alpha float64[F] is for one bound."""
-    effect = windows.per_cell() if windows else np.ones_like(p)
+    effect = _effect(watch, counts, p, windows) if windows else np.ones_like(p)
     rows, total = counts / effect, counts.sum(axis=-1, keepdims=True) / effect
     upper = cell_upper(rows, total, alpha[:, None], tolerance)
     lower = cell_lower(rows, total, alpha[:, None], tolerance)
@@ -83,6 +84,27 @@ def make(
     parts += [_raised(watch, known, levels, r, i) for i, r in enumerate(LEVEL_RAISES)]
     parts.append(_lowered(watch, known, levels))
     return _joined(parts)
+
+
+def _effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows) -> Floats:
+    """D of each cell, float64[F, K]; of one that the baseline hardly saw, the largest of its field.
+
+    What was never there varied from window to window as little as can be, so that its own D is 1 for want of rows and not of
+    dependence: rows that come in clumps (a client, a job) will come so in this cell too. Twenty effective rows show enough.
+    """
+    own = windows.per_cell()
+    largest = np.repeat(largest_effect(watch, counts, p, windows)[:, None], own.shape[1], axis=1)
+    # A storm moves values for days and leaves none out: of missing ones the clumps count that single windows show.
+    largest[:, MISSING - len(SPECIALS)] = largest_effect(watch, counts, p, windows.alone())
+    return np.where(counts / own < BALL_ROWS, np.maximum(own, largest), own)
+
+
+def largest_effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows) -> Floats:
+    """The largest D of each field over location, spread and the cells with rows enough to show theirs, float64[F]."""
+    g, _ = directions(p, watch.ordered)
+    cells = np.where(watch.real & (counts >= BALL_ROWS), windows.per_cell(), 1.0)
+    largest: Floats = np.maximum(windows.along(g).max(-1), cells.max(-1))
+    return largest
 
 
 def _raised(watch: WatchedFields, known: _Bound, mask: Mask, rule: tuple[float, float, float], step: int) -> CellBets:

@@ -10,11 +10,12 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets.features import Bets
 from calidris.detect.bets.linear import LinearBets
-from calidris.detect.bets.tilts import WORDS, directions
+from calidris.detect.bets.tilts import WORDS
 from calidris.detect.bounds import mean_radius
 from calidris.detect.evidence.verdict import Change
 from calidris.detect.game import SHAPE
 from calidris.detect.layout import identity
+from calidris.detect.watched_fields import directions
 
 STEPS: tuple[float, ...] = (0.25, 0.5, 1.0)
 """Bets: this much of the best stake against a mean that is back where the baseline's was."""

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.bets.cells import CellBets
+from calidris.detect.bets.cells import MISSING_WORD, CellBets
 from calidris.detect.bets.learned_shapes import GROUP, MEMORY, Learned, Stake
 from calidris.detect.bets.tilts import Tilts
 from calidris.detect.evidence.design_effect import at_size
@@ -33,9 +33,11 @@ class Bets:
         field_weight: weight of each field, float64[F]; adds up to 1.
         window_rows: mean rows of a baseline window, 0 where they are not known.
         design_known: whether the design effects were measured; otherwise they are 1.
+        days_depend: whether days of the baseline showed that windows of one day depend on each other.
         identity: 16 bytes of BLAKE2b over all that the bets were made from; equal identities score alike.
         only: directions that carry weight; None for all of them.
         handicap: what the bets give away because the baseline's windows refute them.
+        doubted: fields of which the baseline's shares are biased: nothing but missing values carries weight.
     """
 
     watch: WatchedFields
@@ -49,6 +51,8 @@ class Bets:
 
     only: frozenset[str] | None = None
     handicap: Handicap = NONE
+    days_depend: bool = False
+    doubted: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> Spec:
@@ -86,8 +90,17 @@ class Bets:
         A field's groups (location, spread, special cells, levels, shape) share it equally, and so do a group's bets; a
         handicap takes of each bet's part.
         """
-        groups = [group if self.only is None or word in self.only else None for group, word in self.labels]
+        groups = [
+            group if self._carries(self.names[field], word) else None
+            for field, (group, word) in zip(self.owner.tolist(), self.labels)
+        ]
         return log_weights(self.owner, groups, len(self.names)) + self.handicap.log_share
+
+    def _carries(self, name: str, word: str) -> bool:
+        """Whether bets of a field in a direction have weight."""
+        if name in self.doubted and word != MISSING_WORD:
+            return False
+        return self.only is None or word in self.only
 
     @cached_property
     def excess(self) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bets import cells, learned_shapes, tilts
 from calidris.detect.bets.features import Bets
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
@@ -23,7 +24,10 @@ ALL_ROLES: frozenset[Role] = frozenset(Role)
 SLOWER: frozenset[str] = frozenset({"mean up", "above the range"})
 """The directions of a duration that are bad news."""
 _RULES = 3
-"""Goes up whenever the same baseline would make other bets."""
+"""Goes up whenever the same baseline would make bets on other things.
+
+Not where only D or the weights of the same bets change: each e is valid given the past whatever it was before, so that the evidence
+of an earlier version goes on, and its standing alarms with it."""
 
 
 def freeze(
@@ -37,6 +41,8 @@ def freeze(
     roles: Collection[Role] = ALL_ROLES,
     minimum_rows: int = MINIMUM_ROWS,
     only: Collection[str] | None = None,
+    days: Days | None = None,
+    doubted: Collection[str] = frozenset(),
 ) -> Bets:
     """The bets of a model, from its baseline.
 
@@ -60,6 +66,8 @@ def freeze(
         minimum_rows: baseline windows with fewer rows are merged with the next.
         only: directions to watch, all by default. The others have weight 0 and theirs goes to these, once and for all, so
             that the guarantee is untouched: ``SLOWER`` makes of ``roles={Role.DURATION}`` a watch on slower calls alone.
+        days: the days that the windows lie in; without them windows are taken as independent of each other.
+        doubted: fields whose levels were picked and counted by the same rows: only missing values of these are bet on.
 
     Raises:
         IncompatibleState: the baseline has another spec.
@@ -76,7 +84,7 @@ def freeze(
     """
     _check(spec, baseline, delta, tolerance)
     watch = WatchedFields.of(spec, baseline, roles)
-    seen = Windows.of(watch, windows, minimum_rows) if windows is not None else None
+    seen = Windows.of(watch, windows, minimum_rows, days) if windows is not None else None
     settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows)
     bets = lay(
         watch,
@@ -88,6 +96,7 @@ def freeze(
         only=only,
         name=_identity(baseline, windows, settings, only),
     )
+    bets = replace(bets, doubted=frozenset(doubted))
     return replace(bets, handicap=handicap(bets, windows, minimum_rows))
 
 
@@ -114,6 +123,7 @@ def lay(
         field_weight=shares(watch, weights),
         window_rows=float(seen.rows.mean()) if seen else 0.0,
         design_known=seen is not None,
+        days_depend=seen is not None and seen.depend,
         identity=name,
         only=None if only is None else frozenset(only),
     )

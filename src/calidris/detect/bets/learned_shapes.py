@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calidris.batch import Floats, Mask
-from calidris.detect.bets.tilts import directions
+from calidris.detect.bets.cells import largest_effect
 from calidris.detect.bounds import BALL_ROWS, ball_radius
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.game import SHAPE
@@ -81,17 +81,7 @@ def make(
 ) -> Learned:
     """The learned bets; counts and p float64[F, K] are the baseline's, alpha is each field's chance to miss the truth."""
     total = counts.sum(axis=-1)
-    effect = _largest_effect(watch, counts, p, windows)
+    effect = largest_effect(watch, counts, p, windows) if windows else np.ones(len(p))
     inside = watch.real & (counts / effect[:, None] >= BALL_ROWS)
     free = inside.sum(-1) - (inside == watch.real).all(-1)
     return Learned(p, inside, ball_radius(free.astype(np.float64), total / effect, alpha, tolerance), effect)
-
-
-def _largest_effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows | None) -> Floats:
-    """D_max over location, spread and every cell that can be a coordinate, float64[F]."""
-    if windows is None:
-        return np.ones(len(p))
-    g, _ = directions(p, watch.ordered)
-    cells = np.where(watch.real & (counts >= BALL_ROWS), windows.per_cell(), 1.0)
-    largest: Floats = np.maximum(windows.along(g).max(-1), cells.max(-1))
-    return largest

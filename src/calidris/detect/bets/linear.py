@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from calidris.batch import Floats, Ints
-from calidris.detect.evidence.design_effect import at_size, upper
+from calidris.detect.evidence.day_blocks import Days
+from calidris.detect.evidence.design_effect import Longer, at_size, larger, longer_blocks
 from calidris.detect.evidence.handicap import NONE, Handicap
-from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
+from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_with_ends
 from calidris.detect.game import Play, log_weights
 from calidris.detect.layout import Layout
 
@@ -105,27 +106,34 @@ class Spread:
     Attributes:
         windows: counts int64[W, cells], small ones merged.
         rows: of each window, float64[W].
+        days: that they lie in; None where that is not known.
     """
 
     windows: Ints
     rows: Floats
+    days: Days | None = None
 
     @classmethod
-    def of(cls, layout: Layout, windows: Ints | None, minimum_rows: int = MINIMUM_ROWS) -> Spread | None:
+    def of(
+        cls, layout: Layout, windows: Ints | None, minimum_rows: int = MINIMUM_ROWS, days: Days | None = None
+    ) -> Spread | None:
         """None where there are too few windows to see any variation."""
         if windows is None:
             return None
-        merged = merge_small(layout, windows, minimum_rows)
+        merged, ends = merge_with_ends(layout, windows, minimum_rows)
         rows = np.array([layout.rows(c) for c in merged], dtype=np.float64)
-        return cls(merged, rows) if len(merged) >= 2 else None
+        return cls(merged, rows, days and days.take(ends)) if len(merged) >= 2 else None
 
     def effect(self, rows: Floats, total: Floats, variance: float) -> float:
         """D of a sum over rows that has mean 0 over all windows; float64[W] each, variance that of one row."""
         used = rows > 0
         if used.sum() < 2:
             return 1.0
-        scatter = np.array((total[used] ** 2 / rows[used]).sum())
-        return float(upper(scatter, np.array(variance), int(used.sum()) - 1))
+        rows, deviation, freedom = rows[used], total[used] / rows[used], int(used.sum()) - 1
+        longer: tuple[Longer, ...] = ()
+        if self.days is not None:
+            longer = longer_blocks(rows, deviation[:, None], freedom, self.days.take(np.nonzero(used)[0]))
+        return float(larger(rows, deviation, np.array(variance), freedom, longer))
 
     @property
     def mean_rows(self) -> float:

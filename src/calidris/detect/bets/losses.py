@@ -19,6 +19,7 @@ from calidris.detect.bets.linear import SCALE, LinearBets, Spread
 from calidris.detect.bets.loss_game import LossBets, Taught
 from calidris.detect.bets.taught_rates import Rows, TaughtRate
 from calidris.detect.bounds import cell_upper
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.detect.layout import Layout, identity
@@ -208,6 +209,7 @@ def loss_bets(
     side: Side = "worse",
     minimum_rows: int = MINIMUM_ROWS,
     former_tolerance: float | None = None,
+    days: Days | None = None,
 ) -> LinearBets | LossBets:
     """Bets on the means of losses (Waudby-Smith and Ramdas 2024, by betting; Hoeffding 1963 for the sums).
 
@@ -241,6 +243,7 @@ def loss_bets(
         side: what to bet on.
         minimum_rows: baseline windows with fewer rows are merged with the next.
         former_tolerance: the ``tolerance`` by which an earlier version made these bets, where it was another one: their evidence goes on.
+        days: that the windows lie in; without them windows are taken as independent of each other.
 
     >>> wrong = Loss.zero_one("accuracy")
     >>> bets = loss_bets([wrong], np.array([5000, 500 * 2**30]))
@@ -250,7 +253,7 @@ def loss_bets(
     if not 0.0 < delta < 1.0 or not 0.0 <= tolerance < 1.0 or not 0.0 <= margin < 1.0:
         raise ValueError(f"delta {delta}, tolerance {tolerance} or margin {margin} is out of range")
     layout = layout_of(losses)
-    spread = Spread.of(layout, windows, minimum_rows)
+    spread = Spread.of(layout, windows, minimum_rows, days)
     rule = _Rule(delta / len(losses), tolerance, margin, side)
     limits = [_Limit.of(losses, i, baseline, spread, rule) for i in range(len(losses))]
     importance = np.array([weights.get(x.loss.name, 1.0) if x.theta < 1.0 and x.known.rows else 0.0 for x in limits])

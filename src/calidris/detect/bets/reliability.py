@@ -14,6 +14,7 @@ from scipy import special
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets.calibration import BACK, NAME, SIGNS, Alternative, alternatives, design_of, layout_of
 from calidris.detect.bets.linear import SCALE, Spread
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.design_effect import at_size
 from calidris.detect.evidence.handicap import NONE, Handicap, handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
@@ -232,6 +233,7 @@ def reliability_bets(
     tolerance: float = 0.1,
     recovered: str | None = None,
     minimum_rows: int = MINIMUM_ROWS,
+    days: Days | None = None,
 ) -> ReliabilityBets:
     """Bets against "a score means what it meant in the baseline, up to ε logits"; 13 of them, as in ``calibration_bets``.
 
@@ -256,7 +258,7 @@ def reliability_bets(
     if not 0.0 < delta < 1.0 or not 0.0 <= tolerance < 2.0:
         raise ValueError(f"delta {delta} or tolerance {tolerance} is out of range")
     layout = layout_of(spec)
-    spread = Spread.of(layout, windows, minimum_rows)
+    spread = Spread.of(layout, windows, minimum_rows, days)
     effect = design_of(spread, len(spec.score_edges) + 1)
     truth = ScoreMap.fit(baseline, effect)
     bets = alternatives(tolerance)

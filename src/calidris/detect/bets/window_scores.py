@@ -155,7 +155,12 @@ def distance(counts: Floats, p: Floats) -> Floats:
 
 
 def needed(bets: Bets) -> bool:
-    """Whether rows depend on each other so strongly that half of the fields are better watched by window scores."""
+    """Whether rows depend on each other so strongly that half of the fields are better watched by window scores.
+
+    Not where windows of a day depend on each other too: what window scores rest on is that windows do not.
+    """
+    if bets.days_depend:
+        return False
     return bool(len(bets.names)) and float(np.median(bets.learned.effect)) > STRONG
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from calidris.batch import Ints
 from calidris.detect import detector_bytes
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import MINIMUM_ROWS, Carry
 from calidris.detect.layout import Layout
 from calidris.errors import CorruptState
@@ -20,7 +21,7 @@ _FIXED = struct.Struct("<qqq")  # windows wanted, minimum rows, windows kept
 
 
 class DesignLearner:
-    """Keeps the first W live windows of a model; ``freeze(spec, baseline, learner.windows)`` then knows the design effects.
+    """Keeps the first W live windows of a model; ``freeze(spec, baseline, learner.windows, days=learner.days())`` then knows the design effects.
 
     Until it is ready nothing may page. What it learns is the variation around the live mean, not the distance from the
     baseline: a change that was there before the first window still alarms afterwards. A window with too few rows is merged
@@ -45,14 +46,16 @@ class DesignLearner:
         self.wanted = wanted
         self._carry = Carry(self.layout, minimum_rows)
         self._kept: list[Ints] = []
+        self._starts: list[int] = []
 
-    def add(self, counts: Ints) -> None:
-        """Take one closed window's counts int64[cells]; ignored once ready."""
+    def add(self, counts: Ints, start_ns: int = 0) -> None:
+        """Take one closed window's counts int64[cells] and its begin; ignored once ready."""
         if self.ready:
             return
         merged = self._carry.add(counts)
         if merged is not None:
             self._kept.append(merged)
+            self._starts.append(start_ns)
 
     @property
     def begun(self) -> bool:
@@ -69,11 +72,17 @@ class DesignLearner:
         """The windows so far, int64[at most W, cells]."""
         return np.array(self._kept, dtype=np.int64).reshape(len(self._kept), self.layout.cells)
 
+    def days(self, one_in: int = 1) -> Days | None:
+        """The days that the windows lie in, each of which stands for so many; None where an earlier version kept no times."""
+        starts = np.array(self._starts, dtype=np.int64)
+        return Days.of(starts, one_in) if starts.all() else None
+
     def to_bytes(self) -> bytes:
         """Exact bytes; equal learners give equal bytes."""
         fixed = _FIXED.pack(self.wanted, self._carry.minimum_rows, len(self._kept))
         rows = np.concatenate([self._carry.pending[None, :], self.windows]).astype("<i8")
-        return detector_bytes.pack(_MAGIC, self.layout.identity, fixed + rows.tobytes())
+        starts = np.array(self._starts, dtype="<i8")
+        return detector_bytes.pack(_MAGIC, self.layout.identity, fixed + rows.tobytes() + starts.tobytes())
 
     @classmethod
     def from_bytes(cls, what: Spec | Layout, data: bytes) -> Self:
@@ -88,10 +97,14 @@ class DesignLearner:
         if len(body) < _FIXED.size:
             raise CorruptState(f"{len(body)} bytes are too few for a learner")
         wanted, minimum_rows, kept = _FIXED.unpack_from(body)
-        if len(body) != _FIXED.size + 8 * layout.cells * (kept + 1):
+        cells = layout.cells * (kept + 1)
+        # Earlier versions wrote no times.
+        if len(body) not in {_FIXED.size + 8 * cells, _FIXED.size + 8 * (cells + kept)}:
             raise CorruptState(f"a learner of {kept} windows is not {len(body)} bytes")
-        rows = np.frombuffer(body, dtype="<i8", offset=_FIXED.size).astype(np.int64).reshape(kept + 1, layout.cells)
+        numbers = np.frombuffer(body, dtype="<i8", offset=_FIXED.size).astype(np.int64)
+        rows = numbers[:cells].reshape(kept + 1, layout.cells)
         self = cls(layout, wanted, minimum_rows)
         self._carry.pending = rows[0]
         self._kept = list(rows[1:])
+        self._starts = numbers[cells:].tolist() or [0] * kept
         return self

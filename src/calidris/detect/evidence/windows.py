@@ -44,7 +44,13 @@ class Carry:
 
 def merge_small(what: Spec | Layout, windows: Ints, minimum_rows: int = MINIMUM_ROWS) -> Ints:
     """Windows int64[W, cells] with small ones merged into the next; what is too little at the end is left out."""
+    return merge_with_ends(what, windows, minimum_rows)[0]
+
+
+def merge_with_ends(what: Spec | Layout, windows: Ints, minimum_rows: int = MINIMUM_ROWS) -> tuple[Ints, Ints]:
+    """``merge_small``, and the place of the last window in each merged one."""
     layout = Layout.of(what)
     carry = Carry(layout, minimum_rows)
-    full = [merged for counts in windows if (merged := carry.add(counts)) is not None]
-    return np.array(full, dtype=np.int64).reshape(len(full), layout.cells)
+    full = [(merged, i) for i, counts in enumerate(windows) if (merged := carry.add(counts)) is not None]
+    merged = np.array([counts for counts, _ in full], dtype=np.int64).reshape(len(full), layout.cells)
+    return merged, np.array([i for _, i in full], dtype=np.int64)

@@ -20,7 +20,8 @@ from calidris.detect.bets.calibration import calibration_counts
 from calidris.detect.bets.calibration import layout_of as calibration_layout
 from calidris.detect.bets.groups import group_counts, level_names
 from calidris.detect.bets.losses import layout_of, loss_counts, watched_losses
-from calidris.engine.detectors.recipes import Recipe
+from calidris.detect.evidence.day_blocks import Days
+from calidris.engine.detectors.recipes import Recipe, days_of
 from calidris.state import GroupsState, TableState
 from calidris.state.blocks.labelled import LabelTables
 from calidris.state.blocks.table_state import DELAY_EDGES_S
@@ -47,10 +48,10 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
         return None
     known = loss_counts(baseline.labels.losses, delay)
 
-    def game(windows: Ints | None) -> Game:
+    def game(windows: Ints | None, days: Days | None) -> Game:
         return loss_bets(
             losses, known, windows, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance,
-            minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance,
+            minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance, days=days,
         )  # fmt: skip
 
     def back(_game: Game, _changes: Sequence[Change], _counts: Ints) -> Game:
@@ -62,7 +63,7 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     spread = _spread(baseline, slot, type(baseline.labels.losses), lambda state: loss_counts(state, delay))
     return Recipe(
         slot, layout_of(losses), lambda window: loss_counts(window.labels.losses, delay), game, spread,
-        age_s=detect.label_age, back=back,
+        days_of(slot, baseline), age_s=detect.label_age, back=back,
     )  # fmt: skip
 
 
@@ -70,23 +71,23 @@ def _calibration(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     detect, delay, spec = config.detect, age_bucket(config), baseline.spec
     known = calibration_counts(baseline.scores, delay)
 
-    def game(windows: Ints | None, recovered: str | None = None) -> Game:
+    def game(windows: Ints | None, days: Days | None, recovered: str | None = None) -> Game:
         return reliability_bets(
             spec, known, windows, delta=detect.delta, tolerance=detect.calibration_tolerance, recovered=recovered,
-            minimum_rows=detect.minimum_rows,
+            minimum_rows=detect.minimum_rows, days=days,
         )  # fmt: skip
 
     def back(_game: Game, changes: Sequence[Change], _counts: Ints) -> Game:
-        return game(None, changes[0].direction)
+        return game(None, None, changes[0].direction)
 
     try:
-        game(None)
+        game(None, None)
     except ValueError:  # too few labelled rows for a map from scores to outcomes
         return None
     spread = _spread(baseline, slot, type(baseline.scores), lambda state: calibration_counts(state, delay))
     return Recipe(
         slot, calibration_layout(spec), lambda window: calibration_counts(window.scores, delay), game, spread,
-        age_s=detect.label_age, back=back,
+        days_of(slot, baseline), age_s=detect.label_age, back=back,
     )  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def _fairness(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     attribute, measure, least = fairness.attribute, slot.reference, config.detect.minimum_rows
     groups = [f"{attribute}={level}" for level in level_names(spec, attribute)]
 
-    def game(windows: Ints | None, recovered: str | None = None) -> Game:
+    def game(windows: Ints | None, _days: Days | None, recovered: str | None = None) -> Game:
         return group_bets(
             groups, _WORDS[measure], windows, tolerance=fairness.tolerance, recovered=recovered, minimum_rows=least
         )
@@ -107,11 +108,11 @@ def _fairness(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
         return group_counts(state, attribute, measure, delay)
 
     def back(_game: Game, changes: Sequence[Change], _counts: Ints) -> Game:
-        return game(None, changes[0].direction)
+        return game(None, None, changes[0].direction)
 
     spread = _spread(baseline, slot, GroupsState, counts)
     return Recipe(
-        slot, game(None).layout, lambda window: counts(window.labels.groups), game, spread, learns=False,
+        slot, game(None, None).layout, lambda window: counts(window.labels.groups), game, spread, learns=False,
         age_s=config.detect.label_age, back=back,
     )  # fmt: skip
 

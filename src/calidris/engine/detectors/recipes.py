@@ -28,13 +28,14 @@ from calidris.detect import (
 from calidris.detect.bets.losses import ERRORS, error_counts, layout_of
 from calidris.detect.bets.seasonal import Which
 from calidris.detect.bets.window_scores import FEWEST, needed
+from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import merge_small
 from calidris.engine.panes.pane import Window
 from calidris.state import CountsState, Role
 
 WATCHED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
 
-MakeGame = Callable[[Ints | None], Game]
+MakeGame = Callable[[Ints | None, Days | None], Game]
 MakeRecovery = Callable[[Game, Sequence[Change], Ints], Game | None]
 
 
@@ -46,8 +47,9 @@ class Recipe:
         slot: its place in the budget.
         layout: what it is fed with.
         counts: a sealed window's counts int64[cells] of that layout.
-        game: the bets, from windows that show the ordinary spread, int64[W, cells].
+        game: the bets, from windows that show the ordinary spread, int64[W, cells], and the days that they lie in.
         spread: the baseline's own windows; None where it has none.
+        days: that those lie in.
         learns: whether live windows must show the spread first where the baseline does not.
         age_s: how old a window is when it is scored: 0 is when it closes.
         back: bets on the return of what an alarm named, from the game, the names and the window that fired; None where
@@ -61,6 +63,7 @@ class Recipe:
     counts: Callable[[Window], Ints]
     game: MakeGame
     spread: Ints | None
+    days: Days | None = None
     learns: bool = True
     age_s: float = 0.0
     back: MakeRecovery | None = None
@@ -80,19 +83,22 @@ def recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None
 def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     detect, spec, spread = config.detect, baseline.spec, baseline.windows_of(slot.window_s)
 
-    def game(windows: Ints | None) -> Game:
+    def game(windows: Ints | None, days: Days | None) -> Game:
         bets = freeze(
             spec, baseline.counts, windows, delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance,
-            roles=WATCHED, minimum_rows=detect.minimum_rows,
+            roles=WATCHED, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows,
         )  # fmt: skip
         if windows is None or not needed(bets) or len(merge_small(spec, windows, detect.minimum_rows)) < FEWEST:
             return bets
+        # A distance looks at all levels at once.
+        weights = detect.importance | dict.fromkeys(baseline.same_rows, 0.0)
         return window_score_bets(
-            spec, baseline.counts, windows, delta=detect.delta, weights=detect.importance, roles=WATCHED,
+            spec, baseline.counts, windows, delta=detect.delta, weights=weights, roles=WATCHED,
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 
-    return Recipe(slot, Layout.of(spec), _cells, game, spread, back=_drift_back(config, baseline.rows))
+    days = days_of(slot, baseline)
+    return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
 
 
 def _drift_back(config: ModelConfig, rows: int) -> MakeRecovery:
@@ -112,7 +118,7 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     references = References(baseline.spec, slot.window_s)
     which: Which = "hour_of_week" if slot.reference == "hour_of_week" else "decayed"
 
-    def game(windows: Ints | None) -> Game:
+    def game(windows: Ints | None, days: Days | None) -> Game:
         assert windows is not None, "they are the baseline's own"
         return SeasonalBets(
             baseline.spec, baseline.counts, windows, baseline.starts_of(slot.window_s), references, which,
@@ -128,28 +134,34 @@ def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     found = baseline.windows_of(slot.window_s) if known else None
     spread = None if found is None else np.array([error_counts(CountsState(baseline.spec, w)) for w in found])
 
-    def game(windows: Ints | None) -> Game:
+    def game(windows: Ints | None, days: Days | None) -> Game:
         counts = error_counts(baseline.counts) if known else _sum(windows, layout)
         return loss_bets(
             [ERRORS], counts, windows, delta=config.detect.delta, tolerance=config.detect.tolerance,
-            minimum_rows=config.detect.minimum_rows,
+            minimum_rows=config.detect.minimum_rows, days=days,
         )  # fmt: skip
 
-    return Recipe(slot, layout, lambda window: error_counts(window.counts), game, spread)
+    return Recipe(slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, baseline))
 
 
 def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     detect, spec, known = config.detect, baseline.spec, _served(baseline)
 
-    def game(windows: Ints | None) -> Game:
+    def game(windows: Ints | None, days: Days | None) -> Game:
         counts = baseline.counts if known else CountsState(spec, _sum(windows, Layout.of(spec)))
         return freeze(
             spec, counts, windows, delta=detect.delta, tolerance=detect.tolerance, roles={Role.DURATION},
-            minimum_rows=detect.minimum_rows, only=SLOWER,
+            minimum_rows=detect.minimum_rows, only=SLOWER, days=days,
         )  # fmt: skip
 
     spread = baseline.windows_of(slot.window_s) if known else None
-    return Recipe(slot, Layout.of(spec), _cells, game, spread, back=_drift_back(config, baseline.rows))
+    days = days_of(slot, baseline)
+    return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
+
+
+def days_of(slot: Slot, baseline: Baseline) -> Days:
+    """The days of the baseline's windows."""
+    return Days.of(baseline.starts_of(slot.window_s))
 
 
 def _served(baseline: Baseline) -> bool:

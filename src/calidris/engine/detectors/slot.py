@@ -70,9 +70,9 @@ class SlotWatcher:
         self.wanted, self.stride = _learning(config.detect.learn, recipe.slot.window_s)
         learns = recipe.spread is None and recipe.learns
         self.learner = DesignLearner(recipe.layout, self.wanted, self.minimum_rows) if learns else None
-        self.detector = None if learns else self.detector_of(recipe.game(recipe.spread))
+        self.detector = None if learns else self.detector_of(recipe.game(recipe.spread, recipe.days))
         self.recipe = replace(
-            recipe, spread=None
+            recipe, spread=None, days=None
         )  # the bets are made: it is 24 MB where windows are short and features many
 
     def detector_of(self, game: Game) -> Detector:
@@ -122,10 +122,20 @@ class SlotWatcher:
         assert self.learner is not None, "either learns or scores"
         if start_ns // round(self.recipe.slot.window_s * 1e9) % self.stride:
             return
-        self.learner.add(counts)
+        self.learner.add(counts, start_ns)
         if self.learner.ready:
-            self.detector = self.detector_of(self.recipe.game(self.learner.windows))
+            self.detector = self.detector_of(self._game_of(self.learner))
             self.live, self.learner = self.learner.to_bytes(), None
+
+    def _game_of(self, learner: DesignLearner) -> Game:
+        """The bets from what was learned live."""
+        return self.recipe.game(learner.windows, learner.days(self.stride))
+
+    def resume(self, live: bytes) -> None:
+        """Make the bets anew from the windows that ``live`` holds."""
+        self.live, self.learner = live, None
+        learner = DesignLearner.from_bytes(self.recipe.layout, live)
+        self.detector = self.detector_of(self._game_of(learner))
 
     def take_over(self, other: SlotWatcher, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same bets has on some things."""
@@ -243,9 +253,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes, bytes, byt
 
 def _restore_detector(watch: SlotWatcher, live: bytes, worker: bytes) -> None:
     if live:
-        spread = DesignLearner.from_bytes(watch.recipe.layout, live).windows
-        watch.live, watch.learner = live, None
-        watch.detector = watch.detector_of(watch.recipe.game(spread))
+        watch.resume(live)
     if watch.detector is None:
         raise CorruptState("a detector without the windows that its bets were made from")
     watch.detector = Detector.go_on(watch.detector.bets, worker)

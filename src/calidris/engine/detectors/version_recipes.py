@@ -12,6 +12,7 @@ from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Game, Layout, Slot, group_bets, version_bets, version_counts
 from calidris.detect.bets.losses import error_counts, loss_counts, watched_losses
+from calidris.detect.evidence.day_blocks import Days
 from calidris.engine.detectors.label_recipes import age_bucket
 from calidris.engine.detectors.recipes import Recipe
 from calidris.engine.panes.pane import Window
@@ -42,13 +43,13 @@ def version_recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recip
     if field is None:
         return None
 
-    def game(windows: Ints | None) -> Game:
+    def game(windows: Ints | None, _days: Days | None) -> Game:
         return version_bets(field, *sides, windows, tolerance=canary.tolerance, minimum_rows=least)
 
     def pair(window: Window, other: Window) -> Ints:
         return version_counts(name, window.counts, other.counts)
 
-    return Recipe(slot, game(None).layout, _alone, game, None, learns=False, pair=pair)
+    return Recipe(slot, game(None, None).layout, _alone, game, None, learns=False, pair=pair)
 
 
 def _rates(
@@ -59,7 +60,7 @@ def _rates(
     assert canary is not None, "its slots are made from it"
     sides = (canary.version, canary.against)
 
-    def game(windows: Ints | None) -> Game:
+    def game(windows: Ints | None, _days: Days | None) -> Game:
         least = config.detect.minimum_rows
         return group_bets(sides, words, windows, tolerance=canary.tolerance, minimum_rows=least)
 
@@ -67,7 +68,7 @@ def _rates(
         both: Ints = np.concatenate([feed(window), feed(other)])
         return both
 
-    layout: Layout = game(None).layout
+    layout: Layout = game(None, None).layout
     return Recipe(slot, layout, _alone, game, None, learns=False, age_s=age_s, pair=pair)
 
 

@@ -14,6 +14,7 @@ from calidris.baseline import Baseline
 from calidris.baseline.bundle import MIN_WINDOWS
 from calidris.config.units import window_name
 from calidris.detect import Alert
+from calidris.detect.evidence.day_blocks import DAY_NS, ENOUGH_DAYS, Days
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.learning import MAX_BYTES, MIN_ROWS, Reservoir, learned_note
@@ -115,9 +116,35 @@ def missing_spread(baseline: Baseline, window_s: float) -> tuple[str, str]:
     return cause, f"A baseline of rows in at least {MIN_WINDOWS} windows of {length}"
 
 
+def rebuild(baseline: Baseline) -> str:
+    """What a baseline of an earlier version lacks, and what is not watched for it; nothing where it lacks nothing."""
+    if not baseline.same_rows:
+        return ""
+    listed = ", ".join(map(repr, sorted(baseline.same_rows)))
+    return (
+        f"rebuild its baseline: an earlier version picked and counted the levels of {listed} by the same rows, so that only "
+        "missing values of these are watched"
+    )
+
+
+def few_days(baseline: Baseline, window_s: float) -> str:
+    """That a baseline's days are too few to know how much windows of one day depend on each other; nothing where they are not."""
+    if window_s * 2e9 > DAY_NS or baseline.windows_of(window_s) is None:
+        return ""
+    whole = Days.of(baseline.starts_of(window_s)).whole
+    if whole >= ENOUGH_DAYS:
+        return ""
+    return (
+        f"its baseline has {whole} whole days of {window_name(window_s)} windows, {ENOUGH_DAYS} are needed to know well how much "
+        "windows of one day depend on each other: where they show that they do, the upper end of a 90 % interval is used"
+    )
+
+
 def compared(model: WatchedModel, watcher: Watcher) -> str:
     """With what, and which kinds of alarm still learn."""
     said = model.baseline_note or "compared with its baseline"
+    if watcher.baseline is not None and watcher.baseline.same_rows:
+        said = f"{said}; {rebuild(watcher.baseline)}"
     waiting: dict[Alert, list[SlotWatcher]] = {}
     for slot, watch in watcher.slots.items():
         if watch.learner is not None:
