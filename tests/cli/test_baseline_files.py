@@ -237,6 +237,12 @@ def test_what_was_taken_is_told_column_by_column(build: Callable[..., Done]) -> 
         assert f"left out: column '{name}': " in said
 
 
+def test_a_column_of_ids_is_told(build: Callable[..., Done]) -> None:
+    said = " ".join(build(columns(key=[f"row {i}" for i in range(N)]), *TIMED).out.split())
+    assert "hardly a value of 'key' comes twice" in said
+    assert "if that is an id, list the others with --features" in said
+
+
 def test_no_label_by_wish(build: Callable[..., Done], tmp_path: Path) -> None:
     done = build(columns(label=pa.nulls(N)), "--label", "")
     assert done.code == 0 and "left out: column 'label': by wish" in done.out

@@ -13,6 +13,7 @@ from calidris import semconv
 from calidris.batch import ModelKey
 from calidris.engine.snapshot import ModelSnapshot, NamedFeature, Snapshot, WindowPoint, WindowState
 from calidris.metrics import Status, reading
+from calidris.metrics.input_faults import FaultCount
 from calidris.report import render
 from calidris.state import CountsState, Field, Kind, Role, ScoresState, Spec
 
@@ -71,6 +72,14 @@ def test_an_alarm_of_a_fixed_rule_claims_no_evidence_and_no_budget() -> None:
     assert "none: a fixed rule promises nothing" in told
     assert "without a change, no more alarms" not in told
     assert "is enough for an alarm (log" not in told
+
+
+def test_rows_against_the_schema_stand_under_data_quality() -> None:
+    fault = FaultCount("age", "out_of_range", 3, "130, above 120")
+    model = replace(credit_model(), faults=(fault,))
+    told = page(replace(snapshot(), models=(model,)), CREDIT).text
+    assert "Rows against the stated schema, since the state began:" in told
+    assert "in 3 rows; the first: 130, above 120" in told
 
 
 def test_alarm_says_what_since_when_how_sure_and_gives_examples(credit: Page) -> None:

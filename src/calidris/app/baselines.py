@@ -89,9 +89,11 @@ def check_baselines(config: CalidrisConfig, file: Path) -> None:
         where = f"{file}:{locate(file, ('models', i, 'baseline'))}: models.{i}.baseline"
         found = versions(model.baseline)
         if not found:
+            # A shell would write a file that is called so.
+            output = model.baseline.replace("{version}", "VERSION")
             raise ConfigError(
                 f"{where}: there is no file {model.baseline}; make one with `calidris baseline build -c {file} "
-                f"--model {model.series_name} --data train.parquet --time ts -o {model.baseline}`, or take the key out to learn "
+                f"--model {model.series_name} --data train.parquet --time ts -o {output}`, or take the key out to learn "
                 "a provisional one from traffic"
             )
         for path in found:

@@ -124,6 +124,7 @@ def doubts(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
         learned = f"{built.learned_rows:,}"
         yield f"bins and levels were learned from {learned} rows, evenly spread; all rows were counted under them"
     yield from _picked(built)
+    yield from _like_ids(built, roles)
     duration = roles.by_role.get("duration")
     if duration is not None:
         long = built.findings.rows(duration, LONG)
@@ -153,6 +154,19 @@ def _picked(built: Built) -> Iterator[str]:
         f"more than {DISCRETE_LEVELS} levels in {listed}: {apart} rows, one in {FIT_SHARE} or fewer, picked those that are kept and are "
         "in no histogram; labels of all rows are counted"
     )
+
+
+def _like_ids(built: Built, roles: Roles) -> Iterator[str]:
+    """Columns of text of which hardly a value comes twice: ids, most of them, and no inputs of a model."""
+    found = []
+    for name in roles.features:
+        at = built.baseline.spec.index(Role.FEATURE, name)
+        field = None if at is None else built.baseline.spec.fields[at]
+        if field is not None and field.kind is Kind.PRESENCE:
+            found.append(repr(name))
+    if found:
+        listed = ", ".join(found)
+        yield f"hardly a value of {listed} comes twice, so it is only counted whether there is one; if that is an id, list the others with --features"
 
 
 def _may_stay_away(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:

@@ -142,7 +142,7 @@ def _suggestion(loc: tuple[int | str, ...]) -> str:
     known = _known_keys(loc[:-1])
     close = difflib.get_close_matches(str(loc[-1]), known, n=1)
     cure = f"; did you mean `{close[0]}`?" if close else ""
-    return f"{cure} Known keys here: {', '.join(known)}" if known else cure
+    return f"{cure or '.'} Known keys here: {', '.join(known)}" if known else cure
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:

@@ -19,7 +19,13 @@ from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import Window, merge_panes
 from calidris.engine.readings.day_trend import day_trend_readings
 from calidris.engine.readings.late_labels import Late
-from calidris.engine.readings.window import baseline_readings, guessed_readings, known_readings, row_readings
+from calidris.engine.readings.window import (
+    baseline_readings,
+    guessed_readings,
+    known_readings,
+    leave_out_absent,
+    row_readings,
+)
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing.notes import notes
 from calidris.engine.status import detection_readings, status
@@ -122,7 +128,8 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
         now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
         windows.append(now)
         kept = Kept.of(model, now, before)
-        readings += kept.rows or _marked(row_readings(model.config, model.baseline, window, window_s), how)
+        of_rows = row_readings(model.config, model.baseline, window, window_s)
+        readings += kept.rows or _marked(leave_out_absent(of_rows, model.absent_names(start_ns)), how)
         readings += kept.labels or _marked(known_readings(model.config, window, window_s), how)
         readings += _marked(guessed_readings(model.baseline, window, window_s, late), how)
     readings += late.delays() if late else []

@@ -272,6 +272,11 @@ class WatchedModel:
         step_ns = self.config.step_ns
         return self.arrivals.absent(self.spec, start_ns, self.first_event_ns // step_ns * step_ns + step_ns)
 
+    def absent_names(self, start_ns: int) -> frozenset[str]:
+        """Their names."""
+        fields = self.spec.fields
+        return frozenset(fields[at].name for at in self.absent_in(start_ns))
+
     def has_closed(self) -> bool:
         """Whether a step with rows of it has closed: a seal closes steps of some models only, and the very first one of none."""
         step_ns = self.config.step_ns

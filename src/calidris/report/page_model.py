@@ -11,6 +11,7 @@ from calidris.engine.snapshot import Alarm, ModelSnapshot, NamedFeature, Snapsho
 from calidris.metrics import BASELINE_WINDOW, Status, drift_p_values, reliability
 from calidris.metrics.calibration.calibration_measures import ReliabilityBin
 from calidris.metrics.drift.histograms import blocks
+from calidris.metrics.input_faults import FaultCount
 from calidris.report import changes, charts, tables, wording
 from calidris.report.changes import Trend
 from calidris.report.fairness_tables import Fairness, fairness
@@ -77,6 +78,7 @@ class ModelView:
     fairness: Fairness | None
     trend: Trend | None
     quality: Table | None
+    violations: tuple[str, ...]
     schema: tuple[str, ...]
     unseen: Table | None
     speed: Table | None
@@ -113,6 +115,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         fairness=fairness(model),
         trend=changes.trend(model),
         quality=tables.quality(model, windows[0]) if windows else None,
+        violations=tuple(_violation(fault) for fault in model.faults),
         schema=changes.schema(model, windows[0]) if windows else (),
         unseen=changes.unseen_levels(_state(model, windows[0])) if windows else None,
         speed=tables.by_window(model, _SPEED, "Duration and failure of the calls", "Figure", _NAMES),
@@ -198,6 +201,11 @@ def _facts_of_rule(alarm: Alarm) -> tuple[tuple[str, str], ...]:
         ("Rule", f"{alarm.kind} of the model's settings, for each {alarm.window}"),
         ("False-alarm budget", "none: a fixed rule promises nothing"),
     )
+
+
+def _violation(fault: FaultCount) -> str:
+    rows = wording.plural(fault.rows, "row")
+    return f"{wording.field(fault.feature)}: {wording.measure(fault.kind)} in {rows}; the first: {fault.example}"
 
 
 def _change(feature: NamedFeature, budgeted: bool) -> str:

@@ -119,6 +119,21 @@ def test_what_stands_goes_on_after_a_restart(make_engine: MakeEngine, restart: C
     assert digest(back) == digest(engine)
 
 
+def test_a_name_that_no_row_has_is_told(make_engine: MakeEngine, restart: Callable[[Engine], Engine]) -> None:
+    schema = {"features": {"agee": {"type": "integer", "min": 18}, "income": {}, "wealth": {}}}
+    journal = Journal()
+    engine = apply(make_engine(configuration(schema=schema)), journal, rows(1, 99))
+    assert snapshot(engine, START).models[0].notes == (), "few rows say nothing"
+    apply(engine, journal, rows(2, 10, START + SECOND))
+    told = snapshot(engine, START).models[0].notes
+    assert told == (
+        "`schema` states 'agee', which no row has had; did you mean 'age'?",
+        "`schema` states 'wealth', which no row has had; what comes: age, country, income",
+    )
+    assert not engine.alarms
+    assert snapshot(restart(engine), START).models[0].notes == told
+
+
 def test_a_model_without_a_schema_pays_nothing(make_engine: MakeEngine) -> None:
     engine = apply(make_engine(), Journal(), at_fault(2, age={1: 1e9}))
     assert not engine.alarms

@@ -74,6 +74,34 @@ def absent(engine: Engine) -> set[str]:
     return found
 
 
+def drift_of(engine: Engine, name: str) -> list[float | None]:
+    """Values of every drift figure of a feature in windows of a second."""
+    found = []
+    for model in snapshot(engine, 0).models:
+        for reading in model.readings:
+            about = reading.attributes
+            is_drift = reading.metric is semconv.METRIC_ML_DRIFT_SCORE
+            if is_drift and reading.window == "1s" and (semconv.ML_FEATURE_NAME, name) in about:
+                found.append(reading.value)
+    return found
+
+
+@pytest.mark.parametrize("change", [lacking, empty])
+def test_it_has_no_figure_of_drift_and_no_limit_is_held_against_it(
+    make_engine: MakeEngine, base: Baseline, change: Callable[[PredictionBatch], PredictionBatch]
+) -> None:
+    limit = {"figure": "ml.drift.score", "attributes": {"ml.drift.measure": "psi"}, "above": 3.0}
+    detect = {"windows": ["1s"], "false_alarms": "1 per day", "thresholds": [limit]}
+    engine = apply(make_engine(configuration(detect=detect), base), traffic([change] * 5))
+    assert engine.alarms == []
+    values = drift_of(engine, "country")
+    assert values
+    assert set(values) == {None}
+    assert all(value is not None for value in drift_of(engine, "age"))
+    gone = apply(make_engine(configuration(detect=detect), base), traffic([usual] * 3 + [change] * 3))
+    assert "threshold" in {alarm.kind for alarm in gone.alarms}, "one that was there and goes has moved"
+
+
 @pytest.mark.parametrize("change", [lacking, empty])
 def test_a_column_that_never_came_is_absent_and_no_change(
     make_engine: MakeEngine, base: Baseline, change: Callable[[PredictionBatch], PredictionBatch]

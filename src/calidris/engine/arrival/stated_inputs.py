@@ -27,6 +27,9 @@ EACH_ROW: Final = "row"
 MOST_EXAMPLES: Final = 5
 """Trace ids of an alarm."""
 
+ENOUGH_ROWS: Final = 100
+"""A service may send its columns by turns; a name that was written wrongly is told soon enough after these."""
+
 Place = tuple[str, str]
 """Name of a feature, and the kind of its fault."""
 
@@ -41,6 +44,8 @@ class StatedInputs:
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
         self._found = FaultCounts()
+        self._came: set[str] = set()  # features of the schema that some row had a column for
+        self._rows = 0
         self._standing: dict[Place, int] = {}  # to the number of the alarm that tells of it
 
     @property
@@ -61,8 +66,12 @@ class StatedInputs:
             sizes: rows of the batches that this one was joined of: each raises what it would raise by itself.
             book: where alarms are written down.
         """
-        if self.config.stated_schema is None:
+        stated = self.config.stated_schema
+        if stated is None:
             return
+        self._rows += len(batch)
+        for columns in (batch.features, batch.slices, batch.embeddings):
+            self._came |= columns.keys() & stated.features.keys()
         faults = self._find(batch)
         # Mostly nothing is new, and then it does not matter how rows were joined.
         if len(sizes) < 2 or not self._new(faults):
@@ -71,6 +80,13 @@ class StatedInputs:
         for part in _split(batch, sizes):
             found = self._find(part)
             self._note_part(part, found, book)
+
+    def never_came(self) -> list[str]:
+        """Features of the schema that no row has had a column for, once there were enough rows to say so."""
+        stated = self.config.stated_schema
+        if stated is None or self._rows < ENOUGH_ROWS:
+            return []
+        return [name for name in stated.features if name not in self._came]
 
     def _find(self, batch: PredictionBatch) -> list[Fault]:
         stated = self.config.stated_schema
@@ -110,11 +126,13 @@ class StatedInputs:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a checkpoint; nothing where there is nothing to tell."""
-        if not self.counts:
+        if not self._rows:
             return {}
         standing = [[*place, number] for place, number in self._standing.items()]
         told = {
             "counts": self.counts,
+            "came": sorted(self._came),
+            "rows": self._rows,
             "standing": sorted(standing),
         }
         return {"inputs": told}
@@ -126,6 +144,8 @@ class StatedInputs:
         told = data.get("inputs")
         if told is None:
             return found
+        found._came.update(told["came"])
+        found._rows = told["rows"]
         for counted in told["counts"]:
             found._found.put(FaultCount(*counted))
         for feature, kind, number in told["standing"]:

@@ -23,7 +23,7 @@ from calidris.engine.model import WatchedModel
 from calidris.engine.panes.arrivals import stand_in
 from calidris.engine.panes.pane import Window, merge_panes
 from calidris.engine.readings.day_trend import note_day
-from calidris.engine.readings.window import window_families
+from calidris.engine.readings.window import leave_out_absent, window_families
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.metrics.base import Reading
 from calidris.state import Role
@@ -153,7 +153,8 @@ class Watcher:
     def _limit(self, seal: Seal, window: Window, window_s: float, start_ns: int) -> None:
         """Hold one window's figures against the fixed limits on windows of its length."""
         limits = [limit for limit in self.limits if limit.window_s == window_s]
-        readings = self._figures(window, window_s) if limits else []
+        absent = seal.model.absent_names(start_ns)
+        readings = list(leave_out_absent(self._figures(window, window_s), absent)) if limits else []
         for limit in limits:
             with self.faults.surviving(f"the limit {limit.reference}"):
                 found = limit.take(readings, start_ns)

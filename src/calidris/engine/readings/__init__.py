@@ -6,6 +6,7 @@ from calidris.engine.readings.window import (
     baseline_readings,
     guessed_readings,
     known_readings,
+    leave_out_absent,
     row_readings,
     window_families,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "day_trend_readings",
     "guessed_readings",
     "known_readings",
+    "leave_out_absent",
     "note_day",
     "row_readings",
     "window_families",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from calidris import semconv
 from calidris.baseline import Baseline
@@ -65,6 +65,14 @@ def guessed_readings(
     yield from estimated_readings(_same(baseline, merged), merged.counts, known, window_name(window_s))
     if late is not None:
         yield from late.readings(window_s)
+
+
+def leave_out_absent(readings: Iterable[Reading], absent: Collection[str]) -> Iterator[Reading]:
+    """The same figures, but for the drift of features of which no value had come before the window: it has none, and nothing has changed."""
+    for r in readings:
+        name = dict(r.attributes).get(semconv.ML_FEATURE_NAME)
+        is_drift = r.metric is semconv.METRIC_ML_DRIFT_SCORE
+        yield r.marked(Status.TOO_FEW) if is_drift and name in absent else r
 
 
 def _same(baseline: Baseline | None, merged: Window) -> Baseline | None:

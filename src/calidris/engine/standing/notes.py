@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 
 from calidris.baseline import Baseline
 from calidris.batch import UNKNOWN_VERSION
 from calidris.engine.model import WatchedModel
 
+SHOWN_NAMES = 8
 FAIRNESS = "fairness.attribute"
 SLICES = "slices"
 
@@ -19,6 +21,7 @@ def notes(model: WatchedModel) -> Iterator[str]:
         yield borrowed
     if model.baseline is not None and not model.baseline.provisional:
         yield from uncut(model.baseline, model.config.cuts)
+    yield from _unknown_inputs(model)
     for name, rows in model.sent_slices.never_sent(model.config.cuts):
         yield never_sent(_key_of(model, name), name, rows, as_feature=name in model.sent_slices.features)
 
@@ -44,6 +47,15 @@ def uncut(baseline: Baseline, names: Iterable[str]) -> Iterator[str]:
                 f"the baseline was built without the slice {name!r}, so there are no figures by it: build it again with these settings, "
                 "from rows that have it"
             )
+
+
+def _unknown_inputs(model: WatchedModel) -> Iterator[str]:
+    """A sentence for each feature of the schema that never came: mostly its name is written wrongly."""
+    sent = sorted(model.arrivals.first_ns)
+    for name in model.inputs.never_came():
+        close = get_close_matches(name, sent, n=1)
+        cure = f"did you mean {close[0]!r}?" if close else f"what comes: {', '.join(sent[:SHOWN_NAMES])}"
+        yield f"`schema` states {name!r}, which no row has had; {cure}"
 
 
 def _key_of(model: WatchedModel, name: str) -> str:
