@@ -237,7 +237,8 @@ def test_alarms_are_one_printable_line_each(alarmed: Snapshot) -> None:
     assert alarmed.alarms and alarmed.alarms[0].features
     terminal, out = console()
     status(Telling(alarmed), terminal, watch=False, as_json=False, every_s=1)  # type: ignore[arg-type]
-    assert sum("credit" in line for line in of_text(out)) == 2  # the model and its alarm
+    # The model, its alarm, and the detectors of it that wait.
+    assert sum("credit" in line for line in of_text(out)) == 3
     terminal, out = console()
     alarms.show(Telling(alarmed), True, terminal)  # type: ignore[arg-type]
     assert len(of_text(out)) == 2

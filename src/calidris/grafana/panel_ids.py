@@ -69,6 +69,7 @@ class Drift(IntEnum):
     ROWS = 5
     RAISED = 6
     MODEL = 7
+    SCHEMA = 8
 
 
 class Receiver(IntEnum):

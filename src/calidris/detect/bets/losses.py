@@ -248,7 +248,7 @@ def loss_bets(
     >>> wrong = Loss.zero_one("accuracy")
     >>> bets = loss_bets([wrong], np.array([5000, 500 * 2**30]))
     >>> bets.names, bets.directions[0], len(bets)
-    (('accuracy',), 'worse', 6)
+    (('accuracy',), 'worse', 12)
     """
     if not 0.0 < delta < 1.0 or not 0.0 <= tolerance < 1.0 or not 0.0 <= margin < 1.0:
         raise ValueError(f"delta {delta}, tolerance {tolerance} or margin {margin} is out of range")

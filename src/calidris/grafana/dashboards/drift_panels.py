@@ -29,7 +29,7 @@ def scores(view: View) -> list[Panel]:
 
 def data(view: View) -> list[Panel]:
     """Whether the data broke rather than the world changed, and how many rows speak."""
-    return [_quality(view), _rows(view)]
+    return [_quality(view), _rows(view), _violations()]
 
 
 def _by_feature(view: View) -> Panel:
@@ -116,6 +116,21 @@ def _quality(view: View) -> Panel:
     )
     kept = (promql.FEATURE, promql.QUALITY_KIND)
     return graph(about, [Query(view.reading(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept, _CHOSEN), legend(*kept))])
+
+
+def _violations() -> Panel:
+    about = About(
+        Drift.SCHEMA,
+        "Rows against the stated schema",
+        "Rows a second that are not what the model's `schema` states: of the wrong type, out of range, of no stated level, or "
+        "without a value. The first one raises an alarm.",
+        "none",
+        width=24,
+        empty="no row was against a schema, or the model states none",
+    )
+    kept = (promql.FEATURE, promql.QUALITY_KIND)
+    broken = promql.rate(semconv.METRIC_ML_DATA_QUALITY_VIOLATIONS, "$__rate_interval", MODEL, VERSION, _CHOSEN)
+    return graph(about, [Query(promql.by("sum", kept, broken), legend(*kept))])
 
 
 def _rows(view: View) -> Panel:
