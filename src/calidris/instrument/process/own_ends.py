@@ -134,18 +134,29 @@ def is_blocked(number: int) -> bool:
     """Whether a signal waits until somebody asks for it, as with ``signal.sigwait``: every thread blocks it. Ours block all."""
     if not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
         return False
-    with suppress(OSError, IndexError):  # where the system does not tell, or a thread has just ended
+    with suppress(OSError, KeyError):  # where the system does not tell
         return all(map(_blocks(number), os.listdir(_THREADS)))
     return False
 
 
 def _blocks(number: int) -> Callable[[str], bool]:
     def blocks(thread: str) -> bool:
-        with open(f"{_THREADS}/{thread}/status", "rb") as status:
-            masks = [line.split()[1] for line in status if line.startswith(b"SigBlk:")]
-        return bool(int(masks[0], 16) >> number - 1 & 1)
+        told = _read_status(thread)
+        state = told.get(b"State", b"")
+        # A thread that has just ended takes no signal, whatever is said of what it blocks.
+        if not told or state[:1] in (b"Z", b"X"):
+            return True
+        return bool(int(told[b"SigBlk"], 16) >> number - 1 & 1)
 
     return blocks
+
+
+def _read_status(thread: str) -> dict[bytes, bytes]:
+    """What Linux tells of a thread; nothing of one that is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError), open(f"{_THREADS}/{thread}/status", "rb") as status:
+        pairs = [line.partition(b":") for line in status]
+        return {name: value.strip() for name, _, value in pairs}
+    return {}
 
 
 def is_default(number: int) -> bool:

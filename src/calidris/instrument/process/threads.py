@@ -25,7 +25,7 @@ from calidris.instrument.signal_errors import own_this_thread
 _MODULES = {"_thread": _thread, "queue": queue, "time": time}
 """Whose functions are asked for: none can be imported once the interpreter is taken down, when the application may still predict."""
 
-SAY_S = 0.1
+SAY_S = 0.3
 """Time in which a note is written, unless whoever is interrupted holds the log."""
 
 OF_A_FAULT: Final = frozenset(
