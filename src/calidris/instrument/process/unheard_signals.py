@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 import threading
 from _signal import pthread_kill, set_wakeup_fd  # type: ignore[import-not-found]  # before anybody replaces them
 from collections.abc import Callable
@@ -62,7 +63,8 @@ class UnheardSignals:
 
     def listen(self) -> None:
         """Begin, or in a child begin anew; in the main thread. Nothing where somebody else listens: he wakes the main thread."""
-        if not hasattr(socket, "SO_PASSCRED"):
+        # uWSGI handles signals natively, and its processes are forked by native code.
+        if not hasattr(socket, "SO_PASSCRED") or "uwsgi" in sys.modules:
             return
         inherited = self._number
         if self._pid != os.getpid():
