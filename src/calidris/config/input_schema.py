@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from calidris.config.class_names import class_text
 from calidris.config.frozen import Config
 
 InputType = Literal["number", "integer", "text", "boolean"]
 
 Level = str | bool | int | float
+
+
+class KnownLevels(NamedTuple):
+    """Levels as columns have them.
+
+    Attributes:
+        texts: spellings. A level of digits may be written as a number in the settings.
+        numbers: those that are numbers.
+    """
+
+    texts: frozenset[str]
+    numbers: tuple[float, ...]
+
+
+def _spellings(levels: Iterable[Level]) -> Iterator[str]:
+    for level in levels:
+        yield str(level)
+        if not isinstance(level, str):
+            yield class_text(level)
+
+
+def _numbers(levels: Iterable[Level]) -> Iterator[float]:
+    for level in levels:
+        with suppress(ValueError):
+            yield float(level)
 
 
 class FeatureSchema(Config):
@@ -30,6 +58,14 @@ class FeatureSchema(Config):
     max: float | None = Field(default=None, allow_inf_nan=False)
     levels: tuple[Level, ...] | None = None
     nulls: bool = True
+
+    @cached_property
+    def known_levels(self) -> KnownLevels:
+        """The levels, read once: each row is laid against them."""
+        levels = self.levels or ()
+        texts = frozenset(_spellings(levels))
+        numbers = tuple(_numbers(levels))
+        return KnownLevels(texts, numbers)
 
     @property
     def is_bounded(self) -> bool:

@@ -316,7 +316,7 @@ class Engine:
         with self._surviving(f"seal of {model.key}"):
             self._close_windows(model, watcher, after_ns)
         self.mend_alarms(model)
-        self._count(semconv.METRIC_CALIDRIS_ENGINE_FAILURES, watcher.faults.take_untold(), "seal")
+        self._count(semconv.METRIC_CALIDRIS_ENGINE_FAILURES, watcher.failures.take_untold(), "seal")
 
     def mend_alarms(self, model: WatchedModel) -> None:
         """Make the list of alarms and a model's latches agree, and say what was mended: nothing, unless something failed."""
@@ -326,7 +326,7 @@ class Engine:
             model.touch()
 
     def _close_windows(self, model: WatchedModel, watcher: Watcher, after_ns: int) -> None:
-        survive = watcher.faults.surviving
+        survive = watcher.failures.surviving
         with survive("predictions that wait for labels"):
             model.unsaved |= model.pending.forget(model.sealed_ns, round(self.config.limits.label_horizon * 1e9))
         canary = model.config.canary

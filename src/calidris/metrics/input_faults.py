@@ -11,9 +11,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Column, Floats, Mask, NumberColumn, PredictionBatch
-from calidris.config.class_names import class_text
-from calidris.config.input_schema import FeatureSchema, InputSchema, InputType, Level
+from calidris.batch import CodedColumn, Column, Mask, NumberColumn, PredictionBatch
+from calidris.config.input_schema import FeatureSchema, InputSchema, InputType
 from calidris.state.coding.stated_types import StatedType, as_stated, without_blanks
 
 MISSING: Final = "missing"
@@ -185,7 +184,7 @@ def _check_values(
     if isinstance(right, NumberColumn):
         yield from _check_range(right, feature)
     if feature.levels is not None:
-        yield from _check_levels(right, feature.levels)
+        yield from _check_levels(right, feature)
 
 
 def _type_of(feature: FeatureSchema) -> InputType | None:
@@ -248,32 +247,18 @@ def _in_single(bound: float, further: Callable[[float, float], float]) -> float:
     return further(bound, single)
 
 
-def _check_levels(column: Column, levels: tuple[Level, ...]) -> Iterator[_Wrong]:
+def _check_levels(column: Column, feature: FeatureSchema) -> Iterator[_Wrong]:
+    known = feature.known_levels
     if isinstance(column, NumberColumn):
-        has_level = _is_one_of(column.values, levels)
+        has_level = np.isin(column.values, known.numbers)
     else:
-        has_level = _is_called_one_of(column, levels)
+        has_level = _is_called_one_of(column, known.texts)
     unknown = column.valid & ~has_level
-    count = len(levels)
+    count = len(feature.levels or ())
     yield _Wrong(LEVEL, unknown, lambda row: f"{_show(column, row)} is none of the {count} levels")
 
 
-def _is_one_of(values: Floats, levels: tuple[Level, ...]) -> Mask:
-    numbers = []
-    for level in levels:
-        try:
-            numbers.append(float(level))
-        except ValueError:
-            continue
-    return np.isin(values, numbers)
-
-
-def _is_called_one_of(column: CodedColumn, levels: tuple[Level, ...]) -> Mask:
-    known = set(map(str, levels))
-    for level in levels:
-        if not isinstance(level, str):
-            # A level of digits may be written as a number in the settings.
-            known.add(class_text(level))
+def _is_called_one_of(column: CodedColumn, known: frozenset[str]) -> Mask:
     right = [level in known for level in column.levels]
     # A missing row has the code -1, and so the last entry.
     table = np.array([*right, False])

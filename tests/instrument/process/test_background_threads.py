@@ -168,3 +168,42 @@ def test_a_sleep_that_tests_have_return_at_once_does_not_flood_the_receiver(
         pass
     assert not calidris.flush(1.5)
     assert len(receiver.requests) < 12
+
+
+INTERRUPTED_STARTS = """
+import random, signal
+from calidris.instrument.process.threads import BackgroundThread
+
+class Late(Exception):
+    pass
+
+def on_alarm(number, frame):
+    raise Late
+
+signal.signal(signal.SIGALRM, on_alarm)
+rng, hits = random.Random(1), 0
+before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+for _ in range(4000):
+    thread = BackgroundThread(lambda: None, lambda: None, "short")
+    try:
+        signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 4e-4))
+        thread.start()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Late:
+        hits += 1
+    while True:
+        try:
+            now = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            break
+        except Late:
+            hits += 1
+    assert now == before, f"{len(now)} signals are left blocked"
+assert hits > 100, hits
+print("all")
+"""
+
+
+def test_a_time_out_amid_a_start_leaves_no_signal_blocked(receiver: Any) -> None:
+    """The application's handler may raise at any step, also while the mask of signals is set: its main thread must go on hearing."""
+    done = run(INTERRUPTED_STARTS, receiver)
+    assert done.stdout == "all\n", done.stderr

@@ -152,7 +152,3 @@ class LossBets:
         logs, idles, learned = map(np.concatenate, zip(*plays))
         paid = self.handicap.paid(logs, idles)
         return Play(paid, idles, learned)
-
-    def handicapped(self, handicap: Handicap) -> LossBets:
-        """The same bets, which give that away."""
-        return replace(self, handicap=handicap)

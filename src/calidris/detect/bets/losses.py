@@ -8,7 +8,7 @@ each bin's rows and sum.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -280,7 +280,7 @@ def loss_bets(
     then = settings if former_tolerance is None else (delta, former_tolerance, 0.0, *settings[3:])
     former = identity("loss", _FORMER_RULES, *made_of, then)
     game = LossBets(bets, tuple(_taught(limits, spread, rule)), former=former)
-    return game.handicapped(handicap(game, windows, minimum_rows))
+    return replace(game, handicap=handicap(game, windows, minimum_rows))
 
 
 def _taught(limits: Sequence[_Limit], spread: Spread | None, rule: _Rule) -> Iterator[Taught]:

@@ -1,6 +1,6 @@
 """The list of alarms with its latches, what mends the two where they differ, and what a seal's failed parts leave behind."""
 
 from calidris.engine.alarms.book import AlarmBook
-from calidris.engine.alarms.faults import Faults
+from calidris.engine.alarms.failures import Failures
 
-__all__ = ["AlarmBook", "Faults"]
+__all__ = ["AlarmBook", "Failures"]

@@ -11,7 +11,7 @@ from calidris.batch import Ints, ModelKey
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
-from calidris.engine.alarms import AlarmBook, Faults
+from calidris.engine.alarms import AlarmBook, Failures
 from calidris.engine.alarms.mending import Latch
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
@@ -78,7 +78,7 @@ class Watcher:
         self.baseline = baseline
         self.budget = budget_of(config)
         self.limits = thresholds_of(config)
-        self.faults = Faults(f"{config.series_name}:{version}")
+        self.failures = Failures(f"{config.series_name}:{version}")
         self.history: deque[WindowPoint] = deque(maxlen=HISTORY)
         self.slots: dict[Slot, SlotWatcher] = {}
         if baseline is not None:
@@ -126,18 +126,18 @@ class Watcher:
             self._close(seal, window_s)
         for window_s, age_s in sorted({(s.window_s, w.recipe.age_s) for s, w in self.slots.items() if w.recipe.age_s}):
             self._come_of_age(seal, window_s, age_s)
-        with self.faults.surviving("the days"):
+        with self.failures.surviving("the days"):
             note_day(seal.model.days, seal.model, seal.after_ns, seal.until_ns)
 
     def _close(self, seal: Seal, window_s: float) -> None:
         """Take the windows of one length."""
         model, length = seal.model, round(window_s * 1e9)
         for start in model.windows_between(seal.after_ns, seal.until_ns, length):
-            with self.faults.surviving(f"windows of {window_name(window_s)}"):
+            with self.failures.surviving(f"windows of {window_name(window_s)}"):
                 window = _window(model, start, length)
                 verdicts = self._score(seal, window, window_s, start, 0.0)
                 self._limit(seal, window, window_s, start)
-                with self.faults.surviving("the history"):
+                with self.failures.surviving("the history"):
                     self._remember(window_s, start + length, window, verdicts.get(Slot(Alert.DRIFT, window_s)))
             if length == model.config.step_ns:
                 model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
@@ -147,7 +147,7 @@ class Watcher:
         """Take the windows of one length whose labels have reached one age."""
         length, age = round(window_s * 1e9), round(age_s * 1e9)
         for start in seal.model.windows_between(seal.after_ns - age, seal.until_ns - age, length):
-            with self.faults.surviving(f"labels of windows of {window_name(window_s)}"):
+            with self.failures.surviving(f"labels of windows of {window_name(window_s)}"):
                 self._score(seal, _window(seal.model, start, length), window_s, start, age_s)
 
     def _limit(self, seal: Seal, window: Window, window_s: float, start_ns: int) -> None:
@@ -156,7 +156,7 @@ class Watcher:
         absent = seal.model.absent_names(start_ns)
         readings = list(leave_out_absent(self._figures(window, window_s), absent)) if limits else []
         for limit in limits:
-            with self.faults.surviving(f"the limit {limit.reference}"):
+            with self.failures.surviving(f"the limit {limit.reference}"):
                 found = limit.take(readings, start_ns)
                 if found:
                     end_ns, key = start_ns + round(window_s * 1e9), seal.model.key
@@ -168,7 +168,7 @@ class Watcher:
         """All figures of a window but those of a family that fails."""
         readings: list[Reading] = []
         for family, figures in window_families(self.config, self.baseline, window, window_s).items():
-            with self.faults.surviving(f"figures of {family}"):
+            with self.failures.surviving(f"figures of {family}"):
                 readings += figures
         return readings
 
@@ -179,7 +179,7 @@ class Watcher:
         verdicts: dict[Slot, Verdict | None] = {}
         for slot, watch in self.slots.items():
             if (slot.window_s, watch.recipe.age_s) == (window_s, age_s):
-                with self.faults.surviving(f"the {slot.kind} detector ({slot.reference}) on {window_name(window_s)}"):
+                with self.failures.surviving(f"the {slot.kind} detector ({slot.reference}) on {window_name(window_s)}"):
                     self._feed(seal, watch, window, start_ns, verdicts)
         return verdicts
 

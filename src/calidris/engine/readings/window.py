@@ -69,6 +69,9 @@ def guessed_readings(
 
 def leave_out_absent(readings: Iterable[Reading], absent: Collection[str]) -> Iterator[Reading]:
     """The same figures, but for the drift of features of which no value had come before the window: it has none, and nothing has changed."""
+    if not absent:  # as is usual
+        yield from readings
+        return
     for r in readings:
         name = dict(r.attributes).get(semconv.ML_FEATURE_NAME)
         is_drift = r.metric is semconv.METRIC_ML_DRIFT_SCORE

@@ -160,9 +160,9 @@ def compared(model: WatchedModel, watcher: Watcher) -> str:
 
 def failing(watcher: Watcher) -> Iterator[str]:
     """Parts of its seals that failed since the process began: what they should have told is missing."""
-    for part, fault in watcher.faults.found.items():
-        often = "" if fault.times == 1 else f", {fault.times} times"
-        yield f"{part} failed and was left out ({fault.error}{often} since the start; the log has all of it, once)"
+    for part, failure in watcher.failures.found.items():
+        often = "" if failure.times == 1 else f", {failure.times} times"
+        yield f"{part} failed and was left out ({failure.error}{often} since the start; the log has all of it, once)"
 
 
 def never_valued(watcher: Watcher) -> Iterator[str]:

@@ -15,8 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from calidris.instrument.shield import caught
@@ -96,9 +95,7 @@ class BackgroundThread:
             raise RuntimeError("the interpreter is being taken down")
         self._begun = Latch()
         gone = self._gone = Latch()
-        start_new_thread = find_original("_thread", "start_new_thread")
-        with leave_signals_to_others():
-            start_new_thread(self._begin, (gone,))
+        _start_without_signals(self._begin, gone)
 
     def is_alive(self) -> bool:
         """Whether it was started and has not ended."""
@@ -143,20 +140,22 @@ class BackgroundThread:
         self._on_end()
 
 
-@contextmanager
-def leave_signals_to_others() -> Iterator[None]:
-    """Have a thread that is started meanwhile, and those that it starts, gRPC's too, take no signal that is meant for the process.
+def _start_without_signals(run: Callable[[Latch], None], gone: Latch) -> None:
+    """Start a thread that takes no signal which is meant for the process; nor do those that it starts, gRPC's too.
 
     A thread begins with what its maker blocks. The application may block signals in its own threads and wait for them, as supervisors
     do. The kernel would find ours open, be it for the moment before it blocks them itself, and do there what the signal does by
     default: end the process.
     """
+    start_new_thread = find_original("_thread", "start_new_thread")
     if not hasattr(signal, "pthread_sigmask"):  # Windows has none
-        yield
+        start_new_thread(run, (gone,))
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_A_FAULT)
+    # Asked for first: setting a mask runs handlers too, and one that raises must find us where we put the mask back.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        yield
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_A_FAULT)
+        start_new_thread(run, (gone,))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -11,7 +11,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Fault:
+class Failure:
     """A part that failed.
 
     Attributes:
@@ -23,7 +23,7 @@ class Fault:
     times: int = 0
 
 
-class Faults:
+class Failures:
     """Keeps the parts of one model's seals apart. It begins empty with each process; the engine's counter goes on.
 
     Args:
@@ -31,7 +31,7 @@ class Faults:
     """
 
     def __init__(self, who: str) -> None:
-        self.found: dict[str, Fault] = {}
+        self.found: dict[str, Failure] = {}
         self._who = who
         self._untold = 0
 
@@ -45,16 +45,16 @@ class Faults:
 
     def _note(self, part: str, error: Exception) -> None:
         name = type(error).__name__
-        fault = self.found.setdefault(part, Fault(""))
-        if fault.error != name:  # once for each kind of error: a window a minute would fill the log
+        failure = self.found.setdefault(part, Failure(""))
+        if failure.error != name:  # once for each kind of error: a window a minute would fill the log
             _logger.error(
                 "engine: model %s: %s of a seal failed and is left out, its other parts go on; this is logged once",
                 self._who,
                 part,
                 exc_info=error,
             )
-        fault.error = name
-        fault.times += 1
+        failure.error = name
+        failure.times += 1
         self._untold += 1
 
     def take_untold(self) -> int:
