@@ -49,6 +49,7 @@ models:
     detect: {windows: [1s, 5s], false_alarms: 1 per hour, label_age: 1h}
     slices: [country]
     fairness: {attribute: sex}
+    schema: {features: {age: {type: integer, min: 18, max: 80}}}
     slo: {latency: {objective: 0.99, under: 200ms}, errors: {objective: 0.999}}
   - name: animals
     task: multiclass

@@ -114,6 +114,7 @@ def _model(
         moved=model.moved,
         batch=model.is_batch,
         notes=tuple(notes(model)),
+        checks=model.inputs.checks,
         faults=model.inputs.counts,
     )
 

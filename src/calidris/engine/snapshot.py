@@ -131,6 +131,7 @@ class ModelSnapshot:
         moved: predictions among ``rows`` whose time lay too far from their arrival and was moved.
         batch: its rows come in jobs.
         notes: what people should know beside the status: a baseline that is another version's, slices that never came.
+        checks: what every row is looked at for, by feature and kind of fault.
         faults: rows that were not what the settings state of the model's inputs, by feature and kind.
     """
 
@@ -157,6 +158,7 @@ class ModelSnapshot:
     moved: int = 0
     batch: bool = False
     notes: tuple[str, ...] = ()
+    checks: tuple[tuple[str, str], ...] = ()
     faults: tuple[FaultCount, ...] = ()
 
 

@@ -248,14 +248,22 @@ def _totals(model: ModelSnapshot) -> Iterator[_Series]:
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_ROWS, (), float(model.rows))
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LATE, (), float(model.late))
     yield _Series(Rank.ALWAYS, semconv.METRIC_ML_RECEIVED_LABELS, (), float(model.labels))
-    for fault in model.faults:
-        pairs = ((semconv.ML_FEATURE_NAME, fault.feature), (semconv.ML_DATA_QUALITY_KIND, fault.kind))
-        yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DATA_QUALITY_VIOLATIONS, pairs, float(fault.rows))
+    yield from _violations(model)
     if model.batch:
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_MONITORING_BATCH, (), 1.0)
     for (objective, outcome), count in sorted(model.slo_events.items()):
         pairs = ((semconv.ML_SLO_NAME, objective), (semconv.ML_SLO_OUTCOME, outcome))
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_SLO_EVENTS, pairs, float(count))
+
+
+def _violations(model: ModelSnapshot) -> Iterator[_Series]:
+    """Rows against the stated schema, from 0 on so that the first one is an increase."""
+    counts = dict.fromkeys(model.checks, 0)
+    counts |= {(fault.feature, fault.kind): fault.rows for fault in model.faults}
+    for (feature, kind), rows in counts.items():
+        pairs = ((semconv.ML_FEATURE_NAME, feature), (semconv.ML_DATA_QUALITY_KIND, kind))
+        rank = Rank.ALWAYS if rows else Rank.QUALITY  # a schema of thousands of features displaces nothing
+        yield _Series(rank, semconv.METRIC_ML_DATA_QUALITY_VIOLATIONS, pairs, float(rows))
 
 
 def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterator[_Series]:

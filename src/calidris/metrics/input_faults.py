@@ -128,6 +128,24 @@ def find_faults(
                 yield Fault(name, wrong.kind, example, wrong.rows)
 
 
+def list_checks(stated: InputSchema) -> Iterator[tuple[str, str]]:
+    """Name of each feature with each kind of fault that its rows may have.
+
+    >>> list(list_checks(InputSchema(features={"age": FeatureSchema(max=120)})))
+    [('age', 'type_violation'), ('age', 'out_of_range')]
+    """
+    for name, feature in stated.features.items():
+        if not feature.nulls:
+            yield name, MISSING
+        # A range alone states a type: what is no number has no place in it.
+        if _type_of(feature) is not None:
+            yield name, TYPE
+        if feature.is_bounded:
+            yield name, RANGE
+        if feature.levels is not None:
+            yield name, LEVEL
+
+
 def _check(
     batch: PredictionBatch,
     name: str,

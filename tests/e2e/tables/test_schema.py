@@ -73,6 +73,13 @@ def test_a_row_against_the_schema_raises_an_alarm_at_once(tmp_path: Path) -> Non
         until(lambda: receiver.model()["rows"] == 50)
         assert not alarms(receiver)
         assert receiver.model()["baseline"] is None, "nothing was learned yet: a row is enough"
+        beyond = {"ml_feature_name": "age", "ml_data_quality_kind": "out_of_range"}
+        told = [
+            rows
+            for (name, labels), rows in receiver.metrics().items()
+            if name == "ml_data_quality_violations_total" and beyond.items() <= set(labels)
+        ]
+        assert told == [0.0], "the first one is an increase"
         send({"age": 130}, {"age": 40.5}, {"country": "xx"}, {"employed": 3}, {"income": "much"})
         until(lambda: receiver.model()["rows"] == 105)
         until(lambda: alarms(receiver))
@@ -87,10 +94,7 @@ def test_a_row_against_the_schema_raises_an_alarm_at_once(tmp_path: Path) -> Non
         faults = {(f["feature"], f["kind"]): f["rows"] for f in receiver.model()["faults"]}
         assert faults["age", "out_of_range"] == 1
         assert faults["age", "type_violation"] == 1
-        said = receiver.total(
-            "ml_data_quality_violations_total", ml_feature_name="age", ml_data_quality_kind="out_of_range"
-        )
-        assert said == 1.0
+        assert receiver.total("ml_data_quality_violations_total", **beyond) == 1.0
         shown = run(*CALIDRIS, "status", "--endpoint", receiver.api)
         assert "against its `schema`" in shown
         assert "out_of_range in 1 (130, above 120)" in shown

@@ -293,3 +293,34 @@ def test_a_label_without_an_id_costs_its_neighbours_nothing(receiver: Any) -> No
     calidris.flush()
     assert receiver.only("feedback m")[semconv.ML_PREDICTION_COUNT] == 2
     assert runtime.drops() == {("m", "missing_id"): 1}
+
+
+class SlowLog(logging.Handler):
+    """A log that takes its time, as one on a busy machine does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        time.sleep(0.05)
+        self.written.append(record.getMessage())
+
+
+def test_who_closes_waits_for_the_note_whoever_writes_it(make_receiver: Any) -> None:
+    """The sending thread may be the one that tells of what stays behind; behind ``os._exit`` nothing runs any more."""
+    nobody = make_receiver()
+    nobody.stop()
+    log, log_handler = logging.getLogger("calidris"), SlowLog()
+    log.addHandler(log_handler)
+    try:
+        for _ in range(20):
+            calidris.configure(endpoint=nobody.endpoint)
+            predict(Model("m"), 3)
+            log_handler.written.clear()
+            calidris.shutdown(0.3)
+            told = [note for note in log_handler.written if "m: shutdown (3 so far" in note]
+            assert told, log_handler.written
+            runtime.not_sent.after_fork()  # said once in the life of a process; here it is said again
+    finally:
+        log.removeHandler(log_handler)

@@ -16,7 +16,7 @@ from calidris.config import ModelConfig
 from calidris.engine.alarms import AlarmBook
 from calidris.engine.columns import rows_of
 from calidris.engine.snapshot import Alarm, NamedFeature
-from calidris.metrics.input_faults import Fault, FaultCount, FaultCounts, find_faults
+from calidris.metrics.input_faults import Fault, FaultCount, FaultCounts, find_faults, list_checks
 
 KIND: Final = "schema"
 """Of the alarms, in ``ml.detection.kind``."""
@@ -39,10 +39,17 @@ class StatedInputs:
 
     Args:
         config: the user's settings for the model.
+
+    Attributes:
+        checks: what every row is looked at for, by feature and kind.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
+        stated = config.stated_schema
+        self.checks: tuple[Place, ...] = ()
+        if stated is not None:
+            self.checks = tuple(list_checks(stated))
         self._found = FaultCounts()
         self._came: set[str] = set()  # features of the schema that some row had a column for
         self._rows = 0

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from calidris.instrument.process.fork import renew_in_child
 from calidris.instrument.process.machine_clock import read_clock_s
-from calidris.instrument.process.threads import SAY_S, run_apart
+from calidris.instrument.process.threads import SAY_S, Latch, run_apart
 from calidris.instrument.rows.buffered_items import Item, Row
 from calidris.instrument.rows.item_sizes import model_of
 from calidris.instrument.sending.not_sent import Cause, NotSent
@@ -89,6 +89,7 @@ class RowBuffer:
         self._starting = threading.Lock()
         self._start_after_s = 0.0
         self._settlements = itertools.count()
+        self._settled = Latch()
         self._flushed = {}
 
     def append(self, row: Row) -> None:
@@ -247,11 +248,17 @@ class RowBuffer:
             self._settle()
 
     def _settle(self) -> None:
-        """Count what stays behind, once, whether the thread gets to it or who closed does not wait for it any longer."""
-        if next(self._settlements) == 0:
-            for model, rows in self._unsent().items():
-                self._not_sent.drop(model, "shutdown", rows)
+        """Count and tell what stays behind, once, whether the thread gets to it or who closed does not wait for it any longer.
+
+        The other one waits until it is told: behind ``os._exit`` nothing runs any more.
+        """
+        if next(self._settlements) > 0:
+            self._settled.wait(SAY_S)
+            return
+        for model, rows in self._unsent().items():
+            self._not_sent.drop(model, "shutdown", rows)
         self._say_new()
+        self._settled.open()
 
     def _refuse(self) -> None:
         """Count what is given after the end."""
