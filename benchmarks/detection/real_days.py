@@ -7,7 +7,7 @@ flights. Without them the tables are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from benchmarks.detection.table import NEVER, Effort, Must, Table, markdown
 
 from calidris.batch import Ints, PredictionBatch
 from calidris.detect import Detector, Loss, loss_bets
-from calidris.detect.evidence.day_blocks import DAY_NS, Days
+from calidris.detect.evidence.day_blocks import DAY_NS, ENOUGH_DAYS, Days
 
 DATASETS = Path(__file__).parents[2] / ".tools" / "datasets"
 BASELINE_DAYS = LIVE_DAYS = 28
+FEWER_DAYS = (14, 10, 7)
 WRONG = Loss.zero_one("accuracy")
 UNIT = 1 << 30
 HEAD = ("days in random order", "windows", "A", "streams with an alarm", "promised at most")
@@ -43,6 +44,7 @@ class Traffic:
         hour: of each row.
         wrong: whether the model's answer to the row was wrong: a model that says "registered", or "on time".
         window_h: hours of a window.
+        baseline_days: days before the four weeks that are watched.
     """
 
     columns: dict[str, np.ndarray]
@@ -50,6 +52,7 @@ class Traffic:
     hour: Ints
     wrong: np.ndarray
     window_h: int
+    baseline_days: int = BASELINE_DAYS
 
     @property
     def windows_a_day(self) -> int:
@@ -64,7 +67,7 @@ class Traffic:
         """Rows of the days before and after, and the hour of each since the epoch."""
         order = rng.permutation(np.unique(self.day))
         place = np.full(int(self.day.max()) + 1, -1)
-        drawn = order[: BASELINE_DAYS + LIVE_DAYS]
+        drawn = order[: self.baseline_days + LIVE_DAYS]
         place[drawn] = np.arange(len(drawn))
         rows = np.nonzero(place[self.day] >= 0)[0]
         new_day = place[self.day[rows]]
@@ -72,7 +75,7 @@ class Traffic:
 
     def first_alarm(self, rng: np.random.Generator, change: Change | None) -> float:
         rows, day, hour = self.shuffled(rng)
-        early = day < BASELINE_DAYS
+        early = day < self.baseline_days
         before = self._batch(rows[early], hour[early], rng, None)
         after = self._batch(rows[~early], hour[~early], rng, change)
         world = World.of(before, after, self.window_h * 3600.0)
@@ -94,7 +97,7 @@ class Traffic:
     def first_loss(self, rng: np.random.Generator, factor: float) -> float:
         """Windows to an alarm of errors that became so many times as frequent."""
         rows, day, hour = self.shuffled(rng)
-        wrong, early = self.wrong[rows], day < BASELINE_DAYS
+        wrong, early = self.wrong[rows], day < self.baseline_days
         rate = float(wrong[early].mean())
         more = rng.random(len(rows)) < (factor - 1.0) * rate / (1.0 - rate)
         wrong = np.where(early, wrong, wrong | more)
@@ -103,7 +106,7 @@ class Traffic:
         n = np.bincount(window, minlength=windows)
         errors = np.bincount(window, wrong, minlength=windows).astype(np.int64)
         counts = np.stack([n, errors * UNIT], axis=1)
-        cut = BASELINE_DAYS * self.windows_a_day
+        cut = self.baseline_days * self.windows_a_day
         base = counts[:cut]
         days = Days(np.arange(cut) // self.windows_a_day)
         bets = loss_bets(
@@ -220,6 +223,28 @@ def null_table(effort: Effort) -> Table:
     return Table(markdown(title, HEAD, out), tuple(musts))
 
 
+def fewer_table(effort: Effort) -> Table:
+    """Baselines of fewer days: nothing is promised below ``ENOUGH_DAYS``, so what happens there is told and held against nothing."""
+    out: list[list[str]] = []
+    musts: list[Must] = []
+    for seed, name in enumerate(SETS):
+        for days in FEWER_DAYS:
+            traffic = replace(read(name), baseline_days=days)
+            kinds = {
+                f"{name}, {days} days: six columns": lambda rng: traffic.first_alarm(rng, None),  # noqa: B023
+                f"{name}, {days} days: errors": lambda rng: traffic.first_loss(rng, 1.0),  # noqa: B023
+            }
+            for said, draw in kinds.items():
+                cells, must = traffic.promise.row(said, runs(draw, effort.streams, 7500 + seed))
+                out.append(cells)
+                if days >= ENOUGH_DAYS:
+                    musts.append(must)
+                else:
+                    cells[-1] = "nothing"
+    title = f"The same after baselines of fewer days, {effort.streams} streams"
+    return Table(markdown(title, HEAD, out), tuple(musts))
+
+
 CHANGES: dict[str, tuple[tuple[str, Change, float | None], ...]] = {
     "rides": (
         ("hum +.25 σ", moved("hum", 0.25), None),
@@ -260,4 +285,5 @@ def tables(effort: Effort) -> Iterator[Table]:
         print("real days are left out: their tables are not there (python scripts/fetch_datasets.py)")
         return
     yield null_table(effort)
+    yield fewer_table(effort)
     yield change_table(effort)
