@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,65 @@ def mean_interval(total: float, squares: float, n: float) -> tuple[float, float]
     variance = max(0.0, (squares - n * mean * mean) / (n - 1))
     half = Z95 * math.sqrt(variance / n)
     return mean - half, mean + half
+
+
+class Losses(NamedTuple):
+    """Losses of the rows of one class.
+
+    Attributes:
+        n: rows.
+        total: Σx.
+        squares: Σx².
+        highest: a loss that no row exceeds, as far as is known.
+    """
+
+    n: float
+    total: float
+    squares: float
+    highest: float
+
+    def mean(self) -> tuple[float, float, float]:
+        """Mean and its interval, as wide as can be where there are not two rows."""
+        if self.n < 1:
+            return self.highest / 2, 0.0, self.highest
+        mean = self.total / self.n
+        lower, upper = mean_interval(self.total, self.squares, self.n)
+        if math.isnan(lower):
+            return mean, 0.0, self.highest
+        return mean, max(lower, 0.0), min(upper, self.highest)
+
+
+def loss_interval(negative: Losses, positive: Losses) -> tuple[float, float]:
+    """Interval of the mean loss of all rows, class by class: Wilson's for the share of positives, the normal one for each mean.
+
+    A rare class carries large losses: while none or few of its rows are there, the rows that are say little of how much all rows
+    vary, and the plain interval held the truth in 39 % of windows of 30 rows at 1.6 % positives. The three parts are independent and
+    are put together by MOVER (Zou and Donner 2008).
+
+    >>> lower, upper = loss_interval(Losses(30, 0.03, 0.0001, 1.0), Losses(0, 0.0, 0.0, 1.0))
+    >>> round(lower, 4), round(upper, 3)
+    (0.0004, 0.058)
+    """
+    n = negative.n + positive.n
+    share = positive.n / n
+    rarely, often = share_interval(positive.n, n)
+    high, high_lower, high_upper = positive.mean()
+    low, low_lower, low_upper = negative.mean()
+    gap = high - low
+    # More positives cost more where a positive costs more than a negative, and less where it costs less.
+    by_share = (rarely - share) * gap, (often - share) * gap
+    below = math.hypot(
+        max(-by_share[0], -by_share[1], 0.0),
+        share * (high - high_lower),
+        (1.0 - share) * (low - low_lower),
+    )
+    above = math.hypot(
+        max(*by_share, 0.0),
+        share * (high_upper - high),
+        (1.0 - share) * (low_upper - low),
+    )
+    mean = (negative.total + positive.total) / n
+    return mean - below, mean + above
 
 
 def newcombe(k1: npt.ArrayLike, n1: npt.ArrayLike, k2: npt.ArrayLike, n2: npt.ArrayLike, z: float = Z95) -> Bounds:

@@ -23,7 +23,8 @@ def latency_readings(
     """``ml.latency.duration`` quantiles in seconds, each with a 95 % interval; n is rows with a duration.
 
     Interpolated inside bins on a logarithmic scale: off by less than the bin is wide, 12 % with ``DURATION_EDGES``, and
-    rarely by more than 2 %. A quantile beyond the outer edges reads that edge, and has no bound on the open side: a call
+    rarely by more than 2 % where durations are smooth. The interval ends at edges of bins, so it holds for those that are not:
+    rounded, cached, or cut off by a time-out. A quantile beyond the outer edges reads that edge, and has no bound on the open side: a call
     of an hour shows as "100 s or more". ``too_few`` where less than one row is expected beyond it (p99 below 100 rows).
     """
     i = spec.index(Role.DURATION)
@@ -53,16 +54,27 @@ class _Durations:
         self.at_or_below = np.cumsum(line)
         self.n = int(self.at_or_below[-1])
 
-    def quantile(self, level: float) -> tuple[float, int]:
-        """The duration that ``level`` of the rows do not exceed, and -1, 0 or 1: whether it is under, in or over the bins."""
-        rank = level * self.n
-        cell = int(np.searchsorted(self.at_or_below, rank, side="left"))
-        if cell == 0:
-            return self.edges[0], -1
-        if cell >= len(self.edges):
-            return self.edges[-1], 1
+    def quantile(self, level: float) -> float:
+        """The duration that ``level`` of the rows do not exceed; the outer edge where it lies under or over the bins."""
+        left, right = self.bin_of(level)
+        if math.isnan(left):
+            return right
+        if math.isnan(right):
+            return left
+        rank, cell = level * self.n, self._cell(level)
         below, upto = self.at_or_below[cell - 1], self.at_or_below[cell]
-        return _between(self.edges[cell - 1], self.edges[cell], (rank - below) / (upto - below)), 0
+        return _between(left, right, (rank - below) / (upto - below))
+
+    def bin_of(self, level: float) -> tuple[float, float]:
+        """Edges of the bin that holds it; NaN on the side where there is none."""
+        cell = self._cell(level)
+        left = self.edges[cell - 1] if cell > 0 else math.nan
+        right = self.edges[cell] if cell < len(self.edges) else math.nan
+        return left, right
+
+    def _cell(self, level: float) -> int:
+        cell = np.searchsorted(self.at_or_below, level * self.n, side="left")
+        return int(cell)
 
 
 def _between(left: float, right: float, part: float) -> float:
@@ -77,15 +89,19 @@ def _reading(durations: _Durations, level: str, window: str) -> Reading:
     if n * (1 - q) < 1 - 1e-9:
         few = Status.TOO_FEW
         return reading(semconv.METRIC_ML_LATENCY_DURATION, 0.0, n, window=window, attributes=attributes, status=few)
-    value, _ = durations.quantile(q)
+    value = durations.quantile(q)
     lower, upper = _interval(durations, q)
     metric = semconv.METRIC_ML_LATENCY_DURATION
     return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes)
 
 
 def _interval(durations: _Durations, q: float) -> tuple[float, float]:
-    """Quantiles at q ± 1.96 √(q(1-q)/n), free of any distribution; NaN where that leaves the rows or the bins."""
+    """The outer edges of the bins that hold the quantiles at q ± 1.96 √(q(1-q)/n); NaN where that leaves the rows or the bins.
+
+    Free of any distribution. Interpolated ends would not be: nothing is known of where in its bin a row lies, and rounded durations
+    lie on one side of it.
+    """
     half = Z95 * math.sqrt(q * (1 - q) / durations.n)
-    lower, below = durations.quantile(q - half) if q > half else (math.nan, 0)
-    upper, above = durations.quantile(q + half) if q + half < 1 else (math.nan, 0)
-    return lower if below >= 0 else math.nan, upper if above <= 0 else math.nan
+    lower, _ = durations.bin_of(q - half) if q > half else (math.nan, 0.0)
+    _, upper = durations.bin_of(q + half) if q + half < 1 else (0.0, math.nan)
+    return lower, upper

@@ -173,10 +173,22 @@ def test_bbse_covers_the_truth_under_label_shift(prior: float) -> None:
 
 @pytest.mark.parametrize(
     ("confusion", "decided"),
-    [([[50, 50], [50, 50]], [5, 5]), ([[90, 10], [3, 5]], [5, 5]), ([[90, 10], [10, 90]], [0, 0])],
+    [
+        ([[50, 50], [50, 50]], [5, 5]),  # decisions say nothing
+        ([[90, 10], [3, 5]], [5, 5]),  # a class is too rare
+        ([[90, 10], [10, 90]], [0, 0]),  # no rows
+        ([[800, 200], [300, 700]], [100, 900]),  # more positives are decided than if all were positive
+    ],
 )
 def test_bbse_refuses(confusion: list[list[int]], decided: list[int]) -> None:
     assert bbse(np.array(confusion), np.array(decided)) is None
+
+
+def test_bbse_clips_what_noise_alone_puts_beyond_one() -> None:
+    found = bbse(np.array([[800, 200], [300, 700]]), np.array([145, 355]))
+    assert found is not None
+    assert found.share[1] == 1.0
+    assert found.lower[1] < 0.99 and found.upper[1] == 1.0
 
 
 def test_trust() -> None:

@@ -33,10 +33,10 @@ from calidris.metrics.calibration.hypothesis_tests import (
     spiegelhalter,
 )
 from calidris.metrics.calibration.recalibration import in_the_large, intercept, slope
-from calidris.metrics.intervals import mean_interval
+from calidris.metrics.intervals import Losses, loss_interval
 from calidris.metrics.score_bins import Estimate, Significance, labelled
 from calidris.state import ScoresState, Spec
-from calidris.state.blocks.scores import BRIER2, LOSS, LOSS2, P2, N, P
+from calidris.state.blocks.scores import BRIER2, LOSS, LOSS2, P2, SMALLEST_P, N, P
 
 __all__ = [
     "MEASURES",
@@ -93,20 +93,44 @@ class MurphyParts:
 
 
 def brier(bins: Floats) -> Estimate:
-    """Brier score, mean of (outcome - score)², ± 1.96 sd/√n (G. W. Brier, Monthly Weather Review 1950).
+    """Brier score, mean of (outcome - score)² (G. W. Brier, Monthly Weather Review 1950); interval class by class, ``loss_interval``.
 
     Args:
         bins: float64[2, bins, stats] as ``ScoresState.bins`` gives them, as in every function of this page.
     """
     negative, positive = bins.sum(axis=1)
-    total = negative[P2] + positive[N] - 2 * positive[P] + positive[P2]
-    return _mean(total, negative[BRIER2] + positive[BRIER2], bins, highest=1.0)
+    missed = positive[N] - 2 * positive[P] + positive[P2]
+    return _mean_loss(
+        Losses(negative[N], negative[P2], negative[BRIER2], 1.0),
+        Losses(positive[N], missed, positive[BRIER2], 1.0),
+        highest=1.0,
+    )
 
 
 def log_loss(bins: Floats) -> Estimate:
-    """Mean of -ln(probability given to what happened), in nats, ± 1.96 sd/√n; scores clipped as in ``ScoresState``."""
-    sums = bins.sum(axis=(0, 1))
-    return _mean(sums[LOSS], sums[LOSS2], bins, highest=math.inf)
+    """Mean of -ln(probability given to what happened), in nats; scores clipped as in ``ScoresState``; interval as of ``brier``."""
+    negative, positive = bins.sum(axis=1)
+    lowest, highest = _outer_scores(bins)
+    return _mean_loss(
+        Losses(negative[N], negative[LOSS], negative[LOSS2], _log_loss_at_most(negative, 1.0 - highest)),
+        Losses(positive[N], positive[LOSS], positive[LOSS2], _log_loss_at_most(positive, lowest)),
+        highest=math.inf,
+    )
+
+
+def _outer_scores(bins: Floats) -> tuple[float, float]:
+    """Mean score of the lowest and of the highest bin that hold a row; 0 and 1 without rows."""
+    both = bins.sum(axis=0)
+    held = both[both[:, N] > 0]
+    if not len(held):
+        return 0.0, 1.0
+    means = held[:, P] / held[:, N]
+    return float(means[0]), float(means[-1])
+
+
+def _log_loss_at_most(of_class: Floats, chance: float) -> float:
+    """What a row of a class loses at most: at the chance that some row of either class was given, or as much as all of its own."""
+    return max(-math.log(max(chance, SMALLEST_P)), float(of_class[LOSS]), 1.0)
 
 
 def murphy(bins: Floats) -> MurphyParts | None:
@@ -217,10 +241,11 @@ def calibration_of_bins(
     return [one(measure) for measure in measures] if spec.task in SCORED_TASKS else []
 
 
-def _mean(total: float, squares: float, bins: Floats, highest: float) -> Estimate:
-    """A mean of losses in [0, highest] from exact sums; NaN without rows."""
-    n = labelled(bins)
+def _mean_loss(negative: Losses, positive: Losses, highest: float) -> Estimate:
+    """A mean of losses in [0, highest] from exact sums of each class; NaN without rows."""
+    n = negative.n + positive.n
     if n == 0:
         return Estimate(math.nan)
-    lower, upper = mean_interval(float(total), float(squares), n)
-    return Estimate(float(total) / n, max(lower, 0.0), min(upper, highest))
+    lower, upper = loss_interval(negative, positive)
+    mean = float(negative.total + positive.total) / n
+    return Estimate(float(mean), max(float(lower), 0.0), min(float(upper), highest))

@@ -42,18 +42,12 @@ def psi(pair: Pair) -> Floats:
 
 
 def psi_debiased(pair: Pair) -> Floats:
-    """PSI less the mean of its sampling noise (delta method), so about 0 under no change at every n; may be negative.
-
-    PSI - (1/2n) Σ (1-q)(1+p/q) - (1/2m) Σ (1-p)(1+q/p), each sum being K - 2 + Σ p/q, or Σ q/p.
-    """
-    known = pair.cells - 2
-    window = (known + pair.smoothed.inverse) / (2 * pair.n)
-    baseline = (known + pair.smoothed.ratio) / (2 * pair.m)
-    return psi(pair) - window - baseline
+    """PSI less what it reads on average where nothing has changed, so about 0 then at every n; may be negative."""
+    return psi(pair) - pair.psi_noise.mean
 
 
 def psi_half_width(pair: Pair) -> Floats:
-    """Half of a 95 % interval around ``psi_debiased``: the noise of no change (2(K-1)s²) and the delta method's variance.
+    """Half of a 95 % interval around ``psi_debiased``: the noise of no change, and where there is more the delta method's variance.
 
     With r = q/p the delta method takes the variance of ln r + 1 - 1/r over q, and that of 1 - r - ln r over p; both are
     expanded into sums that are there already. It is estimated 4(K-1)s² too high near no change; that much is taken off.
@@ -64,7 +58,7 @@ def psi_half_width(pair: Pair) -> Floats:
     baseline = sums.p_log2 + sums.q_ratio - 1 + 2 * jeffreys - sums.p_log**2
     delta = window / pair.n + baseline / pair.m
     noise = (pair.cells - 1) * pair.s**2
-    return Z95 * np.sqrt(np.maximum(2 * noise, delta - 2 * noise))
+    return Z95 * np.sqrt(pair.psi_noise.variance + np.maximum(delta - 4 * noise, 0.0))
 
 
 def kl(pair: Pair) -> Floats:

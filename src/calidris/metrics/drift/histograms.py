@@ -11,6 +11,7 @@ import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
 from calidris.errors import IncompatibleState
+from calidris.metrics.drift.psi_noise import Noise, find_noise
 from calidris.state import CountsState, Kind, Role, Spec
 from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, SPECIALS
 
@@ -148,6 +149,11 @@ class Pair:
     def smoothed(self) -> Smoothed:
         """Sums over the smoothed shares of both sides."""
         return Smoothed.of(self)
+
+    @cached_property
+    def psi_noise(self) -> Noise:
+        """What PSI reads on average where nothing has changed, and its variance; float64[F] each, NaN where a side has no rows."""
+        return find_noise(self.both, _or_nan(self.n), _or_nan(self.m), self.cells)
 
     @cached_property
     def line_baseline(self) -> Floats:

@@ -33,14 +33,16 @@ def bbse(confusion: Ints, decided: Ints) -> ClassShares | None:
 
     Solves ``Σ_k P(decision | class k) share_k = share of the decision``. The interval is the delta method's, for the noise of
     today's decisions and of each class's row of the baseline. For two classes it is Rogan & Gladen's estimate (American
-    Journal of Epidemiology 1978). Shares are clipped to [0, 1] and normalised. Z. C. Lipton, Y.-X. Wang & A. Smola, ICML 2018.
+    Journal of Epidemiology 1978). A share beyond 0 or 1 by less than
+    its interval is clipped, its interval with it. Z. C. Lipton, Y.-X. Wang & A. Smola, ICML 2018.
 
     Args:
         confusion: labelled rows of the baseline, int64[K, K], ``[truth, decision]``.
         decided: decisions of the window, int64[K].
 
     Returns:
-        None where the window is empty, a class of the baseline is too rare, or decisions hardly depend on the class.
+        None where the window is empty, a class of the baseline is too rare, or decisions hardly depend on the class; and where a share
+        lies beyond 0 or 1 by more than its interval: no mixture of the baseline's classes decides so, and the assumption is refuted.
     """
     m, n = confusion.sum(axis=1).astype(np.float64), float(decided.sum())
     if n == 0 or m.min() < MINIMUM_CLASS_ROWS:
@@ -54,6 +56,8 @@ def bbse(confusion: Ints, decided: Ints) -> ClassShares | None:
     for k, part in enumerate(share.tolist()):
         noise = noise + part**2 * _multinomial(given[:, k]) / m[k]
     half = Z95 * np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse.T), 0.0))
+    if np.any((share + half < 0.0) | (share - half > 1.0)):
+        return None
     clipped = np.clip(share, 0.0, 1.0)
     clipped = clipped / clipped.sum()
     return ClassShares(

@@ -1,0 +1,82 @@
+"""PSI under no change: against exact sums over binomial counts, and against draws through ``drift_table``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from calidris.batch import Floats
+from calidris.metrics.drift import drift_table
+from calidris.metrics.drift.psi_noise import find_noise
+from calidris.state import CountsState, Field, Kind, Role, Spec
+
+DRAWS = 400
+
+
+def part_of(window: Floats, baseline: Floats, n: int, m: int, cells: int) -> Floats:
+    """A cell's part of PSI for every pair of counts, by the definition."""
+    q = (window[:, None] + 0.5) / (n + cells / 2)
+    p = (baseline[None, :] + 0.5) / (m + cells / 2)
+    return (q - p) * np.log(q / p)
+
+
+@pytest.mark.parametrize("n", [20, 60, 400])
+@pytest.mark.parametrize("m", [100, 900])
+@pytest.mark.parametrize("share", [0.002, 0.02, 0.1, 0.4])
+def test_one_cell_of_two_agrees_with_sums_over_all_counts(n: int, m: int, share: float) -> None:
+    """With two cells the counts of one decide those of the other: the sum over all pairs of counts is exact."""
+    both = np.array([[share], [1 - share]]) * (n + m)
+    found = find_noise(both, np.array([float(n)]), np.array([float(m)]), np.array([2.0]))
+    a, b = np.arange(n + 1.0), np.arange(m + 1.0)
+    chance = stats.binom.pmf(a, n, share)[:, None] * stats.binom.pmf(b, m, share)[None, :]
+    psi = part_of(a, b, n, m, 2) + part_of(n - a, m - b, n, m, 2)
+    mean = float((chance * psi).sum())
+    variance = float((chance * (psi - mean) ** 2).sum())
+    assert float(found.mean[0]) == pytest.approx(mean, rel=0.12, abs=1e-4)
+    # The two parts depend on each other by more than their totals say: two cells are the worst case.
+    assert 0.3 * variance < float(found.variance[0]) < 1.7 * variance
+
+
+def zipf(cells: int, power: float) -> Floats:
+    shares = 1.0 / np.arange(1, cells + 1) ** power
+    found: Floats = shares / shares.sum()
+    return found
+
+
+def state(spec: Spec, counted: np.ndarray) -> CountsState:
+    made = CountsState(spec)
+    place = [field.name for field in spec.fields].index("x")
+    begin = int(spec.offsets[place])
+    made.array[begin : begin + len(counted)] = counted
+    return made
+
+
+@pytest.mark.parametrize(
+    ("cells", "power", "m", "n"),
+    [
+        (10, 1, 5000, 60),
+        (20, 1, 5000, 60),
+        (50, 1, 1000, 60),
+        (50, 1, 20_000, 60),
+        (50, 1, 20_000, 200),
+        (50, 0, 1000, 60),
+        (50, 0, 300, 1000),
+        (3, 1, 1000, 200),
+    ],
+)
+def test_nothing_changed_reads_nothing(cells: int, power: float, m: int, n: int) -> None:
+    """Mean below .015 (.01 and the noise of the draws), and seldom an interval that lies below 0."""
+    rng, shares = np.random.default_rng(7), zipf(cells, power)
+    levels = tuple(map(str, range(cells)))
+    spec = Spec(fields=(Field("x", Role.FEATURE, Kind.CATEGORICAL, levels=levels),))
+    values, halves = [], []
+    for _ in range(DRAWS):
+        before, after = state(spec, rng.multinomial(m, shares)), state(spec, rng.multinomial(n, shares))
+        table = drift_table(spec, before, after, ("psi_debiased",))
+        values.append(table.values["psi_debiased"][0])
+        halves.append(table.half_width["psi_debiased"][0])
+    value, half = np.array(values), np.array(halves)
+    assert abs(value.mean()) < 0.015, value.mean()
+    assert (np.abs(value) <= half).mean() >= 0.9
+    assert (value + half < 0).mean() <= 0.04
