@@ -66,6 +66,7 @@ answers 202 with the ``models`` and ``alarms`` that end, once that is durable. I
       "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
       "silent": false,                        true: raised after the rows of its model had stopped
+      "shared": false,                        true: about features, which all versions that serve share; this one led
       "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0, "token": "oncall"}]}]
 
 ``POST /v1/alarms/{id}/ack`` and ``POST /v1/alarms/{id}/clear`` with ``{"by": "ada", "reason": "sensor replaced"}``
@@ -250,6 +251,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
         "silent": alarm.silent,
+        "shared": alarm.shared,
         "trace_ids": list(alarm.trace_ids),
         "orders": [command.plain() for command in snapshot.commands if command.alarm == alarm.id],
     }

@@ -48,6 +48,7 @@ class Alarm:
         recovered_ns: since when everything that it named has come back; 0 where it has not, or where nobody can tell.
         budgeted: whether the false-alarm budget speaks for it; fixed limits have none.
         silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
+        shared: whether it is about the features of all versions that serve; ``model`` is the one that led when it was raised.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Alarm:
     recovered_ns: int = 0
     budgeted: bool = True
     silent: bool = False
+    shared: bool = False
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""

@@ -45,28 +45,33 @@ def mend_alarms(
     key: ModelKey,
     book: AlarmBook,
     at_ns: int,
+    standing: list[Alarm] | None = None,
 ) -> list[str]:
-    """Make the list and the latches of one model version agree; what was mended, mostly nothing.
+    """Make the list and the latches of one model version, or of what its versions share, agree; what was mended, mostly nothing.
 
     Args:
         watcher: whose latches.
         key: which model version.
         book: the list.
         at_ns: time of an alarm that has to be written down late.
+        standing: the alarms that stand of it; None are those that the version's own detectors raised.
     """
-    said = []
-    told = []
-    for alarm in book.standing_of(key):
-        latch = watcher.latch_of(alarm)
-        if latch is None:
-            continue
-        told.append(latch)
-        if not latch.latched and latch.latch():
-            said.append(f"alarm {alarm.id} ({alarm.kind}, {alarm.window}) stood without its latch, which is set again")
+    alarms = book.own_of(key) if standing is None else standing
+    told = [watcher.latch_of(alarm) for alarm in alarms]
+    said = _set_latches(alarms, told)
     for latch in watcher.latches():
         known = any(latch is one for one in told)
         if latch.latched and not known:
             alarm = watcher.alarm_of(latch, key, book.next_id, at_ns)
             book.open(alarm)
             said.append(f"a latch of {alarm.kind} on {alarm.window} windows had no alarm; it is alarm {alarm.id} now")
+    return said
+
+
+def _set_latches(alarms: list[Alarm], latches: list[Latch | None]) -> list[str]:
+    """Latch what stands in the list; what was mended. An alarm of another baseline has no latch."""
+    said = []
+    for alarm, latch in zip(alarms, latches):
+        if latch is not None and not latch.latched and latch.latch():
+            said.append(f"alarm {alarm.id} ({alarm.kind}, {alarm.window}) stood without its latch, which is set again")
     return said

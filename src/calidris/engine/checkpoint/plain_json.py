@@ -82,6 +82,8 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
     if not alarm.silent:  # nothing that a checkpoint of a version before it would not hold
         del values["silent"]
+    if not alarm.shared:
+        del values["shared"]
     return values
 
 

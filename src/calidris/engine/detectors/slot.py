@@ -19,6 +19,7 @@ from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
 from calidris.engine.detectors.recipes import Recipe
+from calidris.engine.detectors.set_aside import set_aside, without
 from calidris.errors import CorruptState
 
 QUIET = 0.2
@@ -66,6 +67,7 @@ class SlotWatcher:
         self.fired: Ints | None = None
         self.recovery: Recovery | None = None
         self.unsaved = True
+        self.left_out: frozenset[str] = frozenset()  # columns that another detector watches
         self.live = b""  # windows that were learned live: a restart makes the same bets from them
         self.wanted, self.stride = _learning(config.detect.learn, recipe.slot.window_s)
         learns = recipe.spread is None and recipe.learns
@@ -143,6 +145,35 @@ class SlotWatcher:
             if isinstance(self.detector.bets, Bets):  # the only ones whose memory is kept by field
                 self.detector.take_over(other.detector, names)
             self.unsaved = True
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Bet on some columns no longer, which another detector does; evidence on the others stays, and so does the threshold."""
+        self.left_out = frozenset(names)
+        self.recipe = without(self.recipe, names)
+        if self.detector is not None:
+            left = set_aside(self.detector.bets, names)
+            self.detector = Detector.from_bytes(left, self.detector.to_bytes())
+
+    def succeed(self, other: SlotWatcher) -> None:
+        """Go on bit by bit where another detector of the same recipe is: what it learned, its evidence and its run. Not its alarm."""
+        restore_slot(self, slot_bytes(other))
+        self.alarmed = self.fired = self.recovery = None
+        if self.detector is not None:
+            self.detector.alarm = False
+        self.unsaved = True
+
+    def take_alarm(self, other: SlotWatcher) -> None:
+        """Let the alarm of another detector of the same recipe be this one's, with its way back."""
+        self.alarmed, self.fired, self.recovery = other.alarmed, other.fired, other.recovery
+        self.latch()
+        other.give_alarm()
+
+    def give_alarm(self) -> None:
+        """Be rid of an alarm that is another detector's from here on; evidence stays."""
+        self.unsaved = True
+        self.alarmed = self.fired = self.recovery = None
+        if self.detector is not None:
+            self.detector.alarm = False
 
     @property
     def latched(self) -> bool:
