@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from calidris.batch import Floats, Ints, NumberColumn, PredictionBatch
+from calidris.batch import Floats, Ints, NumberColumn, PredictionBatch, is_beyond
 from calidris.errors import CorruptState
 from calidris.state import state_bytes
 from calidris.state.base import require_same
@@ -154,8 +154,13 @@ class DisplayState:
         starts = np.array([[start] for start, _ in numbers])
         for begin in range(0, n if numbers else 0, step):
             block = slice(begin, begin + step)
-            cells = number_cells(np.array([c.values[block] for _, c in numbers]))
-            cells[~np.array([c.valid[block] for _, c in numbers])] = MISSING_CELL
+            values = np.array([c.values[block] for _, c in numbers])
+            missing = ~np.array([c.valid[block] for _, c in numbers])
+            if missing.any():
+                # What is beyond all measure has a bin here too.
+                missing &= ~is_beyond(values)
+            cells = number_cells(values)
+            cells[missing] = MISSING_CELL
             self._add((cells + starts).ravel())
 
     def _add(self, cells: Ints, counts: Ints | None = None) -> None:

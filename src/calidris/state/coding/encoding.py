@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calidris.batch import Floats, Ints, Mask, NumberColumn
+from calidris.batch import Floats, Ints, Mask, NumberColumn, is_beyond
 from calidris.state.coding.fields import HIGH, LOW, MISSING, Field, Kind, search_edges
 
 MOST_EDGES = 40
@@ -70,7 +70,11 @@ def _count(
         np.greater(values, edge, out=above)
         cells += above.view(np.uint8)
     # Past the last edge stands K; the padding's infinite edges never count.
-    for where, cell in ((low, LOW), (values > last, HIGH), (~valid, MISSING)):
+    missing = ~valid
+    if missing.any():
+        # As in ``fields``: what is beyond all measure is out of range.
+        missing &= ~is_beyond(values)
+    for where, cell in ((low, LOW), (values > last, HIGH), (missing, MISSING)):
         if where.any():
             np.copyto(cells, ordered + np.uint8(cell), where=where)
     return cells

@@ -111,7 +111,8 @@ class Field:
         # Position 0 is below the range and K+1 above it; the left edge itself belongs to the first bin.
         position = np.searchsorted(search_edges(self.edges), column.values, side="left")
         cells = np.r_[k + LOW, np.arange(k), k + HIGH][position]
-        return np.where(column.valid, cells, k + MISSING)
+        # The largest double is no gap of the column: it lies above the range, and its negative below.
+        return np.where(column.valid | column.beyond, cells, k + MISSING)
 
     def _encode_levels(self, column: Column) -> Ints:
         k = self.ordered

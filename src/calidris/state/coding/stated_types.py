@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
 from calidris.config.class_names import NO_CLASSES
 from calidris.state.coding.fields import as_coded
+from calidris.state.coding.stated_gaps import Gap, without_stated_gaps
 
 StatedType = Literal["number", "text", "boolean"]
 
@@ -101,8 +103,9 @@ def settle(
     batch: PredictionBatch,
     stated: Mapping[str, StatedType],
     blank_levels: Collection[str] = (),
+    gaps: Mapping[str, tuple[Gap, ...]] = MappingProxyType({}),
 ) -> PredictionBatch:
-    """A batch whose features have the types that were stated, and whose empty texts are missing, decisions too.
+    """A batch whose features have the types that were stated; empty texts and stated gaps are missing, of decisions empty texts too.
 
     The very batch where nothing changes.
 
@@ -110,14 +113,10 @@ def settle(
         batch: live rows.
         stated: types by name of the feature.
         blank_levels: features and slices of which "" is a level, in baselines of files that were read so once.
+        gaps: values that stand for a gap, by name of the feature.
     """
-    features = {}
-    for name, column in batch.features.items():
-        found = column if name in blank_levels else _unblanked(column)
-        if name in stated:
-            found = as_stated(found, stated[name])
-        if found is not column:
-            features[name] = found
+    batch = without_stated_gaps(batch, gaps)
+    features = _settled_features(batch.features, stated, blank_levels)
     slices = _unblanked_slices(batch.slices, blank_levels)
     batch = _without_blank_decisions(batch)
     if not features and not slices:
@@ -127,6 +126,22 @@ def settle(
         features={**batch.features, **features},
         slices={**batch.slices, **slices},
     )
+
+
+def _settled_features(
+    features: Mapping[str, Column],
+    stated: Mapping[str, StatedType],
+    blank_levels: Collection[str],
+) -> dict[str, Column]:
+    """The features that change."""
+    changed = {}
+    for name, column in features.items():
+        found = column if name in blank_levels else _unblanked(column)
+        if name in stated:
+            found = as_stated(found, stated[name])
+        if found is not column:
+            changed[name] = found
+    return changed
 
 
 def _without_blank_decisions(batch: PredictionBatch) -> PredictionBatch:
