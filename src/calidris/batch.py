@@ -91,6 +91,14 @@ def is_beyond(values: Floats) -> Mask:
     return beyond
 
 
+def find_missing(values: Floats, valid: Mask) -> Mask:
+    """Where there is no number at all, of any shape; one beyond ``LARGEST`` has a place below or above the others."""
+    missing = ~valid
+    if missing.any():  # mostly not
+        missing &= ~is_beyond(values)
+    return missing
+
+
 @dataclass(frozen=True, slots=True)
 class CodedColumn:
     """Strings of n rows: ``codes`` int32[n] into ``levels``; -1 is missing."""

@@ -29,7 +29,7 @@ from calidris.baseline.table_files import TableFile, open_table
 from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
 from calidris.instrument.privacy import Policy
-from calidris.state.coding.stated_gaps import Gap, without_values
+from calidris.state.coding.stated_gaps import Gap, remove_values
 from calidris.state.coding.stated_types import StatedType, as_stated, without_gaps
 
 __all__ = ["RowReader", "TableColumns", "read_rows"]
@@ -141,7 +141,7 @@ class _Block:
     def feature(self, name: str) -> Column:
         cells = self.named(name)
         column = self.convert(cells, self.reader.sender(name))
-        column = without_values(column, self.reader.missing.get(name, ()))
+        column = remove_values(column, self.reader.missing.get(name, ()))
         stated = self.reader.types.get(name)
         if stated is None:
             return column

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import is_
 
 import numpy as np
 
@@ -22,7 +23,7 @@ Gap = float | str
 """One such value. A number is meant in single precision too, and as the text that it is written as."""
 
 
-def without_stated_gaps(
+def remove_stated_gaps(
     batch: PredictionBatch,
     gaps: Mapping[str, tuple[Gap, ...]],
 ) -> PredictionBatch:
@@ -32,44 +33,48 @@ def without_stated_gaps(
         batch: rows of a baseline, or live ones.
         gaps: values by name of the feature.
     """
-    found = {}
-    for name in gaps.keys() & batch.features.keys():
-        column = batch.features[name]
-        settled = without_values(column, gaps[name])
-        if settled is not column:
-            found[name] = settled
-    if not found:
+    before = batch.features
+    after = dict(before)
+    for name in gaps.keys() & before.keys():
+        after[name] = remove_values(before[name], gaps[name])
+    if all(map(is_, before.values(), after.values())):
         return batch
-    features = {**batch.features, **found}
-    return replace(batch, features=features)
+    return replace(batch, features=after)
 
 
-def without_values(column: Column, gaps: tuple[Gap, ...]) -> Column:
+def remove_values(column: Column, gaps: tuple[Gap, ...]) -> Column:
     """A column that is missing where it has one of some values; the very column where it has none.
 
-    >>> without_values(NumberColumn.of([41.0, -999.0]), (-999.0,)).valid.tolist()
+    >>> remove_values(NumberColumn.of([41.0, -999.0]), (-999.0,)).valid.tolist()
     [True, False]
-    >>> without_values(NumberColumn.of([1.7976931348623157e308]), (1.7976931348623157e308,)).beyond.tolist()
+    >>> remove_values(NumberColumn.of([1.7976931348623157e308]), (1.7976931348623157e308,)).beyond.tolist()
     [False]
-    >>> without_values(CodedColumn.of(["nl", "unknown", "-999"]), ("unknown", -999.0)).strings()
+    >>> remove_values(CodedColumn.of(["nl", "unknown", "-999"]), ("unknown", -999.0)).strings()
     ['nl', None, None]
     """
     if isinstance(column, NumberColumn):
-        return _without_numbers(column, gaps)
-    return _without_levels(column, gaps)
+        return _remove_numbers(column, gaps)
+    levels = _find_levels(column.levels, gaps)
+    return remove_levels(column, levels)
 
 
-def _without_numbers(
+def remove_levels(column: CodedColumn, gaps: frozenset[str]) -> CodedColumn:
+    """A column without some of its levels; the very column where it has none of them."""
+    if gaps.isdisjoint(column.levels):
+        return column
+    is_gap = [level in gaps for level in column.levels]
+    # Code -1, which is missing, reads the last one.
+    places = np.array([*is_gap, True])
+    gone = places[column.codes]
+    codes = np.where(gone, -1, column.codes)
+    return CodedColumn(column.levels, codes.astype(np.int32))
+
+
+def _remove_numbers(
     column: NumberColumn,
     gaps: tuple[Gap, ...],
 ) -> NumberColumn:
-    numbers = _numbers_of(gaps)
-    # -99.9 in single precision is another double than -99.9.
-    with np.errstate(over="ignore"):
-        single = np.array(numbers, dtype=np.float32)
-    looked_for = [*numbers, *single.tolist()]
-    is_gap = np.isin(column.values, looked_for)
-    is_gap &= column.valid | column.beyond
+    is_gap = _find_numbers(column, _read_numbers(gaps))
     if not is_gap.any():
         return column
     # What is beyond all measure is out of range by its value: a gap has none.
@@ -78,25 +83,35 @@ def _without_numbers(
     return NumberColumn(values, valid, column.non_finite)
 
 
-def _without_levels(
-    column: CodedColumn,
+def _find_numbers(
+    column: NumberColumn,
+    numbers: list[float],
+) -> Mask:
+    looked_for = numbers + _in_single_precision(numbers)
+    has_value = column.valid | column.beyond
+    found = np.isin(column.values, looked_for)
+    return has_value & found
+
+
+def _in_single_precision(numbers: list[float]) -> list[float]:
+    """The same as many libraries hold them: -99.9 is another double then."""
+    with np.errstate(over="ignore"):
+        single = np.array(numbers, dtype=np.float32)
+    return [float(number) for number in single]
+
+
+def _find_levels(
+    levels: tuple[str, ...],
     gaps: tuple[Gap, ...],
-) -> CodedColumn:
-    numbers = set(_numbers_of(gaps))
-    texts = set(gaps) - numbers
-    is_gap = []
-    for level in column.levels:
-        known = level in texts or _read(level) in numbers
-        is_gap.append(known)
-    if not any(is_gap):
-        return column
-    # Code -1, which is missing, reads the last one.
-    places: Mask = np.array([*is_gap, True])
-    codes = np.where(places[column.codes], -1, column.codes)
-    return CodedColumn(column.levels, codes.astype(np.int32))
+) -> frozenset[str]:
+    """Levels that are a gap, or are written as a number that is one."""
+    numbers = _read_numbers(gaps)
+    written = {level for level in levels if _read(level) in numbers}
+    stated = map(str, gaps)
+    return frozenset(written.union(stated))
 
 
-def _numbers_of(gaps: tuple[Gap, ...]) -> list[float]:
+def _read_numbers(gaps: tuple[Gap, ...]) -> list[float]:
     """Those that are numbers, or are written as one."""
     found = map(_read, gaps)
     return [number for number in found if number is not None]

@@ -12,7 +12,7 @@ import numpy as np
 from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
 from calidris.config.class_names import NO_CLASSES
 from calidris.state.coding.fields import as_coded
-from calidris.state.coding.stated_gaps import Gap, without_stated_gaps
+from calidris.state.coding.stated_gaps import Gap, remove_levels, remove_stated_gaps
 
 StatedType = Literal["number", "text", "boolean"]
 
@@ -71,7 +71,7 @@ def without_blanks(column: CodedColumn) -> CodedColumn:
     >>> without_blanks(CodedColumn.of(["a", "", None])).strings()
     ['a', None, None]
     """
-    return _without(column, _BLANK)
+    return remove_levels(column, _BLANK)
 
 
 def without_gaps(column: Column) -> Column:
@@ -82,21 +82,10 @@ def without_gaps(column: Column) -> Column:
     """
     if isinstance(column, NumberColumn):
         return column
-    return _without(column, NO_CLASSES)
+    return remove_levels(column, NO_CLASSES)
 
 
 _BLANK: Final = frozenset({""})
-
-
-def _without(column: CodedColumn, gaps: frozenset[str]) -> CodedColumn:
-    """The very column where none of its levels is a gap."""
-    if gaps.isdisjoint(column.levels):
-        return column
-    is_gap = [level in gaps for level in column.levels]
-    # Code -1, which is missing, reads the last one.
-    places = np.array([*is_gap, True])
-    codes = np.where(places[column.codes], -1, column.codes)
-    return CodedColumn(column.levels, codes.astype(np.int32))
 
 
 def settle(
@@ -115,8 +104,8 @@ def settle(
         blank_levels: features and slices of which "" is a level, in baselines of files that were read so once.
         gaps: values that stand for a gap, by name of the feature.
     """
-    batch = without_stated_gaps(batch, gaps)
-    features = _settled_features(batch.features, stated, blank_levels)
+    batch = remove_stated_gaps(batch, gaps)
+    features = _settle_features(batch.features, stated, blank_levels)
     slices = _unblanked_slices(batch.slices, blank_levels)
     batch = _without_blank_decisions(batch)
     if not features and not slices:
@@ -128,7 +117,7 @@ def settle(
     )
 
 
-def _settled_features(
+def _settle_features(
     features: Mapping[str, Column],
     stated: Mapping[str, StatedType],
     blank_levels: Collection[str],
