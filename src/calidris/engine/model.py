@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -164,14 +165,14 @@ class WatchedModel:
         """
         blank_levels = self.spec.blank_levels if self.specs else ()
         sent = batch
-        batch = with_score(settle(batch, self.config.types, blank_levels), self.template)
+        batch = with_score(self._settled(sent, blank_levels), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)
         cells, waiting = self.spec.encode(embedded), self._waiting(batch)
         serving = None
         if self.shared is not None and batch.role != semconv.ML_MODEL_ROLE_SHADOW:
-            serving = self.shared.encode(sent, self.config.types, self.spec, cells)
+            serving = self.shared.encode(batch, cells, self.spec, partial(self._settled, sent))
         if self.reservoir is not None:
             self.reservoir.add(batch)
         late = self._count(embedded, cells, sizes or (len(batch),))
@@ -190,6 +191,10 @@ class WatchedModel:
         self.role = batch.role or semconv.ML_MODEL_ROLE_CHAMPION
         self.touch(recounted=oldest < self.newest_sealed_ns)
         return late, self._wait_for_labels(waiting)
+
+    def _settled(self, batch: PredictionBatch, blank_levels: Collection[str]) -> PredictionBatch:
+        """Rows as the settings have them, where texts are empty by a spec's levels."""
+        return settle(batch, self.config.types, blank_levels, self.config.missing)
 
     def _count(self, batch: PredictionBatch, cells: Ints, sizes: Sequence[int]) -> int:
         step = self.config.step_ns

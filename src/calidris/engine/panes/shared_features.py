@@ -5,7 +5,7 @@ A version lives for a day where deploys are daily, and what changes slowly chang
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from calidris.engine.panes.pane import HOUR_NS, Pane
 from calidris.engine.panes.panes import ClosedPanes, Panes
 from calidris.engine.panes.rollup import Marks
 from calidris.state import Role, Spec
-from calidris.state.coding.stated_types import StatedType, settle
 
 HOT_NS = 2 * HOUR_NS
 """The newest steps never leave memory, as those of versions do not."""
@@ -86,27 +85,23 @@ class SharedFeatures:
     def encode(
         self,
         batch: PredictionBatch,
-        types: Mapping[str, StatedType],
-        spec: Spec,
         cells: Ints,
+        spec: Spec,
+        settled: Callable[[Collection[str]], PredictionBatch],
     ) -> Coded:
         """Code rows, before anything is counted of them.
 
         Args:
-            batch: as they came.
-            types: what the settings say that columns are.
-            spec: of the version that they asked.
-            cells: int64[fields, n] that this spec gave; taken where it is the same spec.
+            batch: the rows, as the version that they asked counts them.
+            cells: int64[fields, n] that they have by its spec; taken where it is the same spec.
+            spec: that one.
+            settled: the rows anew, as a spec has them in which these levels are empty.
 
         Cost: nothing where all versions have one spec; else each feature is coded a second time.
         """
         if spec.hash != self.spec.hash:
-            settled = settle(
-                batch,
-                types,
-                self.spec.blank_levels,
-            )
-            embedded = self.spec.embedded(settled)
+            sent = settled(self.spec.blank_levels)
+            embedded = self.spec.embedded(sent)
             cells = self.spec.encode(embedded)
         return Coded(batch.event_time_ns, cells)
 
