@@ -410,7 +410,8 @@ class Engine:
         Whoever decided saw the alarms of a moment ago: one that was raised since still needs a reason, so nothing is done.
         """
         going = [key for key in self.models if command.matches(key)]
-        standing = [alarm for alarm in self.book.standing() if command.matches(alarm.model)]
+        staying = [key for key in self.models if key not in going]
+        standing = [alarm for alarm in self.book.standing() if alarm.ends_with(command, staying)]
         if standing and not command.reason.strip():
             _logger.warning(
                 "engine: %s is not forgotten: alarm %d stands, which needs a reason", command.model, standing[0].id

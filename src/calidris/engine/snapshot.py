@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from calidris import semconv
@@ -73,6 +73,11 @@ class Alarm:
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""
         return (self.kind, self.window, self.reference) == (kind, window, reference)
+
+    def ends_with(self, forgetting: Command, staying: Collection[ModelKey]) -> bool:
+        """Whether it ends when versions are forgotten and some stay: what all of them share does with the last one alone."""
+        others = any(key[:2] == self.model[:2] for key in staying)
+        return forgetting.matches(self.model) and not (self.shared and others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,9 @@ LEARN = 30
 
 
 def settings() -> CalidrisConfig:
-    return configuration(detect={"windows": ["1s"], "false_alarms": "1 per day", "learn": "30s"})
+    others = ("drift", "performance", "calibration", "fairness", "versions")
+    shares = {"errors": 0.5, "latency": 0.5, **dict.fromkeys(others, 0.0)}
+    return configuration(detect={"windows": ["1s"], "false_alarms": "1 per day", "learn": "30s", "shares": shares})
 
 
 def called(second: int, version: str, failed: float, slower: float = 1.0, n: int = 400) -> PredictionBatch:

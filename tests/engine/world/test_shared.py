@@ -12,6 +12,7 @@ from tests.engine.conftest import KEY, SECOND, START, Journal, MakeEngine, basel
 
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey, NumberColumn, PredictionBatch
+from calidris.config import CalidrisConfig
 from calidris.detect import Alert, Detector, Slot
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
@@ -25,6 +26,13 @@ from calidris.state import CountsState, Role
 SLOT = Slot(Alert.DRIFT, 1.0)
 BASE = baseline()
 FEATURES = ("age", "income", "country")
+
+
+def settings() -> CalidrisConfig:
+    """Drift alone is watched: what else a version has is its own, and costs time."""
+    others = ("performance", "calibration", "errors", "latency", "fairness", "versions")
+    shares = {"drift": 1.0, **dict.fromkeys(others, 0.0)}
+    return configuration(detect={"windows": ["1s"], "false_alarms": "1 per day", "shares": shares})
 
 
 def version(number: int) -> ModelKey:
@@ -58,7 +66,7 @@ def features_of(batches: list[PredictionBatch]) -> CountsState:
 
 
 def test_what_serves_is_counted_once_and_shadows_are_not(make_engine: MakeEngine) -> None:
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     champion, canary, shadow = at(0), at(0, version(8), role="canary"), at(0, version(9), role="shadow")
     for batch in (champion, shadow, canary, at(1)):
         engine.apply(journal.request(batch))
@@ -71,7 +79,7 @@ def test_what_serves_is_counted_once_and_shadows_are_not(make_engine: MakeEngine
 
 @pytest.mark.parametrize("role", ["shadow", None, "canary"])
 def test_a_shadow_begins_no_world(make_engine: MakeEngine, role: str | None) -> None:
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     run(engine, journal, 0, at(0), at(0, version(8), role=role))
     assert (engine.worlds.of(KEY) is None) == (role == "shadow")
     for batch in (at(1), at(1, version(8))):  # promoted: it serves from here on
@@ -85,7 +93,7 @@ def test_a_shadow_begins_no_world(make_engine: MakeEngine, role: str | None) -> 
 
 def test_evidence_is_that_of_one_detector_on_all_windows(make_engine: MakeEngine) -> None:
     """A version every five seconds: the world's evidence is that of the version's own bets on all rows, to the last bit."""
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     seen = []
     for second in range(40):
         key = version(1 + second // 5)
@@ -119,7 +127,7 @@ def _own_game(engine: Engine):  # type: ignore[no-untyped-def]
 
 def test_the_budget_is_spent_once(make_engine: MakeEngine) -> None:
     """Weights of the world's bets and of the version's add up to what one slot had; the threshold is the same."""
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     before = _own_game(engine)
     run(engine, journal, 0, at(0), at(0, version(8)))
     world = engine.worlds.of(KEY)
@@ -141,7 +149,7 @@ def deploy_daily(engine: Engine, journal: Journal, seconds: range, shift: Callab
 
 
 def test_a_change_is_found_across_deploys_and_told_of_the_version_that_leads(make_engine: MakeEngine) -> None:
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     deploy_daily(engine, journal, range(60), lambda second: 0.0 if second < 10 else 3.0)
     (alarm,) = [alarm for alarm in engine.alarms if alarm.kind == "drift"]
     assert alarm.shared and [feature.name for feature in alarm.features] == ["age"]
@@ -152,14 +160,14 @@ def test_a_change_is_found_across_deploys_and_told_of_the_version_that_leads(mak
 
 
 def test_nothing_is_found_where_nothing_changes(make_engine: MakeEngine) -> None:
-    journal, engine = Journal(), make_engine(configuration(), BASE)
-    deploy_daily(engine, journal, range(200), lambda second: 0.0)
+    journal, engine = Journal(), make_engine(settings(), BASE)
+    deploy_daily(engine, journal, range(120), lambda second: 0.0)
     assert not engine.alarms
 
 
 def test_a_standing_alarm_of_the_version_before_is_not_raised_again(make_engine: MakeEngine) -> None:
     """The world takes it: the same change raises no second one, clearing it lets the evidence begin anew."""
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     second = 0
     while not engine.latched:
         run(engine, journal, second, at(second, shift=9.0))
@@ -187,7 +195,7 @@ class Receiver:
     def start(self) -> None:
         self.store = Store(self.path)
         self.checkpoint = Checkpoint(self.store)
-        self.engine = Engine(configuration(), lambda key, _: (BASE, ""), self.checkpoint)
+        self.engine = Engine(settings(), lambda key, _: (BASE, ""), self.checkpoint)
         self.checkpoint.restore(self.engine)
         self.catch_up()
 
@@ -203,7 +211,7 @@ class Receiver:
 @pytest.mark.parametrize("every", [1, 7])
 def test_killed_at_any_moment_it_goes_on_bit_by_bit(make_engine: MakeEngine, tmp_path: Path, every: int) -> None:
     """A kill after each second, a checkpoint now and then, against an engine that ran through; the alarm stands in both."""
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     receiver = Receiver(tmp_path, journal)
     for second in range(24):
         run(engine, journal, second, at(second, version(1 + second // 4), shift=0.0 if second < 10 else 4.0))
@@ -219,7 +227,7 @@ def test_killed_at_any_moment_it_goes_on_bit_by_bit(make_engine: MakeEngine, tmp
 
 
 def test_gathered_rows_are_shared_bit_by_bit(make_engine: MakeEngine) -> None:
-    journal, one, many = Journal(), make_engine(configuration(), BASE), make_engine(configuration(), BASE)
+    journal, one, many = Journal(), make_engine(settings(), BASE), make_engine(settings(), BASE)
     for second in range(12):
         for part in range(5):
             key = version(1 + (second * 5 + part) // 7)
@@ -234,7 +242,7 @@ def test_gathered_rows_are_shared_bit_by_bit(make_engine: MakeEngine) -> None:
 
 
 def test_forgetting_all_versions_ends_the_world_and_its_alarm(make_engine: MakeEngine, tmp_path: Path) -> None:
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     deploy_daily(engine, journal, range(30), lambda second: 0.0 if second < 10 else 9.0)
     receiver = Receiver(tmp_path, journal)
     receiver.checkpoint.save(receiver.engine)
@@ -254,11 +262,29 @@ def test_forgetting_all_versions_ends_the_world_and_its_alarm(make_engine: MakeE
     receiver.store.close()
 
 
+def test_a_shared_alarm_outlives_the_version_that_it_was_told_of(make_engine: MakeEngine) -> None:
+    """It is told of another one that is watched, so that its series stays; it ends with the last version."""
+    journal, engine = Journal(), make_engine(settings(), BASE)
+    deploy_daily(engine, journal, range(24), lambda second: 0.0 if second < 10 else 9.0)
+    (alarm,) = engine.alarms
+    newest = version(6)
+    assert alarm.shared and alarm.model != newest
+    engine.apply(journal.order(Command(0, FORGET, "ada", "", START, model=alarm.model)))
+    assert alarm.model not in engine.models and engine.latched == {alarm.id}
+    assert [(one.id, one.model) for one in engine.alarms] == [(alarm.id, newest)]
+    for key in [key for key in engine.models if key != newest]:
+        engine.apply(journal.order(Command(0, FORGET, "ada", "", START, model=key)))
+    engine.apply(journal.order(Command(0, FORGET, "ada", "", START, model=newest)))
+    assert engine.latched == {alarm.id}, "the last one takes the alarm with it, which needs a reason"
+    engine.apply(journal.order(Command(0, FORGET, "ada", "retired", START, model=newest)))
+    assert not engine.latched and not engine.models and engine.worlds.of(KEY) is None
+
+
 def test_versions_of_other_bins_share_the_first_ones(make_engine: MakeEngine) -> None:
     """A baseline a version: the features are coded once more, by the spec of the version that came first."""
     other = baseline(windows=61)
     bases: dict[str, Baseline] = {"7": BASE, "8": other}
-    engine = Engine(configuration(), lambda key, _: (bases[key.version], ""))
+    engine = Engine(settings(), lambda key, _: (bases[key.version], ""))
     journal = Journal()
     assert BASE.spec.hash != other.spec.hash
     first, second = at(0), at(1, version(8))
@@ -271,7 +297,7 @@ def test_versions_of_other_bins_share_the_first_ones(make_engine: MakeEngine) ->
 
 
 def test_what_is_shown_of_a_version_has_the_evidence_of_the_world(make_engine: MakeEngine) -> None:
-    journal, engine = Journal(), make_engine(configuration(), BASE)
+    journal, engine = Journal(), make_engine(settings(), BASE)
     for second in range(5):
         run(engine, journal, second, at(second, shift=3.0), at(second, version(8), role="canary", shift=3.0))
     world = engine.worlds.of(KEY)

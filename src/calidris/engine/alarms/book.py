@@ -84,6 +84,11 @@ class AlarmBook:
         noted = replace(alarm, shared=True)
         self._by_id[alarm.id] = noted
 
+    def lead(self, alarm: Alarm, key: ModelKey) -> None:
+        """Tell a shared alarm of another version: the one that it was told of is watched no longer."""
+        noted = replace(alarm, model=key)
+        self._by_id[alarm.id] = noted
+
     def restore(
         self,
         alarms: Iterable[Alarm],

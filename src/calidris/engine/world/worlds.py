@@ -235,8 +235,17 @@ class Worlds:
         """Note that the checkpoint has none of those that are gone."""
         self.gone.clear()
 
+    def _lead_alarms(self, world: World) -> None:
+        lead = self.lead(world.owner)
+        for alarm in self.book.shared_of(world.owner):
+            # Nothing of a version that is gone is exported: the alarm would stand and no series would show it.
+            if lead is not None and alarm.model not in self.fleet.models:
+                self.book.lead(alarm, lead)
+
     def tidy(self) -> None:
-        """Let go of worlds of which no version is watched any more."""
+        """Let go of worlds of which no version is watched any more; alarms of the others are told of a version that is."""
+        for world in self:
+            self._lead_alarms(world)
         empty = [owner for owner in self.found if not self.fleet.registry.versions(owner)]
         for owner in empty:
             world = self.found.pop(owner)
