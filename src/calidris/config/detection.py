@@ -22,7 +22,9 @@ FairnessMeasure = Literal["demographic_parity", "equal_opportunity", "false_posi
 class SharesConfig(Config):
     """How a model's budget is spent: shares of the kinds of alarms. A kind with share 0 is not watched.
 
-    The shares of the kinds that a model can have are scaled to add up to 1 when the file is read, and never again.
+    The shares of the kinds that a model can have are scaled to add up to 1 when the file is read, and never again. That of ``labels``
+    is a fifth of what ``performance`` says, which keeps the rest, unless it is given: so budgets from before there was such a kind
+    stay what they were.
     """
 
     drift: float = Field(default=0.3, ge=0.0)
@@ -32,6 +34,7 @@ class SharesConfig(Config):
     latency: float = Field(default=0.1, ge=0.0)
     fairness: float = Field(default=0.1, ge=0.0)
     versions: float = Field(default=0.05, ge=0.0)
+    labels: float | None = Field(default=None, ge=0.0)
 
 
 class ThresholdConfig(Config):
