@@ -324,8 +324,9 @@ def _waits(waiting: Iterable[Json]) -> str:
     """
     kinds: dict[str, list[str]] = {}
     for one in waiting:
-        reason = _SAID.get(one["for"], one["for"])
-        kinds.setdefault(reason, []).append(f"{one['kind']} {one['window']}")
+        reason = str(one["for"])
+        said = _SAID.get(reason, reason)
+        kinds.setdefault(said, []).append(f"{one['kind']} {one['window']}")
     return "; ".join(f"{', '.join(names)} for {reason}" for reason, names in kinds.items())
 
 

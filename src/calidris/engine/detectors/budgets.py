@@ -40,12 +40,12 @@ def slots_of(config: ModelConfig) -> list[Slot]:
 def shares_of(config: ModelConfig, slots: list[Slot]) -> dict[Alert, float]:
     """The part of the budget of each kind that has a slot; adds up to 1."""
     kinds = {slot.kind for slot in slots}
-    wanted = _wanted(config)
+    wanted = _read_shares(config)
     total = sum(share for kind, share in wanted.items() if kind in kinds)
     return {kind: share / total for kind, share in wanted.items() if kind in kinds} if total else {}
 
 
-def _wanted(config: ModelConfig) -> dict[Alert, float]:
+def _read_shares(config: ModelConfig) -> dict[Alert, float]:
     """The shares of all kinds as they were stated; a kind that was added later takes its own from its parent's."""
     stated = config.detect.shares.model_dump()
     shares = {Alert(name): share for name, share in stated.items() if share is not None}

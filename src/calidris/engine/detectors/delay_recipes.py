@@ -30,7 +30,7 @@ from calidris.state import Spec, class_names
 from calidris.state.blocks.labelled import LabelStates
 
 
-def delay_recipe(
+def make_delay_recipe(
     slot: Slot,
     baseline: Baseline,
     last: int,
@@ -45,11 +45,11 @@ def delay_recipe(
         detect: the model's settings.
     """
     if slot.reference == COVERAGE:
-        return _coverage(slot, last, detect)
-    return _delays(slot, baseline, last, detect) if last else None
+        return _watch_coverage(slot, last, detect)
+    return _watch_delays(slot, baseline, last, detect) if last else None
 
 
-def _coverage(slot: Slot, last: int, detect: DetectConfig) -> Recipe:
+def _watch_coverage(slot: Slot, last: int, detect: DetectConfig) -> Recipe:
     """How many rows have a label at the age. Live windows alone tell: a file may hold labelled rows and no others."""
 
     def counts(window: Window) -> Ints:
@@ -58,7 +58,7 @@ def _coverage(slot: Slot, last: int, detect: DetectConfig) -> Recipe:
         return coverage_counts(window.counts.count, labelled)
 
     watch = _Watch(coverage_events(last), detect)
-    made = watch.recipe(slot, counts)
+    made = watch.make_recipe(slot, counts)
     # Of windows from before the first label a later one would be news for ever.
     return replace(made, teaches=_has_labels)
 
@@ -67,23 +67,26 @@ def _has_labels(counts: Ints) -> bool:
     return bool(counts[1])
 
 
-def _delays(slot: Slot, baseline: Baseline, last: int, detect: DetectConfig) -> Recipe:
+def _watch_delays(slot: Slot, baseline: Baseline, last: int, detect: DetectConfig) -> Recipe:
     """How late the labels of each outcome are, of those that come by the age; from the baseline where it knows."""
 
     def counts(window: Window) -> Ints:
-        labelled = _labelled(window.labels, last)
+        labelled = _count_labelled(window.labels, last)
         return delay_counts(labelled)
 
-    events = delay_events(_outcomes(baseline.spec), last)
+    events = delay_events(_name_outcomes(baseline.spec), last)
     if not baseline.label_times:
-        return _Watch(events, detect).recipe(slot, counts)
-    known = delay_counts(_labelled(baseline.labels, last))
-    made = _Watch(events, detect, known).recipe(slot, counts)
-    windows = _windows(slot, baseline, last)
-    return replace(made, spread=windows, days=days_of(slot, baseline))
+        return _Watch(events, detect).make_recipe(slot, counts)
+    labelled = _count_labelled(baseline.labels, last)
+    known = delay_counts(labelled)
+    watch = _Watch(events, detect, known)
+    made = watch.make_recipe(slot, counts)
+    spread = _count_windows(slot, baseline, last)
+    days = days_of(slot, baseline)
+    return replace(made, spread=spread, days=days)
 
 
-def _windows(slot: Slot, baseline: Baseline, last: int) -> Ints | None:
+def _count_windows(slot: Slot, baseline: Baseline, last: int) -> Ints | None:
     """What the baseline's own windows say, int64[W, cells]."""
     tables = baseline.labels_of(slot.window_s)
     if tables is None:
@@ -91,17 +94,18 @@ def _windows(slot: Slot, baseline: Baseline, last: int) -> Ints | None:
     found = []
     for one in tables:
         labels = whole_labels(baseline.spec, [one])
-        found.append(delay_counts(_labelled(labels, last)))
+        labelled = _count_labelled(labels, last)
+        found.append(delay_counts(labelled))
     return np.array(found, dtype=np.int64)
 
 
-def _outcomes(spec: Spec) -> tuple[str, ...]:
+def _name_outcomes(spec: Spec) -> tuple[str, ...]:
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         return ("",)
     return class_names(spec)
 
 
-def _labelled(labels: LabelStates, last: int) -> Ints:
+def _count_labelled(labels: LabelStates, last: int) -> Ints:
     """Labelled rows by outcome and delay, int64[outcomes, buckets up to the age]."""
     groups = labels.groups
     if groups.spec.task == semconv.ML_MODEL_TASK_REGRESSION:
@@ -119,17 +123,23 @@ class _Watch:
     detect: DetectConfig
     known: Ints | None = None
 
-    def recipe(self, slot: Slot, counts: Callable[[Window], Ints]) -> Recipe:
+    def make_recipe(self, slot: Slot, counts: Callable[[Window], Ints]) -> Recipe:
         """The recipe of a detector that is fed so."""
-        age_s = self.detect.label_age
-        layout = layout_of(self.events)
-        return Recipe(slot, layout, counts, self.bets, None, age_s=age_s, back=self.back)
+        return Recipe(
+            slot,
+            layout_of(self.events),
+            counts,
+            self.lay_bets,
+            None,
+            age_s=self.detect.label_age,
+            back=self.lay_back,
+        )
 
-    def bets(self, windows: Ints | None, days: Days | None) -> Game:
+    def lay_bets(self, windows: Ints | None, days: Days | None) -> Game:
         """The bets, from windows from before any change."""
         return moved_bets(
             self.events,
-            self._rows(windows),
+            self._find_known(windows),
             windows,
             delta=self.detect.delta,
             tolerance=self.detect.tolerance,
@@ -137,7 +147,7 @@ class _Watch:
             days=days,
         )
 
-    def back(
+    def lay_back(
         self,
         _game: Game,
         changes: Sequence[Change],
@@ -148,14 +158,14 @@ class _Watch:
         named = [change.field for change in changes]
         return back_bets(
             self.events,
-            self._rows(learned),
+            self._find_known(learned),
             named,
             delta=self.detect.delta,
             tolerance=self.detect.tolerance,
             minimum_rows=self.detect.minimum_rows,
         )
 
-    def _rows(self, windows: Ints | None) -> Ints:
+    def _find_known(self, windows: Ints | None) -> Ints:
         if self.known is not None:
             return self.known
         return sum_of(windows, layout_of(self.events))

@@ -25,7 +25,7 @@ from calidris.detect.bets.calibration import layout_of as calibration_layout
 from calidris.detect.bets.groups import group_counts, level_names
 from calidris.detect.bets.losses import layout_of, loss_counts, watched_losses
 from calidris.detect.evidence.day_blocks import Days
-from calidris.engine.detectors.delay_recipes import delay_recipe
+from calidris.engine.detectors.delay_recipes import make_delay_recipe
 from calidris.engine.detectors.recipes import MakeGame, Recipe, TooFewLearned, days_of, sum_of
 from calidris.state import GroupsState, TableState
 from calidris.state.blocks.labelled import LabelTables
@@ -39,7 +39,7 @@ def label_recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     if not baseline.labels.count:
         return None
     if slot.kind is Alert.LABELS:
-        return delay_recipe(slot, baseline, age_bucket(config), config.detect)
+        return make_delay_recipe(slot, baseline, age_bucket(config), config.detect)
     make = {Alert.PERFORMANCE: _performance, Alert.CALIBRATION: _calibration, Alert.FAIRNESS: _fairness}[slot.kind]
     return make(slot, config, baseline)
 

@@ -129,9 +129,11 @@ class SlotWatcher:
 
     def _learn(self, counts: Ints, start_ns: int) -> None:
         assert self.learner is not None, "either learns or scores"
-        if start_ns // round(self.recipe.slot.window_s * 1e9) % self.stride:
-            return
         if self.recipe.teaches is not None and not self.recipe.teaches(counts):
+            return
+        if self.recipe.age_s:
+            self.run.since_ns = self.run.since_ns or start_ns
+        if start_ns // round(self.recipe.slot.window_s * 1e9) % self.stride:
             return
         self.learner.add(counts, start_ns)
         if self.learner.ready:
@@ -144,7 +146,7 @@ class SlotWatcher:
         except TooFewLearned:
             learner.want_more(FEWEST)
             return
-        self.live, self.learner = learner.to_bytes(), None
+        self.live, self.learner, self.run = learner.to_bytes(), None, Run()
 
     def _game_of(self, learner: DesignLearner) -> Game:
         """The bets from what was learned live."""
@@ -183,7 +185,7 @@ class SlotWatcher:
         """What it waits for, a value of ``ml.detection.waits_for``, before its first window is scored; then None."""
         if self.detector is not None and self.detector.scored:
             return None
-        begun = self.learner.begun if self.learner is not None else bool(self.run.since_ns)
+        begun = self.run.since_ns or (self.learner is not None and self.learner.begun)
         if self.recipe.age_s and not begun:
             return semconv.ML_DETECTION_WAITS_FOR_LABELS
         learns = self.learner is not None

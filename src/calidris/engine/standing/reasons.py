@@ -145,7 +145,7 @@ def compared(model: WatchedModel, watcher: Watcher) -> str:
     said = model.baseline_note or "compared with its baseline"
     if watcher.baseline is not None and watcher.baseline.same_rows:
         said = f"{said}; {rebuild(watcher.baseline)}"
-    said = f"{said}{_of_labels(watcher)}"
+    said = f"{said}{_tell_labels(watcher)}"
     waiting: dict[Alert, list[SlotWatcher]] = {}
     for slot, watch in watcher.slots.items():
         # How labels come is always learned live, and says nothing of the model.
@@ -160,7 +160,7 @@ def compared(model: WatchedModel, watcher: Watcher) -> str:
     )
 
 
-def _of_labels(watcher: Watcher) -> str:
+def _tell_labels(watcher: Watcher) -> str:
     """That labels have moved, so that what they say is not judged; else that a baseline without their times has live windows learned."""
     held = [watch for slot, watch in watcher.slots.items() if watcher.holds(slot)]
     if held:
@@ -168,10 +168,10 @@ def _of_labels(watcher: Watcher) -> str:
         are = "is" if len(kinds) == 1 else "are"
         return f"; labels come at other times than they did: until that alarm is cleared or over, {', '.join(kinds)} {are} not judged"
     learns = any(slot.kind in COMPARED and watch.learner is not None for slot, watch in watcher.slots.items())
-    return f"; {without_label_times(watcher.baseline)}" if learns and watcher.baseline is not None else ""
+    return f"; {explain_no_label_times(watcher.baseline)}" if learns and watcher.baseline is not None else ""
 
 
-def without_label_times(baseline: Baseline) -> str:
+def explain_no_label_times(baseline: Baseline) -> str:
     """That a baseline does not say when its labels came, and what that costs; nothing where it does, or has no labels."""
     if baseline.label_times or not baseline.labels.count:
         return ""
@@ -206,16 +206,16 @@ def _learned(watch: SlotWatcher) -> int:
 
 
 def _share_learned(watch: SlotWatcher) -> float:
-    return _learned(watch) / _wanted(watch)
+    return _learned(watch) / _count_wanted(watch)
 
 
-def _wanted(watch: SlotWatcher) -> int:
+def _count_wanted(watch: SlotWatcher) -> int:
     return watch.wanted if watch.learner is None else watch.learner.wanted
 
 
 def _progress(watch: SlotWatcher) -> str:
     every = "" if watch.stride == 1 else f" (one in {watch.stride})"
-    return f"{_learned(watch)} of {_wanted(watch)}{every}"
+    return f"{_learned(watch)} of {_count_wanted(watch)}{every}"
 
 
 def _lengths(watches: Iterable[SlotWatcher]) -> str:
