@@ -34,6 +34,7 @@ class SharesConfig(Config):
     latency: float = Field(default=0.1, ge=0.0)
     fairness: float = Field(default=0.1, ge=0.0)
     versions: float = Field(default=0.05, ge=0.0)
+    # No share of its own by default: beside a stated `performance` it would move the budgets of all other kinds.
     labels: float | None = Field(default=None, ge=0.0)
 
 
@@ -120,6 +121,7 @@ class DetectConfig(Config):
     @field_validator("label_age")
     @classmethod
     def _known_age(cls, age_s: float) -> float:
+        # Labels are counted in buckets of delay: of an age inside of one nobody can tell which came in time.
         if age_s not in LABEL_AGES_S:
             raise ValueError(f"labels are scored at an age of {', '.join(map(window_name, LABEL_AGES_S))}")
         return age_s
