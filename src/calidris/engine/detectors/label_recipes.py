@@ -63,7 +63,7 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     spread = _spread(baseline, slot, type(baseline.labels.losses), lambda state: loss_counts(state, delay))
     return Recipe(
         slot, layout_of(losses), lambda window: loss_counts(window.labels.losses, delay), game, spread,
-        days_of(slot, baseline), age_s=detect.label_age, back=back,
+        days_of(slot, config, baseline), age_s=detect.label_age, back=back,
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def _calibration(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     spread = _spread(baseline, slot, type(baseline.scores), lambda state: calibration_counts(state, delay))
     return Recipe(
         slot, calibration_layout(spec), lambda window: calibration_counts(window.scores, delay), game, spread,
-        days_of(slot, baseline), age_s=detect.label_age, back=back,
+        days_of(slot, config, baseline), age_s=detect.label_age, back=back,
     )  # fmt: skip
 
 

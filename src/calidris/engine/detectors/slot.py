@@ -18,6 +18,7 @@ from calidris import semconv
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
+from calidris.detect.calendar import Calendar
 from calidris.engine.detectors.recipes import Recipe
 from calidris.errors import CorruptState
 
@@ -60,6 +61,7 @@ class SlotWatcher:
     def __init__(self, recipe: Recipe, config: ModelConfig, threshold: float) -> None:
         self.threshold = threshold
         self.minimum_rows = config.detect.minimum_rows
+        self.calendar = Calendar(config.timezone)
         self.run = Run()
         self.last: Verdict | None = None
         self.alarmed: Verdict | None = None
@@ -129,7 +131,8 @@ class SlotWatcher:
 
     def _game_of(self, learner: DesignLearner) -> Game:
         """The bets from what was learned live."""
-        return self.recipe.game(learner.windows, learner.days(self.stride))
+        days = learner.days(self.stride, self.calendar)
+        return self.recipe.game(learner.windows, days)
 
     def resume(self, live: bytes) -> None:
         """Make the bets anew from the windows that ``live`` holds."""
@@ -228,7 +231,8 @@ def restore_slot(watch: SlotWatcher, data: bytes) -> None:
     """
     head, live, worker, references, fired, recovery = _parts(data)
     if references and watch.recipe.references is not None:
-        restored = References.from_bytes(watch.recipe.references.spec, references)
+        mine = watch.recipe.references
+        restored = References.from_bytes(mine.spec, references, mine.calendar)
         watch.recipe.references.take_over(restored)
     if head["scores"]:
         _restore_detector(watch, live, worker)
