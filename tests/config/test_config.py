@@ -200,6 +200,36 @@ def test_what_detection_cannot_do_is_refused(tmp_path: Path, model: str, said: s
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Berlin", "did you mean Europe/Berlin?"),
+        ("Europe/Berln", "did you mean Europe/Berlin?"),
+        ("Europe", "write an IANA name such as Europe/Berlin"),
+        ("../../etc/passwd", "is no time zone"),
+        ("+02:00", "is no time zone"),
+        ('""', "is no time zone"),
+    ],
+)
+def test_a_zone_that_there_is_not_is_refused_with_the_one_that_is_meant(tmp_path: Path, zone: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=r"calidris\.yaml:2: models\.0\.timezone: ") as error:
+        load(write(tmp_path, f"models:\n  - {{name: credit, timezone: {zone}}}\n"))
+    assert said in str(error.value)
+
+
+def test_a_machine_without_zones_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calidris.config.units.available_timezones", set)
+    with pytest.raises(ConfigError, match="pip install tzdata"):
+        load(write(tmp_path, "models:\n  - {name: credit, timezone: Europe/Berlin}\n"))
+    utc = load(write(tmp_path, "models:\n  - {name: credit, timezone: UTC}\n"))
+    assert utc.models[0].timezone == "UTC"
+
+
+def test_a_model_lives_by_the_clock_of_its_users(tmp_path: Path) -> None:
+    config = load(write(tmp_path, "models:\n  - {name: credit, timezone: Asia/Kolkata}\n  - {name: other}\n"))
+    assert [m.timezone for m in config.models] == ["Asia/Kolkata", "UTC"]
+
+
 def test_a_team_without_models_is_a_slip(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no model has the owner 'risk'"):
         load(write(tmp_path, "false_alarms: {teams: {risk: 1 per year}}\n"))

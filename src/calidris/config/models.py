@@ -12,8 +12,7 @@ from calidris.config.class_names import class_text
 from calidris.config.detection import CanaryConfig, DetectConfig, FairnessConfig
 from calidris.config.frozen import Config
 from calidris.config.input_schema import InputSchema
-from calidris.config.timezones import Timezone
-from calidris.config.units import Seconds, window_name
+from calidris.config.units import Seconds, Timezone, window_name
 
 
 class RatioObjective(Config):

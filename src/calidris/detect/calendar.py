@@ -27,7 +27,7 @@ class Calendar:
     are put forward one does not come.
 
     Args:
-        zone: IANA name, such as ``Europe/Berlin``.
+        zone: IANA name, such as "Europe/Berlin".
 
     Raises:
         ZoneInfoNotFoundError: no zone of that name is known to this machine.

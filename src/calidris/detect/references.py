@@ -71,9 +71,7 @@ class References:
         calendar: says which hour of the week a window lies in.
     """
 
-    def __init__(
-        self, spec: Spec, window_s: float, half_life_s: float = 86400.0, calendar: Calendar = IN_UTC
-    ) -> None:
+    def __init__(self, spec: Spec, window_s: float, half_life_s: float = 86400.0, calendar: Calendar = IN_UTC) -> None:
         if not 0 < window_s < float("inf") or not 0 < half_life_s < float("inf"):
             raise ValueError(f"window and half-life must be positive, got {window_s} and {half_life_s}")
         self.spec = spec
@@ -122,8 +120,8 @@ class References:
     def _waiting(self) -> Mask:
         """Hours with rows that join their profile when the hour comes round again, bool[HOURS]."""
         # Every row is in one cell of the first field.
-        first = self._fresh[:, : self.spec.offsets[1]]
-        waiting: Mask = first.any(axis=1)
+        first = self._fresh[:, : int(self.spec.offsets[1])]
+        waiting: Mask = first.max(axis=1) > 0
         return waiting
 
     def seasonal(self, start_ns: int) -> CountsState | None:

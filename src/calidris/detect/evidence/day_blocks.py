@@ -42,7 +42,8 @@ class Days(NamedTuple):
     @classmethod
     def of(cls, starts_ns: Ints, one_in: int = 1, calendar: Calendar = IN_UTC) -> Days:
         """Of windows that begin at these times, ns since the epoch, int64[W]."""
-        return cls(calendar.days(starts_ns), one_in)
+        number = calendar.days(starts_ns)
+        return cls(number, one_in)
 
     def take(self, windows: Ints | slice) -> Days:
         """Of some of the windows."""
@@ -92,7 +93,8 @@ class DayBlocks(NamedTuple):
     def of_weeks(cls, days: Days) -> DayBlocks | None:
         """Whole weeks in place of days; None where they are fewer than ``FEWEST_WEEKS``."""
         week = days.number // _WEEK
-        blocks = cls.of(Days(week, days.one_in))
+        whole = Days(week, days.one_in)
+        blocks = cls.of(whole)
         if blocks is None or len(blocks.weekday) < FEWEST_WEEKS:
             return None
         alike = np.zeros_like(blocks.weekday)

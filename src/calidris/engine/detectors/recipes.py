@@ -151,7 +151,9 @@ def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
             minimum_rows=config.detect.minimum_rows, days=days,
         )  # fmt: skip
 
-    return Recipe(slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, config, baseline))
+    return Recipe(
+        slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, config, baseline)
+    )
 
 
 def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
