@@ -26,6 +26,7 @@ from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.outcomes import FEWEST, never_positive
 from calidris.engine.standing.notes import how_to_send, uncut
 from calidris.engine.standing.reasons import few_days, rebuild
+from calidris.engine.standing.seasons import describe, seasons_of
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -109,6 +110,7 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
             yield from (f"{model.name}: {said}" for said in uncut(made, model.cuts))
             said_of_it = (rebuild(made), *(few_days(made, window_s, calendar) for window_s in model.detect_windows_s))
             yield from (f"{model.name}: {said}" for said in said_of_it if said)
+            yield from (f"{model.name}: {describe(season)}" for season in seasons_of(model, made))
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"

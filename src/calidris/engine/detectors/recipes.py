@@ -117,7 +117,7 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     if spread is None:
         return None
     which: Which = "hour_of_week" if slot.reference == "hour_of_week" else "decayed"
-    references = _references(slot, config, baseline, spread)
+    references = references_of(slot, config, baseline, spread)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         assert windows is not None, "they are the baseline's own"
@@ -130,8 +130,8 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     return Recipe(slot, Layout.of(baseline.spec), _cells, game, spread, references=references)
 
 
-def _references(slot: Slot, config: ModelConfig, baseline: Baseline, windows: Ints) -> References:
-    """What the hours of the week were in the baseline. The last day begins with nothing: the baseline's is long ago."""
+def references_of(slot: Slot, config: ModelConfig, baseline: Baseline, windows: Ints) -> References:
+    """What the hours of the week were in the baseline's windows, int64[W, cells]. The last day begins with nothing: the baseline's is long ago."""
     if slot.reference != "hour_of_week":
         return References(baseline.spec, slot.window_s)
     filled = References(baseline.spec, slot.window_s, calendar=Calendar(config.timezone))

@@ -155,6 +155,8 @@ class SlotWatcher:
     @property
     def waits_for(self) -> str | None:
         """What it waits for, a value of ``ml.detection.waits_for``, before its first window is scored; then None."""
+        if self._sleeps:
+            return semconv.ML_DETECTION_WAITS_FOR_LEARNING
         if self.detector is not None and self.detector.scored:
             return None
         begun = self.learner.begun if self.learner is not None else bool(self.run.since_ns)
@@ -162,6 +164,14 @@ class SlotWatcher:
             return semconv.ML_DETECTION_WAITS_FOR_LABELS
         learns = self.learner is not None
         return semconv.ML_DETECTION_WAITS_FOR_LEARNING if learns else semconv.ML_DETECTION_WAITS_FOR_ROWS
+
+    @property
+    def _sleeps(self) -> bool:
+        """Whether no hour of the week can be judged yet: windows are scored, and no bet is laid on them."""
+        references = self.recipe.references
+        if references is None or self.recipe.slot.reference != "hour_of_week":
+            return False
+        return not references.season.ready
 
     def latch(self) -> bool:
         """Raise no other alarm until it is cleared; false while it learns, when none can be raised."""
