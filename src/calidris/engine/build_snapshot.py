@@ -74,7 +74,7 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         totals: dict[str, Any] = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
         totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "faults": model.inputs.counts}
         told = seasons(engine.watchers[model.key])
-        totals |= {"seasons": told, "notes": (*notes(model), *map(describe, told))}
+        totals |= {"seasons": told, "notes": (*notes(model), *map(describe, told)), "role": model.role}
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
@@ -116,6 +116,7 @@ def _model(
         late=model.late,
         moved=model.moved,
         batch=model.is_batch,
+        role=model.role,
         notes=(*notes(model), *map(describe, told)),
         checks=model.inputs.checks,
         faults=model.inputs.counts,
