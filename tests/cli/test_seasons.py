@@ -43,7 +43,10 @@ def settings(folder: Path, references: str, hours: int, *, timed: bool = True) -
     ("hours", "said"),
     [
         (24 * 21, "is ready: 168 of 168 hours of the week can be judged"),
-        (24 * 10, "learns: 72 of 168 hours of the week can be judged so far, an hour is judged once it was seen in 2 weeks"),
+        (
+            24 * 10,
+            "learns: 72 of 168 hours of the week can be judged so far, an hour is judged once it was seen in 2 weeks",
+        ),
         (24 * 5, "sleeps: no hour of the week can be judged yet, an hour is judged once it was seen in 2 weeks"),
     ],
 )
@@ -58,12 +61,16 @@ def test_check_says_what_is_not_proven_where_it_replaces_the_baseline(tmp_path: 
     done = run("check", "-c", settings(tmp_path, "[hour_of_week]", 24 * 21))
     told = " ".join(done.out.split())
     assert done.code == 0 and "1h hour_of_week at" in told
-    assert "stands in place of the frozen baseline (`references`): it absorbs slow drift, and no proven bound says" in told
+    assert (
+        "stands in place of the frozen baseline (`references`): it absorbs slow drift, and no proven bound says" in told
+    )
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
 def test_a_baseline_without_times_cannot_be_replaced(tmp_path: Path, command: str) -> None:
     done = run(command, "-c", settings(tmp_path, "[hour_of_week]", 24 * 21, timed=False))
     told = " ".join((done.out + done.err).split())
-    assert done.code != 0 and "calidris.yaml:6: models.0.baseline: credit.calidris: hour_of_week stands in place" in told
+    assert (
+        done.code != 0 and "calidris.yaml:6: models.0.baseline: credit.calidris: hour_of_week stands in place" in told
+    )
     assert "built without --time" in told and "or list frozen beside it" in told
