@@ -49,7 +49,7 @@ class Season(NamedTuple):
 
     @property
     def state(self) -> str:
-        """``sleeping`` before any hour can be judged, ``learning`` before all can, then ``ready``."""
+        """Sleeping before any hour can be judged, learning before all can, then ready."""
         if not self.ready:
             return "sleeping"
         return "ready" if self.ready == self.seen else "learning"

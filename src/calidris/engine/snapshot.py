@@ -95,7 +95,7 @@ class SeasonStanding:
     Attributes:
         reference: its name in the settings.
         window: length of the windows that it judges.
-        state: ``sleeping`` while no hour can be judged, ``learning`` while some cannot, then ``ready``.
+        state: "sleeping" while no hour can be judged, "learning" while some cannot, then "ready".
         ready: hours of the week that can be judged.
         hours: of those that ever had rows.
         replaces: whether it stands in place of the frozen baseline: then drift has no proven bound.
