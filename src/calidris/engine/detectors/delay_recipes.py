@@ -10,6 +10,7 @@ import numpy as np
 from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Ints
+from calidris.config import ModelConfig
 from calidris.config.detection import DetectConfig
 from calidris.detect import Change, Game, Slot
 from calidris.detect.bets.losses import Loss, layout_of
