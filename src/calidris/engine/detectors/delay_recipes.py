@@ -82,9 +82,8 @@ def _watch_delays(slot: Slot, baseline: Baseline, last: int, config: ModelConfig
     known = delay_counts(labelled)
     watch = _Watch(events, config.detect, known)
     made = watch.make_recipe(slot, counts)
-    spread = _count_windows(slot, baseline, last)
     days = days_of(slot, config, baseline)
-    return replace(made, spread=spread, days=days)
+    return replace(made, spread=_count_windows(slot, baseline, last), days=days)
 
 
 def _count_windows(slot: Slot, baseline: Baseline, last: int) -> Ints | None:
