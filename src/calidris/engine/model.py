@@ -170,6 +170,7 @@ class WatchedModel:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)
         cells, waiting = self.spec.encode(embedded), self._waiting(batch)
+        # Coded before anything is counted: where it fails, nothing has changed.
         serving = None
         if self.shared is not None and batch.role != semconv.ML_MODEL_ROLE_SHADOW:
             serving = self.shared.encode(batch, cells, self.spec, partial(self._settled, sent))

@@ -222,6 +222,7 @@ class Fleet:
         """Go on from the version before: the newest other one that serves, else the newest other one."""
         others = [self.models[key] for key in self.registry.versions(model.key[:2]) if key != model.key]
         serving = [other for other in others if other.serves]
+        # What a shadow learned is of answers that nobody used, on whatever machine had room.
         for before in (serving or others)[-1:]:
             self.watchers[model.key].take_over(self.watchers[before.key])
             model.arrivals.take_over(before.arrivals)

@@ -15,6 +15,7 @@ from calidris.engine.detectors.watcher import Watcher, frozen_drift
 from calidris.engine.model import WatchedModel
 from calidris.engine.snapshot import Alarm
 from calidris.engine.standing import reasons
+from calidris.engine.standing.seasons import asleep
 from calidris.metrics.base import Reading, Status, reading
 
 
@@ -38,6 +39,9 @@ def _standing(engine: Engine, model: WatchedModel, watcher: Watcher) -> tuple[St
         return Status.PROVISIONAL, reasons.provisional(model, model.baseline)
     if _is_stale(engine, model, longest_ns):
         return Status.STALE, reasons.stale(model, longest_ns, engine.sealed_ns)
+    sleeping = asleep(watcher)
+    if sleeping:
+        return Status.LEARNING, sleeping
     if learning:
         return Status.LEARNING, reasons.learning(model.baseline, learning, drift)
     if model.newest_sealed_ns == 0:
@@ -60,7 +64,7 @@ def detection_readings(
     """Of each kind and window length: evidence, whether one of the ``standing`` alarms is of it, and what its detectors wait for.
 
     Where a kind has several detectors of one length (references of drift, measures of fairness), the one with most evidence
-    speaks for it: each alarms by itself. Where none has scored a window yet, the evidence has no value. Features have their own
+    speaks for it: each alarms by itself. Where none has scored a window yet, or all hold, the evidence has no value. Features have their own
     evidence against the frozen baseline. ``shared`` are the detectors of the features that all versions of its model share.
     """
     baseline = watcher.baseline.id if watcher.baseline else None
@@ -69,11 +73,12 @@ def detection_readings(
         stand.setdefault((alarm.window, alarm.kind), []).append(alarm)
     for (kind, window_s), watches in _by_kind(watcher, shared).items():
         window = window_name(window_s)
-        scored = [watch.last for watch in watches if watch.last is not None and watch.waits_for is None]
+        waits = [watcher.waits_for(watch) for watch in watches]
+        scored = [watch.last for watch, why in zip(watches, waits) if watch.last is not None and why is None]
         last = max(scored, key=lambda verdict: verdict.evidence, default=None)
         mine = stand.pop((window, kind.value), [])
         yield from _alarm_readings(window, kind, mine, last.rows if last else 0, baseline)
-        yield from _evidence(watches, last, window, kind, baseline)
+        yield from _evidence(watches, waits, last, window, kind, baseline)
     # Fixed limits have no evidence; nor has what the settings no longer have, whose alarm stands all the same.
     others = stand.keys() | {(window_name(limit.window_s), KIND) for limit in watcher.limits}
     for window, name in sorted(others):
@@ -94,13 +99,14 @@ def _alarm_readings(
 
 
 def _evidence(
-    watches: list[SlotWatcher], last: Verdict | None, window: str, kind: Alert, baseline: str | None
-) -> Iterator[Reading]:
+    watches: list[SlotWatcher], waits: list[str | None], last: Verdict | None, window: str, kind: Alert,
+    baseline: str | None,
+) -> Iterator[Reading]:  # fmt: skip
     about = {semconv.ML_DETECTION_KIND: kind.value}
-    waiting = Counter(watch.waits_for for watch in watches if watch.waits_for is not None)
+    waiting = Counter(why for why in waits if why is not None)
     for reason, n in sorted(waiting.items()):
-        waits = about | {semconv.ML_DETECTION_WAITS_FOR: reason}
-        yield reading(semconv.METRIC_ML_DETECTION_WAITING, float(n), 0, window=window, attributes=waits)
+        said = about | {semconv.ML_DETECTION_WAITS_FOR: reason}
+        yield reading(semconv.METRIC_ML_DETECTION_WAITING, float(n), 0, window=window, attributes=said)
     learns = waiting[semconv.ML_DETECTION_WAITS_FOR_LEARNING] > 0
     status = Status.OK if last else Status.LEARNING if learns else Status.TOO_FEW
     value, rows = (last.evidence, last.rows) if last else (0.0, 0)
@@ -108,8 +114,8 @@ def _evidence(
         semconv.METRIC_ML_DETECTION_EVIDENCE, value, rows, window=window, baseline=baseline, attributes=about,
         status=status,
     )  # fmt: skip
-    for watch in watches:
-        if frozen_drift(watch.recipe.slot) and watch.waits_for is None:
+    for watch, why in zip(watches, waits):
+        if why is None and (watch is watches[0] or frozen_drift(watch.recipe.slot)):
             yield from _features(watch, window, baseline)
 
 
@@ -125,7 +131,7 @@ def _by_kind(watcher: Watcher, shared: Iterable[SlotWatcher]) -> dict[tuple[Aler
 
 def _features(watch: SlotWatcher, window: str, baseline: str | None) -> Iterator[Reading]:
     verdict = watch.last
-    if verdict is None:
+    if verdict is None or watch.recipe.slot.kind is not Alert.DRIFT:
         return
     for name, share in verdict.fields.items():
         if name in watch.left_out:

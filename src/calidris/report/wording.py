@@ -20,12 +20,23 @@ MEASURES = {
     "hellinger": "Hellinger",
     "total_variation": "Total variation",
     "chi2": "χ²",
+    "g": "G, likelihood ratio",
     "ks": "KS",
     "wasserstein": "Wasserstein",
+    "energy": "Energy distance",
     "brier": "Brier score",
     "log_loss": "Log loss",
     "ece": "ECE",
     "ece_debiased": "ECE, noise removed",
+    "ece_squared_debiased": "ECE of squares, noise removed",
+    "ece_equal_mass": "ECE, groups of equal rows",
+    "ece_sweep": "ECE, as many groups as rise",
+    "smooth_ece": "Smooth ECE",
+    "mce": "Largest gap of a tenth",
+    "slope": "Calibration slope",
+    "intercept": "Calibration intercept",
+    "in_the_large": "Calibration in the large",
+    "observed_to_expected": "Observed to expected",
     "accuracy": "Accuracy",
     "precision": "Precision",
     "recall": "Recall",
@@ -195,12 +206,13 @@ def because(reading: Reading) -> str:
 _WAITS_FOR = {
     semconv.ML_DETECTION_WAITS_FOR_LABELS: "true outcomes at their age",
     semconv.ML_DETECTION_WAITS_FOR_LEARNING: "live windows that show the ordinary spread",
+    semconv.ML_DETECTION_WAITS_FOR_LABELS_MOVED: "true outcomes that come as they did: it is on hold",
     semconv.ML_DETECTION_WAITS_FOR_ROWS: "a window with enough rows",
 }
 
 
 def waiting(reading: Reading) -> str:
-    """What detectors of a kind wait for that have not scored a window yet."""
+    """What detectors of a kind wait for that have not scored a window yet, or are on hold."""
     about = dict(reading.attributes)
     reason = about[semconv.ML_DETECTION_WAITS_FOR]
     return f"{about[semconv.ML_DETECTION_KIND]} on {window(reading.window)}s waits for {_WAITS_FOR[reason]}"

@@ -28,6 +28,7 @@ from calidris.detect import (
 from calidris.detect.bets.losses import ERRORS, error_counts, layout_of
 from calidris.detect.bets.seasonal import Which
 from calidris.detect.bets.window_scores import FEWEST, needed
+from calidris.detect.calendar import Calendar
 from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import merge_small
 from calidris.engine.panes.pane import Window
@@ -36,7 +37,7 @@ from calidris.state import CountsState, Role
 WATCHED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
 
 MakeGame = Callable[[Ints | None, Days | None], Game]
-MakeRecovery = Callable[[Game, Sequence[Change], Ints], Game | None]
+MakeRecovery = Callable[[Game, Sequence[Change], Ints, Ints | None], Game | None]
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class Recipe:
         days: that those lie in.
         learns: whether live windows must show the spread first where the baseline does not.
         age_s: how old a window is when it is scored: 0 is when it closes.
-        back: bets on the return of what an alarm named, from the game, the names and the window that fired; None where
-            there are none.
+        back: bets on the return of what an alarm named, from the game, the names, the window that fired and the windows that were
+            learned live, if any were; None where there are none.
         pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``.
         references: what a seasonal game is laid against, and learns from each window.
+        teaches: whether a window's counts are to be learned from, where not all are.
+        former: the bets that earlier versions made of a baseline that does not say whether it has label times: their evidence goes on.
     """
 
     slot: Slot
@@ -69,6 +72,12 @@ class Recipe:
     back: MakeRecovery | None = None
     references: References | None = None
     pair: Callable[[Window, Window], Ints] | None = None
+    teaches: Callable[[Ints], bool] | None = None
+    former: Callable[[], Game] | None = None
+
+
+class TooFewLearned(Exception):
+    """What was learned live is too little to make bets from: more windows are needed."""
 
 
 def recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:
@@ -97,12 +106,12 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 
-    days = days_of(slot, baseline)
+    days = days_of(slot, config, baseline)
     return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
 
 
 def _drift_back(config: ModelConfig, rows: int) -> MakeRecovery:
-    def back(game: Game, changes: Sequence[Change], counts: Ints) -> Game | None:
+    def back(game: Game, changes: Sequence[Change], counts: Ints, _learned: Ints | None) -> Game | None:
         if not isinstance(game, Bets):  # a distance has no way back
             return None
         return drift_recovery(game, rows, changes, counts, delta=config.detect.delta, tolerance=config.detect.tolerance)
@@ -115,8 +124,8 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     detect, spread = config.detect, baseline.windows_of(slot.window_s)
     if spread is None:
         return None
-    references = References(baseline.spec, slot.window_s)
     which: Which = "hour_of_week" if slot.reference == "hour_of_week" else "decayed"
+    references = references_of(slot, config, baseline, spread)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         assert windows is not None, "they are the baseline's own"
@@ -129,39 +138,51 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     return Recipe(slot, Layout.of(baseline.spec), _cells, game, spread, references=references)
 
 
+def references_of(slot: Slot, config: ModelConfig, baseline: Baseline, windows: Ints) -> References:
+    """What the hours of the week were in the baseline's windows, int64[W, cells]. The last day begins with nothing: the baseline's is long ago."""
+    if slot.reference != "hour_of_week":
+        return References(baseline.spec, slot.window_s)
+    filled = References(baseline.spec, slot.window_s, calendar=Calendar(config.timezone))
+    filled.fill(baseline.starts_of(slot.window_s), windows)
+    return filled
+
+
 def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     layout, known = layout_of([ERRORS]), _served(baseline) or _failed(baseline)
     found = baseline.windows_of(slot.window_s) if known else None
     spread = None if found is None else np.array([error_counts(CountsState(baseline.spec, w)) for w in found])
 
     def game(windows: Ints | None, days: Days | None) -> Game:
-        counts = error_counts(baseline.counts) if known else _sum(windows, layout)
+        counts = error_counts(baseline.counts) if known else sum_of(windows, layout)
         return loss_bets(
             [ERRORS], counts, windows, delta=config.detect.delta, tolerance=config.detect.tolerance,
             minimum_rows=config.detect.minimum_rows, days=days,
         )  # fmt: skip
 
-    return Recipe(slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, baseline))
+    return Recipe(
+        slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, config, baseline)
+    )
 
 
 def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     detect, spec, known = config.detect, baseline.spec, _served(baseline)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
-        counts = baseline.counts if known else CountsState(spec, _sum(windows, Layout.of(spec)))
+        counts = baseline.counts if known else CountsState(spec, sum_of(windows, Layout.of(spec)))
         return freeze(
             spec, counts, windows, delta=detect.delta, tolerance=detect.tolerance, roles={Role.DURATION},
             minimum_rows=detect.minimum_rows, only=SLOWER, days=days,
         )  # fmt: skip
 
     spread = baseline.windows_of(slot.window_s) if known else None
-    days = days_of(slot, baseline)
+    days = days_of(slot, config, baseline)
     return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
 
 
-def days_of(slot: Slot, baseline: Baseline) -> Days:
-    """The days of the baseline's windows."""
-    return Days.of(baseline.starts_of(slot.window_s))
+def days_of(slot: Slot, config: ModelConfig, baseline: Baseline) -> Days:
+    """The days of the baseline's windows, where the model's users live."""
+    starts = baseline.starts_of(slot.window_s)
+    return Days.of(starts, calendar=Calendar(config.timezone))
 
 
 def _served(baseline: Baseline) -> bool:
@@ -177,7 +198,7 @@ def _failed(baseline: Baseline) -> bool:
     return bool(errors.sum() > succeeded)
 
 
-def _sum(windows: Ints | None, layout: Layout) -> Ints:
+def sum_of(windows: Ints | None, layout: Layout) -> Ints:
     """All rows of the windows that were learned live: they are the baseline."""
     total: Ints = np.zeros(layout.cells, dtype=np.int64) if windows is None else windows.sum(axis=0)
     return total

@@ -18,7 +18,8 @@ from calidris import semconv
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
-from calidris.engine.detectors.recipes import Recipe
+from calidris.detect.calendar import Calendar
+from calidris.engine.detectors.recipes import Recipe, TooFewLearned
 from calidris.engine.detectors.set_aside import set_aside, without
 from calidris.errors import CorruptState
 
@@ -61,6 +62,7 @@ class SlotWatcher:
     def __init__(self, recipe: Recipe, config: ModelConfig, threshold: float) -> None:
         self.threshold = threshold
         self.minimum_rows = config.detect.minimum_rows
+        self.calendar = Calendar(config.timezone)
         self.run = Run()
         self.last: Verdict | None = None
         self.alarmed: Verdict | None = None
@@ -69,6 +71,7 @@ class SlotWatcher:
         self.unsaved = True
         self.left_out: frozenset[str] = frozenset()  # columns that another detector watches
         self.live = b""  # windows that were learned live: a restart makes the same bets from them
+        self.held = 0
         self.wanted, self.stride = _learning(config.detect.learn, recipe.slot.window_s)
         learns = recipe.spread is None and recipe.learns
         self.learner = DesignLearner(recipe.layout, self.wanted, self.minimum_rows) if learns else None
@@ -81,9 +84,16 @@ class SlotWatcher:
         """A fresh detector at this slot's threshold."""
         return Detector(game, self.threshold, self.minimum_rows)
 
-    def take(self, counts: Ints, start_ns: int) -> Verdict | None:
-        """Score one sealed window of counts int64[cells]; None while the spread is still being learned."""
+    def take(self, counts: Ints, start_ns: int, hold: bool = False) -> Verdict | None:
+        """Score one sealed window of counts int64[cells]; None while the spread is still being learned.
+
+        A window on hold is neither scored nor learned, and says nothing of whether an alarm is over.
+        """
         self.unsaved = True
+        if hold:
+            self.held += 1
+            return None if self.detector is None else self.detector.score(counts, start_ns=start_ns, hold=True)
+        self.held = 0
         if self.detector is None:
             self._learn(counts, start_ns)
             return None
@@ -117,27 +127,46 @@ class SlotWatcher:
         """What watches for the end of an alarm, where its kind has a way back."""
         if self.recipe.back is None or self.detector is None:
             return None
-        game = self.recipe.back(self.detector.bets, verdict.changes, counts)
+        learned = DesignLearner.from_bytes(self.recipe.layout, self.live).windows if self.live else None
+        game = self.recipe.back(self.detector.bets, verdict.changes, counts, learned)
         return None if game is None else Recovery(game, minimum_rows=self.minimum_rows)
 
     def _learn(self, counts: Ints, start_ns: int) -> None:
         assert self.learner is not None, "either learns or scores"
+        if self.recipe.teaches is not None and not self.recipe.teaches(counts):
+            return
+        if self.recipe.age_s:
+            self.run.since_ns = self.run.since_ns or start_ns
         if start_ns // round(self.recipe.slot.window_s * 1e9) % self.stride:
             return
         self.learner.add(counts, start_ns)
         if self.learner.ready:
-            self.detector = self.detector_of(self._game_of(self.learner))
-            self.live, self.learner = self.learner.to_bytes(), None
+            self._begin(self.learner)
+
+    def _begin(self, learner: DesignLearner) -> None:
+        """Lay the bets, or learn on where nothing can be made of what was learned."""
+        try:
+            self.detector = self.detector_of(self._game_of(learner))
+        except TooFewLearned:
+            learner.want_more(FEWEST)
+            return
+        self.live, self.learner, self.run = learner.to_bytes(), None, Run()
 
     def _game_of(self, learner: DesignLearner) -> Game:
         """The bets from what was learned live."""
-        return self.recipe.game(learner.windows, learner.days(self.stride))
+        days = learner.days(self.stride, self.calendar)
+        return self.recipe.game(learner.windows, days)
 
     def resume(self, live: bytes) -> None:
         """Make the bets anew from the windows that ``live`` holds."""
         self.live, self.learner = live, None
         learner = DesignLearner.from_bytes(self.recipe.layout, live)
         self.detector = self.detector_of(self._game_of(learner))
+
+    def go_back(self) -> None:
+        """Lay the bets that an earlier version made of the same baseline, where today's learn live what that takes for granted."""
+        if self.detector is None and self.recipe.former is not None:
+            self.detector, self.learner = self.detector_of(self.recipe.former()), None
 
     def take_over(self, other: SlotWatcher, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same bets has on some things."""
@@ -157,6 +186,7 @@ class SlotWatcher:
     def succeed(self, other: SlotWatcher) -> None:
         """Go on bit by bit where another detector of the same recipe is: what it learned, its evidence and its run. Not its alarm."""
         restore_slot(self, slot_bytes(other))
+        # Whoever ends that alarm ends it where it was raised.
         self.alarmed = self.fired = self.recovery = None
         if self.detector is not None:
             self.detector.alarm = False
@@ -181,15 +211,30 @@ class SlotWatcher:
         return self.detector is not None and self.detector.alarm
 
     @property
+    def stands(self) -> bool:
+        """Whether its alarm stands and what it named has not come back."""
+        return self.latched and not (self.recovery is not None and self.recovery.recovered)
+
+    @property
     def waits_for(self) -> str | None:
         """What it waits for, a value of ``ml.detection.waits_for``, before its first window is scored; then None."""
+        if self._sleeps:
+            return semconv.ML_DETECTION_WAITS_FOR_LEARNING
         if self.detector is not None and self.detector.scored:
             return None
-        begun = self.learner.begun if self.learner is not None else bool(self.run.since_ns)
+        begun = self.run.since_ns or (self.learner is not None and self.learner.begun)
         if self.recipe.age_s and not begun:
             return semconv.ML_DETECTION_WAITS_FOR_LABELS
         learns = self.learner is not None
         return semconv.ML_DETECTION_WAITS_FOR_LEARNING if learns else semconv.ML_DETECTION_WAITS_FOR_ROWS
+
+    @property
+    def _sleeps(self) -> bool:
+        """Whether no hour of the week can be judged yet: windows are scored, and no bet is laid on them."""
+        references = self.recipe.references
+        if references is None or self.recipe.slot.reference != "hour_of_week":
+            return False
+        return not references.season.ready
 
     def latch(self) -> bool:
         """Raise no other alarm until it is cleared; false while it learns, when none can be raised."""
@@ -238,6 +283,8 @@ def slot_bytes(watch: SlotWatcher) -> bytes:
         "run": astuple(watch.run),
         "last": _plain(watch.last),
         "alarmed": _plain(watch.alarmed),
+        # Left out where there is nothing to tell, as by versions that never held.
+        **({"held": watch.held} if watch.held else {}),
     }
     parts = (
         json.dumps(head).encode(),
@@ -259,13 +306,14 @@ def restore_slot(watch: SlotWatcher, data: bytes) -> None:
     """
     head, live, worker, references, fired, recovery = _parts(data)
     if references and watch.recipe.references is not None:
-        restored = References.from_bytes(watch.recipe.references.spec, references)
+        mine = watch.recipe.references
+        restored = References.from_bytes(mine.spec, references, mine.calendar)
         watch.recipe.references.take_over(restored)
     if head["scores"]:
         _restore_detector(watch, live, worker)
     else:
         watch.learner, watch.detector = DesignLearner.from_bytes(watch.recipe.layout, worker), None
-    watch.run = Run(*head["run"])
+    watch.run, watch.held = Run(*head["run"]), head.get("held", 0)
     watch.last, watch.alarmed = _verdict(head["last"]), _verdict(head["alarmed"])
     if watch.alarmed is not None:
         watch.fired = np.frombuffer(fired, dtype="<i8").astype(np.int64)
@@ -285,6 +333,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes, bytes, byt
 def _restore_detector(watch: SlotWatcher, live: bytes, worker: bytes) -> None:
     if live:
         watch.resume(live)
+    watch.go_back()
     if watch.detector is None:
         raise CorruptState("a detector without the windows that its bets were made from")
     watch.detector = Detector.go_on(watch.detector.bets, worker)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Ints, ModelKey
 from calidris.config import ModelConfig
@@ -34,7 +35,11 @@ HISTORY = 500
 """Sealed windows that are kept for lines in reports and terminals."""
 OF_SERVICE = frozenset({Alert.ERRORS, Alert.LATENCY})
 """What is watched of the calls themselves, which a new version answers in the place of the one before."""
-LABEL_FED = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
+HELD = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
+"""What labels of one age say of a model, which holds while these come at other times than they did."""
+COMPARED = HELD - {Alert.FAIRNESS}
+"""What is compared with the baseline's labels of that age; fairness compares groups with each other."""
+LABEL_FED = HELD | {Alert.LABELS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ class Watcher:
 
     def leave_features(self) -> None:
         """Bet on features no longer: they are watched together with those of the other versions."""
+        # Seasonal references learn from each version's own windows, and have a share of their own.
         for watch in filter(lambda one: frozen_drift(one.recipe.slot), self.slots.values()):
             watch.leave_out(self.features)
 
@@ -158,7 +164,7 @@ class Watcher:
                 verdicts = self._score(seal, window, window_s, start, 0.0)
                 self._limit(seal, window, window_s, start)
                 with self.failures.surviving("the history"):
-                    found = (verdicts.get(Slot(Alert.DRIFT, window_s)), seal.shared.get((window_s, start)))
+                    found = (_drift_of(verdicts), seal.shared.get((window_s, start)))
                     self._remember(window_s, start + length, window, _strongest(found))
             if length == model.config.step_ns:
                 model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
@@ -213,8 +219,9 @@ class Watcher:
             counts = self._without_absent(model, counts, start_ns)
         if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
             return
-        recovered = watch.recovers(counts, start_ns)
-        verdicts[slot] = verdict = watch.take(counts, start_ns)
+        hold = self.holds(slot)
+        recovered = not hold and watch.recovers(counts, start_ns)
+        verdicts[slot] = verdict = watch.take(counts, start_ns, hold)
         if verdict is not None and verdict.opened:
             raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
             alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
@@ -222,6 +229,15 @@ class Watcher:
         model.touch()
         if recovered:
             seal.note_recovered(slot)
+
+    def holds(self, slot: Slot) -> bool:
+        """Whether a detector judges nothing now: what feeds it has moved, and that alarm neither was cleared nor is over."""
+        moved = (watch for other, watch in self.slots.items() if other.kind is Alert.LABELS)
+        return slot.kind in HELD and any(watch.stands for watch in moved)
+
+    def waits_for(self, watch: SlotWatcher) -> str | None:
+        """What a detector waits for, a value of ``ml.detection.waits_for``; None where it is at work."""
+        return semconv.ML_DETECTION_WAITS_FOR_LABELS_MOVED if self.holds(watch.recipe.slot) else watch.waits_for
 
     def _without_absent(self, model: WatchedModel, counts: Ints, start_ns: int) -> Ints:
         """Counts in which features that never came are no evidence."""
@@ -308,6 +324,12 @@ def frozen_drift(slot: Slot) -> bool:
 def slot_name(slot: Slot) -> str:
     """What tells a detector from the others of its model, in a checkpoint and for people."""
     return f"{slot.kind} {slot.window_s:.17g} {slot.reference}"
+
+
+def _drift_of(verdicts: dict[Slot, Verdict | None]) -> Verdict | None:
+    """What drift's first detector said: against the frozen baseline, unless another reference stands in its place."""
+    drift = (verdict for slot, verdict in verdicts.items() if slot.kind is Alert.DRIFT)
+    return next(drift, None)
 
 
 def named_features(verdict: Verdict) -> tuple[NamedFeature, ...]:

@@ -4,6 +4,7 @@
   So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page.
 * Calibration that is worse than the baseline's by more than both intervals: ticket.
 * Performance that is worse than the baseline's by more than both intervals: confirmed harm, page.
+* Labels that come at other times than they did: nobody can say meanwhile whether the model got worse: ticket.
 * A burning error budget: page or ticket, by how fast it burns (``objective_alerts.py``).
 * Monitoring that is blind (silent model, receiver down, series left out): ticket.
 
@@ -18,14 +19,18 @@ from calidris.config import CalidrisConfig
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
-from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
-from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, not_raised_in_silence, nothing_new
+from calidris.grafana.alerts.labels_moved import LABELS, labels_moved
+from calidris.grafana.alerts.latched import KEEP, MODEL, WHO, latched
+from calidris.grafana.alerts.performance_alerts import calibration, performance
+from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, nothing_new
 from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
 LATE_SPAN = "1h"
 LATE_SHARE = 0.05
 """Of the rows of that time. A sender that tries again after an outage brings a few late rows, and they cost no alarm."""
+_OF_THEIR_OWN = ("drift", "performance", LABELS)
+"""Kinds that have a rule of their own."""
 FEWEST_LATE = 30
 """Fewer late rows say nothing: a window with fewer rows is not scored by itself either."""
 _FEATURES = (
@@ -44,7 +49,15 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
-    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience), _late(audience)]
+    return [
+        _drift(audience),
+        _loss(audience),
+        labels_moved(audience),
+        _other(audience),
+        *worse,
+        _silent(audience),
+        _late(audience),
+    ]
 
 
 def _drift(audience: Audience) -> Alert:
@@ -53,7 +66,7 @@ def _drift(audience: Audience) -> Alert:
         name="ModelDrift",
         key=audience.key,
         title=f"Model drift{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
+        expr=latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
         threshold=0,
         pending="0s",
         keep=KEEP,
@@ -78,7 +91,7 @@ def _loss(audience: Audience) -> Alert:
         name="ModelPerformanceAlarm",
         key=audience.key,
         title=f"Model performance alarm{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
+        expr=latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
         threshold=0,
         pending="0s",
         keep=KEEP,
@@ -102,7 +115,7 @@ def _other(audience: Audience) -> Alert:
         name="ModelAlarm",
         key=audience.key,
         title=f"Model alarm{audience.suffix}",
-        expr=_latched(audience, kept, promql.outside(promql.DETECTION_KIND, ("drift", "performance"))),
+        expr=latched(audience, kept, promql.outside(promql.DETECTION_KIND, _OF_THEIR_OWN)),
         threshold=0,
         pending="0s",
         keep=KEEP,
@@ -193,12 +206,3 @@ def _late_share(audience: Audience) -> str:
     share = f"({late} / ({rows} > 0))\n* ({late} > bool {FEWEST_LATE})"
     named = promql.equals("alertname", "ModelRowsLate")
     return f"({nothing_new(share, audience.matchers, (named,))})\nor 0 * {rows}"
-
-
-def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
-    """1 for each latched detector of some kinds, 0 for the others, and for what was raised while its model was silent."""
-    latched, silent = (
-        promql.by("max", kept, promql.selector(metric, *audience.matchers, kinds))
-        for metric in (semconv.METRIC_ML_DETECTION_ALARM, semconv.METRIC_ML_DETECTION_ALARM_SILENT)
-    )
-    return not_raised_in_silence(latched, silent, audience.matchers, kept)
