@@ -7,13 +7,18 @@ inside a rank in the engine's order, so that the same snapshot always gives the 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from typing import NamedTuple
 
 from calidris import semconv
-from calidris.engine.snapshot import ModelSnapshot
+from calidris.engine.snapshot import Alarm, ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading
 from calidris.metrics.drift.drift_readings import STANDARD
+from calidris.semconv import Metric
+
+RENEWED = 10
+"""Of each renewal of an alarm so many things are told by name, those with most evidence: a series each, and a notification."""
 
 TOP_FEATURES = 5
 """Features of a window whose evidence even ``minimal`` shows."""
@@ -110,3 +115,47 @@ def _top_features(readings: list[Reading]) -> frozenset[tuple[str, str]]:
         if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE and feature is not None and r.value is not None:
             found[r.window].append((-r.value, feature))
     return frozenset((w, feature) for w, features in found.items() for _, feature in sorted(features)[:TOP_FEATURES])
+
+
+class AlarmSeries(NamedTuple):
+    """One value, with the attributes beside those of the model."""
+
+    metric: Metric
+    attributes: tuple[tuple[str, str], ...]
+    value: float
+
+
+def latched_series(alarms: Iterable[Alarm]) -> Iterator[AlarmSeries]:
+    """Of standing alarms of one model, oldest first: the onset of the newest one of each detector, and every renewal.
+
+    An alert must not resolve because what it watches is gone, so this comes from the list of alarms and not from figures.
+    """
+    onsets: dict[tuple[tuple[str, str], ...], float] = {}
+    for alarm in alarms:
+        watched: tuple[tuple[str, str], ...] = (
+            (semconv.ML_WINDOW, alarm.window),
+            (semconv.ML_DETECTION_KIND, alarm.kind),
+        )
+        if alarm.onset is not None:
+            # Later alarms of the same detector come later in the list: the newest one is told.
+            onsets[watched] = alarm.onset.at_ns / 1e9
+        if alarm.renews:
+            yield from _renewals(alarm, watched)
+    for watched, seconds in sorted(onsets.items()):
+        yield AlarmSeries(
+            semconv.METRIC_ML_DETECTION_ONSET,
+            watched,
+            seconds,
+        )
+
+
+def _renewals(alarm: Alarm, watched: tuple[tuple[str, str], ...]) -> Iterator[AlarmSeries]:
+    # A renewal may name hundreds of features: each series is one ticket.
+    strongest = alarm.features[:RENEWED]
+    for feature in strongest:
+        named = (semconv.ML_FEATURE_NAME, feature.name)
+        yield AlarmSeries(
+            semconv.METRIC_ML_DETECTION_ALARM_RENEWED,
+            (*watched, named),
+            1.0,
+        )

@@ -15,6 +15,8 @@ UNKNOWN: Final = -1
 NEAR: Final = float(np.log(10.0))
 """Bets whose sum is less than this below the strongest one say together when it began."""
 
+_LEAST: Final = float(np.finfo(np.float64).tiny)
+"""A bet whose sum is less has gained nothing."""
 _BEGIN, _WINDOWS, _ROWS = range(3)
 """What is noted of the window in which a sum leaves zero: its begin, and how many windows and rows came before it."""
 
@@ -102,20 +104,23 @@ class PageSums:
         strongest = sums.max(initial=0.0)
         if strongest <= 0.0:
             return None
-        gained = sums > 0.0
-        near = gained & (sums >= strongest - NEAR)
+        least = max(strongest - NEAR, _LEAST)
+        near = sums >= least
         marks = self._marks[:, near]
-        begins = marks[_BEGIN]
-        earliest = int(begins.min())
-        if earliest == UNKNOWN:
+        if (marks[_BEGIN] == UNKNOWN).any():
             return None
         weights = np.exp(sums[near] - strongest)
+        return self._read_onset(marks, weights)
+
+    def _read_onset(self, marks: Ints, weights: Floats) -> Onset:
+        """What the marks int64[3, N] of the strong bets say together."""
+        begins = marks[_BEGIN]
         middle = _find_median(begins, weights)
         mark = marks[:, middle]
         since = self._so_far - mark
         return Onset(
             at_ns=int(mark[_BEGIN]),
-            earliest_ns=earliest,
+            earliest_ns=int(begins.min()),
             latest_ns=int(begins.max()),
             windows=int(since[_WINDOWS]),
             rows=int(since[_ROWS]),

@@ -128,14 +128,26 @@ class Renewal:
         numbers = laid + self._memory.size
         if len(data) != things + 8 * numbers:
             raise CorruptState(f"a renewal of {laid} bets is not {len(data)} bytes")
-        aside = np.frombuffer(data, np.bool_, things)
-        rest = np.frombuffer(data, "<f8", -1, things)
-        log_r, memory = np.split(rest, [laid])
-        self._aside = aside.copy()
-        self._log_r = log_r.astype(np.float64)
-        self._memory = memory.astype(np.float64).reshape(self._memory.shape)
-        self._begun = True
+        self._aside = np.frombuffer(
+            data,
+            np.bool_,
+            things,
+        ).copy()
+        rest = np.frombuffer(
+            data,
+            "<f8",
+            offset=things,
+        )
+        self._take(rest.astype(np.float64))
         return self
+
+    def _take(self, numbers: Floats) -> None:
+        """The evidence, then the memory."""
+        laid = len(self._log_r)
+        shape = self._memory.shape
+        self._log_r = numbers[:laid]
+        self._memory = numbers[laid:].reshape(shape)
+        self._begun = True
 
 
 def _log_rest(total: float, taken: float, threshold: float) -> float:
@@ -148,6 +160,7 @@ def _log_rest(total: float, taken: float, threshold: float) -> float:
         return 0.0
     if total <= threshold:
         return -math.inf
-    kept = math.exp(total) - math.exp(threshold)
-    before = math.exp(total) - math.exp(taken)
+    whole = math.exp(total)
+    kept = whole - math.exp(threshold)
+    before = whole - math.exp(taken)
     return math.log(kept / before)

@@ -21,16 +21,25 @@ class Weighing:
     def __init__(self, bets: Game) -> None:
         self._bets = bets
         self._order = np.argsort(bets.owner, kind="stable")
-        self._owners, self._starts = np.unique(bets.owner[self._order], return_index=True)
+        owners = bets.owner[self._order]
+        found = np.unique(
+            owners,
+            return_index=True,
+        )
+        self._owners, self._starts = found
         self._log_field_weight = safe_log(bets.field_weight)
         self._log_weight = bets.log_weight
+        self._weighs = self._log_weight > -np.inf
 
     def weigh(self, log_r: Floats) -> Floats:
         """``log(w_f·R_f)`` of each thing, float64[F], from log R float64[B]: never leaves the logs, so never overflows."""
-        fields = np.full(len(self._bets.names), -np.inf)
-        weighted = (self._log_weight + log_r)[self._order]
-        if len(weighted):
-            fields[self._owners] = np.logaddexp.reduceat(weighted, self._starts)
+        things = len(self._bets.names)
+        fields = np.full(things, -np.inf)
+        weighted = self._log_weight + log_r
+        ordered = weighted[self._order]
+        if len(ordered):
+            sums = np.logaddexp.reduceat(ordered, self._starts)
+            fields[self._owners] = sums
         return fields + self._log_field_weight
 
     def name(
@@ -41,30 +50,38 @@ class Weighing:
     ) -> tuple[Change, ...]:
         """The things that an alarm names, strongest first, from the evidence of bets float64[B] and of things float64[F]."""
         shares = find_shares(fields, log_threshold)
+        strongest = named(fields, log_threshold)
         changes = []
-        for thing in named(fields, log_threshold).tolist():
+        for thing in strongest.tolist():
             name = self._bets.names[thing]
             direction = self._find_direction(log_r, thing)
-            changes.append(Change(name, direction, float(shares[thing])))
+            share = float(shares[thing])
+            changes.append(Change(name, direction, share))
         return tuple(changes)
 
     def find_bets(self, changes: tuple[Change, ...]) -> Mask:
         """The bets on what an alarm names that have a weight, bool[B]."""
         names = {change.field for change in changes}
-        things = np.array([name in names for name in self._bets.names], dtype=np.bool_)
-        weighs = self._log_weight > -np.inf
-        return things[self._bets.owner] & weighs
+        asked = [name in names for name in self._bets.names]
+        things = np.array(asked, dtype=np.bool_)
+        about = things[self._bets.owner]
+        return about & self._weighs
 
     def _find_direction(self, log_r: Floats, thing: int) -> str:
         """The direction with the most evidence; "shape" only where no plain direction has half of its logs."""
-        own = (self._bets.owner == thing) & (self._log_weight > -np.inf)
-        mine: list[int] = np.nonzero(own)[0].tolist()
-        plain = [b for b in mine if self._bets.directions[b] != SHAPE]
-        evidence = log_r + self._log_weight - float(self._log_weight[mine].max())
-        best = max(plain, key=lambda b: float(evidence[b]), default=None)
-        if best is None or float(evidence[best]) < _SHAPE_MARGIN * float(evidence[mine].max()):
+        about = self._bets.owner == thing
+        (mine,) = np.nonzero(about & self._weighs)
+        heaviest = self._log_weight[mine].max()
+        evidence = log_r + self._log_weight - heaviest
+        most = evidence[mine].max()
+        directions = self._bets.directions
+        plain = [bet for bet in mine.tolist() if directions[bet] != SHAPE]
+        if not plain:
             return SHAPE
-        return self._bets.directions[best]
+        best = plain[int(evidence[plain].argmax())]
+        if evidence[best] < _SHAPE_MARGIN * most:
+            return SHAPE
+        return directions[best]
 
 
 def find_shares(fields: Floats, log_threshold: float) -> Floats:

@@ -65,7 +65,7 @@ def mend_alarms(
         if latch is None:
             continue
         told.append(latch)
-        if not latch.latched and latch.latch(_names_of(watcher, book, key, latch)):
+        if not latch.latched and _latch_again(watcher, book, key, latch):
             said.append(f"alarm {alarm.id} ({alarm.kind}, {alarm.window}) stood without its latch, which is set again")
     for latch in watcher.latches():
         known = any(latch is one for one in told)
@@ -76,15 +76,15 @@ def mend_alarms(
     return said
 
 
-def _names_of(
+def _latch_again(
     watcher: Latches,
     book: AlarmBook,
     key: ModelKey,
     latch: Latch,
-) -> set[str]:
-    """What all standing alarms of a latch name: none of it may renew them."""
+) -> bool:
+    """Latch it with what all of its standing alarms name: nothing of that may renew them."""
     names = set()
     for alarm in book.standing_of(key):
         if watcher.latch_of(alarm) is latch:
             names |= {feature.name for feature in alarm.features}
-    return names
+    return latch.latch(names)
