@@ -115,16 +115,15 @@ def _waiting(view: View) -> Panel:
 def _onsets(view: View) -> Panel:
     about = About(
         Overview.ONSET,
-        "When what alarms began",
-        "Begin of the window in which the change began that the newest latched alarm of a detector names. It is an estimate; "
-        "/v1/alarms gives its interval.",
-        "dateTimeFromNow",
+        "How long ago it began",
+        "Time since the begin of the window in which the change began that the newest latched alarm of a detector names. It is "
+        "an estimate; /v1/alarms gives its interval.",
+        "s",
         width=12,
         empty="no alarm is latched, or its onset is not known",
     )
     onset = view.state(semconv.METRIC_ML_DETECTION_ONSET, _WATCHED)
-    # Grafana's times are milliseconds.
-    return bars(about, Query(f"1000 * ({onset})", legend(*_WATCHED)))
+    return bars(about, Query(f"time() - ({onset})", legend(*_WATCHED)))
 
 
 def _renewed(view: View) -> Panel:
