@@ -72,6 +72,7 @@ class Renewal:
         earlier = np.logaddexp(self._log_r, entry)
         log_r = play.log_e + earlier
         away = self._aside[self._bets.owner]
+        # What persists must not add up again: its alarm stands already.
         self._log_r = np.where(away, -np.inf, log_r)
         self._memory = play.memory
         self._begun = True

@@ -4,6 +4,7 @@
   So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page.
 * Calibration that is worse than the baseline's by more than both intervals: ticket.
 * Performance that is worse than the baseline's by more than both intervals: confirmed harm, page.
+* Labels that come at other times than they did: nobody can say meanwhile whether the model got worse: ticket.
 * A burning error budget: page or ticket, by how fast it burns (``objective_alerts.py``).
 * Monitoring that is blind (silent model, receiver down, series left out): ticket.
 
@@ -18,7 +19,9 @@ from calidris.config import CalidrisConfig
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
-from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
+from calidris.grafana.alerts.labels_moved import LABELS, labels_moved
+from calidris.grafana.alerts.latched import KEEP, MODEL, WHO, latched
+from calidris.grafana.alerts.performance_alerts import calibration, performance
 from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, not_raised_in_silence, nothing_new
 from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
@@ -26,6 +29,8 @@ from calidris.grafana.variables import slice_labels, whole
 LATE_SPAN = "1h"
 LATE_SHARE = 0.05
 """Of the rows of that time. A sender that tries again after an outage brings a few late rows, and they cost no alarm."""
+_OF_THEIR_OWN = ("drift", "performance", LABELS)
+"""Kinds that have a rule of their own."""
 FEWEST_LATE = 30
 """Fewer late rows say nothing: a window with fewer rows is not scored by itself either."""
 _FEATURES = (
@@ -66,6 +71,7 @@ def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     return [
         _drift(audience),
         _loss(audience),
+        labels_moved(audience),
         _other(audience),
         _renewed(audience),
         *worse,
@@ -80,7 +86,7 @@ def _drift(audience: Audience) -> Alert:
         name="ModelDrift",
         key=audience.key,
         title=f"Model drift{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
+        expr=latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
         threshold=0,
         pending="0s",
         keep=KEEP,
@@ -105,7 +111,7 @@ def _loss(audience: Audience) -> Alert:
         name="ModelPerformanceAlarm",
         key=audience.key,
         title=f"Model performance alarm{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
+        expr=latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
         threshold=0,
         pending="0s",
         keep=KEEP,
@@ -129,7 +135,7 @@ def _other(audience: Audience) -> Alert:
         name="ModelAlarm",
         key=audience.key,
         title=f"Model alarm{audience.suffix}",
-        expr=_latched(audience, kept, promql.outside(promql.DETECTION_KIND, ("drift", "performance"))),
+        expr=latched(audience, kept, promql.outside(promql.DETECTION_KIND, _OF_THEIR_OWN)),
         threshold=0,
         pending="0s",
         keep=KEEP,
@@ -176,20 +182,22 @@ def _renewed(audience: Audience) -> Alert:
 
 def _renewals(audience: Audience) -> str:
     """1 for each thing that renewed an alarm, 0 for each detector: and nothing of those raised while its model was silent."""
-    matchers = audience.matchers
-    new = _select(semconv.METRIC_ML_DETECTION_ALARM_RENEWED, matchers, _NEW)
-    silent = _select(semconv.METRIC_ML_DETECTION_ALARM_SILENT, matchers, _DETECTOR)
-    watched = _select(semconv.METRIC_ML_DETECTION_ALARM, matchers, _DETECTOR)
-    told = not_raised_in_silence(new, silent, matchers, _DETECTOR)
-    return f"({told})\nor 0 * {watched}"
+    new = _select(semconv.METRIC_ML_DETECTION_ALARM_RENEWED, audience, _NEW)
+    silent = _of_detectors(semconv.METRIC_ML_DETECTION_ALARM_SILENT, audience)
+    told = not_raised_in_silence(new, silent, audience.matchers, _DETECTOR)
+    return f"({told})\nor 0 * {_of_detectors(semconv.METRIC_ML_DETECTION_ALARM, audience)}"
+
+
+def _of_detectors(metric: semconv.Metric, audience: Audience) -> str:
+    return _select(metric, audience, _DETECTOR)
 
 
 def _select(
     metric: semconv.Metric,
-    matchers: tuple[str, ...],
+    audience: Audience,
     kept: tuple[str, ...],
 ) -> str:
-    series = promql.selector(metric, *matchers)
+    series = promql.selector(metric, *audience.matchers)
     return promql.by("max", kept, series)
 
 
@@ -267,12 +275,3 @@ def _late_share(audience: Audience) -> str:
     share = f"({late} / ({rows} > 0))\n* ({late} > bool {FEWEST_LATE})"
     named = promql.equals("alertname", "ModelRowsLate")
     return f"({nothing_new(share, audience.matchers, (named,))})\nor 0 * {rows}"
-
-
-def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
-    """1 for each latched detector of some kinds, 0 for the others, and for what was raised while its model was silent."""
-    latched, silent = (
-        promql.by("max", kept, promql.selector(metric, *audience.matchers, kinds))
-        for metric in (semconv.METRIC_ML_DETECTION_ALARM, semconv.METRIC_ML_DETECTION_ALARM_SILENT)
-    )
-    return not_raised_in_silence(latched, silent, audience.matchers, kept)
