@@ -24,7 +24,7 @@ from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config import ExportConfig
 from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
-from calidris.export.series import LAST_RANK, Rank, latched_series, ranked
+from calidris.export.series import LAST_RANK, Rank, list_latched, ranked
 from calidris.metrics import Reading
 from calidris.semconv import Metric
 
@@ -168,8 +168,16 @@ def _within_caps(snapshot: Snapshot, config: ExportConfig) -> tuple[list[_Series
     found = 0
     succeeded = snapshot.succeeded
     for model in snapshot.models:
-        all_of_it = _model(model, snapshot, _identity(model.key, others), model.key in succeeded)
-        mine = [s for s in all_of_it if s.rank <= LAST_RANK[config.series]]
+        who = _identity(model.key, others)
+        last = LAST_RANK[config.series]
+        all_of_it = _model(
+            model,
+            snapshot,
+            who,
+            model.key in succeeded,
+            last,
+        )
+        mine = [s for s in all_of_it if s.rank <= last]
         kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
         found += len(mine)
         tenants.setdefault(model.key.tenant, []).extend(kept)
@@ -192,22 +200,28 @@ def is_counter(metric: Metric) -> bool:
 
 
 def _model(
-    model: ModelSnapshot, snapshot: Snapshot, who: tuple[tuple[str, str], ...], succeeded: bool
+    model: ModelSnapshot,
+    snapshot: Snapshot,
+    who: tuple[tuple[str, str], ...],
+    succeeded: bool,
+    last: Rank,
 ) -> Iterator[_Series]:
     """All series of one model version, clean of bytes that no encoder takes.
 
     Of one that a live version succeeded only counters, status and latched alarms are left: its figures stand still for ever.
     """
-    told = () if succeeded else _without_alarms(model)
+    told = () if succeeded else _without_alarms(model, last)
     figures = itertools.chain.from_iterable(_series_of(rank, reading) for rank, reading in told)
     for series in itertools.chain(_totals(model), _alarms(model, snapshot, succeeded), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
 
 
-def _without_alarms(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
+def _without_alarms(model: ModelSnapshot, last: Rank) -> Iterator[tuple[Rank, Reading]]:
     """Ranked readings but for those that the list of alarms tells."""
-    return ((rank, r) for rank, r in ranked(model) if r.metric is not semconv.METRIC_ML_DETECTION_ALARM)
+    for rank, reading in ranked(model, last):
+        if reading.metric is not semconv.METRIC_ML_DETECTION_ALARM:
+            yield rank, reading
 
 
 def _left_out(sums: LeftOut, others: Set[str]) -> Iterator[_Series]:
@@ -276,7 +290,7 @@ def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterat
     mine = [alarm for alarm in snapshot.alarms if alarm.model == model.key]
     raised = Counter((alarm.window, alarm.kind) for alarm in mine)
     latched = {(alarm.window, alarm.kind) for alarm in mine if alarm.id in snapshot.latched}
-    for said in latched_series(alarm for alarm in mine if alarm.id in snapshot.latched):
+    for said in list_latched(alarm for alarm in mine if alarm.id in snapshot.latched):
         yield _Series(Rank.ALWAYS, *said)
     for watched in sorted(told | evidence | raised.keys()):
         pairs = _watched_pairs(*watched)

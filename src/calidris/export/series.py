@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from calidris import semconv
+from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.snapshot import Alarm, ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading
 from calidris.metrics.drift.drift_readings import STANDARD
@@ -64,12 +65,22 @@ _OF_PARTS = frozenset({"accuracy", "brier", "mae", "recall", "demographic_parity
 """Measures that a class, a group or a slice shows by default."""
 
 
-def ranked(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
-    """Every reading of a model that has a value, with its rank; O(readings)."""
+def ranked(model: ModelSnapshot, last: Rank) -> Iterator[tuple[Rank, Reading]]:
+    """Every reading of a model that has a value, with its rank; O(readings).
+
+    Args:
+        model: whose.
+        last: what lies beyond it need not be there: measures that nobody but ``full`` shows are computed for it alone.
+    """
     known = [r for r in model.readings if r.value is not None]
     top, scored = _top_features(known), scored_windows(model)
     for reading in known:
         yield _rank(reading, top, scored), reading
+    if last < Rank.DETAIL:
+        return
+    for reading in detailed_readings(model):
+        if reading.value is not None:
+            yield Rank.DETAIL, reading
 
 
 def scored_windows(model: ModelSnapshot) -> frozenset[str]:
@@ -125,37 +136,40 @@ class AlarmSeries(NamedTuple):
     value: float
 
 
-def latched_series(alarms: Iterable[Alarm]) -> Iterator[AlarmSeries]:
+def list_latched(alarms: Iterable[Alarm]) -> Iterator[AlarmSeries]:
     """Of standing alarms of one model, oldest first: the onset of the newest one of each detector, and every renewal.
 
     An alert must not resolve because what it watches is gone, so this comes from the list of alarms and not from figures.
     """
-    onsets: dict[tuple[tuple[str, str], ...], float] = {}
-    for alarm in alarms:
-        watched: tuple[tuple[str, str], ...] = (
-            (semconv.ML_WINDOW, alarm.window),
-            (semconv.ML_DETECTION_KIND, alarm.kind),
-        )
-        if alarm.onset is not None:
-            # Later alarms of the same detector come later in the list: the newest one is told.
-            onsets[watched] = alarm.onset.at_ns / 1e9
-        if alarm.renews:
-            yield from _renewals(alarm, watched)
-    for watched, seconds in sorted(onsets.items()):
-        yield AlarmSeries(
-            semconv.METRIC_ML_DETECTION_ONSET,
-            watched,
-            seconds,
-        )
+    standing = list(alarms)
+    for alarm in standing:
+        yield from _list_renewals(alarm)
+    # Later alarms of the same detector come later in the list: the newest one is told.
+    newest = {_find_watched(alarm): alarm for alarm in standing if alarm.onset is not None}
+    for watched in sorted(newest):
+        yield from _list_onset(newest[watched])
 
 
-def _renewals(alarm: Alarm, watched: tuple[tuple[str, str], ...]) -> Iterator[AlarmSeries]:
+def _find_watched(alarm: Alarm) -> tuple[tuple[str, str], ...]:
+    return (
+        (semconv.ML_WINDOW, alarm.window),
+        (semconv.ML_DETECTION_KIND, alarm.kind),
+    )
+
+
+def _list_onset(alarm: Alarm) -> Iterator[AlarmSeries]:
+    if alarm.onset is None:
+        return
+    seconds = alarm.onset.at_ns / 1e9
+    yield AlarmSeries(semconv.METRIC_ML_DETECTION_ONSET, _find_watched(alarm), seconds)
+
+
+def _list_renewals(alarm: Alarm) -> Iterator[AlarmSeries]:
     # A renewal may name hundreds of features: each series is one ticket.
-    strongest = alarm.features[:RENEWED]
-    for feature in strongest:
-        named = (semconv.ML_FEATURE_NAME, feature.name)
-        yield AlarmSeries(
-            semconv.METRIC_ML_DETECTION_ALARM_RENEWED,
-            (*watched, named),
-            1.0,
-        )
+    for feature in alarm.features[:RENEWED] if alarm.renews else ():
+        yield _tell_renewal(alarm, feature.name)
+
+
+def _tell_renewal(alarm: Alarm, name: str) -> AlarmSeries:
+    pairs = (*_find_watched(alarm), (semconv.ML_FEATURE_NAME, name))
+    return AlarmSeries(semconv.METRIC_ML_DETECTION_ALARM_RENEWED, pairs, 1.0)
