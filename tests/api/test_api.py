@@ -123,6 +123,8 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
             "recovered_ns",
             "silent",
             "shared",
+            "onset",
+            "renews",
             "trace_ids",
             "orders",
         ),

@@ -93,7 +93,7 @@ def _model(
     if state is Status.UNDEFINED:
         readings = [r.marked(Status.UNDEFINED) if r.metric in OF_OUTCOMES else r for r in readings]
     world = engine.worlds.of(model.key)
-    shared = world.latches() if world is not None and world.speaks_of(model) else ()
+    shared = world.slots.values() if world is not None and world.speaks_of(model) else ()
     readings += detection_readings(watcher, engine.book.standing_of(model.key), shared)
     return ModelSnapshot(
         key=model.key,

@@ -330,7 +330,8 @@ class Engine:
         silent_ns = self.sealed_ns - max(model.seen_ns for model in versions)
         silence_ns = 0 if any(model.is_batch for model in versions) else silent_ns
         with self._surviving(f"seal of what versions of {owner} share"):
-            failed = self.worlds.seal(world, until_ns, silence_ns, self._note_recovered)
+            recovered = partial(self._recovered, ModelKey(*owner, ""), world.watcher, until_ns)
+            failed = self.worlds.seal(world, until_ns, silence_ns, recovered)
             self._count(semconv.METRIC_CALIDRIS_ENGINE_FAILURES, failed, "seal")
 
     def _seal_model(self, model: WatchedModel, until_ns: int) -> None:
@@ -354,7 +355,7 @@ class Engine:
             model.unsaved |= model.pending.forget(model.sealed_ns, round(self.config.limits.label_horizon * 1e9))
         canary = model.config.canary
         other = None if canary is None else self.models.get(model.key._replace(version=canary.against))
-        recovered = partial(self._recovered, model, watcher)
+        recovered = partial(self._recovered, model.key, watcher, model.sealed_ns)
         # Between two jobs no rows come, and nothing is wrong.
         silence_ns = 0 if model.is_batch else self.sealed_ns - model.seen_ns
         world = self.worlds.of(model.key) if model.serves else None
@@ -376,17 +377,14 @@ class Engine:
             model.touch()
             watcher.adopt(learned)
 
-    def _recovered(self, model: WatchedModel, watcher: Watcher, slot: Slot) -> None:
+    def _recovered(self, key: ModelKey, watcher: Watcher, at_ns: int, slot: Slot, number: int) -> None:
         """Note that what a standing alarm named has come back; the settings may let that end it."""
-        for alarm in self.book.standing_of(model.key):
-            if watcher.latch_of(alarm) is watcher.slots[slot]:
-                self._note_recovered(alarm)
-
-    def _note_recovered(self, alarm: Alarm) -> None:
-        model = self.models[alarm.model]
-        self.book.note_recovered(alarm, model.sealed_ns)
-        if model.config.detect.clear_recovered:
-            self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
+        for alarm in watcher.standing(self.book, key):
+            watch = watcher.slots[slot]
+            if watcher.latch_of(alarm) is watch and watch.is_about(alarm.id, number):
+                self.book.note_recovered(alarm, at_ns)
+                if watcher.config.detect.clear_recovered:
+                    self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 
     def execute(self, command: Command) -> None:
         """Follow a person's decision, and remember it; one about what is not there, or no longer latched, is left out."""

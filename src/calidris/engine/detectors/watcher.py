@@ -17,7 +17,7 @@ from calidris.engine.alarms.mending import Latch
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.recipes import Recipe, recipe
-from calidris.engine.detectors.slot import SlotWatcher
+from calidris.engine.detectors.slot import Renewed, Run, SlotWatcher
 from calidris.engine.detectors.thresholds import KIND, ThresholdWatcher, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
@@ -52,7 +52,8 @@ class Seal:
         until_ns: those that end by then are closed now.
         book: where an alarm is written down, in the same step in which its detector latches.
         silence_ns: how long no rows of the model have come.
-        note_recovered: told of a slot when all that its standing alarm named has come back.
+        note_recovered: told of a slot when all that one of its standing alarms named has come back; 0 is the first alarm, else
+            its number.
         other: the version that this one is compared with.
         shared: verdicts on the features of all versions, by length and begin of the window; none of a version that has its own.
     """
@@ -62,7 +63,7 @@ class Seal:
     until_ns: int
     book: AlarmBook
     silence_ns: int
-    note_recovered: Callable[[Slot], None]
+    note_recovered: Callable[[Slot, int], None]
     other: WatchedModel | None = None
     shared: Mapping[tuple[float, int], Verdict] = field(default_factory=dict)
 
@@ -219,16 +220,28 @@ class Watcher:
             counts = self._without_absent(model, counts, start_ns)
         if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
             return
+        verdicts[slot] = self.judge(seal, watch, counts, start_ns, window.trace_ids)
+
+    def judge(
+        self, seal: Seal, watch: SlotWatcher, counts: Ints, start_ns: int, trace_ids: tuple[str, ...]
+    ) -> Verdict | None:
+        """Feed the counts of one window to a detector; what it says, and alarms into the book."""
+        model, slot = seal.model, watch.recipe.slot
         hold = self.holds(slot)
-        recovered = not hold and watch.recovers(counts, start_ns)
-        verdicts[slot] = verdict = watch.take(counts, start_ns, hold)
+        recovered = [] if hold else watch.recovers(counts, start_ns)
+        verdict = watch.take(counts, start_ns, hold)
+        raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
         if verdict is not None and verdict.opened:
-            raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
-            alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
+            alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, trace_ids)
+            seal.open(alarm, slot.window_s)
+        new = watch.unwritten
+        if new is not None:
+            alarm = self._renewal(seal.book, model.key, watch, new, raised_ns, trace_ids)
             seal.open(alarm, slot.window_s)
         model.touch()
-        if recovered:
-            seal.note_recovered(slot)
+        for number in recovered:
+            seal.note_recovered(slot, number)
+        return verdict
 
     def holds(self, slot: Slot) -> bool:
         """Whether a detector judges nothing now: what feeds it has moved, and that alarm neither was cleared nor is over."""
@@ -257,6 +270,8 @@ class Watcher:
     ) -> Alarm:
         """The alarm of a detector; without what its verdict said where that is not known any more."""
         run, slot = watch.end_run(), watch.recipe.slot
+        onset = None if verdict is None else verdict.onset
+        begin = run if onset is None else Run(onset.at_ns, onset.windows, onset.rows)
         assert self.baseline is not None, "slots are made from one"
         return Alarm(
             id=number,
@@ -264,28 +279,49 @@ class Watcher:
             kind=slot.kind.value,
             window=window_name(slot.window_s),
             raised_ns=raised_ns,
-            since_ns=run.since_ns or raised_ns,
-            windows=run.windows,
-            n=run.rows,
+            since_ns=begin.since_ns or raised_ns,
+            windows=begin.windows,
+            n=begin.rows,
             evidence=1.0 if verdict is None else verdict.evidence,
             features=() if verdict is None else named_features(verdict),
             baseline=self.baseline.id,
             budget=self.config.detect.budget,
             trace_ids=trace_ids,
             reference=slot.reference,
+            onset=onset,
         )
+
+    def _renewal(
+        self,
+        book: AlarmBook,
+        key: ModelKey,
+        watch: SlotWatcher,
+        new: Renewed,
+        raised_ns: int,
+        trace_ids: tuple[str, ...] = (),
+    ) -> Alarm:
+        """The alarm that renews the oldest one of a detector which stands."""
+        alarm = self._alarm(key, watch, new.verdict, raised_ns, book.next_id, trace_ids)
+        mine = (one.id for one in self.standing(book, key) if self.latch_of(one) is watch)
+        new.number = alarm.id
+        return replace(alarm, renews=next(mine, 0))
 
     def _remember(self, window_s: float, end_ns: int, window: Window, verdict: Verdict | None) -> None:
         point = WindowPoint(window_name(window_s), end_ns, window.counts.count, None, None, False)
         if verdict is not None and verdict.scored:
             top = max(verdict.fields, key=lambda name: verdict.fields[name], default="")
             shown = top if verdict.fields.get(top, 0.0) > 0 else None
-            point = WindowPoint(point.window, end_ns, point.rows, verdict.evidence, shown, verdict.opened)
+            raised = verdict.opened or verdict.renewed is not None
+            point = WindowPoint(point.window, end_ns, point.rows, verdict.evidence, shown, raised)
         self.history.append(point)
 
     def slot_of(self, alarm: Alarm) -> Slot | None:
         """The detector that raised an alarm; None where the settings no longer have it."""
         return next((s for s in self.slots if alarm.is_of(s.kind.value, window_name(s.window_s), s.reference)), None)
+
+    def standing(self, book: AlarmBook, key: ModelKey) -> list[Alarm]:
+        """The alarms that stand of its detectors, oldest first."""
+        return book.own_of(key)
 
     def latches(self) -> Iterator[SlotWatcher | ThresholdWatcher]:
         """Everything that an alarm latches."""
@@ -302,18 +338,22 @@ class Watcher:
         mine = self.baseline is not None and alarm.baseline == self.baseline.id
         return self.slots[slot] if slot is not None and mine else None
 
-    def alarm_of(self, latch: Latch, key: ModelKey, number: int, raised_ns: int) -> Alarm:
-        """The alarm of what is latched, from what it still knows of it."""
+    def alarm_of(self, latch: Latch, key: ModelKey, book: AlarmBook, raised_ns: int) -> Alarm:
+        """The alarm of what is latched and not in the list, from what is still known of it."""
+        number = book.next_id
         if isinstance(latch, ThresholdWatcher):
             return threshold_alarm(latch, [], key, number, raised_ns, ())
         assert isinstance(latch, SlotWatcher), "there are no others"
+        new = latch.unwritten
+        if new is not None:
+            return self._renewal(book, key, latch, new, raised_ns)
         return self._alarm(key, latch, latch.alarmed, raised_ns, number)
 
     def clear(self, alarm: Alarm) -> None:
         """End an alarm; its detector's evidence starts from nothing."""
         latch = self.latch_of(alarm)
         if latch is not None:
-            latch.clear()
+            latch.clear(alarm.id)
 
 
 def frozen_drift(slot: Slot) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from calidris.baseline import Baseline
 from calidris.batch import Ints, ModelKey
@@ -11,10 +12,9 @@ from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Slot, Verdict
 from calidris.engine.alarms import AlarmBook, Failures
-from calidris.engine.detectors.budgets import budget_of
-from calidris.engine.detectors.recipes import WATCHED, recipe
+from calidris.engine.detectors.recipes import WATCHED, Recipe, recipe
 from calidris.engine.detectors.slot import SlotWatcher
-from calidris.engine.detectors.watcher import SILENT_NS, Watcher, frozen_drift, named_features
+from calidris.engine.detectors.watcher import Seal, Watcher, frozen_drift
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.arrivals import stand_in
 from calidris.engine.panes.panes import ClosedPanes
@@ -26,25 +26,39 @@ Owner = tuple[str, str]
 MOST_EXAMPLES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class WorldSeal:
-    """One seal of a world, and where its alarms go.
+class SharedWatcher(Watcher):
+    """The detectors of what versions share: of drift against the frozen baseline, on features alone; their alarms are ``shared``."""
 
-    Attributes:
-        until_ns: windows that end by then are closed.
-        lead: the version that serves, under whose name an alarm is told.
-        members: the versions whose rows are in it.
-        book: where an alarm is written down, in the same step in which its detector latches.
-        silence_ns: how long no rows of any version have come.
-        note_recovered: told of an alarm when all that it named has come back.
-    """
+    def adopt(self, baseline: Baseline) -> None:
+        """Begin anew against a baseline."""
+        super().adopt(baseline)
+        roles = WATCHED - {Role.FEATURE}
+        others = {field.name for field in baseline.spec.fields if field.role in roles}
+        # The bets are on all that the baseline has, so that weights are those of before; then the others are left out.
+        for watch in self.slots.values():
+            watch.leave_out(others)
 
-    until_ns: int
-    lead: ModelKey
-    members: tuple[WatchedModel, ...]
-    book: AlarmBook
-    silence_ns: int
-    note_recovered: Callable[[Alarm], None]
+    def _recipe(self, slot: Slot, baseline: Baseline) -> Recipe | None:
+        return recipe(slot, self.config, baseline) if frozen_drift(slot) else None
+
+    def _alarm(self, *args: Any, **named: Any) -> Alarm:
+        alarm = super()._alarm(*args, **named)
+        return replace(alarm, shared=True)
+
+    def standing(self, book: AlarmBook, key: ModelKey) -> list[Alarm]:
+        """The alarms that stand of its detectors, whichever version they are told of."""
+        return book.shared_of(key[:2])
+
+    def latches(self) -> Iterator[SlotWatcher]:
+        """Everything that an alarm latches."""
+        yield from self.slots.values()
+
+    def latch_of(self, alarm: Alarm) -> SlotWatcher | None:
+        """What raised an alarm; None where it was compared with another baseline, or the settings no longer have it."""
+        slot = self.slot_of(alarm)
+        if slot is None or not alarm.shared or self.baseline is None:
+            return None
+        return self.slots[slot] if alarm.baseline == self.baseline.id else None
 
 
 class World:
@@ -80,6 +94,7 @@ class World:
         self.baseline = baseline
         self.began_ns = 0
         self.failures = Failures(f"{config.series_name} (features of all versions)")
+        self.watcher = SharedWatcher(config, baseline)
         self.verdicts: dict[tuple[float, int], Verdict] = {}
         longest_ns = round(max(config.detect_windows_s) * 1e9)
         self.shared = SharedFeatures(
@@ -89,7 +104,6 @@ class World:
             longest_ns,
             closed,
         )
-        self.slots = self._make_slots()
 
     @property
     def key(self) -> ModelKey:
@@ -105,26 +119,10 @@ class World:
         """Names of what it watches."""
         return frozenset(f.name for f in self.baseline.spec.fields if f.role is Role.FEATURE)
 
-    def _make_slots(self) -> dict[Slot, SlotWatcher]:
-        budget = budget_of(self.config)
-        # All that the baseline's bets are on, so that their weights are those of before; then the others are left out.
-        roles = WATCHED - {Role.FEATURE}
-        others = {f.name for f in self.baseline.spec.fields if f.role in roles}
-        slots = {}
-        for slot in filter(frozen_drift, budget.slots):
-            made = recipe(
-                slot,
-                self.config,
-                self.baseline,
-            )
-            if made is not None:
-                slots[slot] = watch = SlotWatcher(
-                    made,
-                    self.config,
-                    budget.threshold(slot),
-                )
-                watch.leave_out(others)
-        return slots
+    @property
+    def slots(self) -> dict[Slot, SlotWatcher]:
+        """Its detectors."""
+        return self.watcher.slots
 
     def begin(
         self,
@@ -144,14 +142,25 @@ class World:
         for slot, watch in self.slots.items():
             theirs = watcher.slots.get(slot)
             if theirs is not None:
-                # Its evidence on scores comes along and weighs nothing here, as that on features will there.
-                watch.succeed(theirs)
-                self._take_alarm(
-                    slot,
-                    theirs,
-                    before.key,
-                    book,
-                )
+                self._succeed(watch, theirs, before.key, book)
+
+    def _succeed(
+        self,
+        watch: SlotWatcher,
+        theirs: SlotWatcher,
+        key: ModelKey,
+        book: AlarmBook,
+    ) -> None:
+        """Take over a version's detector; its alarms where one of them is about features."""
+        slot = watch.recipe.slot
+        about = (slot.kind.value, window_name(slot.window_s), slot.reference)
+        alarms = [alarm for alarm in book.own_of(key) if alarm.is_of(*about)]
+        named = {feature.name for alarm in alarms for feature in alarm.features}
+        ours = bool(named & self.features)
+        # Its evidence on scores comes along and weighs nothing here, as that on features will there.
+        watch.succeed(theirs, take_alarms=ours)
+        for alarm in alarms if ours else ():
+            book.share(alarm)
 
     def restart(self, before: World) -> None:
         """Take the place of a world that was compared with another baseline: no evidence and no counts of it, which had other bins."""
@@ -159,74 +168,47 @@ class World:
         self.shared.arrivals.take_over(before.shared.arrivals)
         self.shared.first_event_ns = before.shared.first_event_ns
 
-    def _take_alarm(
-        self,
-        slot: Slot,
-        theirs: SlotWatcher,
-        key: ModelKey,
-        book: AlarmBook,
-    ) -> None:
-        """The alarm of a version's slot, where it is about features."""
-        for alarm in book.own_of(key):
-            if not alarm.is_of(
-                slot.kind.value,
-                window_name(slot.window_s),
-                slot.reference,
-            ):
-                continue
-            if self.features & {feature.name for feature in alarm.features}:
-                self.slots[slot].take_alarm(theirs)
-                book.share(alarm)
+    def seal(self, seal: Seal, members: Iterable[WatchedModel]) -> None:
+        """Take every window that a seal closes; each detector is a part by itself, as those of a version are.
 
-    def seal(self, seal: WorldSeal) -> None:
-        """Take every window that a seal closes; each detector is a part by itself, as those of a version are."""
-        after_ns = self.shared.sealed_ns
+        ``seal`` is of the version that leads, under whose name alarms are told; ``members`` are those whose rows are counted.
+        """
         # Of this seal alone: versions read them while they close the same windows.
         self.verdicts = {}
-        if seal.until_ns <= after_ns:
-            return
         for slot, watch in self.slots.items():
             length = round(slot.window_s * 1e9)
-            for start in self.shared.windows_between(
-                after_ns,
-                seal.until_ns,
-                length,
-            ):
+            for start in self.shared.windows_between(seal.after_ns, seal.until_ns, length):
                 with self.failures.surviving(f"features of all versions on {window_name(slot.window_s)} windows"):
-                    self._feed(
-                        seal,
-                        watch,
-                        start,
-                        length,
-                    )
+                    self._feed(seal, watch, start, members)
         self.shared.close(seal.until_ns)
 
     def _feed(
         self,
-        seal: WorldSeal,
+        seal: Seal,
         watch: SlotWatcher,
         start_ns: int,
-        length_ns: int,
+        members: Iterable[WatchedModel],
     ) -> None:
+        window_s = watch.recipe.slot.window_s
+        length_ns = round(window_s * 1e9)
         counts = self._counts(start_ns, length_ns)
         # Silence is no evidence.
         if not watch.recipe.layout.rows(counts):
             return
-        recovered = watch.recovers(counts, start_ns)
-        verdict = watch.take(counts, start_ns)
+        examples = _examples(
+            members,
+            start_ns,
+            start_ns + length_ns,
+        )
+        verdict = self.watcher.judge(
+            seal,
+            watch,
+            counts,
+            start_ns,
+            examples,
+        )
         if verdict is not None:
-            self.verdicts[watch.recipe.slot.window_s, start_ns] = verdict
-            if verdict.opened:
-                alarm = self._alarm(
-                    watch,
-                    verdict,
-                    seal,
-                    start_ns + length_ns,
-                )
-                seal.book.open(alarm)
-        if recovered:
-            for alarm in self._alarms_of(watch, seal.book):
-                seal.note_recovered(alarm)
+            self.verdicts[window_s, start_ns] = verdict
 
     def _counts(
         self,
@@ -244,118 +226,10 @@ class World:
             absent,
         )
 
-    def _alarm(
-        self,
-        watch: SlotWatcher,
-        verdict: Verdict,
-        seal: WorldSeal,
-        raised_ns: int,
-    ) -> Alarm:
-        length_ns = round(watch.recipe.slot.window_s * 1e9)
-        examples = _examples(
-            seal.members,
-            raised_ns - length_ns,
-            raised_ns,
-        )
-        silent = seal.silence_ns >= max(SILENT_NS, 2 * length_ns)
-        alarm = self._told(
-            watch,
-            verdict,
-            seal.lead,
-            seal.book.next_id,
-            raised_ns,
-        )
-        return replace(
-            alarm,
-            trace_ids=examples,
-            silent=silent,
-        )
-
-    def _told(
-        self,
-        watch: SlotWatcher,
-        verdict: Verdict | None,
-        lead: ModelKey,
-        number: int,
-        raised_ns: int,
-    ) -> Alarm:
-        """The alarm of a detector; without what its verdict said where that is not known any more."""
-        run, slot = watch.end_run(), watch.recipe.slot
-        alarm = Alarm(
-            id=number,
-            model=lead,
-            kind=slot.kind.value,
-            window=window_name(slot.window_s),
-            raised_ns=raised_ns,
-            since_ns=run.since_ns or raised_ns,
-            windows=run.windows,
-            n=run.rows,
-            evidence=1.0,
-            features=(),
-            baseline=self.baseline.id,
-            budget=self.config.detect.budget,
-            reference=slot.reference,
-            shared=True,
-        )
-        return alarm if verdict is None else _with_verdict(alarm, verdict)
-
-    def _alarms_of(
-        self,
-        watch: SlotWatcher,
-        book: AlarmBook,
-    ) -> list[Alarm]:
-        return [alarm for alarm in book.shared_of(self.owner) if self.latch_of(alarm) is watch]
-
-    def latches(self) -> Iterator[SlotWatcher]:
-        """Everything that an alarm latches."""
-        yield from self.slots.values()
-
-    def latch_of(self, alarm: Alarm) -> SlotWatcher | None:
-        """What raised an alarm; None where it was compared with another baseline, or the settings no longer have it."""
-        if not alarm.shared or alarm.baseline != self.baseline.id:
-            return None
-        for slot, watch in self.slots.items():
-            if alarm.is_of(
-                slot.kind.value,
-                window_name(slot.window_s),
-                slot.reference,
-            ):
-                return watch
-        return None
-
-    def alarm_of(
-        self,
-        latch: object,
-        key: ModelKey,
-        number: int,
-        raised_ns: int,
-    ) -> Alarm:
-        """The alarm of what is latched, from what it still knows of it."""
-        assert isinstance(latch, SlotWatcher), "there are no others"
-        return self._told(
-            latch,
-            latch.alarmed,
-            key,
-            number,
-            raised_ns,
-        )
-
-    def clear(self, alarm: Alarm) -> None:
-        """End an alarm; its detector's evidence starts from nothing."""
-        latch = self.latch_of(alarm)
-        if latch is not None:
-            latch.clear()
-
     def speaks_of(self, model: WatchedModel) -> bool:
         """Whether what it says is about a version: one that serves, with rows in the newest windows that it closed."""
         newest_ns = self.shared.sealed_ns - self.shared.step_ns
         return model.serves and model.last_event_ns >= newest_ns
-
-
-def _with_verdict(alarm: Alarm, verdict: Verdict) -> Alarm:
-    """An alarm with what its detector said."""
-    named = named_features(verdict)
-    return replace(alarm, evidence=verdict.evidence, features=named)
 
 
 def _examples(
@@ -365,7 +239,9 @@ def _examples(
 ) -> tuple[str, ...]:
     """Trace ids of the first few calls of a window."""
     found: dict[str, None] = {}
-    for model in members:
+    # Those whose rows are older lie on the disk, if anywhere.
+    recent = [model for model in members if model.last_event_ns >= start_ns]
+    for model in recent:
         for _, pane in model.panes_in(start_ns, end_ns):
             found.update(dict.fromkeys(pane.trace_ids))
     return tuple(found)[:MOST_EXAMPLES]

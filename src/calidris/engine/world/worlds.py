@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
+from calidris.detect import Slot
 from calidris.engine.alarms import AlarmBook
 from calidris.engine.alarms.mending import mend_alarms
+from calidris.engine.detectors.watcher import Seal
 from calidris.engine.model import WatchedModel
 from calidris.engine.registry import Fleet
 from calidris.engine.snapshot import Alarm
-from calidris.engine.world.world import Owner, World, WorldSeal
+from calidris.engine.world.world import Owner, World
 
 _logger = logging.getLogger(__name__)
 
@@ -162,50 +164,38 @@ class Worlds:
         world: World,
         until_ns: int,
         silence_ns: int,
-        note_recovered: Callable[[Alarm], None],
+        note_recovered: Callable[[Slot, int], None],
     ) -> int:
         """Close windows of a world; how many of its parts failed."""
+        after_ns = world.shared.sealed_ns
         lead = self.lead(world.owner)
-        assert lead is not None, "a world without versions is gone"
-        members = tuple(model for model in self._versions(world.owner) if model.serves)
-        world.seal(
-            WorldSeal(
-                until_ns,
-                lead,
-                members,
-                self.book,
-                silence_ns,
-                note_recovered,
-            )
-        )
+        if lead is None or until_ns <= after_ns:
+            return 0
+        leading = self.fleet.models[lead]
+        members = self._members(world)
+        seal = Seal(leading, after_ns, until_ns, self.book, silence_ns, note_recovered)
+        world.seal(seal, members)
         for model in filter(world.speaks_of, members):
             model.touch()
         self.mend(world)
-        return world.failures.take_untold()
+        return world.failures.take_untold() + world.watcher.failures.take_untold()
+
+    def _members(self, world: World) -> list[WatchedModel]:
+        """The versions whose rows are counted in it."""
+        return [model for model in self._versions(world.owner) if model.serves]
 
     def mend(self, world: World) -> None:
         """Make the list of alarms and a world's latches agree, and say what was mended."""
         lead = self.lead(world.owner)
         assert lead is not None, "a world without versions is gone"
-        standing = self.book.shared_of(world.owner)
-        for said in mend_alarms(
-            world,
-            lead,
-            self.book,
-            world.shared.sealed_ns,
-            standing,
-        ):
-            _logger.warning(
-                "engine: the features of %s/%s: %s",
-                *world.owner,
-                said,
-            )
+        for said in mend_alarms(world.watcher, lead, self.book, world.shared.sealed_ns):
+            _logger.warning("engine: the features of %s/%s: %s", *world.owner, said)
 
     def clear(self, alarm: Alarm) -> None:
         """End an alarm of a world."""
         world = self.of(alarm.model)
         if world is not None and alarm.shared:
-            world.clear(alarm)
+            world.watcher.clear(alarm)
             for model in self._versions(world.owner):
                 model.touch()
 
