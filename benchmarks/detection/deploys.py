@@ -163,7 +163,7 @@ def change_table(streams: int, horizon: int) -> Table:
     musts: list[Must] = []
     for i, how in enumerate(CHANGES):
         together = delays(how, streams, horizon, 9600 + i, alone=False)
-        alone = delays(how, max(streams // 2, 2), horizon // 2, 9600 + i, alone=True)
+        alone = delays(how, max(streams // 3, 2), horizon * 2 // 3, 9600 + i, alone=True)
         rows.append([how.name, delay(alone), delay(together)])
         musts.append(Must(f"delay in windows: a version a day, {how.name}", MOST[how.kind], float(np.mean(together))))
     title = f"A version a day: windows of {ROWS} rows to the alarm, {streams} streams, at most {horizon} windows"
@@ -172,5 +172,5 @@ def change_table(streams: int, horizon: int) -> Table:
 
 
 def tables(effort: Effort) -> Iterator[Table]:
-    yield null_table(effort.part(0.2, 0.25))
-    yield change_table(max(effort.streams // 4, 2), max(effort.horizon * 2, 120))
+    yield null_table(effort.part(0.15, 0.2))
+    yield change_table(max(effort.streams // 5, 2), max(effort.horizon * 3 // 2, 120))

@@ -13,7 +13,7 @@ import pytest
 from running import rows, until
 from served import Started, configuration
 from shell import Done, run
-from tests.engine.conftest import SECOND, baseline
+from tests.engine.conftest import KEY, SECOND, baseline
 from tests.engine.conftest import rows as drawn
 
 from calidris.baseline import write
@@ -114,6 +114,54 @@ def test_forget_one_version(make: Make) -> None:
     until(lambda: started.rows() == 40)
     assert asked(started, "models", "forget", "credit", "--version", "7", "--by", "ada").code == 0
     until(lambda: [m.key.version for m in started.server.snapshot().models] == ["8"])
+
+
+def test_what_versions_share_alarms_through_every_door_and_ends_with_the_last_of_them(
+    make: Make, tmp_path: Path
+) -> None:
+    """A new version is asked about older people: the alarm is the model's, told of the version that leads, and outlives it."""
+    settings = {"models": [watched(tmp_path)]}
+    started = make(**settings)
+
+    def ask(version: str, shift: float) -> None:
+        now = time.time_ns() // SECOND * SECOND
+        batch = drawn(now // SECOND % 2**31, 200, now, shift=shift, key=KEY._replace(version=version))
+        started.export(encode_predictions(batch, form="packed", one_span_per_row=False))
+
+    ask("7", 0.0)
+    until(lambda: started.rows() == 200)
+    for _ in range(30):
+        ask("8", 15.0)
+        time.sleep(1.0)
+        if started.server.snapshot().latched:
+            break
+    (alarm,) = [alarm for alarm in started.server.snapshot().alarms if alarm.shared]
+    assert "age" in {feature.name for feature in alarm.features} and alarm.model.version == "8"
+    api = next(line.rpartition(" ")[2] for line in started.lines if line.startswith("api"))
+    told = {one["id"]: one for one in httpx.get(f"{api}/v1/alarms", trust_env=False).json()}
+    assert told[alarm.id]["shared"] and told[alarm.id]["latched"] and told[alarm.id]["version"] == "8"
+    assert re.search(r'ml_detection_alarm\{ml_detection_kind="drift".*ml_model_version="8".*\} 1.0', scraped(started))
+    reason = ("--by", "ada", "--reason", "older people are asked about from now on")
+    assert asked(started, "models", "rebase", "credit", "--version", "8", *reason).code == 0
+    refused = asked(started, "models", "rebase", "credit", "--version", "9", *reason)
+    assert refused.code == 1 and "no model 'credit' of version '9' has been seen" in refused.err
+    until(lambda: [c.action for c in started.server.snapshot().commands] == ["rebase"])
+    # One baseline file for all versions: what it says of features is what a new file changes, and so they stand.
+    assert alarm.id in started.server.snapshot().latched
+    # Its own alarms, of its scores, end with it; the one about features is the other version's from then on.
+    assert asked(started, "models", "forget", "credit", "--version", "8", *reason).code == 0
+    until(lambda: [m.key.version for m in started.server.snapshot().models] == ["7"])
+    until(
+        lambda: re.search(
+            r'ml_detection_alarm\{ml_detection_kind="drift".*ml_model_version="7".*\} 1.0', scraped(started)
+        )
+    )
+    started.server.loop.save = lambda: None  # type: ignore[method-assign]  # as after kill -9: the journal has to tell
+    started.server.stop()
+    again = make(**settings)
+    assert alarm.id in again.server.snapshot().latched
+    decided = [(c.action, c.alarm) for c in again.server.snapshot().commands]
+    assert decided[:2] == [("rebase", 0), ("forget", 0)] and ("forget", alarm.id) not in decided
 
 
 def test_names_with_slashes_and_unknown_ones(make: Make) -> None:

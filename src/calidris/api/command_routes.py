@@ -12,13 +12,15 @@ import orjson
 from calidris.access import Access, Caller
 from calidris.api.model_shapes import unknown_json
 from calidris.batch import ModelKey
-from calidris.engine.commands import ACTIONS, EVERY_VERSION, FORGET, NO_ALARM, BadCommand, Command
+from calidris.engine.commands import ACTIONS, EVERY_VERSION, FORGET, NO_ALARM, REBASE, BadCommand, Command
 from calidris.engine.snapshot import Alarm, Snapshot
 
 CarryOut = Callable[[Command, str], None]
 
 _NEVER_LEFT_OUT: Final = {"unlimited": True}
-_FORGET_PATHS: Final = "/v1/models/{name}/forget or /v1/models/{name}/{version}/forget"
+_MODEL_PATHS: Final = (
+    "/v1/models/{name}/forget or /v1/models/{name}/{version}/forget, and /v1/models/{name}/{version}/rebase"
+)
 _audit = logging.getLogger("calidris.audit")
 
 
@@ -102,7 +104,7 @@ class Decisions:
         return Decided(202, told)
 
     def decide_model(self, asked: Asked) -> Decided:
-        """Forget: the path is ``/v1/models/{name}/forget`` or ``/v1/models/{name}/{version}/forget``.
+        """Forget or re-base: ``/v1/models/{name}/forget``, ``/v1/models/{name}/{version}/forget`` or ``…/{version}/rebase``.
 
         Raises:
             BadCommand: nobody decides, or an alarm stands and no reason is given.
@@ -110,20 +112,33 @@ class Decisions:
         """
         if self._carry_out is None:
             return _refused("models can only be read here")
-        parts = len(asked.path)
-        if parts not in (4, 5) or asked.path[-1] != FORGET:
-            return _refused(f"the path is {_FORGET_PATHS}")
+        about = (len(asked.path), asked.path[-1])
+        if about == (5, REBASE):
+            return self._order_rebase(asked, _named(asked))
+        if about not in ((4, FORGET), (5, FORGET)):
+            return _refused(f"the path is {_MODEL_PATHS}")
         return self._order_model(asked, _named(asked))
+
+    def _order_rebase(self, asked: Asked, model: ModelKey) -> Decided:
+        command = self._command(asked, NO_ALARM, REBASE, model)
+        if not _watched(asked.seen, command):
+            return self._unknown(asked, model)
+        self._keep(command, model.tenant, f"model {model.name!r} {model.version!r}")
+        told = {"action": REBASE, "model": model._asdict()}
+        return Decided(202, told)
+
+    def _unknown(self, asked: Asked, model: ModelKey) -> Decided:
+        self._refuse(asked, "unknown_model", f"model {model.name!r}")
+        told = unknown_json(asked.seen, model.name, model.version)
+        told["error"] += "; `calidris models list` shows those that were"
+        return Decided(404, told)
 
     def _order_model(self, asked: Asked, model: ModelKey) -> Decided:
         command = self._command(asked, NO_ALARM, FORGET, model)
         going = _watched(asked.seen, command)
         standing = _standing(asked.seen, command)
         if not going and not standing:
-            self._refuse(asked, "unknown_model", f"model {model.name!r}")
-            told = unknown_json(asked.seen, model.name, model.version)
-            told["error"] += "; `calidris models list` shows those that were"
-            return Decided(404, told)
+            return self._unknown(asked, model)
         if standing:
             _check_reason(command.reason, standing)
         version = model.version or "all"

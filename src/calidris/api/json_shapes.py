@@ -60,6 +60,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
 
 ``POST /v1/models/{name}/{version}/forget``, or ``/v1/models/{name}/forget`` for all versions, with ``{"by": "ada", "reason": "…"}``
 answers 202 with the ``models`` and ``alarms`` that end, once that is durable. It needs a reason where an alarm stands.
+``POST /v1/models/{name}/{version}/rebase`` with a reason answers 202 with the ``model``: what this version is now is ordinary from
+here on. Alarms against what was before end a moment later; the trail tells of each.
 
 ``GET /v1/alarms`` is a list, newest last, of latched and cleared ones::
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.common import shown
 from calidris.cli.receiver_client import Receiver
-from calidris.engine.commands import FORGET
+from calidris.engine.commands import FORGET, REBASE
 
 
 def show(receiver: Receiver, everything: bool, out: Console) -> int:
@@ -64,6 +64,8 @@ def _state(alarm: dict[str, Any]) -> str:
         return f"{held}; what it named came back at {_time(back)}" if back else held
     if last and last["action"] == FORGET:
         return f"ended with its model, which {_by(last)} forgot: {last['reason']}"
+    if last and last["action"] == REBASE:
+        return f"ended when {_by(last)} re-based its model: {last['reason']}"
     return f"cleared by {_by(last)}: {last['reason']}" if last else "cleared"
 
 

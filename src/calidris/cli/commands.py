@@ -28,7 +28,7 @@ baselines = typer.Typer(
 )
 alarms_app = typer.Typer(help="List, acknowledge and clear the alarms of a running receiver.", no_args_is_help=True)
 models_app = typer.Typer(
-    help="List the model versions that a running receiver remembers, and forget those that are gone.",
+    help="List the model versions that a running receiver remembers, forget those that are gone, or re-base on one.",
     no_args_is_help=True,
 )
 compat_app = typer.Typer(
@@ -239,6 +239,34 @@ def models_forget(
 
     what = watched_models.Forgotten(model, version, tenant)
     run(lambda: watched_models.forget(Receiver(config, endpoint, token, certificate), what, by, reason, out))
+
+
+@models_app.command("rebase")
+def models_rebase(
+    model: Annotated[str, typer.Argument(help="Name of the model, from `calidris models list`.")],
+    version: Annotated[str, typer.Option(help="The version that is ordinary from here on.")],
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why. Kept in the audit trail.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose model. Default: the token's own tenant, else default.")
+    ] = None,
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
+) -> None:
+    """Take what a version is now for ordinary: for a change that is meant to stay.
+
+    The features that all versions share are compared with the baseline of this one from here on, where it has one of its own; its errors
+    and its latency with what it shows from now on, where its baseline does not know them. Standing alarms about these end. The next
+    versions go on from there. A baseline file that was built anew under the same name is taken at the next start, without this.
+    The right `decide` is needed, as for alarms.
+    """
+    from calidris.cli import watched_models
+    from calidris.cli.receiver_client import Receiver
+
+    what = watched_models.Forgotten(model, version, tenant)
+    run(lambda: watched_models.rebase(Receiver(config, endpoint, token, certificate), what, by, reason, out))
 
 
 class TimeUnit(StrEnum):

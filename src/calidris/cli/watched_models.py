@@ -1,4 +1,4 @@
-"""``calidris models list | forget``: which model versions a running receiver remembers, and which it should not."""
+"""``calidris models list | forget | rebase``: which model versions a running receiver remembers, should not, or should compare with."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def name_of(told: Json) -> str:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What to forget: ``version`` None is every version, ``tenant`` None the token's own."""
+    """What is decided about: ``version`` None is every version, ``tenant`` None the token's own."""
 
     name: str
     version: str | None
@@ -117,15 +117,28 @@ class Forgotten:
 
     @property
     def path(self) -> str:
-        """Its path in the read API; names may hold slashes."""
+        """Where it is forgotten in the read API."""
+        return self.path_of("forget")
+
+    def path_of(self, action: str) -> str:
+        """Its path for a decision; names may hold slashes."""
         parts = [self.name]
         if self.version is not None:
             parts.append(self.version)
         quoted = "/".join(quote(part, safe="") for part in parts)
-        path = f"/v1/models/{quoted}/forget"
+        path = f"/v1/models/{quoted}/{action}"
         if self.tenant is None:
             return path
         return f"{path}?tenant={quote(self.tenant, safe='')}"
+
+
+def rebase(receiver: Receiver, what: Forgotten, by: str, reason: str, out: Console) -> int:
+    """Send the decision; the receiver answers when it is durable."""
+    words = {"by": by, "reason": reason}
+    told: Json = receiver.post(what.path_of("rebase"), words).json()
+    model = told["model"]
+    out.print(shown(f"re-based on {name_of(model)}:{model['version']}; alarms against what was before end", 400))
+    return 0
 
 
 def forget(receiver: Receiver, what: Forgotten, by: str, reason: str, out: Console) -> int:

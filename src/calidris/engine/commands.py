@@ -13,8 +13,11 @@ from calidris.errors import PermanentError
 ACKNOWLEDGE = "ack"
 CLEAR = "clear"
 FORGET = "forget"
+REBASE = "rebase"
 ACTIONS = (ACKNOWLEDGE, CLEAR)
 """What is decided about an alarm."""
+OF_MODELS = (FORGET, REBASE)
+"""What is decided about a model."""
 
 RECOVERY = "recovery detector"
 """Who clears an alarm where ``detect.clear_recovered`` lets the detector do so."""
@@ -38,13 +41,14 @@ class Command:
 
     Attributes:
         alarm: id of the alarm; ``NO_ALARM`` where it is about a model.
-        action: ``ack`` (somebody looks after an alarm), ``clear`` (it is over; evidence starts from nothing) or ``forget`` (a model
-            is watched no longer; in the trail also of each alarm that ended with it).
+        action: ``ack`` (somebody looks after an alarm), ``clear`` (it is over; evidence starts from nothing), ``forget`` (a model
+            is watched no longer) or ``rebase`` (what it is now is ordinary from here on); in the trail the two also of each alarm
+            that ended with it.
         by: who decided.
         reason: why.
         at_ns: when, ns since the epoch.
         token: name of the bearer token that it came with, which is known and not only claimed; empty where none are needed.
-        model: what to forget; ``EVERY_VERSION`` as its version is all of them. None where it is about an alarm alone.
+        model: what to forget, where ``EVERY_VERSION`` as its version is all of them, or what to re-base on. None where it is about an alarm alone.
     """
 
     alarm: int
@@ -56,10 +60,12 @@ class Command:
     model: ModelKey | None = None
 
     def __post_init__(self) -> None:
-        if self.action not in (*ACTIONS, FORGET):
+        if self.action not in (*ACTIONS, *OF_MODELS):
             raise BadCommand(f"{self.action!r} is no action; alarms are acknowledged (ack) or cleared (clear)")
-        if (self.action == FORGET) != (self.model is not None):
-            raise BadCommand("forget is about a model, everything else about an alarm")
+        if (self.action in OF_MODELS) != (self.model is not None):
+            raise BadCommand("forget and rebase are about a model, everything else about an alarm")
+        if self.action == REBASE and not (self.reason.strip() and self.model and self.model.version):
+            raise BadCommand("what a model is compared with is re-based on one version, for a reason")
         if not self.by.strip():
             raise BadCommand("an order says who decided (by)")
         if self.action == CLEAR and not self.reason.strip():

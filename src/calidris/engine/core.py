@@ -30,7 +30,7 @@ from calidris.config import CalidrisConfig
 from calidris.detect import Slot
 from calidris.engine.alarms import AlarmBook
 from calidris.engine.alarms.mending import mend_alarms
-from calidris.engine.commands import CLEAR, EVERY_VERSION, FORGET, RECOVERY, Command
+from calidris.engine.commands import CLEAR, EVERY_VERSION, FORGET, REBASE, RECOVERY, Command
 from calidris.engine.conservation import settled
 from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeated_reports, drop_repeats
 from calidris.engine.detectors.budgets import check_budgets
@@ -391,6 +391,9 @@ class Engine:
         if command.action == FORGET:
             self._forget(command)
             return
+        if command.action == REBASE:
+            self._rebase(command)
+            return
         if command.alarm not in self.latched:
             return
         self.commands.append(command)
@@ -401,6 +404,17 @@ class Engine:
             self.watchers[alarm.model].clear(alarm)
             self.models[alarm.model].inputs.clear(alarm.id)
             self.models[alarm.model].touch()
+
+    def _rebase(self, command: Command) -> None:
+        """Take what a version is now for ordinary; alarms against what was before end, each in the trail too."""
+        model = None if command.model is None else self.models.get(command.model)
+        if model is None:
+            return
+        self.commands.append(command)
+        for alarm in self.worlds.rebase_on(model):
+            self.book.end(alarm.id)
+            self.commands.append(replace(command, alarm=alarm.id))
+        model.touch()
 
     def _forget(self, command: Command) -> None:
         """Watch versions no longer, as if they had never come; what they have counted goes on counting as retired.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine.conftest import KEY, SECOND, START, Journal, MakeEngine, baseline, configuration, rows
+from tests.engine.conftest import KEY, SECOND, START, Journal, MakeEngine, baseline, configuration, labels, rows
 
-from calidris.baseline import Baseline
+from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import ModelKey, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig
 from calidris.detect import Alert, Detector, Slot
@@ -18,13 +18,24 @@ from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
 from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.checkpoint.store import Store
-from calidris.engine.commands import CLEAR, FORGET, Command
+from calidris.engine.commands import CLEAR, FORGET, REBASE, BadCommand, Command
 from calidris.engine.core import Engine
 from calidris.engine.detectors.set_aside import set_aside
-from calidris.state import CountsState, Role
+from calidris.state import CountsState, Role, Spec
 
 SLOT = Slot(Alert.DRIFT, 1.0)
 BASE = baseline()
+
+
+def baseline_of(shift: float) -> Baseline:
+    """The baseline of rows in which ages lie elsewhere."""
+    batch = rows(1, 6000, span_s=60)
+    age = batch.features["age"]
+    assert isinstance(age, NumberColumn)
+    moved = replace(batch, features={**batch.features, "age": NumberColumn.of(age.values + shift)})
+    return build(BaselineColumns(moved, labels(batch, 2).label), Spec(task="binary", positive="1"), window_s=1.0)
+
+
 FEATURES = ("age", "income", "country")
 
 
@@ -294,6 +305,61 @@ def test_versions_of_other_bins_share_the_first_ones(make_engine: MakeEngine) ->
     assert world is not None and world.baseline.id == BASE.id
     engine.apply(journal.request(at(2, version(8))))
     assert np.array_equal(world.shared.counts_of(START + 2 * SECOND, SECOND), features_of([at(2, version(8))]).array)
+
+
+def test_rebasing_compares_with_the_version_named_and_is_replayed(tmp_path: Path) -> None:
+    """A baseline a version, the second with older people: against the first they alarm, against their own they do not."""
+    older = baseline_of(shift=9.0)
+    bases = {"1": BASE, "2": older, "3": older}
+
+    def fresh(checkpoint: Checkpoint | None = None) -> Engine:
+        return Engine(settings(), lambda key, _: (bases[key.version], ""), checkpoint)
+
+    journal, engine = Journal(), fresh()
+    for second in range(10):
+        run(engine, journal, second, at(second, version(1)))
+    for second in range(10, 20):
+        run(engine, journal, second, at(second, version(2), shift=9.0))
+    (alarm,) = engine.alarms
+    assert alarm.shared and engine.latched == {alarm.id}
+    with pytest.raises(BadCommand, match="for a reason"):
+        Command(0, REBASE, "ada", " ", START, model=version(2))
+    engine.apply(journal.order(Command(0, REBASE, "ada", "older people from now on", START, model=version(2))))
+    assert not engine.latched
+    assert [(c.action, c.alarm) for c in engine.commands] == [(REBASE, 0), (REBASE, alarm.id)]
+    for second in range(20, 60):
+        run(engine, journal, second, at(second, version(2 + second // 40), shift=9.0))
+    world = engine.worlds.of(KEY)
+    assert world is not None and world.baseline.id == older.id and len(engine.alarms) == 1
+    store = Store(tmp_path)
+    Checkpoint(store).save(engine)
+    checkpoint = Checkpoint(store)
+    again = fresh(checkpoint)
+    checkpoint.restore(again)
+    replayed = fresh()
+    for record in journal.records:
+        replayed.apply(record)
+    assert digest(again) == digest(engine) == digest(replayed)
+    store.close()
+
+
+def test_a_baseline_that_was_built_anew_is_taken_at_the_start(tmp_path: Path) -> None:
+    """Somebody built the first version's baseline again: its id is another, and evidence against the old one means nothing."""
+    journal, older = Journal(), baseline_of(shift=9.0)
+    store = Store(tmp_path)
+    checkpoint = Checkpoint(store)
+    engine = Engine(settings(), lambda key, _: (BASE, ""), checkpoint)
+    checkpoint.restore(engine)
+    for second in range(10):
+        run(engine, journal, second, at(second, version(1 + second // 5)))
+    checkpoint.save(engine)
+    for given, note, expected in ((None, "gone", BASE), (older, "another one's", BASE), (older, "", older)):
+        checkpoint = Checkpoint(store)
+        again = Engine(settings(), lambda key, _, found=(given, note): found, checkpoint)  # type: ignore[misc]
+        checkpoint.restore(again)
+        world = again.worlds.of(KEY)
+        assert world is not None and world.baseline.id == expected.id, note
+    store.close()
 
 
 def test_what_is_shown_of_a_version_has_the_evidence_of_the_world(make_engine: MakeEngine) -> None:

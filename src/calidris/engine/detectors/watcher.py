@@ -126,6 +126,17 @@ class Watcher:
         for watch in filter(lambda one: frozen_drift(one.recipe.slot), self.slots.values()):
             watch.leave_out(self.features)
 
+    def learn_service_anew(self) -> list[SlotWatcher]:
+        """Begin anew with errors and latency; the detectors that there were."""
+        ended = []
+        assert self.baseline is not None, "slots are made from one"
+        for slot in [slot for slot in self.slots if slot.kind in OF_SERVICE]:
+            made = self._recipe(slot, self.baseline)
+            if made is not None:
+                ended.append(self.slots[slot])
+                self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
+        return ended
+
     def take_over(self, other: Watcher) -> None:
         """Go on from the version before: with its evidence on features, and with all that its detectors of errors and of latency are.
 

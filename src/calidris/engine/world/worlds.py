@@ -221,6 +221,34 @@ class Worlds:
         fresh.restart(world)
         self.put(fresh)
 
+    def rebase_on(self, model: WatchedModel) -> list[Alarm]:
+        """Compare with what a version is from here on: its features with its own baseline, errors and latency with what it shows now.
+
+        Features stay as they are where its baseline is what they are compared with already, or is nobody's.
+
+        Returns:
+            The alarms that end: of what was compared with what was before.
+        """
+        ended = self._learn_service_anew(model)
+        world = self.of(model.key)
+        base = model.baseline
+        if world is None or base is None or base.provisional:
+            return ended
+        if base.id == world.baseline.id:
+            return ended
+        ended += self.book.shared_of(world.owner)
+        self.rebase(world, model.key, base)
+        return ended
+
+    def _learn_service_anew(self, model: WatchedModel) -> list[Alarm]:
+        """Begin anew with a version's errors and latency; the alarms that were about them."""
+        watcher = self.fleet.watchers[model.key]
+        standing = self.book.own_of(model.key)
+        latches = [watcher.latch_of(alarm) for alarm in standing]
+        anew = watcher.learn_service_anew() if watcher.slots else []
+        told = zip(standing, latches, strict=True)
+        return [alarm for alarm, latch in told if any(latch is one for one in anew)]
+
     def forget_gone(self) -> None:
         """Note that the checkpoint has none of those that are gone."""
         self.gone.clear()
