@@ -171,6 +171,7 @@ def alarm(key: ModelKey = CREDIT, number: int = 2) -> Alarm:
         baseline=BASELINE_ID,
         budget="1 per year",
         trace_ids=("4bf92f3577b34da6a3ce929d0e0e4736", "8a3c60f7d188f8fa79d48a391a778fa6"),
+        level="early",
     )
 
 

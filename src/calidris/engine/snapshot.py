@@ -47,6 +47,9 @@ class Alarm:
         recovered_ns: since when everything that it named has come back; 0 where it has not, or where nobody can tell.
         budgeted: whether the false-alarm budget speaks for it; fixed limits have none.
         silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
+        level: of how large a change the evidence is: ``strong`` or ``early``; empty where a fixed rule raised it.
+        severity: ``page`` or ``ticket``.
+        strong_ns: when an early alarm rose to a strong one; 0 where it has not.
     """
 
     id: int
@@ -66,6 +69,9 @@ class Alarm:
     recovered_ns: int = 0
     budgeted: bool = True
     silent: bool = False
+    level: str = ""
+    severity: str = "ticket"
+    strong_ns: int = 0
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""

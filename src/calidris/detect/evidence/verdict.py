@@ -38,6 +38,8 @@ class Verdict:
         opened: fired, and no alarm stood before: this is the one to count against the budget.
         alarm: fired now or before, and not cleared since.
         changes: the fields that changed, strongest first; only where ``fired``.
+        level: ``strong`` or ``early`` where ``fired``, else empty; of bets at one level always strong.
+        raised: an early alarm stood, and this window made it strong.
     """
 
     scored: bool
@@ -48,6 +50,8 @@ class Verdict:
     opened: bool
     alarm: bool
     changes: tuple[Change, ...] = field(default=())
+    level: str = ""
+    raised: bool = False
 
 
 def named(weighted: Floats, log_threshold: float) -> Ints:

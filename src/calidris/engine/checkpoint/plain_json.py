@@ -6,7 +6,9 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
+from calidris import semconv
 from calidris.batch import ModelKey
+from calidris.config.detection import PAGES
 from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
@@ -77,13 +79,21 @@ def _restore_jobs(model: WatchedModel, state: dict[str, Any], sealed_ns: int) ->
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
-    if not alarm.silent:  # nothing that a checkpoint of a version before it would not hold
+    # Nothing that a checkpoint of a version before it would not hold.
+    if not alarm.silent:
         del values["silent"]
-    return values
+    before = _told_before(alarm.kind, alarm.budgeted)
+    return {name: value for name, value in values.items() if name not in before or value != before[name]}
+
+
+def _told_before(kind: str, budgeted: bool) -> dict[str, Any]:
+    """What alarms meant before they said so: evidence at one level, and by their kind alone whom they are for."""
+    severity = semconv.ML_DETECTION_SEVERITY_PAGE if kind == PAGES else semconv.ML_DETECTION_SEVERITY_TICKET
+    return {"level": semconv.ML_DETECTION_LEVEL_STRONG if budgeted else "", "severity": severity, "strong_ns": 0}
 
 
 def alarm_from(data: dict[str, Any]) -> Alarm:
     """The alarm that ``alarm_json`` described."""
     features = tuple(NamedFeature(**f) for f in data["features"])
     changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
-    return Alarm(**(data | changes))
+    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes))

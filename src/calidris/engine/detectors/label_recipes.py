@@ -19,8 +19,10 @@ from calidris.detect import Alert, Change, Game, Slot, group_bets, loss_bets, re
 from calidris.detect.bets.calibration import calibration_counts
 from calidris.detect.bets.calibration import layout_of as calibration_layout
 from calidris.detect.bets.groups import group_counts, level_names
+from calidris.detect.bets.loss_game import LossBets
 from calidris.detect.bets.losses import layout_of, loss_counts, watched_losses
 from calidris.detect.evidence.day_blocks import Days
+from calidris.detect.levels import TwoLevels
 from calidris.engine.detectors.recipes import Recipe, days_of
 from calidris.state import GroupsState, TableState
 from calidris.state.blocks.labelled import LabelTables
@@ -49,14 +51,19 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     known = loss_counts(baseline.labels.losses, delay)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
-        return loss_bets(
-            losses, known, windows, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance,
-            minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance, days=days,
-        )  # fmt: skip
+        def at(margin: float) -> Game:
+            return loss_bets(
+                losses, known, windows, delta=detect.delta, tolerance=0.0, margin=margin,
+                minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance, days=days,
+            )  # fmt: skip
 
-    def back(_game: Game, _changes: Sequence[Change], _counts: Ints) -> Game:
+        strong, early = detect.loss_tolerance, detect.early_loss_tolerance
+        return TwoLevels(at(strong), at(early)) if early < strong else at(strong)
+
+    def back(game: Game, _changes: Sequence[Change], _counts: Ints) -> Game:
+        margin = game.margin if isinstance(game, LossBets) else detect.loss_tolerance
         return loss_bets(
-            losses, known, None, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance, side="recovered",
+            losses, known, None, delta=detect.delta, tolerance=0.0, margin=margin, side="recovered",
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from calidris import semconv
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
+from calidris.detect.levels import Level, TwoLevels, game_of
 from calidris.engine.detectors.recipes import Recipe
 from calidris.errors import CorruptState
 
@@ -93,7 +94,7 @@ class SlotWatcher:
             self.run.rows += verdict.rows
             if verdict.evidence < QUIET and not verdict.fired:
                 self.run = Run()
-        if verdict.opened:
+        if verdict.opened or verdict.raised:
             self._begin_recovery(verdict, counts)
         if self.recipe.references is not None:
             calm = not verdict.alarm and verdict.evidence < CALM
@@ -115,7 +116,7 @@ class SlotWatcher:
         """What watches for the end of an alarm, where its kind has a way back."""
         if self.recipe.back is None or self.detector is None:
             return None
-        game = self.recipe.back(self.detector.bets, verdict.changes, counts)
+        game = self.recipe.back(game_of(self.detector.bets, verdict.level), verdict.changes, counts)
         return None if game is None else Recovery(game, minimum_rows=self.minimum_rows)
 
     def _learn(self, counts: Ints, start_ns: int) -> None:
@@ -140,7 +141,9 @@ class SlotWatcher:
     def take_over(self, other: SlotWatcher, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same bets has on some things."""
         if self.detector is not None and other.detector is not None:
-            if isinstance(self.detector.bets, Bets):  # the only ones whose memory is kept by field
+            if isinstance(
+                game_of(self.detector.bets, Level.STRONG), Bets
+            ):  # the only ones whose memory is kept by field
                 self.detector.take_over(other.detector, names)
             self.unsaved = True
 
@@ -148,6 +151,12 @@ class SlotWatcher:
     def latched(self) -> bool:
         """Whether its alarm stands."""
         return self.detector is not None and self.detector.alarm
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Those that its alarms can be of."""
+        two = self.detector is not None and isinstance(self.detector.bets, TwoLevels)
+        return tuple(Level) if two else (Level.STRONG,)
 
     @property
     def waits_for(self) -> str | None:

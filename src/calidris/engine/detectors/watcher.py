@@ -11,6 +11,7 @@ from calidris.batch import Ints, ModelKey
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
+from calidris.detect.levels import Level
 from calidris.engine.alarms import AlarmBook, Failures
 from calidris.engine.alarms.mending import Latch
 from calidris.engine.detectors.budgets import budget_of
@@ -195,12 +196,30 @@ class Watcher:
         recovered = watch.recovers(counts, start_ns)
         verdicts[slot] = verdict = watch.take(counts, start_ns)
         if verdict is not None and verdict.opened:
-            raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
+            raised_ns = _scored_ns(watch.recipe, start_ns)
             alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
             seal.open(alarm, slot.window_s)
+        elif verdict is not None and verdict.raised:
+            self._raise_level(seal, watch, verdict, start_ns)
         model.touch()
         if recovered:
             seal.note_recovered(slot)
+
+    def _raise_level(self, seal: Seal, watch: SlotWatcher, verdict: Verdict, start_ns: int) -> None:
+        """What was an early alarm is a strong one now."""
+        for alarm in seal.book.standing_of(seal.model.key):
+            if self.latch_of(alarm) is watch:
+                severity = self.config.detect.severity(alarm.kind, verdict.level)
+                seal.book.raise_level(
+                    replace(
+                        alarm,
+                        level=verdict.level,
+                        severity=severity,
+                        strong_ns=_scored_ns(watch.recipe, start_ns),
+                        evidence=verdict.evidence,
+                        features=_named(verdict),
+                    )
+                )
 
     def _without_absent(self, model: WatchedModel, counts: Ints, start_ns: int) -> Ints:
         """Counts in which features that never came are no evidence."""
@@ -220,6 +239,7 @@ class Watcher:
     ) -> Alarm:
         """The alarm of a detector; without what its verdict said where that is not known any more."""
         run, slot = watch.end_run(), watch.recipe.slot
+        level = Level.STRONG if verdict is None else verdict.level
         assert self.baseline is not None, "slots are made from one"
         return Alarm(
             id=number,
@@ -236,6 +256,8 @@ class Watcher:
             budget=self.config.detect.budget,
             trace_ids=trace_ids,
             reference=slot.reference,
+            level=level,
+            severity=self.config.detect.severity(slot.kind, level),
         )
 
     def _remember(self, window_s: float, end_ns: int, window: Window, verdict: Verdict | None) -> None:
@@ -280,6 +302,11 @@ class Watcher:
 def slot_name(slot: Slot) -> str:
     """What tells a detector from the others of its model, in a checkpoint and for people."""
     return f"{slot.kind} {slot.window_s:.17g} {slot.reference}"
+
+
+def _scored_ns(made: Recipe, start_ns: int) -> int:
+    """When a window that begins then is scored."""
+    return start_ns + round((made.slot.window_s + made.age_s) * 1e9)
 
 
 def _named(verdict: Verdict) -> tuple[NamedFeature, ...]:

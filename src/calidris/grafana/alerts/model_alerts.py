@@ -1,7 +1,8 @@
 """What raises an alert. Severity follows one rule: only confirmed harm to users pages, everything else is a ticket.
 
 * A drift alarm has spent the model's false-alarm budget, so it is rarely chance, but changed data is not harm yet: ticket.
-  So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page.
+  So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page. Its early
+  alarms are tickets: the rise may be smaller than what the settings call news. ``detect.page`` raises other kinds to a page.
 * Calibration that is worse than the baseline's by more than both intervals: ticket.
 * Performance that is worse than the baseline's by more than both intervals: confirmed harm, page.
 * A burning error budget: page or ticket, by how fast it burns (``objective_alerts.py``).
@@ -12,6 +13,9 @@ every model, so they are panels and not alerts.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 from calidris import semconv
 from calidris.config import CalidrisConfig
@@ -44,20 +48,53 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
-    return [_drift(audience), _loss(audience), _other(audience), *worse, _silent(audience), _late(audience)]
+    drift = _by_severity(_drift, audience, TICKET, "drift" in audience.pages)
+    loss = _by_severity(_loss, audience, PAGE, True)
+    other = _by_severity(_other, audience, TICKET, bool(audience.pages - {"drift"}))
+    return [*drift, *loss, *other, *worse, _silent(audience), _late(audience)]
 
 
-def _drift(audience: Audience) -> Alert:
+class _For(NamedTuple):
+    """Whom a rule is for, and which series it reads.
+
+    Where nothing of a kind pages, its ticket reads all series of it: rules that were rendered before a setting lose no alarm.
+    """
+
+    severity: str
+    matchers: tuple[str, ...] = ()
+    usual: bool = True
+
+    @property
+    def key(self) -> str:
+        """Of a rule that is not the usual one of its name."""
+        return "" if self.usual else f" {self.severity}"
+
+    @property
+    def title(self) -> str:
+        """What it adds to a title."""
+        return "" if self.usual else f", {self.severity}"
+
+
+def _by_severity(make: Callable[[Audience, _For], Alert], audience: Audience, usual: str, pages: bool) -> list[Alert]:
+    """A rule for pages, where there are any, and one for tickets; the usual one takes series that do not say which."""
+    if not pages:
+        return [make(audience, _For(TICKET))]
+    other = TICKET if usual == PAGE else PAGE
+    mine, others = promql.differs(promql.SEVERITY, other), promql.equals(promql.SEVERITY, other)
+    return [make(audience, _For(usual, (mine,))), make(audience, _For(other, (others,), usual=False))]
+
+
+def _drift(audience: Audience, to: _For) -> Alert:
     kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
     return Alert(
         name="ModelDrift",
-        key=audience.key,
-        title=f"Model drift{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
+        key=audience.key + to.key,
+        title=f"Model drift{to.title}{audience.suffix}",
+        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift"), to.matchers),
         threshold=0,
         pending="0s",
         keep=KEEP,
-        severity=TICKET,
+        severity=to.severity,
         summary=f"{MODEL}: rows of the {{{{ $labels.ml_window }}}} windows no longer look like the baseline",
         description=(
             f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
@@ -72,20 +109,23 @@ def _drift(audience: Audience) -> Alert:
     )
 
 
-def _loss(audience: Audience) -> Alert:
+def _loss(audience: Audience, to: _For) -> Alert:
     kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+    grown = (
+        "have grown" if to.usual else "may have grown by little yet (early evidence, or a rise within the tolerance)"
+    )
     return Alert(
         name="ModelPerformanceAlarm",
-        key=audience.key,
-        title=f"Model performance alarm{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
+        key=audience.key + to.key,
+        title=f"Model performance alarm{to.title}{audience.suffix}",
+        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance"), to.matchers),
         threshold=0,
         pending="0s",
         keep=KEEP,
-        severity=PAGE,
+        severity=to.severity,
         summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
         description=(
-            f"True outcomes of {MODEL} say that its losses have grown: the evidence has used up the false-alarm budget. "
+            f"True outcomes of {MODEL} say that its losses {grown}: the evidence has used up the false-alarm budget. "
             "/v1/alarms of the read API says since when, which loss, and gives example traces. Roll back if it began with a "
             "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
             "stays latched until `calidris alarms clear` ends it."
@@ -96,17 +136,17 @@ def _loss(audience: Audience) -> Alert:
     )
 
 
-def _other(audience: Audience) -> Alert:
+def _other(audience: Audience, to: _For) -> Alert:
     kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
     return Alert(
         name="ModelAlarm",
-        key=audience.key,
-        title=f"Model alarm{audience.suffix}",
-        expr=_latched(audience, kept, promql.outside(promql.DETECTION_KIND, ("drift", "performance"))),
+        key=audience.key + to.key,
+        title=f"Model alarm{to.title}{audience.suffix}",
+        expr=_latched(audience, kept, promql.outside(promql.DETECTION_KIND, ("drift", "performance")), to.matchers),
         threshold=0,
         pending="0s",
         keep=KEEP,
-        severity=TICKET,
+        severity=to.severity,
         summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
         description=(
             f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm. /v1/alarms of the read API says "
@@ -195,10 +235,13 @@ def _late_share(audience: Audience) -> str:
     return f"({nothing_new(share, audience.matchers, (named,))})\nor 0 * {rows}"
 
 
-def _latched(audience: Audience, kept: tuple[str, ...], kinds: str) -> str:
+def _latched(audience: Audience, kept: tuple[str, ...], kinds: str, severities: tuple[str, ...]) -> str:
     """1 for each latched detector of some kinds, 0 for the others, and for what was raised while its model was silent."""
     latched, silent = (
-        promql.by("max", kept, promql.selector(metric, *audience.matchers, kinds))
-        for metric in (semconv.METRIC_ML_DETECTION_ALARM, semconv.METRIC_ML_DETECTION_ALARM_SILENT)
+        promql.by("max", kept, promql.selector(metric, *audience.matchers, kinds, *matchers))
+        for metric, matchers in (
+            (semconv.METRIC_ML_DETECTION_ALARM, severities),
+            (semconv.METRIC_ML_DETECTION_ALARM_SILENT, ()),
+        )
     )
     return not_raised_in_silence(latched, silent, audience.matchers, kept)
