@@ -194,6 +194,7 @@ class PredictionBatch:
         batch_id: the job that made them; None where they were made one by one, as they were asked for.
         moved_ns: int64[n], by how much the time of each row was moved because it lay too far from its arrival; None where none
             was, as is usual.
+        role: what its version does beside others, one of ``semconv.ML_MODEL_ROLE_*``; None where nobody said, which is champion.
     """
 
     model: ModelKey
@@ -214,6 +215,7 @@ class PredictionBatch:
     spans: Ints | None = None
     batch_id: str | None = None
     moved_ns: Ints | None = None
+    role: str | None = None
 
     def __len__(self) -> int:
         return len(self.event_time_ns)

@@ -72,7 +72,7 @@ def test_status_has_its_documented_shape(url: str) -> None:
     credit = status["models"][0]
     assert list(credit) == [
         *("tenant", "name", "version", "task", "status", "status_detail", "notes", "baseline", "rows", "labels"),
-        *("last_event_ns", "late", "moved", "arrival", "faults", "owner", "tier"),
+        *("last_event_ns", "late", "moved", "arrival", "role", "faults", "owner", "tier"),
         *("latched", "windows", "evidence", "waiting", "history", "days", "slo_events"),
     ]
     assert (credit["name"], credit["version"], credit["status"], credit["latched"]) == ("credit", "7", "ok", [2])

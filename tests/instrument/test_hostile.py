@@ -397,6 +397,7 @@ SETTINGS = (
     "headers",
     "model_name",
     "model_version",
+    "model_role",
     "allow",
     "drop",
     "hash",

@@ -54,6 +54,10 @@ class Wire:
     def decode(self, *spans: Span, **rest: Any) -> Decoded:
         return decode(self.request(*spans, **rest), tenant="default", arrival_ns=NOW_NS)
 
+    @staticmethod
+    def decode_bytes(request: bytes) -> Decoded:
+        return decode(request, tenant="default", arrival_ns=NOW_NS)
+
     def one(self, *spans: Span, **rest: Any) -> Any:
         """The only batch of these spans, none of which is refused."""
         decoded = self.decode(*spans, **rest)

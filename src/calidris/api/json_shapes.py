@@ -14,6 +14,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
         "late": 17, "moved": 0,              of the rows: came after their window was closed; had an impossible time
         "arrival": "live",                   or "batch": its rows come in jobs
+        "role": "champion",                  what it does beside other versions, by its newest rows; or "canary", "shadow"
         "faults": [{"feature": "age", "kind": "out_of_range", "rows": 3, "example": "130, above 120"}],     against its `schema`
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
@@ -48,9 +49,9 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
 
 ``GET /v1/models`` lists what is watched, silent versions too, what never came (as ``absent`` above), and what was forgotten::
 
-    {"models": [{"tenant": "default", "name": "credit", "version": "7", "live": true, "configured": true, "status": "ok",
-                 "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000, "baseline": "credit-7@2026-10",
-                 "latched": [2]}],
+    {"models": [{"tenant": "default", "name": "credit", "version": "7", "role": "champion", "live": true, "configured": true,
+                 "status": "ok", "rows": 1284332, "labels": 771204, "last_event_ns": 1795265998000000000,
+                 "baseline": "credit-7@2026-10", "latched": [2]}],
      "absent": [],
      "forgotten": [{"alarm": 0, "action": "forget", "by": "ada", "reason": "retired", "at_ns": 0, "token": "oncall",
                     "model": ["default", "credit", "6"]}]}       an empty version: all of them
@@ -138,6 +139,7 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "late": model.late,
         "moved": model.moved,
         "arrival": "batch" if model.batch else "live",
+        "role": model.role,
         "faults": [fault._asdict() for fault in model.faults],
         "owner": model.owner,
         "tier": model.tier,

@@ -81,6 +81,7 @@ def _listed(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "name": key.name,
         "version": key.version,
         "live": key not in snapshot.silent,
+        "role": model.role,
         "status": model.status.value,
         "rows": model.rows,
         "labels": model.labels,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.common import shown
 from calidris.cli.receiver_client import Receiver
@@ -47,12 +48,18 @@ def _table(told: Json) -> Table:
     return table
 
 
+def _state(model: Json) -> str:
+    """Whether it sends, and what it does where that is not the usual thing; an older receiver does not tell."""
+    state, role = "live" if model["live"] else "silent", model.get("role", semconv.ML_MODEL_ROLE_CHAMPION)
+    return state if role == semconv.ML_MODEL_ROLE_CHAMPION else f"{state} {role}"
+
+
 def _cells(model: Json) -> tuple[str, ...]:
     alarms = ", ".join(map(str, model["latched"]))
     return (
         name_of(model),
         model["version"],
-        "live" if model["live"] else "silent",
+        _state(model),
         _moment(model["last_event_ns"]),
         f"{model['rows']:,}",
         model["baseline"] or NONE,

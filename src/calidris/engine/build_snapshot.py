@@ -72,7 +72,7 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         # Whatever was counted of a row as it came; figures of windows are not among it.
         totals: dict[str, Any] = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
         totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "faults": model.inputs.counts}
-        totals["notes"] = tuple(notes(model))
+        totals["notes"], totals["role"] = tuple(notes(model)), model.role
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
@@ -113,6 +113,7 @@ def _model(
         late=model.late,
         moved=model.moved,
         batch=model.is_batch,
+        role=model.role,
         notes=tuple(notes(model)),
         checks=model.inputs.checks,
         faults=model.inputs.counts,

@@ -75,7 +75,7 @@ def form_of(batch: PredictionBatch, step_ns: int, *, scattered: bool = False) ->
     maps = (batch.features, batch.slices, batch.class_scores)
     vectors = tuple((name, column.dimension) for name, column in batch.embeddings.items())
     absent = tuple(getattr(batch, name) is None for name in _OPTIONAL)
-    return first, batch.model, batch.task, batch.batch_id, absent, vectors, *map(tuple, maps)
+    return first, batch.model, batch.task, batch.batch_id, batch.role, absent, vectors, *map(tuple, maps)
 
 
 def _is_scattered(form: Hashable) -> bool:

@@ -83,6 +83,7 @@ class WatchedModel:
         self.outcomes = Outcomes()
         self.arrivals = Arrivals()
         self.sent_slices = SentSlices()
+        self.role = semconv.ML_MODEL_ROLE_CHAMPION  # what it does beside other versions, by its newest rows
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
         self.unsaved = True  # since the last checkpoint
@@ -169,6 +170,7 @@ class WatchedModel:
         self.first_event_ns = min(self.first_event_ns or oldest, oldest)
         self.last_event_ns = max(self.last_event_ns, newest)
         self.rows += len(batch)
+        self.role = batch.role or semconv.ML_MODEL_ROLE_CHAMPION
         self.touch(recounted=oldest < self.newest_sealed_ns)
         return late, self._wait_for_labels(waiting)
 

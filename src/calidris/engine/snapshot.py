@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from calidris import semconv
 from calidris.batch import ModelKey
 from calidris.engine.commands import Command
 from calidris.engine.panes.days import DayPoint
@@ -136,6 +137,7 @@ class ModelSnapshot:
         late: predictions among ``rows`` that came after their window was closed: shown, never scored.
         moved: predictions among ``rows`` whose time lay too far from their arrival and was moved.
         batch: its rows come in jobs.
+        role: what it does beside other versions, by its newest rows.
         notes: what people should know beside the status: a baseline that is another version's, slices that never came.
         checks: what every row is looked at for, by feature and kind of fault.
         faults: rows that were not what the settings state of the model's inputs, by feature and kind.
@@ -163,6 +165,7 @@ class ModelSnapshot:
     late: int = 0
     moved: int = 0
     batch: bool = False
+    role: str = semconv.ML_MODEL_ROLE_CHAMPION
     notes: tuple[str, ...] = ()
     checks: tuple[tuple[str, str], ...] = ()
     faults: tuple[FaultCount, ...] = ()

@@ -75,6 +75,8 @@ class Model:
         hash: features that leave as a keyed hash.
         bucket: features that leave as a range, with its edges.
         embeddings: names of the vectors that may leave the process; without it none does.
+        role: ``champion``, ``canary`` or ``shadow``, where other versions serve beside it: what a shadow answers is not used. Else that
+            of ``OTEL_CALIDRIS_MODEL_ROLE``. One that is none of these is counted, and none is sent.
 
     It is cheap, thread-safe and may be made at import. Recording costs the caller 2 to 4 µs, and nothing without an endpoint.
 
@@ -99,10 +101,11 @@ class Model:
         hash: Iterable[str] = (),
         bucket: Mapping[str, Iterable[float]] | None = None,
         embeddings: Sequence[str] = (),
+        role: str | None = None,
         **unknown: Never,
     ) -> None:
         policy, usable = _policy(allow, drop, hash, bucket)
-        self._series = series = Series(name, version, task, features, slices, classes, policy, embeddings)
+        self._series = series = Series(name, version, task, features, slices, classes, policy, embeddings, role)
         try:
             runtime.seen(series)
             for argument in (*series.unusable, *(() if usable else ("rules",))):

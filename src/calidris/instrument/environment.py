@@ -66,6 +66,14 @@ OTEL_CALIDRIS_MODEL_VERSION: Final = "OTEL_CALIDRIS_MODEL_VERSION"
 Version of the model of this process; without it ``service.version``, else ``unknown``.
 """
 
+OTEL_CALIDRIS_MODEL_ROLE: Final = "OTEL_CALIDRIS_MODEL_ROLE"
+"""
+.. envvar:: OTEL_CALIDRIS_MODEL_ROLE
+
+What the models of this process do beside other versions that serve: ``champion``, ``canary`` or ``shadow``. A shadow's answers are
+not used. Without it nothing is said, which is champion.
+"""
+
 OTEL_CALIDRIS_MODELS: Final = "OTEL_CALIDRIS_MODELS"
 """
 .. envvar:: OTEL_CALIDRIS_MODELS

@@ -240,6 +240,7 @@ def configure(
     headers: Mapping[str, str] | None = None,
     model_name: str | None = None,
     model_version: str | None = None,
+    model_role: str | None = None,
     allow: Iterable[str] = (),
     drop: Iterable[str] = (),
     hash: Iterable[str] = (),
@@ -254,6 +255,7 @@ def configure(
         headers: of each request.
         model_name: for labels and auto-instrumented models that name none.
         model_version: for auto-instrumented models.
+        model_role: what the models of this process do beside other versions: ``champion``, ``canary`` or ``shadow``.
         allow: features whose strings may leave.
         drop: features that never leave.
         hash: features that leave as a keyed hash.
@@ -271,6 +273,7 @@ def configure(
             "headers": headers,
             "model_name": model_name,
             "model_version": model_version,
+            "model_role": model_role,
             **others,
         }
         policy = settings.policy.with_(Policy.of(allow, drop, hash, bucket, hash_key))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from calidris import semconv
 from calidris.instrument import environment as env
 from calidris.instrument.guarded_log import log
 from calidris.instrument.privacy import Policy
@@ -17,6 +18,8 @@ DEFAULT_DELAY_S = 1.0
 MOST = 1e12
 """Bound of all numbers: what is beyond it is a slip."""
 DEFAULT_TIMEOUT_S = 5.0
+ROLES = (semconv.ML_MODEL_ROLE_CHAMPION, semconv.ML_MODEL_ROLE_CANARY, semconv.ML_MODEL_ROLE_SHADOW)
+"""What a version may do beside others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class SdkSettings:
     timeout_s: float = DEFAULT_TIMEOUT_S
     model_name: str = ""
     model_version: str = ""
+    model_role: str = ""
     models_path: str = ""
     slices: tuple[str, ...] = ()
     policy: Policy = field(default_factory=Policy)
@@ -57,6 +61,7 @@ class SdkSettings:
             timeout_s=_number(environ, env.OTEL_EXPORTER_CALIDRIS_TIMEOUT, DEFAULT_TIMEOUT_S),
             model_name=get(env.OTEL_CALIDRIS_MODEL_NAME, "").strip(),
             model_version=get(env.OTEL_CALIDRIS_MODEL_VERSION, "").strip(),
+            model_role=_role(get(env.OTEL_CALIDRIS_MODEL_ROLE, "").strip()),
             models_path=get(env.OTEL_CALIDRIS_MODELS, "").strip(),
             slices=_list(get(env.OTEL_CALIDRIS_SLICES, "")),
             policy=_policy(environ),
@@ -76,6 +81,8 @@ class SdkSettings:
             value = getattr(self, name)
             if type(value) not in (int, float) or not 0 < value < MOST:
                 return f"{name} must be a positive number"
+        if self.model_role and self.model_role not in ROLES:
+            return f"model_role must be one of {', '.join(ROLES)}"
         if type(given.handle_sigterm) is not bool:
             return "handle_sigterm must be true or false"
         if not isinstance(given.headers, Mapping):
@@ -85,7 +92,16 @@ class SdkSettings:
         return ""
 
 
-_TEXTS = ("endpoint", "certificate", "client_certificate", "client_key", "model_name", "model_version", "models_path")
+_TEXTS = (
+    "endpoint",
+    "certificate",
+    "client_certificate",
+    "client_key",
+    "model_name",
+    "model_version",
+    "model_role",
+    "models_path",
+)
 _NUMBERS = ("timeout_s", "delay_s", "queue_rows", "queue_bytes")
 
 
@@ -139,6 +155,19 @@ def _buckets(text: str) -> dict[str, list[float]]:
                 part,
             )
     return buckets
+
+
+def _role(text: str) -> str:
+    """One of ``ROLES``, or none with a word about it."""
+    if text and text not in ROLES:
+        log.error(
+            "calidris: %s must be one of %s, got %r; none is sent.",
+            env.OTEL_CALIDRIS_MODEL_ROLE,
+            ", ".join(ROLES),
+            text,
+        )
+        return ""
+    return text
 
 
 def _switch(environ: Mapping[str, str], name: str, default: bool) -> bool:

@@ -44,7 +44,8 @@ label's missing id is rejected. An empty error is none. An unknown ``ml.model.ta
 start to its end. Without ``ml.prediction.error`` the ``error.type`` of the span holds for its rows, and ``_OTHER``
 where only its status says that it failed. Without ``ml.prediction.trace_id`` it is the span's own.
 ``ml.model.*`` and ``ml.prediction.batch_id`` on the resource stand in for what the span leaves out.
-A span belongs to one batch: a column of ids says the same in every row, or the span is rejected.
+A span belongs to one batch, and its version has one role: a column of either says the same in every row, or the span is rejected.
+So is a span of predictions whose ``ml.model.role`` is none of the three.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ def _identity(batch: PredictionBatch) -> list[tuple[str, str]]:
     version = [(semconv.ML_MODEL_VERSION, batch.model.version)]
     task = [(semconv.ML_MODEL_TASK, batch.task)] if batch.task else []
     job = [(semconv.ML_PREDICTION_BATCH_ID, batch.batch_id)] if batch.batch_id else []
-    return [(semconv.ML_MODEL_NAME, batch.model.name), *version, *task, *job]
+    role = [(semconv.ML_MODEL_ROLE, batch.role)] if batch.role else []
+    return [(semconv.ML_MODEL_NAME, batch.model.name), *version, *task, *job, *role]
 
 
 def _fields(batch: PredictionBatch) -> dict[str, _Cells | None]:

@@ -30,6 +30,7 @@ TOO_MANY_FEATURES: Final = "too_many_features"
 TOO_MANY_LEVELS: Final = "too_many_levels"
 TOO_LONG: Final = "too_long"
 BAD_REPORT: Final = "bad_report"
+BAD_ROLE: Final = "bad_role"
 
 CURES: Final = MappingProxyType(
     {
@@ -53,6 +54,7 @@ CURES: Final = MappingProxyType(
         TOO_MANY_LEVELS: "hash or bucket the column before it is sent",
         TOO_LONG: "shorten, hash or bucket the text before it is sent",
         BAD_REPORT: "a report has ml.prediction.count 0 and maps from reason to a whole number, 0 or more",
+        BAD_ROLE: "ml.model.role is champion, canary or shadow; leave it out where a version serves alone",
     }
 )
 """What the sender can do about each reason; its keys are all the reasons there are."""

@@ -44,6 +44,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         **model.arrivals.to_json(),
         **model.sent_slices.to_json(),
         **model.inputs.to_json(),
+        **({"role": model.role} if model.role != semconv.ML_MODEL_ROLE_CHAMPION else {}),
         **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
         **({"jobs": model.jobs.to_json() | {"sealed_ns": model.sealed_ns}} if model.is_batch else {}),
         **{name: getattr(model, name) for name in _SET_ASIDE if getattr(model, name)},
@@ -58,6 +59,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -
     for name in _SET_ASIDE:
         setattr(model, name, state.get(name, 0))
     _restore_jobs(model, state, sealed_ns)
+    model.role = state.get("role", semconv.ML_MODEL_ROLE_CHAMPION)
     model.days = Days.from_json(state["days"])
     model.arrivals = Arrivals.from_json(state)
     model.sent_slices = SentSlices.from_json(state)

@@ -16,6 +16,7 @@ from calidris.instrument.privacy import Policy
 from calidris.instrument.rows.input_table import Table
 from calidris.instrument.rows.one_row import MAX_WIDTH, default_names, is_usual, read, usual_places
 from calidris.instrument.rows.vectors import Vectors
+from calidris.instrument.settings import ROLES
 
 Row: TypeAlias = "tuple[Series, int, int, Place, object, Any, Any, Any, Any, Any, str | None, tuple[bytes, ...] | None]"
 """Series, start (ns since the epoch), duration (ns), place, given id, features, slices, score, class, value, error type,
@@ -43,6 +44,7 @@ class Series:
         wanted: features and slices, or None where each call brings its own.
         classes: names of the classes, in the order of score columns.
         embeddings: names of the vectors that may leave.
+        role: what the version does beside others, or None where nobody said.
         policy: what this model adds to the process' privacy rules.
         pick: a mapping to its flat tuple. Raises KeyError for a missing name, and always where none are declared.
         flatten: values of the features to their flat tuple; None where there are slices that are no features.
@@ -50,7 +52,7 @@ class Series:
     """
 
     __slots__ = (
-        "classes", "embeddings", "features", "flatten", "name", "pick", "policy", "slices", "task", "unusable", "version", "wanted",
+        "classes", "embeddings", "features", "flatten", "name", "pick", "policy", "role", "slices", "task", "unusable", "version", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -63,11 +65,13 @@ class Series:
         classes: Sequence[object] | None = None,
         policy: Policy | None = None,
         embeddings: Sequence[str] = (),
+        role: object = None,
     ) -> None:
         self.unusable: list[str] = []
         self.name = self._named("name", name) or "unnamed"
         self.version = self._named("version", version) or "unknown"
         self.task = None if task is None else self._named("task", task)
+        self.role = None if role is None else self._known_role(role)
         self.features = None if features is None else self._names("features", features)
         self.slices = self._names("slices", slices)
         self.classes = None if classes is None else self._names("classes", classes)
@@ -91,6 +95,13 @@ class Series:
         except Refused:
             self.unusable.append(argument)
             return None
+
+    def _known_role(self, given: object) -> str | None:
+        named = self._named("role", given)
+        if named is None or named in ROLES:
+            return named
+        self.unusable.append("role")
+        return None
 
     def _names(self, argument: str, given: Any) -> tuple[str, ...]:
         try:

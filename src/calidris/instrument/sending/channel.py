@@ -205,7 +205,7 @@ class GrpcShipper:
 
 def connect(settings: SdkSettings, not_sent: NotSent, told: Totals) -> GrpcShipper:
     """A shipper to the settings' endpoint; opens no connection yet. What was counted under settings before is ``told``."""
-    return GrpcShipper(Encoder(resource(), settings.policy, not_sent), Channel(settings), told)
+    return GrpcShipper(Encoder(resource(), settings.policy, not_sent, settings.model_role), Channel(settings), told)
 
 
 def resource() -> Resource:

@@ -86,7 +86,7 @@ class Encoder:
     Used by one thread. With ``OTEL_SDK_DISABLED=true`` it encodes nothing.
     """
 
-    def __init__(self, resource: Resource, policy: Policy, not_sent: NotSent) -> None:
+    def __init__(self, resource: Resource, policy: Policy, not_sent: NotSent, role: str = "") -> None:
         limits = SpanLimits(max_span_attributes=SpanLimits.UNSET, max_span_attribute_length=SpanLimits.UNSET)
         self._ended = _Collected()
         self._provider = TracerProvider(
@@ -96,6 +96,7 @@ class Encoder:
         self._tracer = self._provider.get_tracer(SCOPE, VERSION, semconv.SCHEMA_URL)
         self._policy = policy
         self._not_sent = not_sent
+        self._role = role  # of models that state none of their own
 
     def encode(self, items: Iterable[Item]) -> list[Request]:
         """All items as requests, in order: predictions before labels. A row that cannot be packed is dropped alone, and counted."""
@@ -165,7 +166,7 @@ class Encoder:
             start, end = min(chunk.times_ns), max(chunk.times_ns)
         else:
             name = f"predict {chunk.series.name}"
-            attributes = prediction_attributes(chunk, self._policy, note)
+            attributes = prediction_attributes(chunk, self._policy, note, self._role)
             start, end = _extent(chunk)
         return self._serialise(name, attributes, start, end)
 
@@ -191,8 +192,8 @@ def _extent(chunk: Chunk) -> tuple[int, int]:
 Attributes = dict[str, Any]
 
 
-def prediction_attributes(chunk: Chunk, policy: Policy, note: col.Note) -> Attributes:
-    """The attributes of a predict span. Nothing passes that `policy` does not let pass."""
+def prediction_attributes(chunk: Chunk, policy: Policy, note: col.Note, role: str = "") -> Attributes:
+    """The attributes of a predict span. Nothing passes that `policy` does not let pass; `role` is that of models that state none."""
     series, start = chunk.series, min(chunk.times_ns)
     policy = policy.with_(series.policy)
     attributes: Attributes = {
@@ -205,6 +206,7 @@ def prediction_attributes(chunk: Chunk, policy: Policy, note: col.Note) -> Attri
     optional = {
         semconv.ML_MODEL_TASK: series.task,
         semconv.ML_PREDICTION_BATCH_ID: chunk.batch_id,
+        semconv.ML_MODEL_ROLE: series.role or role,
         semconv.ML_FEATURES: {**_features(chunk, policy, note), **_embeddings(chunk, policy, note)},
         semconv.ML_SLICES: _slices(chunk.slices, policy, note),
         semconv.ML_PREDICTION_SCORE: _scores(chunk, note),

@@ -272,10 +272,7 @@ def _table() -> Floats:
     """E[x^a (ln x)^b] of x = C + 1/2, C Poisson, and that of its second difference: float64[2, points, orders]."""
     even = np.linspace(0.0, 1.0, _POINTS)
     mean = LARGE * even**2
-    count = np.arange(_TAIL)
-    # Not by ``scipy.stats``: a receiver would take half a second longer to start.
-    log_chance = special.xlogy(count, mean[:, None]) - mean[:, None] - special.gammaln(count + 1)
-    chance = np.exp(log_chance)
+    chance = _poisson(mean)
     x = np.arange(_TAIL + 2) + 0.5
     log = np.log(x)
     powers = [x**a * log**b for a, b in _ORDERS]
@@ -286,6 +283,19 @@ def _table() -> Floats:
     both = np.stack([known, bend])
     table: Floats = chance @ both
     return table
+
+
+def _poisson(mean: Floats) -> Floats:
+    """Chance of each count of a Poisson variable, float64[points, counts].
+
+    Not by ``scipy.stats``: a receiver would take half a second longer to start.
+    """
+    count = np.arange(_TAIL)
+    log = special.xlogy(count, mean[:, None])
+    log -= mean[:, None]
+    log -= special.gammaln(count + 1)
+    chance: Floats = np.exp(log)
+    return chance
 
 
 def _expand(

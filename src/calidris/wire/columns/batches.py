@@ -186,6 +186,7 @@ def _predictions(table: Table, origin: Origin, settler: _Settler) -> tuple[Predi
         features=features,
         task=table.identity.task,
         batch_id=table.identity.batch_id,
+        role=table.identity.role,
         moved_ns=moved_ns,
         ids=one(convert.names, semconv.ML_PREDICTION_ID, fields),
         score=one(settler.probabilities, semconv.ML_PREDICTION_SCORE, fields),

@@ -70,7 +70,7 @@ def _names(batch: Batch) -> Hashable:
         return batch.tenant, batch.model_name
     optional = tuple(getattr(batch, name) is None for name in _OPTIONAL)
     maps = map(frozenset, ((*batch.features, *batch.embeddings), batch.slices, batch.class_scores))
-    return batch.model, batch.task, batch.batch_id, optional, *maps
+    return batch.model, batch.task, batch.batch_id, batch.role, optional, *maps
 
 
 def _same_kinds(batches: list[Batch]) -> list[list[Batch]]:
@@ -141,6 +141,7 @@ def _join_predictions(parts: Sequence[PredictionBatch]) -> PredictionBatch:
         embeddings=embeddings,
         spans=_optional([part.spans for part in parts], np.concatenate),
         batch_id=first.batch_id,
+        role=first.role,
         moved_ns=_moved_ns(parts),
     )
 

@@ -18,6 +18,7 @@ from calidris.wire.otlp.gate import MAP_PREFIXES
 from calidris.wire.otlp.spans import Spans
 from calidris.wire.rejections import (
     BAD_COUNT,
+    BAD_ROLE,
     LABEL_WITH_PREDICTION,
     MISSING_ID,
     MISSING_LABEL,
@@ -41,11 +42,13 @@ _TASKS: Final = frozenset(
         semconv.ML_MODEL_TASK_GENERATION,
     }
 )
+_ROLES: Final = frozenset({semconv.ML_MODEL_ROLE_CHAMPION, semconv.ML_MODEL_ROLE_CANARY, semconv.ML_MODEL_ROLE_SHADOW})
 _IDENTITY: Final = (
     semconv.ML_MODEL_NAME,
     semconv.ML_MODEL_VERSION,
     semconv.ML_MODEL_TASK,
     semconv.ML_PREDICTION_BATCH_ID,
+    semconv.ML_MODEL_ROLE,
 )
 _OUTPUTS: Final = frozenset(
     {
@@ -173,33 +176,39 @@ class _Sorter:
         version = attributes.pop(semconv.ML_MODEL_VERSION, None)
         task = attributes.pop(semconv.ML_MODEL_TASK, None)
         batch_id = attributes.pop(semconv.ML_PREDICTION_BATCH_ID, None)
+        role = attributes.pop(semconv.ML_MODEL_ROLE, None)
         if resource:
-            own = (name, version, task, batch_id)
-            name, version, task, batch_id = (
+            own = (name, version, task, batch_id, role)
+            name, version, task, batch_id, role = (
                 resource.get(key) if value is None else value for key, value in zip(_IDENTITY, own)
             )
         if batch_id is not None and type(batch_id) is not str:
             batch_id = _one_text(semconv.ML_PREDICTION_BATCH_ID, batch_id)
+        if role is not None and type(role) is not str:
+            role = _one_text(semconv.ML_MODEL_ROLE, role)
         if not type(name) is type(version) is str:
             # Only strings are looked up: True, 1 and 1.0 are the same key, and a list is none.
-            return self._identity(feedback, name, version, task, batch_id)
+            return self._identity(feedback, name, version, task, batch_id, role)
         task = task if type(task) is str else None
-        stated = (feedback, name, version, task, batch_id)
+        stated = (feedback, name, version, task, batch_id, role)
         identity = self._identities.get(stated)
         if identity is None:
             identity = self._identities[stated] = self._identity(*stated)
         return identity
 
-    def _identity(self, feedback: bool, name: Any, version: Any, task: Any, batch_id: str | None) -> Identity:
+    def _identity(
+        self, feedback: bool, name: Any, version: Any, task: Any, batch_id: str | None, role: str | None
+    ) -> Identity:
         name = _text(semconv.ML_MODEL_NAME, name, self._limits)
         version = _text(semconv.ML_MODEL_VERSION, version, self._limits)
         if not name:
             raise Rejected(MISSING_MODEL_NAME, "no model name")
         stated = task if type(task) is str and task in _TASKS else None
         job = _text(semconv.ML_PREDICTION_BATCH_ID, batch_id, self._limits) or None
-        found = Identity(False, name, version or UNKNOWN_VERSION, stated, job)
-        if feedback:
+        if feedback:  # a label is its prediction's, whatever the version does that sends it
             found = Identity(True, name, "", None)
+        else:
+            found = Identity(False, name, version or UNKNOWN_VERSION, stated, job, _role(role))
         if found not in self._models:
             if len(self._models) >= self._limits.max_models:
                 raise Rejected(TOO_MANY_MODELS, f"more than {self._limits.max_models} model versions in a request")
@@ -226,7 +235,7 @@ def _text(key: str, value: Any, limits: WireLimits) -> str:
 
 
 def _one_text(key: str, value: Any) -> str | None:
-    """One text of an attribute that may have come as a column: all of its rows have to say the same.
+    """One text of an attribute that is a span's, and may have come as a column: all of its rows have to say the same.
 
     >>> _one_text("key", 7), _one_text("key", ["a", None, "a"]), _one_text("key", [None])
     ('7', 'a', None)
@@ -235,8 +244,15 @@ def _one_text(key: str, value: Any) -> str | None:
     cells = cells.tolist() if isinstance(cells, np.ndarray) else cells
     found = {str(cell) for cell in (cells if isinstance(cells, list) else [cells]) if cell is not None}
     if len(found) > 1 or isinstance(value, dict | bytes):
-        raise Rejected(WRONG_TYPE, "a span belongs to one batch: send a span for each", key)
+        raise Rejected(WRONG_TYPE, "a span has one of it: send a span for each", key)
     return next(iter(found), None)
+
+
+def _role(stated: str | None) -> str | None:
+    """What a version does; nothing is None. Another word is refused: taken for the champion, a shadow's rows would be scored."""
+    if stated and stated not in _ROLES:
+        raise Rejected(BAD_ROLE, f"{shown(stated)} is no role", semconv.ML_MODEL_ROLE)
+    return stated or None
 
 
 def _check_feedback(attributes: dict[str, Any]) -> None:

@@ -36,13 +36,17 @@ _PER_SPAN: Final = frozenset({semconv.ERROR_TYPE})
 
 
 class Identity(NamedTuple):
-    """Whose rows a table holds, and which kind: predictions or labels; ``batch_id`` names the job that made them."""
+    """Whose rows a table holds, and which kind: predictions or labels; ``batch_id`` names the job that made them.
+
+    ``role`` is what the version does beside others; None where nobody said.
+    """
 
     feedback: bool
     name: str
     version: str
     task: str | None
     batch_id: str | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,13 @@ from calidris import semconv
 _OUR_BYTES: Final = re.compile(rb"ml\.(?:model\.|prediction\.|features|slices|label|report\.)")
 
 MODEL_KEYS: Final = frozenset(
-    {semconv.ML_MODEL_NAME, semconv.ML_MODEL_VERSION, semconv.ML_MODEL_TASK, semconv.ML_PREDICTION_BATCH_ID}
+    {
+        semconv.ML_MODEL_NAME,
+        semconv.ML_MODEL_VERSION,
+        semconv.ML_MODEL_TASK,
+        semconv.ML_MODEL_ROLE,
+        semconv.ML_PREDICTION_BATCH_ID,
+    }
 )
 """What a resource may say for all of its spans."""
 KEYS: Final = frozenset(
