@@ -106,8 +106,10 @@ class DetectConfig(Config):
     label_age: Seconds = "1d"  # type: ignore[assignment]  # parsed as written
     learn: Seconds = "7d"  # type: ignore[assignment]
     tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
+    # Half of it and less costs little: independent rows hardly use the budget. At 0 every wobble of the data would be news.
     early_tolerance: float = Field(default=0.02, ge=0.0, le=1.0)
     loss_tolerance: float = Field(default=0.005, ge=0.0, lt=1.0)
+    # A loss is harm at any size, and its bets allow for the baseline's own error anyway.
     early_loss_tolerance: float = Field(default=0.0, ge=0.0, lt=1.0)
     calibration_tolerance: float = Field(default=0.1, ge=0.0, lt=2.0)
     importance: dict[str, Annotated[float, Field(gt=0.0, le=1e6)]] = Field(default_factory=dict)
@@ -149,6 +151,7 @@ class DetectConfig(Config):
         >>> DetectConfig().severity("performance", "strong"), DetectConfig().severity("performance", "early")
         ('page', 'ticket')
         """
+        # Changed data is no harm yet, and what a user calls no news may be behind an early alarm.
         may_page = kind == PAGES or kind in self.page
         wakes = may_page and level == semconv.ML_DETECTION_LEVEL_STRONG
         return semconv.ML_DETECTION_SEVERITY_PAGE if wakes else semconv.ML_DETECTION_SEVERITY_TICKET

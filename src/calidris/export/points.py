@@ -276,12 +276,21 @@ def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterat
     mine = [alarm for alarm in snapshot.alarms if alarm.model == model.key]
     raised = Counter((alarm.window, alarm.kind) for alarm in mine)
     latched = {_levelled_alarm(alarm) for alarm in mine if alarm.id in snapshot.latched}
-    for watched in sorted({one.watched for one in told} | evidence | raised.keys()):
+    watches = {one.watched for one in told}
+    for watched in sorted(watches | evidence | raised.keys()):
         pairs = _watched_pairs(*watched)
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARMS, pairs, float(raised[watched]))
-    for one in sorted(told | {_levelled_alarm(alarm) for alarm in mine}):
-        if one in latched or not succeeded:
-            yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARM, one.pairs, float(one in latched))
+    # What was of another level before stands at 0 from then on: a series that is gone would resolve nothing.
+    before = {_levelled_alarm(alarm) for alarm in mine}
+    for one in sorted(told | before):
+        stands = one in latched
+        if stands or not succeeded:
+            yield _Series(
+                Rank.ALWAYS,
+                semconv.METRIC_ML_DETECTION_ALARM,
+                one.pairs,
+                float(stands),
+            )
 
 
 class _Levelled(NamedTuple):
@@ -294,18 +303,32 @@ class _Levelled(NamedTuple):
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Its attributes."""
-        level = ((semconv.ML_DETECTION_LEVEL, self.level),) if self.level else ()
-        return (*_watched_pairs(*self.watched), *level, (semconv.ML_DETECTION_SEVERITY, self.severity))
+        watched = _watched_pairs(*self.watched)
+        severity = (semconv.ML_DETECTION_SEVERITY, self.severity)
+        if not self.level:
+            return (*watched, severity)
+        level = (semconv.ML_DETECTION_LEVEL, self.level)
+        return (*watched, level, severity)
 
 
 def _levelled(reading: Reading) -> _Levelled:
     about = dict(reading.attributes)
-    severity = about.get(semconv.ML_DETECTION_SEVERITY, semconv.ML_DETECTION_SEVERITY_TICKET)
-    return _Levelled(_watched(reading), about.get(semconv.ML_DETECTION_LEVEL, ""), severity)
+    level = about.get(semconv.ML_DETECTION_LEVEL, "")
+    severity = about.get(
+        semconv.ML_DETECTION_SEVERITY,
+        semconv.ML_DETECTION_SEVERITY_TICKET,
+    )
+    watched = _watched(reading)
+    return _Levelled(watched, level, severity)
 
 
 def _levelled_alarm(alarm: Alarm) -> _Levelled:
-    return _Levelled((alarm.window, alarm.kind), alarm.level, alarm.severity)
+    watched = (alarm.window, alarm.kind)
+    return _Levelled(
+        watched,
+        alarm.level,
+        alarm.severity,
+    )
 
 
 def _watched(reading: Reading) -> tuple[str, str]:

@@ -64,11 +64,17 @@ def model_labels(model: ModelConfig) -> dict[str, str]:
 
 def _group(labels: dict[str, str], models: list[ModelConfig]) -> Audience:
     names = sorted(model.series_name for model in models)
-    return Audience(labels, (promql.among(promql.NAME, names),), _windows(models), _pages(models))
+    mine = promql.among(promql.NAME, names)
+    windows = _windows(models)
+    pages = _pages(models)
+    return Audience(labels, (mine,), windows, pages)
 
 
 def _pages(models: list[ModelConfig]) -> frozenset[str]:
-    return frozenset(kind for model in models for kind in model.detect.page)
+    kinds: set[str] = set()
+    for model in models:
+        kinds.update(model.detect.page)
+    return frozenset(kinds)
 
 
 def _windows(models: list[ModelConfig]) -> tuple[float, ...]:

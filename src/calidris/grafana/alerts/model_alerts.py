@@ -24,7 +24,7 @@ from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
 from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
 from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, not_raised_in_silence, nothing_new
-from calidris.grafana.panel_ids import Drift, Overview, panel_id
+from calidris.grafana.panel_ids import Drift, Overview, PanelId, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
 LATE_SPAN = "1h"
@@ -48,10 +48,17 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
+    latched = _of_detectors(audience)
+    return [*latched, *worse, _silent(audience), _late(audience)]
+
+
+def _of_detectors(audience: Audience) -> list[Alert]:
+    """Rules on latched alarms."""
+    others = audience.pages - {"drift"}
     drift = _by_severity(_drift, audience, TICKET, "drift" in audience.pages)
     loss = _by_severity(_loss, audience, PAGE, True)
-    other = _by_severity(_other, audience, TICKET, bool(audience.pages - {"drift"}))
-    return [*drift, *loss, *other, *worse, _silent(audience), _late(audience)]
+    other = _by_severity(_other, audience, TICKET, bool(others))
+    return [*drift, *loss, *other]
 
 
 class _For(NamedTuple):
@@ -76,25 +83,57 @@ class _For(NamedTuple):
 
 
 def _by_severity(make: Callable[[Audience, _For], Alert], audience: Audience, usual: str, pages: bool) -> list[Alert]:
-    """A rule for pages, where there are any, and one for tickets; the usual one takes series that do not say which."""
+    """A rule for pages, where there are any, and one for tickets."""
     if not pages:
-        return [make(audience, _For(TICKET))]
+        every = _For(TICKET)
+        return [make(audience, every)]
+    return [make(audience, to) for to in _both(usual)]
+
+
+def _both(usual: str) -> tuple[_For, _For]:
+    """The usual one takes series that do not say which, too."""
     other = TICKET if usual == PAGE else PAGE
-    mine, others = promql.differs(promql.SEVERITY, other), promql.equals(promql.SEVERITY, other)
-    return [make(audience, _For(usual, (mine,))), make(audience, _For(other, (others,), usual=False))]
+    rest = promql.differs(promql.SEVERITY, other)
+    some = promql.equals(promql.SEVERITY, other)
+    return _For(usual, (rest,)), _For(other, (some,), usual=False)
 
 
-def _drift(audience: Audience, to: _For) -> Alert:
-    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+class _Words(NamedTuple):
+    """What a rule says, where it leads, and which kinds of alarms it tells of."""
+
+    name: str
+    title: str
+    kinds: str
+    summary: str
+    description: str
+    runbook: str
+    panel: PanelId
+
+
+def _rule(audience: Audience, to: _For, words: _Words) -> Alert:
+    """A rule on latched alarms."""
     return Alert(
-        name="ModelDrift",
+        name=words.name,
         key=audience.key + to.key,
-        title=f"Model drift{to.title}{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift"), to.matchers),
+        title=f"{words.title}{to.title}{audience.suffix}",
+        expr=_latched(audience, words.kinds, to.matchers),
         threshold=0,
         pending="0s",
         keep=KEEP,
         severity=to.severity,
+        summary=words.summary,
+        description=words.description,
+        runbook=words.runbook,
+        panel=words.panel,
+        labels=audience.labels,
+    )
+
+
+def _drift(audience: Audience, to: _For) -> Alert:
+    words = _Words(
+        name="ModelDrift",
+        title="Model drift",
+        kinds=promql.equals(promql.DETECTION_KIND, "drift"),
         summary=f"{MODEL}: rows of the {{{{ $labels.ml_window }}}} windows no longer look like the baseline",
         description=(
             f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
@@ -105,24 +144,18 @@ def _drift(audience: Audience, to: _For) -> Alert:
         ),
         runbook="drift",
         panel=panel_id(Drift.EVIDENCE),
-        labels=audience.labels,
     )
+    return _rule(audience, to, words)
 
 
 def _loss(audience: Audience, to: _For) -> Alert:
-    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
     grown = (
         "have grown" if to.usual else "may have grown by little yet (early evidence, or a rise within the tolerance)"
     )
-    return Alert(
+    words = _Words(
         name="ModelPerformanceAlarm",
-        key=audience.key + to.key,
-        title=f"Model performance alarm{to.title}{audience.suffix}",
-        expr=_latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance"), to.matchers),
-        threshold=0,
-        pending="0s",
-        keep=KEEP,
-        severity=to.severity,
+        title="Model performance alarm",
+        kinds=promql.equals(promql.DETECTION_KIND, "performance"),
         summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
         description=(
             f"True outcomes of {MODEL} say that its losses {grown}: the evidence has used up the false-alarm budget. "
@@ -132,21 +165,15 @@ def _loss(audience: Audience, to: _For) -> Alert:
         ),
         runbook="performance-alarm",
         panel=panel_id(Overview.PERFORMANCE),
-        labels=audience.labels,
     )
+    return _rule(audience, to, words)
 
 
 def _other(audience: Audience, to: _For) -> Alert:
-    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
-    return Alert(
+    words = _Words(
         name="ModelAlarm",
-        key=audience.key + to.key,
-        title=f"Model alarm{to.title}{audience.suffix}",
-        expr=_latched(audience, kept, promql.outside(promql.DETECTION_KIND, ("drift", "performance")), to.matchers),
-        threshold=0,
-        pending="0s",
-        keep=KEEP,
-        severity=to.severity,
+        title="Model alarm",
+        kinds=promql.outside(promql.DETECTION_KIND, ("drift", "performance")),
         summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
         description=(
             f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm. /v1/alarms of the read API says "
@@ -155,8 +182,8 @@ def _other(audience: Audience, to: _For) -> Alert:
         ),
         runbook="other-alarms",
         panel=panel_id(Overview.ALARMS),
-        labels=audience.labels,
     )
+    return _rule(audience, to, words)
 
 
 def _silent(audience: Audience) -> Alert:
@@ -235,13 +262,12 @@ def _late_share(audience: Audience) -> str:
     return f"({nothing_new(share, audience.matchers, (named,))})\nor 0 * {rows}"
 
 
-def _latched(audience: Audience, kept: tuple[str, ...], kinds: str, severities: tuple[str, ...]) -> str:
+def _latched(audience: Audience, kinds: str, severities: tuple[str, ...]) -> str:
     """1 for each latched detector of some kinds, 0 for the others, and for what was raised while its model was silent."""
-    latched, silent = (
-        promql.by("max", kept, promql.selector(metric, *audience.matchers, kinds, *matchers))
-        for metric, matchers in (
-            (semconv.METRIC_ML_DETECTION_ALARM, severities),
-            (semconv.METRIC_ML_DETECTION_ALARM_SILENT, ()),
-        )
-    )
+    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+    matchers = (*audience.matchers, kinds)
+    alarms = promql.selector(semconv.METRIC_ML_DETECTION_ALARM, *matchers, *severities)
+    in_silence = promql.selector(semconv.METRIC_ML_DETECTION_ALARM_SILENT, *matchers)
+    latched = promql.by("max", kept, alarms)
+    silent = promql.by("max", kept, in_silence)
     return not_raised_in_silence(latched, silent, audience.matchers, kept)
