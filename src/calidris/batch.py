@@ -4,6 +4,7 @@ Missing values, NaN and infinity are settled here, once:
 
 * a NaN or absent number is *missing*;
 * an infinite number is kept as *missing* and counted (``non_finite``), because no bin can honestly hold it;
+* so is a number beyond ``LARGEST`` for all sums; a histogram counts it as below or above its range;
 * a score outside [0, 1] never gets here: the wire cuts a rounding error off, and rejects the span of any other;
 * an empty string is kept as it was sent, ``null`` is missing; before features and slices are counted both are (``settle``);
 * an embedding with a number in it that is not finite is missing as a whole.
@@ -24,6 +25,9 @@ Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
+LARGEST = 1e300
+"""Numbers beyond it are no measurements: C's and Java's largest double stands for a gap in many programs, and overflows any sum."""
+
 DEFAULT_TENANT = "default"
 UNKNOWN_VERSION = "unknown"
 
@@ -43,7 +47,7 @@ class ModelKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """Numbers of n rows: ``values`` float64[n], finite wherever ``valid`` bool[n] is true."""
+    """Numbers of n rows: ``values`` float64[n], at most ``LARGEST`` in size wherever ``valid`` bool[n] is true."""
 
     values: Floats
     valid: Mask
@@ -51,14 +55,14 @@ class NumberColumn:
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> NumberColumn:
-        """Settle NaN and infinity of raw numbers; n values, O(n), one copy at the most.
+        """Settle NaN, infinity and numbers beyond ``LARGEST``; n values, O(n), one copy at the most.
 
-        >>> c = NumberColumn.of([1.0, float("nan"), float("inf")])
+        >>> c = NumberColumn.of([1.0, float("nan"), float("inf"), -1.7e308])
         >>> c.valid.tolist(), c.non_finite
-        ([True, False, False], 1)
+        ([True, False, False, False], 2)
         """
         array = np.asarray(values, dtype=np.float64)
-        valid = np.isfinite(array)
+        valid: Mask = np.abs(array) <= LARGEST
         bad = array.size - int(np.count_nonzero(valid))
         infinite = bad - int(np.count_nonzero(np.isnan(array))) if bad else 0
         return cls(array, valid, infinite)
@@ -66,9 +70,33 @@ class NumberColumn:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def beyond(self) -> Mask:
+        """True where a number is finite and beyond ``LARGEST``."""
+        return ~self.valid & is_beyond(self.values)
+
     def take(self, rows: Mask | Ints) -> NumberColumn:
         """The same column for some rows, in their order."""
         return NumberColumn(self.values[rows], self.valid[rows])
+
+
+def is_beyond(values: Floats) -> Mask:
+    """Where numbers are finite and beyond ``LARGEST``, of any shape.
+
+    >>> is_beyond(np.array([1e300, 1.1e300, -np.inf])).tolist()
+    [False, True, False]
+    """
+    size = np.abs(values)
+    beyond: Mask = (size > LARGEST) & (size < np.inf)
+    return beyond
+
+
+def find_missing(values: Floats, valid: Mask) -> Mask:
+    """Where there is no number at all, of any shape; one beyond ``LARGEST`` has a place below or above the others."""
+    missing = ~valid
+    if missing.any():  # mostly not
+        missing &= ~is_beyond(values)
+    return missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -624,7 +624,7 @@ METRIC_CALIDRIS_RECEIVER_VALUES_NON_FINITE: Final = Metric(
     name="calidris.receiver.values.non_finite",
     unit="{value}",
     instrument="counter",
-    description="Infinite values kept as missing.",
+    description="Infinite values, kept as missing, and values beyond 1e300, which are out of range.",
     prometheus="calidris_receiver_values_non_finite_total",
 )
 

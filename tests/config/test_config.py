@@ -78,6 +78,8 @@ def test_empty_file_is_a_working_configuration(tmp_path: Path) -> None:
         ("models:\n  - name: a\n    windows: [five]\n", 3, "such as 5m or 1h"),
         ("models:\n  - name: a\n    detect: {false_alarms: seldom}\n", 3, 'write it like "1 per year"'),
         ("models:\n  - name: a\n  - name: a\n", 1, "listed twice"),
+        ("models:\n  - name: a\n    missing: {age: []}\n", 3, "[-999] for one"),
+        ("models:\n  - name: a\n    missing: {age: [.nan]}\n", 3, "missing anyway"),
         ("models:\n  - {}\n", 2, "Field required"),
         ("a: [\n", 2, "not valid YAML"),
         ("- a\n", 1, "expected keys"),

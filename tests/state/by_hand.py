@@ -41,6 +41,11 @@ def finite(x: float | None) -> bool:
     return x is not None and math.isfinite(x)
 
 
+def measured(x: float | None) -> bool:
+    """Whether a number of a column is in sums: the largest doubles are not."""
+    return x is not None and abs(x) <= 1e300
+
+
 def delay(r: Row) -> int:
     return sum(r.delay_s > edge for edge in DELAY_EDGES_S)
 
@@ -123,7 +128,7 @@ def moments(spec: Spec, rows: Sequence[Row]) -> Counts:
     out[0, 0] = len(rows)
     for r in rows:
         for at, (x, scale) in enumerate(zip((r.x, r.value), scales(spec).values()), 1):
-            out[at] += addends(x if finite(x) else None, scale)
+            out[at] += addends(x if measured(x) else None, scale)
     return out
 
 

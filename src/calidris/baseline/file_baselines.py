@@ -18,6 +18,7 @@ from calidris.baseline.bundle import Baseline
 from calidris.baseline.findings import Findings
 from calidris.baseline.first_pass import Seen, look_through
 from calidris.baseline.learn import wide_columns
+from calidris.baseline.likely_gaps import LikelyGap, find_likely_gaps
 from calidris.baseline.row_files import RowReader
 from calidris.baseline.table_files import BLOCK_ROWS, TableFile, Tell
 from calidris.batch import Ints, Mask
@@ -33,12 +34,13 @@ Watch = Callable[[BaselineColumns, Spec], None]
 
 @dataclass(frozen=True)
 class Built:
-    """A baseline, what was met in its file, how many rows its bins and levels were learned from, and columns of many levels."""
+    """A baseline, what was met in its file, how many rows its bins and levels were learned from, columns of many levels, likely gaps."""
 
     baseline: Baseline
     findings: Findings
     learned_rows: int
     wide: tuple[str, ...] = ()
+    likely_gaps: tuple[LikelyGap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class _Learned:
         reader: knows the dimension of each vector.
         apart: rows of the file that placed centroids and picked levels, ascending: they are counted in no histogram.
         wide: columns of so many levels that some rows picked them.
+        likely_gaps: values that look as if they stood for one.
     """
 
     spec: Spec
     reader: RowReader
     apart: Ints
     wide: tuple[str, ...]
+    likely_gaps: tuple[LikelyGap, ...]
 
 
 def build_from_file(
@@ -82,7 +86,13 @@ def build_from_file(
         watch(rows, learned.spec)
         tell("counting", done)
     made = counting.finish(reader.model.name)
-    return Built(made, seen.findings, len(seen.places), learned.wide)
+    return Built(
+        made,
+        seen.findings,
+        len(seen.places),
+        learned.wide,
+        learned.likely_gaps,
+    )
 
 
 def _counted_rows(
@@ -113,6 +123,7 @@ def _learn(seen: Seen, reader: RowReader, wanted: Wanted) -> _Learned:
         replace(reader, dimensions=dimensions),
         apart,
         tuple(wide_columns(rows.batch, wanted.bins)),
+        find_likely_gaps(sample.batch.features),
     )
 
 

@@ -29,6 +29,7 @@ from calidris.baseline.table_files import TableFile, open_table
 from calidris.batch import CodedColumn, Column, Mask, MatrixColumn, ModelKey, NumberColumn, PredictionBatch, Singles
 from calidris.errors import ConfigError
 from calidris.instrument.privacy import Policy
+from calidris.state.coding.stated_gaps import Gap, remove_values
 from calidris.state.coding.stated_types import StatedType, as_stated, without_gaps
 
 __all__ = ["RowReader", "TableColumns", "read_rows"]
@@ -55,6 +56,7 @@ class RowReader:
         dimensions: of the embeddings, where they are known: a block may be without any vector.
         types: of features, where the user states them.
         policy: the service's rules of what is hashed, sorted into ranges or withheld.
+        missing: values of features that stand for a gap.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class RowReader:
     dimensions: Mapping[str, int] = field(default_factory=dict)
     types: Mapping[str, StatedType] = field(default_factory=dict)
     policy: Policy = ANYTHING
+    missing: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
 
     def sender(self, name: str) -> Sender:
         """Under which rules a feature or slice would leave."""
@@ -138,6 +141,7 @@ class _Block:
     def feature(self, name: str) -> Column:
         cells = self.named(name)
         column = self.convert(cells, self.reader.sender(name))
+        column = remove_values(column, self.reader.missing.get(name, ()))
         stated = self.reader.types.get(name)
         if stated is None:
             return column

@@ -125,16 +125,8 @@ def doubts(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
         yield f"bins and levels were learned from {learned} rows, evenly spread; all rows were counted under them"
     yield from _picked(built)
     yield from _like_ids(built, roles)
-    duration = roles.by_role.get("duration")
-    if duration is not None:
-        long = built.findings.rows(duration, LONG)
-        if long > _MOSTLY * rows:
-            yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
-    error = roles.by_role.get("error")
-    if error is not None:
-        failed = built.findings.rows(error, ERRORS)
-        if failed > _MOSTLY * rows:
-            yield f"column {error!r}: most rows have an error; leave the cell empty where there was none"
+    yield from _like_gaps(built)
+    yield from _mostly_wrong(built, roles)
     yield from _may_stay_away(built, roles, policy)
     weight = roles.by_role.get("weight")
     if weight is not None:
@@ -142,6 +134,17 @@ def doubts(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
             f"column {weight!r}: weights were checked and are not used yet: every row counts once, here as in live traffic, so "
             "draw both in the same way"
         )
+
+
+def _mostly_wrong(built: Built, roles: Roles) -> Iterator[str]:
+    """Columns that are rather something else than they are said to be."""
+    most = _MOSTLY * built.baseline.rows
+    duration = roles.by_role.get("duration")
+    if duration is not None and built.findings.rows(duration, LONG) > most:
+        yield f"column {duration!r}: most durations are longer than {LONG_S:g} s; if they are no seconds, say --duration-unit"
+    error = roles.by_role.get("error")
+    if error is not None and built.findings.rows(error, ERRORS) > most:
+        yield f"column {error!r}: most rows have an error; leave the cell empty where there was none"
 
 
 def _picked(built: Built) -> Iterator[str]:
@@ -154,6 +157,16 @@ def _picked(built: Built) -> Iterator[str]:
         f"more than {DISCRETE_LEVELS} levels in {listed}: {apart} rows, one in {FIT_SHARE} or fewer, picked those that are kept and are "
         "in no histogram; labels of all rows are counted"
     )
+
+
+def _like_gaps(built: Built) -> Iterator[str]:
+    """Values that look as if they stood for a gap: as numbers they are in every sum, and in bins of their own."""
+    for gap in built.likely_gaps:
+        setting = f"missing: {{{gap.feature}: [{gap.written}]}}"
+        yield (
+            f"feature {gap.feature!r}: {gap.written} in {gap.rows:,} of {gap.of:,} rows lies at the end of its values; if it stands "
+            f"for a gap, say `{setting}` in the model's settings and build again: it is missing then, here and live"
+        )
 
 
 def _like_ids(built: Built, roles: Roles) -> Iterator[str]:

@@ -246,6 +246,7 @@ def _reader(
         model.task,
         types=types,
         policy=_policy(),
+        missing=model.missing,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -52,6 +53,7 @@ class ModelConfig(Config):
         detect: when to speak.
         bins: edges of a number's bins, fixed by the user instead of learned by ``baseline build``.
         types: what features hold, where the values alone do not say it: codes of digits are `text`.
+        missing: values that stand for a gap, by feature: -999 for an age that nobody knew. They are missing in the baseline and live.
         stated_schema: `schema` in the file: what the inputs must be: type, range, levels and gaps, checked on every row, with a baseline or without.
         slices: names of the attributes to cut labelled rows by.
         embeddings: names of vectors whose columns `baseline build` reads; the guest declares its own.
@@ -75,6 +77,7 @@ class ModelConfig(Config):
     detect: DetectConfig = DetectConfig()
     bins: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     types: dict[str, Literal["number", "text", "boolean"]] = Field(default_factory=dict)
+    missing: dict[str, tuple[float | str, ...]] = Field(default_factory=dict)
     # `schema` is a method of pydantic's own.
     stated_schema: InputSchema | None = Field(default=None, alias="schema")
     slices: tuple[str, ...] = ()
@@ -105,6 +108,18 @@ class ModelConfig(Config):
             if len(edges) < 2 or any(not a < b for a, b in itertools.pairwise(edges)):
                 raise ValueError(f"{name!r} needs at least two edges, each above the one before it, got {list(edges)}")
         return bins
+
+    @field_validator("missing")
+    @classmethod
+    def _gaps_are_values(cls, missing: dict[str, tuple[float | str, ...]]) -> dict[str, tuple[float | str, ...]]:
+        for name, gaps in missing.items():
+            if not gaps:
+                raise ValueError(
+                    f"{name!r} lists no value that stands for a gap: [-999] for one, or leave the feature out"
+                )
+            if any(gap in ("", math.inf, -math.inf) or gap != gap for gap in gaps):
+                raise ValueError(f"{name!r}: empty text, NaN and infinity are missing anyway: leave them out")
+        return missing
 
     @model_validator(mode="after")
     def _limits_have_windows(self) -> Self:

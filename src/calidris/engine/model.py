@@ -152,7 +152,7 @@ class WatchedModel:
             How many came after their window was sealed, and the hashes of the ids that labels can name.
         """
         blank_levels = self.spec.blank_levels if self.specs else ()
-        batch = with_score(settle(batch, self.config.types, blank_levels), self.template)
+        batch = with_score(settle(batch, self.config.types, blank_levels, self.config.missing), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)

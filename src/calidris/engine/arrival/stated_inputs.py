@@ -17,6 +17,7 @@ from calidris.engine.alarms import AlarmBook
 from calidris.engine.columns import rows_of
 from calidris.engine.snapshot import Alarm, NamedFeature
 from calidris.metrics.input_faults import Fault, FaultCount, FaultCounts, find_faults, list_checks
+from calidris.state.coding.stated_gaps import remove_stated_gaps
 
 KIND: Final = "schema"
 """Of the alarms, in ``ml.detection.kind``."""
@@ -98,6 +99,7 @@ class StatedInputs:
     def _find(self, batch: PredictionBatch) -> list[Fault]:
         stated = self.config.stated_schema
         assert stated is not None, "there is nothing to find without one"
+        batch = remove_stated_gaps(batch, self.config.missing)
         found = find_faults(batch, stated, self.config.types)
         return list(found)
 

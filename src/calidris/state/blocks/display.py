@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from calidris.batch import Floats, Ints, NumberColumn, PredictionBatch
+from calidris.batch import CodedColumn, Floats, Ints, NumberColumn, PredictionBatch, find_missing
 from calidris.errors import CorruptState
 from calidris.state import state_bytes
 from calidris.state.base import require_same
@@ -52,6 +52,16 @@ def bounds() -> tuple[Floats, Floats]:
     low = np.concatenate([negative[:-1], [-tiny], positive[:-1]])
     low[0] = -np.inf  # the largest negative number is in
     return low, np.concatenate([negative[1:], positive])
+
+
+def _cells_of_block(columns: list[NumberColumn], block: slice) -> Ints:
+    """The bin of each value of some columns, int64[columns, n]."""
+    values = np.array([c.values[block] for c in columns])
+    valid = np.array([c.valid[block] for c in columns])
+    cells = number_cells(values)
+    # What is beyond all measure has a bin here too.
+    cells[find_missing(values, valid)] = MISSING_CELL
+    return cells
 
 
 def number_cells(values: Floats) -> Ints:
@@ -148,15 +158,19 @@ class DisplayState:
             if isinstance(column, NumberColumn):
                 numbers.append((at * FIELD, column))
             else:
-                other = 0 if column is None else int(np.count_nonzero(column.valid))
-                self._add(at * FIELD + np.array([MISSING_CELL, OTHER_CELL]), np.array([n - other, other]))
+                self._add_others(at * FIELD, n, column)
         step = max(1, BLOCK_VALUES // max(len(numbers), 1))
         starts = np.array([[start] for start, _ in numbers])
         for begin in range(0, n if numbers else 0, step):
             block = slice(begin, begin + step)
-            cells = number_cells(np.array([c.values[block] for _, c in numbers]))
-            cells[~np.array([c.valid[block] for _, c in numbers])] = MISSING_CELL
+            cells = _cells_of_block([c for _, c in numbers], block)
             self._add((cells + starts).ravel())
+
+    def _add_others(self, start: int, n: int, column: CodedColumn | None) -> None:
+        """Rows of a field that are no numbers."""
+        other = 0 if column is None else int(np.count_nonzero(column.valid))
+        cells = np.array([MISSING_CELL, OTHER_CELL])
+        self._add(start + cells, np.array([n - other, other]))
 
     def _add(self, cells: Ints, counts: Ints | None = None) -> None:
         page = cells >> _PAGE_BITS

@@ -50,8 +50,7 @@ class MomentsState(ArrayState):
     def update(self, batch: PredictionBatch) -> None:
         """Add the rows of a batch; about 8 ns a value."""
         self.array[0, 0] += len(batch)
-        columns = {row: (s, column_of(batch, f)) for row, f, s in _measured(self.spec)}
-        there = {row: (s, c) for row, (s, c) in columns.items() if isinstance(c, NumberColumn)}
+        there = _find_numbers(self.spec, batch)
         rows, step = list(there), max(1, BLOCK_VALUES // max(len(there), 1))
         centre = np.array([[s.centre] for s, _ in there.values()])
         unit = np.array([[s.unit] for s, _ in there.values()])
@@ -83,6 +82,12 @@ def scales(spec: Spec) -> dict[int, Scale]:
 def _measured(spec: Spec) -> list[tuple[int, Field, Scale]]:
     """Row of the array, field and scale of each measured field."""
     return [(1 + at, spec.fields[i], scale) for at, (i, scale) in enumerate(scales(spec).items())]
+
+
+def _find_numbers(spec: Spec, batch: PredictionBatch) -> dict[int, tuple[Scale, NumberColumn]]:
+    """Scale and column of each measured field that a batch has numbers of, by its row of the array."""
+    columns = ((row, s, column_of(batch, f)) for row, f, s in _measured(spec))
+    return {row: (s, c) for row, s, c in columns if isinstance(c, NumberColumn)}
 
 
 def _sums(values: Floats, valid: Mask, centre: Floats, unit: Floats) -> Ints:

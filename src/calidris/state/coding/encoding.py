@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calidris.batch import Floats, Ints, Mask, NumberColumn
+from calidris.batch import Floats, Ints, Mask, NumberColumn, find_missing
 from calidris.state.coding.fields import HIGH, LOW, MISSING, Field, Kind, search_edges
 
 MOST_EDGES = 40
@@ -30,13 +30,13 @@ class CountedFields:
     """
 
     def __init__(self, fields: Sequence[Field], offsets: Ints) -> None:
-        rows = [i for i, f in enumerate(fields) if f.kind is Kind.NUMERIC and len(f.edges) <= MOST_EDGES]
+        rows = [i for i, f in enumerate(fields) if _has_few_edges(f)]
         most = max((len(fields[i].edges) for i in rows), default=1)
         self.rows = {row: at for at, row in enumerate(rows)}
         self._edges = np.full((most, len(rows), 1), np.inf)
         for at, row in enumerate(rows):
             self._edges[: len(fields[row].edges), at, 0] = search_edges(fields[row].edges)
-        self._last = np.array([search_edges(fields[row].edges)[-1] for row in rows]).reshape(-1, 1)
+        self._last = np.array([_last_edge(fields[row]) for row in rows]).reshape(-1, 1)
         self._ordered = np.array([fields[row].ordered for row in rows], dtype=np.uint8).reshape(-1, 1)
         self._offsets = offsets[rows].reshape(-1, 1) if rows else np.zeros((0, 1), dtype=np.int64)
 
@@ -46,8 +46,7 @@ class CountedFields:
             return
         rows = list(columns)
         at = [self.rows[row] for row in rows]
-        # A slice, and so no copy, where all columns are there.
-        part: slice | list[int] = slice(None) if at == list(range(len(self.rows))) else at
+        part = self._part_of(at)
         edges, last, ordered, offsets = self._edges[:, part], self._last[part], self._ordered[part], self._offsets[part]
         n, step = out.shape[1], max(1, BLOCK_VALUES // len(rows))
         for start in range(0, n, step):
@@ -57,6 +56,19 @@ class CountedFields:
             cells = _count(values, valid, edges, last, ordered)
             for i, row in enumerate(rows):
                 np.add(cells[i], offsets[i], out=out[row, block])
+
+    def _part_of(self, at: list[int]) -> slice | list[int]:
+        """Some rows: as a slice, and so without a copy, where all of them are there."""
+        is_all = at == list(range(len(self.rows)))
+        return slice(None) if is_all else at
+
+
+def _has_few_edges(field: Field) -> bool:
+    return field.kind is Kind.NUMERIC and len(field.edges) <= MOST_EDGES
+
+
+def _last_edge(field: Field) -> float:
+    return float(search_edges(field.edges)[-1])
 
 
 def _count(
@@ -70,7 +82,8 @@ def _count(
         np.greater(values, edge, out=above)
         cells += above.view(np.uint8)
     # Past the last edge stands K; the padding's infinite edges never count.
-    for where, cell in ((low, LOW), (values > last, HIGH), (~valid, MISSING)):
+    missing = find_missing(values, valid)
+    for where, cell in ((low, LOW), (values > last, HIGH), (missing, MISSING)):
         if where.any():
             np.copyto(cells, ordered + np.uint8(cell), where=where)
     return cells

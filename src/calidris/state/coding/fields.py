@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn
+from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn, find_missing
 from calidris.config.class_names import class_text
 
 _SINGLE_UNIT = 2.0**-23
@@ -99,7 +99,7 @@ class Field:
         if column is None:
             return np.full(n, self.ordered + MISSING, dtype=np.int64)
         if self.kind is Kind.PRESENCE:
-            return np.where(column.valid, 0, self.ordered + MISSING)
+            return np.where(_has_value(column), 0, self.ordered + MISSING)
         if self.kind is Kind.NUMERIC:
             return self._encode_numeric(column)
         return self._encode_levels(column)
@@ -111,7 +111,7 @@ class Field:
         # Position 0 is below the range and K+1 above it; the left edge itself belongs to the first bin.
         position = np.searchsorted(search_edges(self.edges), column.values, side="left")
         cells = np.r_[k + LOW, np.arange(k), k + HIGH][position]
-        return np.where(column.valid, cells, k + MISSING)
+        return np.where(_has_value(column), cells, k + MISSING)
 
     def _encode_levels(self, column: Column) -> Ints:
         k = self.ordered
@@ -139,6 +139,13 @@ class Field:
     def from_json(cls, data: dict[str, Any]) -> Field:
         """The field that ``to_json`` described."""
         return cls(data["name"], Role(data["role"]), Kind(data["kind"]), tuple(data["edges"]), tuple(data["levels"]))
+
+
+def _has_value(column: Column) -> Mask:
+    """Where there is a value: the largest double is no gap, it lies above the range, and its negative below."""
+    if isinstance(column, CodedColumn):
+        return column.valid
+    return ~find_missing(column.values, column.valid)
 
 
 def _ascending(edges: tuple[float, ...]) -> bool:

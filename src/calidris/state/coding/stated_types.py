@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from calidris.batch import CodedColumn, Column, NumberColumn, PredictionBatch
 from calidris.config.class_names import NO_CLASSES
 from calidris.state.coding.fields import as_coded
+from calidris.state.coding.stated_gaps import Gap, remove_levels, remove_stated_gaps
 
 StatedType = Literal["number", "text", "boolean"]
 
@@ -69,7 +71,7 @@ def without_blanks(column: CodedColumn) -> CodedColumn:
     >>> without_blanks(CodedColumn.of(["a", "", None])).strings()
     ['a', None, None]
     """
-    return _without(column, _BLANK)
+    return remove_levels(column, _BLANK)
 
 
 def without_gaps(column: Column) -> Column:
@@ -80,29 +82,19 @@ def without_gaps(column: Column) -> Column:
     """
     if isinstance(column, NumberColumn):
         return column
-    return _without(column, NO_CLASSES)
+    return remove_levels(column, NO_CLASSES)
 
 
 _BLANK: Final = frozenset({""})
-
-
-def _without(column: CodedColumn, gaps: frozenset[str]) -> CodedColumn:
-    """The very column where none of its levels is a gap."""
-    if gaps.isdisjoint(column.levels):
-        return column
-    is_gap = [level in gaps for level in column.levels]
-    # Code -1, which is missing, reads the last one.
-    places = np.array([*is_gap, True])
-    codes = np.where(places[column.codes], -1, column.codes)
-    return CodedColumn(column.levels, codes.astype(np.int32))
 
 
 def settle(
     batch: PredictionBatch,
     stated: Mapping[str, StatedType],
     blank_levels: Collection[str] = (),
+    gaps: Mapping[str, tuple[Gap, ...]] = MappingProxyType({}),
 ) -> PredictionBatch:
-    """A batch whose features have the types that were stated, and whose empty texts are missing, decisions too.
+    """A batch whose features have the types that were stated; empty texts and stated gaps are missing, of decisions empty texts too.
 
     The very batch where nothing changes.
 
@@ -110,14 +102,10 @@ def settle(
         batch: live rows.
         stated: types by name of the feature.
         blank_levels: features and slices of which "" is a level, in baselines of files that were read so once.
+        gaps: values that stand for a gap, by name of the feature.
     """
-    features = {}
-    for name, column in batch.features.items():
-        found = column if name in blank_levels else _unblanked(column)
-        if name in stated:
-            found = as_stated(found, stated[name])
-        if found is not column:
-            features[name] = found
+    batch = remove_stated_gaps(batch, gaps)
+    features = _settle_features(batch.features, stated, blank_levels)
     slices = _unblanked_slices(batch.slices, blank_levels)
     batch = _without_blank_decisions(batch)
     if not features and not slices:
@@ -127,6 +115,22 @@ def settle(
         features={**batch.features, **features},
         slices={**batch.slices, **slices},
     )
+
+
+def _settle_features(
+    features: Mapping[str, Column],
+    stated: Mapping[str, StatedType],
+    blank_levels: Collection[str],
+) -> dict[str, Column]:
+    """The features that change."""
+    changed = {}
+    for name, column in features.items():
+        found = column if name in blank_levels else _unblanked(column)
+        if name in stated:
+            found = as_stated(found, stated[name])
+        if found is not column:
+            changed[name] = found
+    return changed
 
 
 def _without_blank_decisions(batch: PredictionBatch) -> PredictionBatch:
