@@ -37,13 +37,14 @@ def show(receiver: Receiver, everything: bool, out: Console) -> int:
 
 
 def severity(alarm: dict[str, Any]) -> str:
-    """Whom an alarm is for, and that it is early where it is.
+    """Whom an alarm is for, and that it is early where it is; nothing where an older receiver does not say.
 
     >>> severity({"severity": "ticket", "level": "early"}), severity({"severity": "page", "level": "strong"})
     ('ticket, early', 'page')
     """
-    early = alarm["level"] == semconv.ML_DETECTION_LEVEL_EARLY
-    return f"{alarm['severity']}, early" if early else str(alarm["severity"])
+    whom = str(alarm.get("severity", ""))
+    early = alarm.get("level") == semconv.ML_DETECTION_LEVEL_EARLY
+    return f"{whom}, early" if early else whom
 
 
 def _time(at_ns: int) -> str:
