@@ -88,7 +88,8 @@ def drawn(
 def baseline(rng: np.random.Generator) -> Baseline:
     windows = int(CONFIG["baseline_windows"])
     rows, labels = drawn(rng, windows * ROWS, START - windows * STEP_NS, windows * STEP_NS, How())
-    return build(BaselineColumns(rows, labels.label), Spec(positive="1"), window_s=60.0, slices=["sex"])
+    columns = BaselineColumns(rows, labels.label, delay_s=np.full(len(rows), 1.0))
+    return build(columns, Spec(positive="1"), window_s=60.0, slices=["sex"])
 
 
 class Life:

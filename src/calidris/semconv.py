@@ -187,13 +187,16 @@ ML_DETECTION_KIND: Final = "ml.detection.kind"
 """What the detector watches."""
 
 ML_DETECTION_WAITS_FOR: Final = "ml.detection.waits_for"
-"""What a detector waits for that has not scored a window yet."""
+"""What a detector waits for that has not scored a window yet, or is on hold."""
 
 ML_DETECTION_WAITS_FOR_LABELS: Final = "labels"
 """True outcomes: no window has had any when its labels were of age."""
 
 ML_DETECTION_WAITS_FOR_LEARNING: Final = "learning"
 """Live windows that show how much windows differ without any change."""
+
+ML_DETECTION_WAITS_FOR_LABELS_MOVED: Final = "labels_moved"
+"""Labels that come as they did: while the alarm of the kind labels stands, what they say of the model is not judged."""
 
 ML_DETECTION_WAITS_FOR_ROWS: Final = "rows"
 """Rows: no window, with the small ones before it, has had as many as it takes to score one."""
@@ -528,7 +531,7 @@ METRIC_ML_DETECTION_WAITING: Final = Metric(
     name="ml.detection.waiting",
     unit="{detector}",
     instrument="gauge",
-    description="Detectors that have not scored a window yet, by what they wait for. Where none of a kind has, it has no evidence.",
+    description="Detectors that have not scored a window yet, or are on hold, by what they wait for. Where all of a kind wait, it has no evidence.",
     prometheus="ml_detection_waiting",
 )
 

@@ -62,7 +62,8 @@ def baseline(timed: bool = True, windows: int = 60, n: int = 100) -> Baseline:
     assert batch.score is not None
     outcome = labels(batch, 2).label
     template = Spec(task="binary", positive="1")
-    return build(BaselineColumns(batch, outcome, timed), template, window_s=1.0)
+    columns = BaselineColumns(batch, outcome, timed, delay_s=np.full(len(batch), 5.0))
+    return build(columns, template, window_s=1.0)
 
 
 @dataclass

@@ -174,6 +174,7 @@ class Counting:
         self._window_labels = tuple(LabelTables(spec) for _ in self._starts)
         # Whether there is a column of outcomes, with or without any in it.
         self._labelled = False
+        self._label_times = True
         self._waiting: list[tuple[LabelledRows, Ints]] = []
 
     def add(self, rows: BaselineColumns) -> None:
@@ -184,6 +185,7 @@ class Counting:
         used, labelled = _labelled(self.spec, replace(rows, batch=batch))
         if labelled is not None:
             self._labelled = True
+            self._label_times &= rows.delay_s is not None
             self._waiting.append((labelled, place[used]))
         if sum(len(where) for _, where in self._waiting) >= LABELLED_ROWS:
             self._count_labels()
@@ -236,6 +238,7 @@ class Counting:
             window_labels=self._window_labels if self._labelled and self._timed else (),
             window_s=self._window_s,
             set_apart=self._set_apart,
+            stated_label_times=self._label_times if self._labelled else None,
         )
 
 

@@ -36,9 +36,10 @@ from calidris.state import CountsState, Field, Kind, MomentsState, Role, ScoresS
 from calidris.state.blocks.labelled import LabelStates, LabelTables
 from calidris.state.coding.fields import OTHER
 
-FORMAT = 3
-"""3: rows that pick levels are set apart. Files of format 2 are read: `same_rows` says what they lack."""
-READABLE = (2, 3)
+FORMAT = 4
+"""3: rows that pick levels are set apart. 4: it says whether it has label times. Files of formats 2 and 3 are read: `same_rows` and
+`label_times` say what they lack."""
+READABLE = (2, 3, 4)
 MIN_WINDOWS = 30
 """Fewer windows than these say too little about their own spread."""
 
@@ -59,6 +60,8 @@ class Baseline:
         window_s: length of those windows in seconds.
         provisional: learned from live traffic because nobody gave one: it never raises an alarm.
         set_apart: rows that placed centroids and picked levels, in none of the histograms; None in a file of an earlier version.
+        stated_label_times: whether its labels came with the times at which they did; None without labels, and in a file of an earlier
+            version.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Baseline:
     window_s: float
     provisional: bool = field(default=False)
     set_apart: int | None = None
+    stated_label_times: bool | None = None
 
     def __post_init__(self) -> None:
         # A week of five-minute windows of a hundred features is 25 MB as int64, and a receiver holds it for good.
@@ -86,6 +90,19 @@ class Baseline:
         return float(outcomes[1] / outcomes.sum())
 
     @cached_property
+    def label_times(self) -> bool | None:
+        """Whether the age of its labels is known: only then can live labels of one age be compared with those of the same age.
+
+        Files of earlier versions do not say. One that has a label of another age than the shortest had times; of any other one nobody
+        knows.
+        """
+        if self.stated_label_times is not None:
+            return self.stated_label_times
+        by_delay = (self.labels.groups, self.labels.losses, self.labels.residuals)
+        later = any(table.array[:, 1:].any() for table in by_delay)
+        return True if later else None
+
+    @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of a hash of the content."""
         digest = hashlib.blake2b(digest_size=6)
@@ -96,6 +113,8 @@ class Baseline:
         digest.update(b"provisional" if self.provisional else b"")
         if self.set_apart:
             digest.update(f"{self.set_apart} rows set apart".encode())
+        if self.stated_label_times is not None:
+            digest.update(f"label times: {self.stated_label_times}".encode())
         return digest.hexdigest()
 
     @cached_property
@@ -182,10 +201,17 @@ class Baseline:
         starts, group = np.unique(self.window_starts // round(window_s * 1e9), return_inverse=True)
         return (starts, group) if len(starts) >= MIN_WINDOWS else None
 
+    @property
+    def _format(self) -> int:
+        """The earliest that holds what it knows: a file of an earlier version is written as it was."""
+        if self.stated_label_times is not None:
+            return FORMAT
+        return 2 if self.set_apart is None else 3
+
     def to_bytes(self) -> bytes:
         """The file's bytes; the same baseline always gives the same ones."""
         manifest = {
-            "format": FORMAT if self.set_apart is not None else READABLE[0],
+            "format": self._format,
             "id": self.id,
             "name": self.name,
             "rows": self.rows,
@@ -198,6 +224,8 @@ class Baseline:
         }
         if self.set_apart is not None:
             manifest["set_apart"] = self.set_apart
+        if self.stated_label_times is not None:
+            manifest["label_times"] = self.stated_label_times
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
             _put(bundle, "manifest.json", json.dumps(manifest, indent=1).encode())
@@ -241,6 +269,7 @@ class Baseline:
                 window_s=manifest["window_s"],
                 provisional=manifest["provisional"],
                 set_apart=manifest.get("set_apart"),
+                stated_label_times=manifest.get("label_times"),
             )
         return made, str(manifest["id"])
 

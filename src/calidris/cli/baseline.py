@@ -280,6 +280,11 @@ def warnings(made: Baseline, scored_s: Sequence[float]) -> list[str]:
             found.append(_lacking(made, window_s))
     if not made.labels.count:
         found.append("no score and label columns: calibration and performance have nothing to be compared with")
+    elif not made.label_times:
+        found.append(
+            "no --label-time column: labels of any age cannot be compared with live ones of one age, so that performance and calibration "
+            "learn live windows first and alarm on nothing before"
+        )
     return found
 
 

@@ -24,7 +24,7 @@ from calidris.detect import Alert, Budget
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.outcomes import FEWEST, never_positive
 from calidris.engine.standing.notes import how_to_send, uncut
-from calidris.engine.standing.reasons import few_days, rebuild
+from calidris.engine.standing.reasons import explain_no_label_times, few_days, rebuild
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -106,7 +106,11 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
             if made.positive_share == 0.0 and made.labels.count >= FEWEST:
                 yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
             yield from (f"{model.name}: {said}" for said in uncut(made, model.cuts))
-            said_of_it = (rebuild(made), *(few_days(made, window_s) for window_s in model.detect_windows_s))
+            said_of_it = (
+                rebuild(made),
+                explain_no_label_times(made),
+                *(few_days(made, window_s) for window_s in model.detect_windows_s),
+            )
             yield from (f"{model.name}: {said}" for said in said_of_it if said)
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())

@@ -302,7 +302,7 @@ def _early_labels(told: Json) -> Iterator[Text]:
 
 
 def _waiting(told: Json) -> Iterator[Text]:
-    """One line for each model of which detectors have not scored a window yet; an older receiver tells of none."""
+    """One line for each model of which detectors have not scored a window yet, or hold; an older receiver tells of none."""
     waiting = [model for model in told["models"] if model.get("waiting")]
     for model in waiting[:_SHOWN_DETAILS]:
         said = f"{_who(model)}: detectors wait: {_waits(model['waiting'])}"
@@ -313,15 +313,23 @@ def _who(model: Json) -> str:
     return f"{_name(model)}:{model['version']}"[:LONGEST]
 
 
+_SAID = {"labels_moved": "labels to come as they did (on hold)"}
+"""Reasons that are no plain words."""
+
+
 def _waits(waiting: Iterable[Json]) -> str:
     """What waits for what.
 
     >>> _waits([{"for": "labels", "kind": kind, "window": "1h"} for kind in ("performance", "calibration")])
     'performance 1h, calibration 1h for labels'
+    >>> _waits([{"for": "labels_moved", "kind": "performance", "window": "1h"}])
+    'performance 1h for labels to come as they did (on hold)'
     """
     kinds: dict[str, list[str]] = {}
     for one in waiting:
-        kinds.setdefault(one["for"], []).append(f"{one['kind']} {one['window']}")
+        reason = str(one["for"])
+        said = _SAID.get(reason, reason)
+        kinds.setdefault(said, []).append(f"{one['kind']} {one['window']}")
     return "; ".join(f"{', '.join(names)} for {reason}" for reason, names in kinds.items())
 
 

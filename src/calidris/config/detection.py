@@ -26,7 +26,9 @@ FairnessMeasure = Literal["demographic_parity", "equal_opportunity", "false_posi
 class SharesConfig(Config):
     """How a model's budget is spent: shares of the kinds of alarms. A kind with share 0 is not watched.
 
-    The shares of the kinds that a model can have are scaled to add up to 1 when the file is read, and never again.
+    The shares of the kinds that a model can have are scaled to add up to 1 when the file is read, and never again. That of ``labels``
+    is a fifth of what ``performance`` says, which keeps the rest, unless it is given: so budgets from before there was such a kind
+    stay what they were.
     """
 
     drift: float = Field(default=0.3, ge=0.0)
@@ -36,6 +38,8 @@ class SharesConfig(Config):
     latency: float = Field(default=0.1, ge=0.0)
     fairness: float = Field(default=0.1, ge=0.0)
     versions: float = Field(default=0.05, ge=0.0)
+    # No share of its own by default: beside a stated `performance` it would move the budgets of all other kinds.
+    labels: float | None = Field(default=None, ge=0.0)
 
 
 class ThresholdConfig(Config):
@@ -129,6 +133,7 @@ class DetectConfig(Config):
     @field_validator("label_age")
     @classmethod
     def _known_age(cls, age_s: float) -> float:
+        # Labels are counted in buckets of delay: of an age inside of one nobody can tell which came in time.
         if age_s not in LABEL_AGES_S:
             raise ValueError(f"labels are scored at an age of {', '.join(map(window_name, LABEL_AGES_S))}")
         return age_s

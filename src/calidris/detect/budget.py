@@ -21,17 +21,19 @@ class Alert(StrEnum):
     LATENCY = "latency"
     FAIRNESS = "fairness"
     VERSIONS = "versions"
+    LABELS = "labels"
 
 
 SHARES: Mapping[Alert, float] = MappingProxyType(
     {
         Alert.DRIFT: 0.3,
-        Alert.PERFORMANCE: 0.25,
+        Alert.PERFORMANCE: 0.2,
         Alert.CALIBRATION: 0.1,
         Alert.ERRORS: 0.1,
         Alert.LATENCY: 0.1,
         Alert.FAIRNESS: 0.1,
         Alert.VERSIONS: 0.05,
+        Alert.LABELS: 0.05,
     }
 )
 """How a model's budget is shared by default; adds up to 1."""

@@ -105,6 +105,7 @@ class TwoLevels:
     def play(self, counts: Ints, memory: Floats, stratum: int = 0) -> Play:
         """Score one window of counts int64[cells], then learn from it."""
         strong = self.strong.play(counts, memory, stratum)
+        # What windows teach depends on the design effect, which has no tolerance: one memory serves both.
         early = self.early.play(counts, memory, stratum)
         log_e = np.concatenate([strong.log_e, early.log_e])
         idle = np.concatenate([strong.idle, early.idle])

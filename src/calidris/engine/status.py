@@ -60,7 +60,7 @@ def detection_readings(watcher: Watcher, standing: Collection[Alarm] = ()) -> It
     """Of each kind and window length: evidence, whether one of the ``standing`` alarms is of it, and what its detectors wait for.
 
     Where a kind has several detectors of one length (references of drift, measures of fairness), the one with most evidence
-    speaks for it: each alarms by itself. Where none has scored a window yet, the evidence has no value. Features have their own
+    speaks for it: each alarms by itself. Where none has scored a window yet, or all hold, the evidence has no value. Features have their own
     evidence against the frozen baseline.
     """
     baseline = watcher.baseline.id if watcher.baseline else None
@@ -70,12 +70,13 @@ def detection_readings(watcher: Watcher, standing: Collection[Alarm] = ()) -> It
     told = Told(watcher.config.detect, baseline)
     for (kind, window_s), watches in _by_kind(watcher).items():
         window = window_name(window_s)
-        scored = [watch.last for watch in watches if watch.last is not None and watch.waits_for is None]
+        waits = [watcher.waits_for(watch) for watch in watches]
+        scored = [watch.last for watch, why in zip(watches, waits) if watch.last is not None and why is None]
         last = max(scored, key=lambda verdict: verdict.evidence, default=None)
         mine = stand.pop((window, kind.value), [])
         levels = {level for watch in watches for level in watch.levels}
         yield from told.alarms(window, kind, mine, last.rows if last else 0, levels)
-        yield from _evidence(watches, last, window, kind, baseline)
+        yield from _evidence(watches, waits, last, window, kind, baseline)
     # Fixed limits have no evidence; nor has what the settings no longer have, whose alarm stands all the same.
     others = stand.keys() | {(window_name(limit.window_s), KIND) for limit in watcher.limits}
     for window, name in sorted(others):
@@ -116,13 +117,14 @@ class Told(NamedTuple):
 
 
 def _evidence(
-    watches: list[SlotWatcher], last: Verdict | None, window: str, kind: Alert, baseline: str | None
-) -> Iterator[Reading]:
+    watches: list[SlotWatcher], waits: list[str | None], last: Verdict | None, window: str, kind: Alert,
+    baseline: str | None,
+) -> Iterator[Reading]:  # fmt: skip
     about = {semconv.ML_DETECTION_KIND: kind.value}
-    waiting = Counter(watch.waits_for for watch in watches if watch.waits_for is not None)
+    waiting = Counter(why for why in waits if why is not None)
     for reason, n in sorted(waiting.items()):
-        waits = about | {semconv.ML_DETECTION_WAITS_FOR: reason}
-        yield reading(semconv.METRIC_ML_DETECTION_WAITING, float(n), 0, window=window, attributes=waits)
+        said = about | {semconv.ML_DETECTION_WAITS_FOR: reason}
+        yield reading(semconv.METRIC_ML_DETECTION_WAITING, float(n), 0, window=window, attributes=said)
     learns = waiting[semconv.ML_DETECTION_WAITS_FOR_LEARNING] > 0
     status = Status.OK if last else Status.LEARNING if learns else Status.TOO_FEW
     value, rows = (last.evidence, last.rows) if last else (0.0, 0)
@@ -130,7 +132,7 @@ def _evidence(
         semconv.METRIC_ML_DETECTION_EVIDENCE, value, rows, window=window, baseline=baseline, attributes=about,
         status=status,
     )  # fmt: skip
-    if watches[0].waits_for is None:
+    if waits[0] is None:
         yield from _features(watches[0], window, baseline)
 
 

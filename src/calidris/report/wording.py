@@ -195,12 +195,13 @@ def because(reading: Reading) -> str:
 _WAITS_FOR = {
     semconv.ML_DETECTION_WAITS_FOR_LABELS: "true outcomes at their age",
     semconv.ML_DETECTION_WAITS_FOR_LEARNING: "live windows that show the ordinary spread",
+    semconv.ML_DETECTION_WAITS_FOR_LABELS_MOVED: "true outcomes that come as they did: it is on hold",
     semconv.ML_DETECTION_WAITS_FOR_ROWS: "a window with enough rows",
 }
 
 
 def waiting(reading: Reading) -> str:
-    """What detectors of a kind wait for that have not scored a window yet."""
+    """What detectors of a kind wait for that have not scored a window yet, or are on hold."""
     about = dict(reading.attributes)
     reason = about[semconv.ML_DETECTION_WAITS_FOR]
     return f"{about[semconv.ML_DETECTION_KIND]} on {window(reading.window)}s waits for {_WAITS_FOR[reason]}"

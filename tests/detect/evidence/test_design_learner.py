@@ -85,3 +85,20 @@ def test_windows_that_an_earlier_version_learned_have_no_days(world):
     again = DesignLearner.from_bytes(spec, old)
     np.testing.assert_array_equal(again.windows, learner.windows)
     assert again.days() is None
+
+
+def test_where_it_was_too_little_more_windows_are_kept_and_the_oldest_go_at_last(world, monkeypatch):
+    monkeypatch.setattr("calidris.detect.evidence.design_learner.MOST", 5)
+    spec = world.spec()
+    learner = DesignLearner(spec, wanted=3)
+    windows = world.windows(spec, 7, 100)
+    for window in windows[:3]:
+        learner.add(window)
+    assert learner.ready
+    learner.want_more(4)
+    assert not learner.ready and learner.wanted == 5
+    restored = DesignLearner.from_bytes(spec, learner.to_bytes())
+    for one in (learner, restored):
+        for window in windows[3:]:
+            one.add(window)
+        np.testing.assert_array_equal(one.windows, windows[2:])

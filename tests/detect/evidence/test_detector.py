@@ -232,3 +232,24 @@ def test_a_model_that_was_silent_for_a_year_goes_on_as_if_it_had_not_been(world,
     for _ in range(5):
         away.score(world.window(spec, 500, x1=changed(world, "up")))
     assert away.alarm
+
+
+def test_a_window_on_hold_was_never_there(world, spec, bets):
+    windows = world.windows(spec, 20, 300)
+    held, plain = Detector(bets, 1000.0), Detector(bets, 1000.0)
+    for i, window in enumerate(windows):
+        before = state_of(held)
+        if i % 3 == 1:
+            verdict = held.score(5 * window, hold=True)
+            assert (verdict.scored, verdict.rows, verdict.fired) == (False, 0, False)
+            assert state_of(held) == before
+        held.score(window)
+        plain.score(window)
+    assert state_of(held) == state_of(plain)
+
+
+def test_a_standing_alarm_stays_while_windows_are_held(world, spec, bets):
+    detector = Detector(bets, 10.0)
+    up = world.numeric(np.exp(0.3 * BINS))
+    assert any(detector.score(world.window(spec, 300, x1=up)).opened for _ in range(10))
+    assert detector.score(world.window(spec, 300), hold=True).alarm

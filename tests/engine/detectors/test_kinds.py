@@ -201,14 +201,14 @@ def test_errors_and_latency_of_training_rows_are_learned_live_first() -> None:
     n = 60 * ROWS
     rows, labels = draw(1, n, START - 60 * MINUTE, 60 * MINUTE, Traffic())
     trained = replace(rows, duration_s=None, error=None)
-    base = build(BaselineColumns(trained, labels.label), Spec(positive="1"), window_s=60.0)
+    base = build(BaselineColumns(trained, labels.label, delay_s=np.full(n, 5.0)), Spec(positive="1"), window_s=60.0)
     engine, journal = engine_with(base, learn="30m"), Journal()
     run(engine, journal, 0, 29, Traffic())
     watcher = engine.watchers[KEY]
     learning = {slot.kind for slot, watch in watcher.slots.items() if watch.learner is not None}
-    assert learning == {"errors", "latency"}
+    assert learning == {"errors", "latency", "labels"}, "how many rows have a label in time is always learned live"
     run(engine, journal, 29, 6, Traffic())
-    assert all(watch.learner is None for watch in watcher.slots.values())
+    assert all(watch.learner is None for slot, watch in watcher.slots.items() if slot.kind != "labels")
     run(engine, journal, 35, 10, Traffic(failed=0.2, slow=3.0))
     assert {a.kind for a in engine.alarms} == {"errors", "latency"}
 
@@ -234,7 +234,7 @@ def test_a_kind_without_a_share_is_not_watched_and_the_others_have_all(base: Bas
     run(engine, journal, 0, 8, Traffic(slow=3.0, age=9.0))
     assert engine.alarms == []
     kinds = {slot.kind for slot in engine.watchers[KEY].slots}
-    assert kinds == {"performance", "calibration", "errors", "fairness"}
+    assert kinds == {"performance", "calibration", "errors", "fairness", "labels"}
     budget = engine.watchers[KEY].budget
     assert sum(budget.share(slot) for slot in budget.slots) == pytest.approx(1.0)
 

@@ -29,7 +29,8 @@ def has_evidence(engine: Engine) -> set[str]:
     return {p.attributes["ml.detection.kind"] for p in found if p.metric.name == "ml.detection.evidence"}
 
 
-LABEL_FED = {"performance", "calibration", "fairness"}
+JUDGED = {"performance", "calibration", "fairness"}
+LABEL_FED = JUDGED | {"labels"}
 
 
 def test_without_labels_what_labels_feed_waits_for_them() -> None:
@@ -42,7 +43,8 @@ def test_without_labels_what_labels_feed_waits_for_them() -> None:
     assert not has_evidence(engine) & LABEL_FED and {"drift"} <= has_evidence(engine)
     run(engine, journal, 200, 2, Traffic())
     come_of_age(engine, journal, 202)
-    assert not LABEL_FED & waits(engine).keys() and has_evidence(engine) >= LABEL_FED
+    assert not JUDGED & waits(engine).keys() and has_evidence(engine) >= JUDGED
+    assert waits(engine)["labels"] == "learning"
 
 
 def test_windows_with_too_few_rows_wait_for_more() -> None:

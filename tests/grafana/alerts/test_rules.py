@@ -36,6 +36,13 @@ ROWS_STOP = {f"ml_received_rows_total{{{WHO}}}": "0+100x120 12000x280 12000+100x
 """From the second hour on no rows come, until they come again in the seventh."""
 
 
+MOVED = {
+    f'ml_detection_waiting{{{WHO},ml_window="{window}",ml_detection_kind="performance",ml_detection_waits_for="labels_moved"}}': "_x59 1x540"
+    for window in ("5m", "1h")
+}
+"""From the second hour to the tenth what labels say is on hold."""
+
+
 class Case(NamedTuple):
     """Series by the minute, when the alert must and must not fire, and how often rules are evaluated."""
 
@@ -86,6 +93,42 @@ CASES = {
         'alertname="ModelDrift",severity="page",ml_model_name="fraud (eu+uk)"',
         {f"{DRIFT},{PAGED}}}": "0x60", f"{DRIFT},{EARLY}}}": "0x9 1x20 0x30"},
         quiet=("10m", "29m"),
+    ),
+    "labels that moved are a ticket, and no other alarm": Case(
+        'alertname=~"ModelLabelsMoved|ModelAlarm",severity="ticket",owner="risk-ml",ml_detection_kind="labels"',
+        {f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="labels",{SCOPE}}}': "0x9 1x20 0x30"},
+        fires=("10m", "29m"),
+        quiet=("9m", "45m"),
+    ),
+    "labels that moved raise no alert of another name": Case(
+        'alertname!="ModelLabelsMoved",alertname=~"Model.+"',
+        {f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="labels",{SCOPE}}}': "0x9 1x50"},
+        quiet=("9m", "11m", "45m"),
+    ),
+    "losses and calibration of labels that moved are no news": Case(
+        'alertname=~"ModelPerformanceLost|ModelCalibrationLost"',
+        MOVED
+        | {
+            f"ml_performance_score_upper{{{HOUR},{ACCURACY}}}": "0.9x59 0.7x900",
+            f"ml_performance_score_lower{{{BASE},{ACCURACY}}}": "0.8x900",
+            f"ml_calibration_score_lower{{{HOUR},{BRIER}}}": "0.1x59 0.14x900",
+            f"ml_calibration_score_upper{{{BASE},{BRIER}}}": "0.12x900",
+            OK: "1x900",
+        },
+        quiet=("2h", "5h", "8h", "9h50m"),
+        fires=("13h30m",),
+        every="5m",
+    ),
+    "losses that were told before labels moved stay": Case(
+        'alertname="ModelPerformanceLost",ml_window="5m"',
+        MOVED
+        | {
+            f'ml_performance_score_upper{{{WHO},ml_window="5m",ml_label_maturity="fixed_age",{ACCURACY}}}': "0.7x900",
+            f"ml_performance_score_lower{{{BASE},{ACCURACY}}}": "0.8x900",
+            OK: "1x900",
+        },
+        fires=("25m", "2h", "5h"),
+        every="1m",
     ),
     "alarms of other kinds are tickets": Case(
         'alertname="ModelAlarm",severity="ticket",ml_detection_kind="fairness"',

@@ -16,6 +16,8 @@ from calidris.errors import CorruptState
 from calidris.state import Spec
 
 WEEK_OF_HOURS = 168
+MOST = 4096
+"""Windows that are kept where even those of a week were too few."""
 _MAGIC = b"CALL"
 _FIXED = struct.Struct("<qqq")  # windows wanted, minimum rows, windows kept
 
@@ -66,6 +68,14 @@ class DesignLearner:
     def ready(self) -> bool:
         """Whether all W windows are there."""
         return len(self._kept) >= self.wanted
+
+    def want_more(self, windows: int) -> None:
+        """Ask for so many more, as what was kept is too little to make bets from. Beyond ``MOST`` the oldest make room."""
+        self.wanted += windows
+        beyond = max(self.wanted - MOST, 0)
+        self.wanted -= beyond
+        del self._kept[:beyond]
+        del self._starts[:beyond]
 
     @property
     def windows(self) -> Ints:

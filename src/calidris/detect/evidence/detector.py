@@ -71,13 +71,18 @@ class Detector:
         self._memory: Floats
         self._forget()
 
-    def score(self, counts: Ints, rows: int | None = None, start_ns: int = 0) -> Verdict:
+    def score(self, counts: Ints, rows: int | None = None, start_ns: int = 0, hold: bool = False) -> Verdict:
         """Take one closed window; each window exactly once, in order.
+
+        A window on hold is not scored, and neither adds to the evidence nor takes from it: as far as the guarantee goes it was never
+        there. That is so exactly where holding is decided by what came before the window. Where it is decided by something in the
+        window itself that happens with chance q under "no change", the mean of R grows by at most a share q more in that window.
 
         Args:
             counts: int64[cells] of the window, raw counts as the game's layout has them.
             rows: how many rows the caller believes it holds, to be checked; None where there is nothing to check.
             start_ns: begin of the window, since the epoch; only seasonal games look at it.
+            hold: do not score it, nor merge it with others.
 
         Raises:
             ValueError: the counts hold another number of rows.
@@ -85,6 +90,8 @@ class Detector:
         held = self.bets.layout.rows(counts)
         if rows is not None and rows != held:
             raise ValueError(f"the counts hold {held} rows, not {rows}")
+        if hold:
+            return self._verdict(rows=0)
         stratum = self.bets.stratum(start_ns)
         merged = self._carry.add(counts, stratum)
         if merged is None:

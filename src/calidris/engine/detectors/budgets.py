@@ -7,6 +7,11 @@ from calidris.config import CalidrisConfig, ModelConfig
 from calidris.detect import Alert, Budget, Slot
 from calidris.errors import ConfigError
 
+DELAYS, COVERAGE = "delays", "coverage"
+"""What is watched of labels: how late those of each outcome are, and how many rows have one in time."""
+PART_OF_PERFORMANCE = 0.2
+"""The part of what ``performance`` has that goes to the kind ``labels``, which was added later: no other budget moves for it."""
+
 _HOUR_S = 3600.0
 
 
@@ -14,10 +19,12 @@ def slots_of(config: ModelConfig) -> list[Slot]:
     """Every detector that the settings allow, whether or not data will ever fill it.
 
     Fairness and calibration need many labels, so only the longest scored window watches them. Seasonal references are laid
-    hour by hour, so the longest scored window of at most an hour has them.
+    hour by hour, so the longest scored window of at most an hour has them. What watches the labels comes first: of each window it
+    must have spoken before what holds while labels move.
     """
     lengths = sorted(config.detect_windows_s)
-    slots = [Slot(kind, w) for kind in (Alert.DRIFT, Alert.PERFORMANCE, Alert.ERRORS, Alert.LATENCY) for w in lengths]
+    slots = [Slot(Alert.LABELS, w, what) for w in lengths for what in (DELAYS, COVERAGE)]
+    slots += [Slot(kind, w) for kind in (Alert.DRIFT, Alert.PERFORMANCE, Alert.ERRORS, Alert.LATENCY) for w in lengths]
     if config.task != semconv.ML_MODEL_TASK_REGRESSION:
         slots.append(Slot(Alert.CALIBRATION, lengths[-1]))
     if config.fairness is not None and config.task == semconv.ML_MODEL_TASK_BINARY:
@@ -33,9 +40,20 @@ def slots_of(config: ModelConfig) -> list[Slot]:
 def shares_of(config: ModelConfig, slots: list[Slot]) -> dict[Alert, float]:
     """The part of the budget of each kind that has a slot; adds up to 1."""
     kinds = {slot.kind for slot in slots}
-    wanted = {Alert(name): share for name, share in config.detect.shares.model_dump().items()}
+    wanted = _read_shares(config)
     total = sum(share for kind, share in wanted.items() if kind in kinds)
     return {kind: share / total for kind, share in wanted.items() if kind in kinds} if total else {}
+
+
+def _read_shares(config: ModelConfig) -> dict[Alert, float]:
+    """The shares of all kinds as they were stated; a kind that was added later takes its own from its parent's."""
+    stated = config.detect.shares.model_dump()
+    shares = {Alert(name): share for name, share in stated.items() if share is not None}
+    if Alert.LABELS not in shares:
+        given = PART_OF_PERFORMANCE * shares[Alert.PERFORMANCE]
+        shares[Alert.LABELS] = given
+        shares[Alert.PERFORMANCE] -= given
+    return shares
 
 
 def budget_of(config: ModelConfig) -> Budget:

@@ -37,7 +37,7 @@ from calidris.state import CountsState, Role
 WATCHED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
 
 MakeGame = Callable[[Ints | None, Days | None], Game]
-MakeRecovery = Callable[[Game, Sequence[Change], Ints], Game | None]
+MakeRecovery = Callable[[Game, Sequence[Change], Ints, Ints | None], Game | None]
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,12 @@ class Recipe:
         days: that those lie in.
         learns: whether live windows must show the spread first where the baseline does not.
         age_s: how old a window is when it is scored: 0 is when it closes.
-        back: bets on the return of what an alarm named, from the game, the names and the window that fired; None where
-            there are none.
+        back: bets on the return of what an alarm named, from the game, the names, the window that fired and the windows that were
+            learned live, if any were; None where there are none.
         pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``.
         references: what a seasonal game is laid against, and learns from each window.
+        teaches: whether a window's counts are to be learned from, where not all are.
+        former: the bets that earlier versions made of a baseline that does not say whether it has label times: their evidence goes on.
     """
 
     slot: Slot
@@ -70,6 +72,12 @@ class Recipe:
     back: MakeRecovery | None = None
     references: References | None = None
     pair: Callable[[Window, Window], Ints] | None = None
+    teaches: Callable[[Ints], bool] | None = None
+    former: Callable[[], Game] | None = None
+
+
+class TooFewLearned(Exception):
+    """What was learned live is too little to make bets from: more windows are needed."""
 
 
 def recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:
@@ -106,7 +114,7 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
 
 
 def _drift_back(config: ModelConfig, rows: int) -> MakeRecovery:
-    def back(game: Game, changes: Sequence[Change], counts: Ints) -> Game | None:
+    def back(game: Game, changes: Sequence[Change], counts: Ints, _learned: Ints | None) -> Game | None:
         if not isinstance(game, Bets):  # a distance has no way back
             return None
         return drift_recovery(game, rows, changes, counts, delta=config.detect.delta, tolerance=game.tolerance)
@@ -139,7 +147,7 @@ def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     spread = None if found is None else np.array([error_counts(CountsState(baseline.spec, w)) for w in found])
 
     def game(windows: Ints | None, days: Days | None) -> Game:
-        counts = error_counts(baseline.counts) if known else _sum(windows, layout)
+        counts = error_counts(baseline.counts) if known else sum_of(windows, layout)
 
         def at(tolerance: float, _small: bool) -> Game:
             return loss_bets(
@@ -156,7 +164,7 @@ def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     detect, spec, known = config.detect, baseline.spec, _served(baseline)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
-        counts = baseline.counts if known else CountsState(spec, _sum(windows, Layout.of(spec)))
+        counts = baseline.counts if known else CountsState(spec, sum_of(windows, Layout.of(spec)))
 
         def at(tolerance: float, small: bool) -> Game:
             return freeze(
@@ -203,7 +211,7 @@ def _failed(baseline: Baseline) -> bool:
     return bool(errors.sum() > succeeded)
 
 
-def _sum(windows: Ints | None, layout: Layout) -> Ints:
+def sum_of(windows: Ints | None, layout: Layout) -> Ints:
     """All rows of the windows that were learned live: they are the baseline."""
     total: Ints = np.zeros(layout.cells, dtype=np.int64) if windows is None else windows.sum(axis=0)
     return total

@@ -19,7 +19,7 @@ from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
 from calidris.detect.levels import Level, TwoLevels, game_of
-from calidris.engine.detectors.recipes import Recipe
+from calidris.engine.detectors.recipes import Recipe, TooFewLearned
 from calidris.errors import CorruptState
 
 QUIET = 0.2
@@ -68,6 +68,7 @@ class SlotWatcher:
         self.recovery: Recovery | None = None
         self.unsaved = True
         self.live = b""  # windows that were learned live: a restart makes the same bets from them
+        self.held = 0
         self.wanted, self.stride = _learning(config.detect.learn, recipe.slot.window_s)
         learns = recipe.spread is None and recipe.learns
         self.learner = DesignLearner(recipe.layout, self.wanted, self.minimum_rows) if learns else None
@@ -80,9 +81,16 @@ class SlotWatcher:
         """A fresh detector at this slot's threshold."""
         return Detector(game, self.threshold, self.minimum_rows)
 
-    def take(self, counts: Ints, start_ns: int) -> Verdict | None:
-        """Score one sealed window of counts int64[cells]; None while the spread is still being learned."""
+    def take(self, counts: Ints, start_ns: int, hold: bool = False) -> Verdict | None:
+        """Score one sealed window of counts int64[cells]; None while the spread is still being learned.
+
+        A window on hold is neither scored nor learned, and says nothing of whether an alarm is over.
+        """
         self.unsaved = True
+        if hold:
+            self.held += 1
+            return None if self.detector is None else self.detector.score(counts, start_ns=start_ns, hold=True)
+        self.held = 0
         if self.detector is None:
             self._learn(counts, start_ns)
             return None
@@ -116,17 +124,30 @@ class SlotWatcher:
         """What watches for the end of an alarm, where its kind has a way back."""
         if self.recipe.back is None or self.detector is None:
             return None
-        game = self.recipe.back(game_of(self.detector.bets, verdict.level), verdict.changes, counts)
+        learned = DesignLearner.from_bytes(self.recipe.layout, self.live).windows if self.live else None
+        game = self.recipe.back(game_of(self.detector.bets, verdict.level), verdict.changes, counts, learned)
         return None if game is None else Recovery(game, minimum_rows=self.minimum_rows)
 
     def _learn(self, counts: Ints, start_ns: int) -> None:
         assert self.learner is not None, "either learns or scores"
+        if self.recipe.teaches is not None and not self.recipe.teaches(counts):
+            return
+        if self.recipe.age_s:
+            self.run.since_ns = self.run.since_ns or start_ns
         if start_ns // round(self.recipe.slot.window_s * 1e9) % self.stride:
             return
         self.learner.add(counts, start_ns)
         if self.learner.ready:
-            self.detector = self.detector_of(self._game_of(self.learner))
-            self.live, self.learner = self.learner.to_bytes(), None
+            self._begin(self.learner)
+
+    def _begin(self, learner: DesignLearner) -> None:
+        """Lay the bets, or learn on where nothing can be made of what was learned."""
+        try:
+            self.detector = self.detector_of(self._game_of(learner))
+        except TooFewLearned:
+            learner.want_more(FEWEST)
+            return
+        self.live, self.learner, self.run = learner.to_bytes(), None, Run()
 
     def _game_of(self, learner: DesignLearner) -> Game:
         """The bets from what was learned live."""
@@ -137,6 +158,11 @@ class SlotWatcher:
         self.live, self.learner = live, None
         learner = DesignLearner.from_bytes(self.recipe.layout, live)
         self.detector = self.detector_of(self._game_of(learner))
+
+    def go_back(self) -> None:
+        """Lay the bets that an earlier version made of the same baseline, where today's learn live what that takes for granted."""
+        if self.detector is None and self.recipe.former is not None:
+            self.detector, self.learner = self.detector_of(self.recipe.former()), None
 
     def take_over(self, other: SlotWatcher, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same bets has on some things."""
@@ -159,11 +185,16 @@ class SlotWatcher:
         return tuple(Level) if two else (Level.STRONG,)
 
     @property
+    def stands(self) -> bool:
+        """Whether its alarm stands and what it named has not come back."""
+        return self.latched and not (self.recovery is not None and self.recovery.recovered)
+
+    @property
     def waits_for(self) -> str | None:
         """What it waits for, a value of ``ml.detection.waits_for``, before its first window is scored; then None."""
         if self.detector is not None and self.detector.scored:
             return None
-        begun = self.learner.begun if self.learner is not None else bool(self.run.since_ns)
+        begun = self.run.since_ns or (self.learner is not None and self.learner.begun)
         if self.recipe.age_s and not begun:
             return semconv.ML_DETECTION_WAITS_FOR_LABELS
         learns = self.learner is not None
@@ -216,6 +247,8 @@ def slot_bytes(watch: SlotWatcher) -> bytes:
         "run": astuple(watch.run),
         "last": _plain(watch.last),
         "alarmed": _plain(watch.alarmed),
+        # Left out where there is nothing to tell, as by versions that never held.
+        **({"held": watch.held} if watch.held else {}),
     }
     parts = (
         json.dumps(head).encode(),
@@ -243,7 +276,7 @@ def restore_slot(watch: SlotWatcher, data: bytes) -> None:
         _restore_detector(watch, live, worker)
     else:
         watch.learner, watch.detector = DesignLearner.from_bytes(watch.recipe.layout, worker), None
-    watch.run = Run(*head["run"])
+    watch.run, watch.held = Run(*head["run"]), head.get("held", 0)
     watch.last, watch.alarmed = _verdict(head["last"]), _verdict(head["alarmed"])
     if watch.alarmed is not None:
         watch.fired = np.frombuffer(fired, dtype="<i8").astype(np.int64)
@@ -263,6 +296,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes, bytes, byt
 def _restore_detector(watch: SlotWatcher, live: bytes, worker: bytes) -> None:
     if live:
         watch.resume(live)
+    watch.go_back()
     if watch.detector is None:
         raise CorruptState("a detector without the windows that its bets were made from")
     watch.detector = Detector.go_on(watch.detector.bets, worker)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Ints, ModelKey
 from calidris.config import ModelConfig
@@ -33,7 +34,11 @@ SILENT_NS = 1_800_000_000_000
 """Without rows for half an hour, and for two windows, a live model is silent, as alerts on what is said of it have it."""
 HISTORY = 500
 """Sealed windows that are kept for lines in reports and terminals."""
-LABEL_FED = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
+HELD = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
+"""What labels of one age say of a model, which holds while these come at other times than they did."""
+COMPARED = HELD - {Alert.FAIRNESS}
+"""What is compared with the baseline's labels of that age; fairness compares groups with each other."""
+LABEL_FED = HELD | {Alert.LABELS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +198,9 @@ class Watcher:
             counts = self._without_absent(model, counts, start_ns)
         if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
             return
-        recovered = watch.recovers(counts, start_ns)
-        verdicts[slot] = verdict = watch.take(counts, start_ns)
+        hold = self.holds(slot)
+        recovered = not hold and watch.recovers(counts, start_ns)
+        verdicts[slot] = verdict = watch.take(counts, start_ns, hold)
         if verdict is not None and verdict.opened:
             raised_ns = _scored_ns(watch.recipe, start_ns)
             alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
@@ -220,6 +226,15 @@ class Watcher:
                         features=_named(verdict),
                     )
                 )
+
+    def holds(self, slot: Slot) -> bool:
+        """Whether a detector judges nothing now: what feeds it has moved, and that alarm neither was cleared nor is over."""
+        moved = (watch for other, watch in self.slots.items() if other.kind is Alert.LABELS)
+        return slot.kind in HELD and any(watch.stands for watch in moved)
+
+    def waits_for(self, watch: SlotWatcher) -> str | None:
+        """What a detector waits for, a value of ``ml.detection.waits_for``; None where it is at work."""
+        return semconv.ML_DETECTION_WAITS_FOR_LABELS_MOVED if self.holds(watch.recipe.slot) else watch.waits_for
 
     def _without_absent(self, model: WatchedModel, counts: Ints, start_ns: int) -> Ints:
         """Counts in which features that never came are no evidence."""

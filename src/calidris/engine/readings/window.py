@@ -84,14 +84,18 @@ def _same(baseline: Baseline | None, merged: Window) -> Baseline | None:
 
 
 def baseline_readings(config: ModelConfig, baseline: Baseline | None) -> list[Reading]:
-    """The baseline's own performance and calibration: the lines that windows are compared with."""
+    """The baseline's own performance and calibration: the lines that windows are compared with.
+
+    Of labels of one age only where it knows how old its labels were.
+    """
     if baseline is None or not baseline.labels.count:
         return []
     spec, labels = baseline.spec, baseline.labels
     age, delay = semconv.ML_LABEL_MATURITY_FIXED_AGE, DELAY_EDGES_S.index(config.detect.label_age)
+    aged = baseline.label_times is not False
     return [
         *label_readings(spec, labels, BASELINE_WINDOW),
-        *label_readings(spec, labels, BASELINE_WINDOW, age, delay=delay),
+        *(label_readings(spec, labels, BASELINE_WINDOW, age, delay=delay) if aged else ()),
         *slice_readings(spec, labels, BASELINE_WINDOW),
         *fairness_readings(config, spec, labels, BASELINE_WINDOW),
     ]

@@ -16,7 +16,7 @@ from calidris.config.units import window_name
 from calidris.detect import Alert
 from calidris.detect.evidence.day_blocks import DAY_NS, ENOUGH_DAYS, Days
 from calidris.engine.detectors.slot import SlotWatcher
-from calidris.engine.detectors.watcher import Watcher
+from calidris.engine.detectors.watcher import COMPARED, Watcher
 from calidris.engine.learning import MAX_BYTES, MIN_ROWS, Reservoir, learned_note
 from calidris.engine.model import MISSED_JOBS, WatchedModel
 
@@ -145,9 +145,11 @@ def compared(model: WatchedModel, watcher: Watcher) -> str:
     said = model.baseline_note or "compared with its baseline"
     if watcher.baseline is not None and watcher.baseline.same_rows:
         said = f"{said}; {rebuild(watcher.baseline)}"
+    said = f"{said}{_tell_labels(watcher)}"
     waiting: dict[Alert, list[SlotWatcher]] = {}
     for slot, watch in watcher.slots.items():
-        if watch.learner is not None:
+        # How labels come is always learned live, and says nothing of the model.
+        if watch.learner is not None and slot.kind is not Alert.LABELS:
             waiting.setdefault(slot.kind, []).append(watch)
     parts = [f"{kind.value} on {_lengths(found)} windows" for kind, found in waiting.items()]
     if not parts:
@@ -155,6 +157,32 @@ def compared(model: WatchedModel, watcher: Watcher) -> str:
     slowest = min((watch for found in waiting.values() for watch in found), key=_share_learned)
     return (
         f"{said}; not yet alarming, as their spread is learned live: {', '.join(parts)} ({_progress(slowest)} at least)"
+    )
+
+
+def _tell_labels(watcher: Watcher) -> str:
+    """That labels have moved, so that what they say is not judged; else that a baseline without their times has live windows learned."""
+    held = [watch for slot, watch in watcher.slots.items() if watcher.holds(slot)]
+    if held:
+        kinds = list(dict.fromkeys(watch.recipe.slot.kind.value for watch in held))
+        are = "is" if len(kinds) == 1 else "are"
+        return f"; labels come at other times than they did: until that alarm is cleared or over, {', '.join(kinds)} {are} not judged"
+    learns = any(slot.kind in COMPARED and watch.learner is not None for slot, watch in watcher.slots.items())
+    return f"; {explain_no_label_times(watcher.baseline)}" if learns and watcher.baseline is not None else ""
+
+
+def explain_no_label_times(baseline: Baseline) -> str:
+    """That a baseline does not say when its labels came, and what that costs; nothing where it does, or has no labels."""
+    if baseline.label_times or not baseline.labels.count:
+        return ""
+    cause = (
+        "was built without --label-time"
+        if baseline.label_times is False
+        else "is of an earlier version and may have no label times"
+    )
+    return (
+        f"its baseline {cause}: what labels of one age are like is learned live first, and neither performance nor calibration alarms "
+        "before"
     )
 
 
@@ -178,12 +206,16 @@ def _learned(watch: SlotWatcher) -> int:
 
 
 def _share_learned(watch: SlotWatcher) -> float:
-    return _learned(watch) / watch.wanted
+    return _learned(watch) / _count_wanted(watch)
+
+
+def _count_wanted(watch: SlotWatcher) -> int:
+    return watch.wanted if watch.learner is None else watch.learner.wanted
 
 
 def _progress(watch: SlotWatcher) -> str:
     every = "" if watch.stride == 1 else f" (one in {watch.stride})"
-    return f"{_learned(watch)} of {watch.wanted}{every}"
+    return f"{_learned(watch)} of {_count_wanted(watch)}{every}"
 
 
 def _lengths(watches: Iterable[SlotWatcher]) -> str:

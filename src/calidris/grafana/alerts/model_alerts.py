@@ -5,6 +5,7 @@
   alarms are tickets: the rise may be smaller than what the settings call news. ``detect.page`` raises other kinds to a page.
 * Calibration that is worse than the baseline's by more than both intervals: ticket.
 * Performance that is worse than the baseline's by more than both intervals: confirmed harm, page.
+* Labels that come at other times than they did: nobody can say meanwhile whether the model got worse: ticket.
 * A burning error budget: page or ticket, by how fast it burns (``objective_alerts.py``).
 * Monitoring that is blind (silent model, receiver down, series left out): ticket.
 
@@ -14,7 +15,6 @@ every model, so they are panels and not alerts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from calidris import semconv
@@ -22,14 +22,19 @@ from calidris.config import CalidrisConfig
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import PAGE, TICKET, Alert
 from calidris.grafana.alerts.audience import Audience, audiences
-from calidris.grafana.alerts.performance_alerts import KEEP, MODEL, WHO, calibration, performance
-from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, not_raised_in_silence, nothing_new
+from calidris.grafana.alerts.labels_moved import LABELS, labels_moved
+from calidris.grafana.alerts.latched import KEEP, MODEL, WHO, latched
+from calidris.grafana.alerts.performance_alerts import calibration, performance
+from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, nothing_new
 from calidris.grafana.panel_ids import Drift, Overview, PanelId, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
 LATE_SPAN = "1h"
 LATE_SHARE = 0.05
 """Of the rows of that time. A sender that tries again after an outage brings a few late rows, and they cost no alarm."""
+_KEPT = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+_OF_THEIR_OWN = ("drift", "performance", LABELS)
+"""Kinds that have a rule of their own."""
 FEWEST_LATE = 30
 """Fewer late rows say nothing: a window with fewer rows is not scored by itself either."""
 _FEATURES = (
@@ -48,17 +53,17 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
-    latched = _of_detectors(audience)
-    return [*latched, *worse, _silent(audience), _late(audience)]
+    detectors = _of_detectors(audience)
+    return [*detectors, *worse, _silent(audience), _late(audience)]
 
 
 def _of_detectors(audience: Audience) -> list[Alert]:
     """Rules on latched alarms."""
     others = audience.pages - {"drift"}
-    drift = _by_severity(_drift, audience, TICKET, "drift" in audience.pages)
-    loss = _by_severity(_loss, audience, PAGE, True)
-    other = _by_severity(_other, audience, TICKET, bool(others))
-    return [*drift, *loss, *other]
+    drift = _by_severity(_DRIFT, audience, TICKET, "drift" in audience.pages)
+    loss = _by_severity(_LOSS, audience, PAGE, True)
+    other = _by_severity(_OTHER, audience, TICKET, bool(others))
+    return [*drift, *loss, labels_moved(audience), *other]
 
 
 class _For(NamedTuple):
@@ -82,12 +87,12 @@ class _For(NamedTuple):
         return "" if self.usual else f", {self.severity}"
 
 
-def _by_severity(make: Callable[[Audience, _For], Alert], audience: Audience, usual: str, pages: bool) -> list[Alert]:
+def _by_severity(words: _Words, audience: Audience, usual: str, pages: bool) -> list[Alert]:
     """A rule for pages, where there are any, and one for tickets."""
     if not pages:
         every = _For(TICKET)
-        return [make(audience, every)]
-    return [make(audience, to) for to in _both(usual)]
+        return [_rule(audience, every, words)]
+    return [_rule(audience, to, words) for to in _both(usual)]
 
 
 def _both(usual: str) -> tuple[_For, _For]:
@@ -99,7 +104,7 @@ def _both(usual: str) -> tuple[_For, _For]:
 
 
 class _Words(NamedTuple):
-    """What a rule says, where it leads, and which kinds of alarms it tells of."""
+    """What a rule says, where it leads, and which kinds of alarms it tells of; ``unusual`` goes before it at the other severity."""
 
     name: str
     title: str
@@ -108,6 +113,7 @@ class _Words(NamedTuple):
     description: str
     runbook: str
     panel: PanelId
+    unusual: str = ""
 
 
 def _rule(audience: Audience, to: _For, words: _Words) -> Alert:
@@ -116,74 +122,62 @@ def _rule(audience: Audience, to: _For, words: _Words) -> Alert:
         name=words.name,
         key=audience.key + to.key,
         title=f"{words.title}{to.title}{audience.suffix}",
-        expr=_latched(audience, words.kinds, to.matchers),
+        expr=latched(audience, _KEPT, words.kinds, to.matchers),
         threshold=0,
         pending="0s",
         keep=KEEP,
         severity=to.severity,
         summary=words.summary,
-        description=words.description,
+        description=words.description if to.usual else words.unusual + words.description,
         runbook=words.runbook,
         panel=words.panel,
         labels=audience.labels,
     )
 
 
-def _drift(audience: Audience, to: _For) -> Alert:
-    words = _Words(
-        name="ModelDrift",
-        title="Model drift",
-        kinds=promql.equals(promql.DETECTION_KIND, "drift"),
-        summary=f"{MODEL}: rows of the {{{{ $labels.ml_window }}}} windows no longer look like the baseline",
-        description=(
-            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
-            "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
-            f"budget.{_FEATURES} `calidris status` names the features and their direction, /v1/alarms of the read API says "
-            "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
-            "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
-        ),
-        runbook="drift",
-        panel=panel_id(Drift.EVIDENCE),
-    )
-    return _rule(audience, to, words)
-
-
-def _loss(audience: Audience, to: _For) -> Alert:
-    grown = (
-        "have grown" if to.usual else "may have grown by little yet (early evidence, or a rise within the tolerance)"
-    )
-    words = _Words(
-        name="ModelPerformanceAlarm",
-        title="Model performance alarm",
-        kinds=promql.equals(promql.DETECTION_KIND, "performance"),
-        summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
-        description=(
-            f"True outcomes of {MODEL} say that its losses {grown}: the evidence has used up the false-alarm budget. "
-            "/v1/alarms of the read API says since when, which loss, and gives example traces. Roll back if it began with a "
-            "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
-            "stays latched until `calidris alarms clear` ends it."
-        ),
-        runbook="performance-alarm",
-        panel=panel_id(Overview.PERFORMANCE),
-    )
-    return _rule(audience, to, words)
-
-
-def _other(audience: Audience, to: _For) -> Alert:
-    words = _Words(
-        name="ModelAlarm",
-        title="Model alarm",
-        kinds=promql.outside(promql.DETECTION_KIND, ("drift", "performance")),
-        summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
-        description=(
-            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm. /v1/alarms of the read API says "
-            "what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
-            "stays latched until `calidris alarms clear` ends it."
-        ),
-        runbook="other-alarms",
-        panel=panel_id(Overview.ALARMS),
-    )
-    return _rule(audience, to, words)
+_DRIFT = _Words(
+    name="ModelDrift",
+    title="Model drift",
+    kinds=promql.equals(promql.DETECTION_KIND, "drift"),
+    summary=f"{MODEL}: rows of the {{{{ $labels.ml_window }}}} windows no longer look like the baseline",
+    description=(
+        f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
+        "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
+        f"budget.{_FEATURES} `calidris status` names the features and their direction, /v1/alarms of the read API says "
+        "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
+        "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
+    ),
+    runbook="drift",
+    panel=panel_id(Drift.EVIDENCE),
+)
+_LOSS = _Words(
+    name="ModelPerformanceAlarm",
+    title="Model performance alarm",
+    kinds=promql.equals(promql.DETECTION_KIND, "performance"),
+    summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
+    description=(
+        f"True outcomes of {MODEL} say that its losses have grown: the evidence has used up the false-alarm budget. "
+        "/v1/alarms of the read API says since when, which loss, and gives example traces. Roll back if it began with a "
+        "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
+        "stays latched until `calidris alarms clear` ends it."
+    ),
+    runbook="performance-alarm",
+    panel=panel_id(Overview.PERFORMANCE),
+    unusual="Early evidence, of a rise that may still be smaller than what the settings call news. ",
+)
+_OTHER = _Words(
+    name="ModelAlarm",
+    title="Model alarm",
+    kinds=promql.outside(promql.DETECTION_KIND, _OF_THEIR_OWN),
+    summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
+    description=(
+        f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm. /v1/alarms of the read API says "
+        "what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
+        "stays latched until `calidris alarms clear` ends it."
+    ),
+    runbook="other-alarms",
+    panel=panel_id(Overview.ALARMS),
+)
 
 
 def _silent(audience: Audience) -> Alert:
@@ -260,14 +254,3 @@ def _late_share(audience: Audience) -> str:
     share = f"({late} / ({rows} > 0))\n* ({late} > bool {FEWEST_LATE})"
     named = promql.equals("alertname", "ModelRowsLate")
     return f"({nothing_new(share, audience.matchers, (named,))})\nor 0 * {rows}"
-
-
-def _latched(audience: Audience, kinds: str, severities: tuple[str, ...]) -> str:
-    """1 for each latched detector of some kinds, 0 for the others, and for what was raised while its model was silent."""
-    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
-    matchers = (*audience.matchers, kinds)
-    alarms = promql.selector(semconv.METRIC_ML_DETECTION_ALARM, *matchers, *severities)
-    in_silence = promql.selector(semconv.METRIC_ML_DETECTION_ALARM_SILENT, *matchers)
-    latched = promql.by("max", kept, alarms)
-    silent = promql.by("max", kept, in_silence)
-    return not_raised_in_silence(latched, silent, audience.matchers, kept)

@@ -7,6 +7,8 @@ from calidris.config.units import parse_duration_s, window_name
 from calidris.grafana import promql
 from calidris.grafana.alerts.alert import TICKET, Alert
 from calidris.grafana.alerts.audience import Audience
+from calidris.grafana.alerts.labels_moved import unless_moved
+from calidris.grafana.alerts.latched import KEEP, MODEL, WHO
 from calidris.grafana.alerts.silence import SILENCE, nothing_new
 from calidris.grafana.panel_ids import Overview, panel_id
 from calidris.semconv import Metric
@@ -18,9 +20,6 @@ Two intervals of 95 % that do not touch are no false-alarm budget: with an exact
 chance. Four in a row are one in 2.6 million, or one in 24 years of 5 minute windows, if windows are independent.
 """
 
-KEEP = "10m"
-"""An alert on a state outlives a restart of the receiver."""
-
 _UNTRUSTED = ("learning", "provisional", "mixed_baseline")
 """States whose baseline is nobody's word yet: nothing that is compared with it may call anybody."""
 
@@ -28,8 +27,6 @@ _OF_AGE = promql.equals(promql.MATURITY, semconv.ML_LABEL_MATURITY_FIXED_AGE)
 """Labels of one age: what has arrived so far flatters young windows, and by more the younger they are."""
 _CALIBRATION = (semconv.METRIC_ML_CALIBRATION_SCORE_LOWER, semconv.METRIC_ML_CALIBRATION_SCORE_UPPER)
 _PERFORMANCE = (semconv.METRIC_ML_PERFORMANCE_SCORE_LOWER, semconv.METRIC_ML_PERFORMANCE_SCORE_UPPER)
-WHO = (promql.NAME, promql.VERSION)
-MODEL = "{{ $labels.ml_model_name }} {{ $labels.ml_model_version }}"
 
 
 def calibration(audience: Audience, seconds: float, slices: tuple[str, ...]) -> Alert:
@@ -136,7 +133,8 @@ def _while_rows_come(gap: str, alert: str, audience: Audience, seconds: float) -
     span_s = 2 * seconds if seconds > parse_duration_s(SILENCE) else 0.0
     of_window = promql.equals(promql.WINDOW, window_name(seconds))
     named = promql.equals("alertname", alert)
-    told = nothing_new(gap, audience.matchers, (named, of_window), span_s)
+    firing = (named, of_window)
+    told = nothing_new(unless_moved(gap, audience, firing), audience.matchers, firing, span_s)
     return f"({told})\nor on ({_joined(WHO)}) 0 * {_known(audience)}"
 
 

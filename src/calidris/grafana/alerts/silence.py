@@ -16,7 +16,7 @@ SILENCE = "30m"
 SILENT = "ml_model:silent:bool"
 """The recorded series; where Prometheus does not record it, nothing is held back."""
 
-_FIRING = promql.equals("alertstate", "firing")
+FIRING = promql.equals("alertstate", "firing")
 
 
 def silence_recording() -> Recording:
@@ -57,7 +57,7 @@ def nothing_new(
         span_s: the model must have been silent for so long.
     """
     silent = _silent_for(matchers, span_s)
-    fires = promql.selector("ALERTS", *firing, _FIRING)
+    fires = promql.selector("ALERTS", *firing, FIRING)
     begins = f"({silent} == 1) unless on ({promql.NAME}) {fires}"
     return f"(\n{expr}\n)\nunless on ({promql.NAME}) ({begins})"
 

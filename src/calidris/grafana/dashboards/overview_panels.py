@@ -87,7 +87,8 @@ def _waiting(view: View) -> Panel:
         Overview.WAITING,
         "Detectors that wait",
         "Detectors that have not scored a window yet, so that they have no evidence and cannot alarm: for labels (true outcomes "
-        "at their age), for learning (live windows that show the ordinary spread), or for rows.",
+        "at their age), for learning (live windows that show the ordinary spread), or for rows. For labels_moved are on hold: true "
+        "outcomes come at other times than they did, and what they say of the model is not judged until that alarm is cleared or over.",
         "none",
         width=24,
         empty="every detector has scored a window",
