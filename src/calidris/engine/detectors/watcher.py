@@ -144,7 +144,7 @@ class Watcher:
                 verdicts = self._score(seal, window, window_s, start, 0.0)
                 self._limit(seal, window, window_s, start)
                 with self.failures.surviving("the history"):
-                    self._remember(window_s, start + length, window, verdicts.get(Slot(Alert.DRIFT, window_s)))
+                    self._remember(window_s, start + length, window, _drift_of(verdicts))
             if length == model.config.step_ns:
                 model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
             model.touch()
@@ -322,6 +322,12 @@ def slot_name(slot: Slot) -> str:
 def _scored_ns(made: Recipe, start_ns: int) -> int:
     """When a window that begins then is scored."""
     return start_ns + round((made.slot.window_s + made.age_s) * 1e9)
+
+
+def _drift_of(verdicts: dict[Slot, Verdict | None]) -> Verdict | None:
+    """What drift's first detector said: against the frozen baseline, unless another reference stands in its place."""
+    drift = (verdict for slot, verdict in verdicts.items() if slot.kind is Alert.DRIFT)
+    return next(drift, None)
 
 
 def _named(verdict: Verdict) -> tuple[NamedFeature, ...]:
