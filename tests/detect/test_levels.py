@@ -108,34 +108,53 @@ def test_a_change_between_the_tolerances_is_early_and_never_strong(world, spec, 
     assert early == 5
 
 
-def test_an_early_alarm_rises_once_and_opens_once(world, spec, known):
+def test_strong_evidence_goes_on_beneath_an_early_alarm(world, spec, known):
     detector = Detector(known, 1000.0)
     verdicts = [detector.score(world.window(spec, 500, x0=shifted(world, 0.12))) for _ in range(80)]
     opened = [i for i, v in enumerate(verdicts) if v.opened]
-    raised = [i for i, v in enumerate(verdicts) if v.raised]
-    assert len(opened) == len(raised) == 1 and opened < raised
-    assert verdicts[opened[0]].level == Level.EARLY and verdicts[raised[0]].level == Level.STRONG
-    assert verdicts[raised[0]].changes[0].field == "x0" and verdicts[raised[0]].changes[0].direction == "mean up"
-    assert detector.alarm and not detector.early
+    strong = [i for i, v in enumerate(verdicts) if v.level == Level.STRONG]
+    assert len(opened) == 1 and opened[0] < strong[0]
+    assert verdicts[opened[0]].level == Level.EARLY
+    first = verdicts[strong[0]]
+    assert (first.changes[0].field, first.changes[0].direction) == ("x0", "mean up")
+    assert detector.alarm
     detector.clear()
-    assert not detector.alarm and not detector.early
+    assert not detector.alarm
 
 
-def test_a_large_change_is_strong_at_once_or_soon(world, spec, known):
+def test_strong_evidence_is_that_of_strong_bets_at_their_share_of_the_weight(world, spec, known):
+    both, alone = Detector(known, 1000.0), Detector(known.strong, 1000.0 / (1.0 - EARLY_WEIGHT))
+    windows = [world.window(spec, 500, x0=shifted(world, 0.12)) for _ in range(60)]
+    levels = [both.score(w).level for w in windows]
+    fired = [alone.score(w).fired for w in windows]
+    assert [level == Level.STRONG for level in levels] == fired and any(fired)
+
+
+def test_a_large_change_is_strong_at_once(world, spec, known):
     detector = Detector(known, 1000.0)
-    verdicts = [detector.score(world.window(spec, 500, x0=shifted(world, 0.6))) for _ in range(3)]
-    assert verdicts[0].opened and verdicts[0].level == Level.STRONG and not any(v.raised for v in verdicts)
+    verdict = detector.score(world.window(spec, 500, x0=shifted(world, 0.6)))
+    assert verdict.opened and verdict.level == Level.STRONG
 
 
-def test_bytes_hold_the_level_of_a_standing_alarm(world, spec, known):
+def test_bytes_go_on_bit_by_bit_while_an_early_alarm_stands(world, spec, known):
     detector = Detector(known, 1000.0)
     while not detector.alarm:
         detector.score(world.window(spec, 500, x0=shifted(world, 0.12)))
-    assert detector.early
     again = Detector.from_bytes(known, detector.to_bytes())
-    assert (again.alarm, again.early) == (True, True) and again.to_bytes() == detector.to_bytes()
+    assert again.alarm and again.to_bytes() == detector.to_bytes()
     window = world.window(spec, 500, x0=shifted(world, 0.12))
     assert again.score(window) == detector.score(window)
+
+
+def test_a_renewal_has_a_level_of_its_own(world):
+    spec = world.spec(numeric=2, categorical=0)
+    detector = Detector(at_both(spec, world.huge(spec)), 1000.0)
+    large, small = shifted(world, 0.6), shifted(world, 0.09)
+    first = detector.score(world.window(spec, 500, x0=large))
+    assert first.opened and first.level == Level.STRONG
+    renewed = [detector.score(world.window(spec, 500, x0=large, x1=small)).renewed for _ in range(60)]
+    new = next(one for one in renewed if one is not None)
+    assert new.level == Level.EARLY and [c.field for c in new.changes] == ["x1"]
 
 
 def test_evidence_and_alarm_of_a_version_with_one_level_go_on_as_strong(world, spec, known):
@@ -148,7 +167,7 @@ def test_evidence_and_alarm_of_a_version_with_one_level_go_on_as_strong(world, s
     assert np.array_equal(now._memory, before._memory) and now.scored == 2
     before.score(world.window(spec, 500, x0=shifted(world, 0.6)))
     stood = Detector.go_on(known, before.to_bytes())
-    assert (stood.alarm, stood.early) == (True, False)
+    assert stood.alarm
     with pytest.raises(IncompatibleState):
         Detector.go_on(at_both(spec, CountsState(spec, world.window(spec, 999))), before.to_bytes())
 

@@ -9,6 +9,7 @@ from typing import Any
 from calidris import semconv
 from calidris.batch import ModelKey
 from calidris.config.detection import PAGES
+from calidris.detect import Onset
 from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
@@ -82,8 +83,9 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
     # Nothing that a checkpoint of a version before it would not hold.
-    if not alarm.silent:
-        del values["silent"]
+    for name in ("silent", "onset", "renews"):
+        if not values[name]:
+            del values[name]
     before = _told_before(alarm.kind, alarm.budgeted)
     return {name: value for name, value in values.items() if name not in before or value != before[name]}
 
@@ -98,4 +100,5 @@ def alarm_from(data: dict[str, Any]) -> Alarm:
     """The alarm that ``alarm_json`` described."""
     features = tuple(NamedFeature(**f) for f in data["features"])
     changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
-    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes))
+    onset = Onset(*data["onset"]) if "onset" in data else None
+    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes | {"onset": onset}))
