@@ -125,6 +125,7 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
             "level",
             "severity",
             "strong_ns",
+            "shared",
             "onset",
             "renews",
             "trace_ids",

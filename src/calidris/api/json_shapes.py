@@ -71,6 +71,7 @@ answers 202 with the ``models`` and ``alarms`` that end, once that is durable. I
       "severity": "ticket",                   or "page"
       "strong_ns": 0,                         when an early alarm rose to a strong one; 0 where it has not
       "silent": false,                        true: raised after the rows of its model had stopped
+      "shared": false,                        true: about features, which all versions that serve share; this one led
       "onset": {"status": "ok", "at_ns": 0, "earliest_ns": 0, "latest_ns": 0},     when the change began, and the interval that
                                               the strongest bets give; "undefined" and null where it is not known
       "renews": null,                         id of the standing alarm beside which this is new
@@ -276,6 +277,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "level": alarm.level or None,
         "severity": alarm.severity,
         "strong_ns": alarm.strong_ns,
+        "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,
         "trace_ids": list(alarm.trace_ids),

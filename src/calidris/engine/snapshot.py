@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from calidris import semconv
@@ -55,6 +55,7 @@ class Alarm:
         level: of how large a change the evidence is: ``strong`` or ``early``; empty where a fixed rule raised it.
         severity: ``page`` or ``ticket``.
         strong_ns: when an early alarm rose to a strong one; 0 where it has not.
+        shared: whether it is about the features of all versions that serve; ``model`` is the one that led when it was raised.
     """
 
     id: int
@@ -79,10 +80,16 @@ class Alarm:
     strong_ns: int = 0
     onset: Onset | None = None
     renews: int = 0
+    shared: bool = False
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""
         return (self.kind, self.window, self.reference) == (kind, window, reference)
+
+    def ends_with(self, forgetting: Command, staying: Collection[ModelKey]) -> bool:
+        """Whether it ends when versions are forgotten and some stay: what all of them share does with the last one alone."""
+        others = any(key[:2] == self.model[:2] for key in staying)
+        return forgetting.matches(self.model) and not (self.shared and others)
 
 
 @dataclass(frozen=True, slots=True)
