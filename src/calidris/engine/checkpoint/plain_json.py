@@ -87,6 +87,7 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
         "renews",
         "settings",
         "program",
+        "shared",
     ):  # nothing that a checkpoint of a version before it would not hold
         if not values[name]:
             del values[name]
