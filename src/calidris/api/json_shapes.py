@@ -86,6 +86,7 @@ from dataclasses import asdict
 from typing import Any
 
 from calidris import semconv
+from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import Reading
@@ -122,7 +123,7 @@ def alarms_json(snapshot: Snapshot) -> list[Json]:
 
 def readings_json(model: ModelSnapshot) -> list[Json]:
     """Every figure of a model version: what ``/v1/models/{name}/{version}/readings`` answers."""
-    return [_reading(reading) for reading in model.readings]
+    return [_reading(reading) for reading in (*model.readings, *detailed_readings(model))]
 
 
 def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
