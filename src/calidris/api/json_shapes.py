@@ -24,7 +24,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
         "seasons": [{"reference": "hour_of_week", "window": "1h", "state": "ready", "ready": 168, "hours": 168,      only where the settings
-                     "replaces": false, "lacks": ""}],           have such references; state: sleeping, learning or ready
+                     "replaces": false, "lacks": "",             have such references; state: sleeping, learning or ready
+                     "measured": {"alarms": 0, "days": 14, "windows": 336, "highest": 0.2, ...}}],   of the baseline's days; or null
         "days": [{"time_s": 1795219200.0, "measure": "accuracy", "value": 0.91, "error": 0.004}],    headline figures of past days
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
      "alarms": [an alarm as in /v1/alarms, latched ones only],
@@ -77,6 +78,7 @@ here on. Alarms against what was before end a moment later; the trail tells of e
       "onset": {"status": "ok", "at_ns": 0, "earliest_ns": 0, "latest_ns": 0},     when the change began, and the interval that
                                               the strongest bets give; "undefined" and null where it is not known
       "renews": null,                         id of the standing alarm beside which this is new
+      "settings": "91c0ffee2a41", "program": "0.1.0",     id of the model's settings, and which version of the program
       "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0, "token": "oncall"}]}]
 
 ``POST /v1/alarms/{id}/ack`` and ``POST /v1/alarms/{id}/clear`` with ``{"by": "ada", "reason": "sensor replaced"}``
@@ -282,6 +284,8 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,
+        "settings": alarm.settings or None,
+        "program": alarm.program or None,
         "trace_ids": list(alarm.trace_ids),
         "orders": [command.plain() for command in snapshot.commands if command.alarm == alarm.id],
     }
