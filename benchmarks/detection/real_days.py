@@ -21,7 +21,8 @@ from benchmarks.detection.table import NEVER, Effort, Must, Table, markdown
 
 from calidris.batch import Ints, PredictionBatch
 from calidris.detect import Detector, Loss, loss_bets
-from calidris.detect.evidence.day_blocks import DAY_NS, ENOUGH_DAYS, Days
+from calidris.detect.calendar import DAY_NS
+from calidris.detect.evidence.day_blocks import ENOUGH_DAYS, Days
 
 DATASETS = Path(__file__).parents[2] / ".tools" / "datasets"
 BASELINE_DAYS = LIVE_DAYS = 28

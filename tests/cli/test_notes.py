@@ -8,14 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from running import labels, rows, until
 from served import Started, configuration
 from shell import Done, run
 from tests.engine.conftest import baseline
 
-from calidris.baseline import write
-from calidris.batch import PredictionBatch
+from calidris.baseline import BaselineColumns, build, write
+from calidris.batch import ModelKey, NumberColumn, PredictionBatch
+from calidris.state import Spec
 from calidris.wire import encode_labels, encode_predictions
 
 Make = Callable[..., Started]
@@ -127,3 +129,67 @@ def test_check_says_how_slices_are_sent_and_which_a_baseline_has_not(tmp_path: P
     assert "slices=['country', 'sex'] of Model, OTEL_CALIDRIS_SLICES=country,sex" in out
     assert "credit: the baseline was built without the slice 'sex'" in out
     assert "plain: figures by" not in out
+
+
+HOUR_NS = 3_600_000_000_000
+START = 1_800_000_000 * 10**9 // HOUR_NS * HOUR_NS
+SEASON = """
+models:
+  - name: credit
+    windows: [1h]
+    timezone: Europe/Berlin
+    baseline: credit.calidris
+    detect: {windows: [1h], references: REFERENCES}
+"""
+
+
+def season(folder: Path, references: str, hours: int, *, timed: bool = True) -> str:
+    """A configuration beside a baseline of so many hours."""
+    rng = np.random.default_rng(1)
+    rows = PredictionBatch(
+        model=ModelKey("default", "credit", "7"),
+        event_time_ns=START + np.sort(rng.integers(0, hours * HOUR_NS, 40 * hours)),
+        features={"age": NumberColumn.of(rng.normal(size=40 * hours))},
+    )
+    made = build(BaselineColumns(rows, timed=timed), Spec(positive="1"), window_s=3600.0)
+    write(made, folder / "credit.calidris")
+    path = folder / "calidris.yaml"
+    path.write_text(SEASON.replace("REFERENCES", references))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (24 * 21, "is ready: 168 of 168 hours of the week can be judged"),
+        (
+            24 * 10,
+            "learns: 72 of 168 hours of the week can be judged so far, an hour is judged once it was seen in 2 weeks",
+        ),
+        (24 * 5, "sleeps: no hour of the week can be judged yet, an hour is judged once it was seen in 2 weeks"),
+    ],
+)
+def test_check_says_how_far_the_season_of_a_baseline_is(tmp_path: Path, hours: int, said: str) -> None:
+    done = run("check", "-c", season(tmp_path, "[frozen, hour_of_week]", hours))
+    assert done.code == 0
+    assert f"credit: the reference hour_of_week on 1h windows {said}" in " ".join(done.out.split())
+    assert "no proven bound" not in done.out
+
+
+def test_check_says_what_is_not_proven_where_it_replaces_the_baseline(tmp_path: Path) -> None:
+    done = run("check", "-c", season(tmp_path, "[hour_of_week]", 24 * 21))
+    told = " ".join(done.out.split())
+    assert done.code == 0 and "1h hour_of_week at" in told
+    assert (
+        "stands in place of the frozen baseline (`references`): it absorbs slow drift, and no proven bound says" in told
+    )
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_baseline_without_times_cannot_be_replaced(tmp_path: Path, command: str) -> None:
+    done = run(command, "-c", season(tmp_path, "[hour_of_week]", 24 * 21, timed=False))
+    told = " ".join((done.out + done.err).split())
+    assert (
+        done.code != 0 and "calidris.yaml:6: models.0.baseline: credit.calidris: hour_of_week stands in place" in told
+    )
+    assert "built without --time" in told and "or list frozen beside it" in told

@@ -187,7 +187,8 @@ def test_a_fleet_shares_one_budget_and_a_team_has_its_own() -> None:
     ("model", "said"),
     [
         ("detect: {label_age: 2d}", "labels are scored at an age of 1h, 6h, 1d, 3d, 7d, 30d"),
-        ("detect: {references: [decayed]}", "the frozen baseline must be among them"),
+        ("detect: {references: [decayed]}", "the frozen baseline must be among them, or hour_of_week in its place"),
+        ("detect: {references: [frozen, frozen]}", "each of them at most once"),
         ("detect: {thresholds: [{figure: ml.drift.score}]}", "give either `above` or `below`"),
         ("detect: {thresholds: [{figure: ml.drift.scores, above: 1}]}", "there is no figure 'ml.drift.scores'"),
         ("detect: {thresholds: [{figure: ml.drift.score, above: 1, window: 2h}]}", "a threshold on windows of 2h"),
@@ -200,6 +201,46 @@ def test_what_detection_cannot_do_is_refused(tmp_path: Path, model: str, said: s
     with pytest.raises(ConfigError, match=r"calidris\.yaml:\d+: models\.0") as error:
         load(write(tmp_path, f"models:\n  - {{name: credit, {model}}}\n"))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Berlin", "did you mean Europe/Berlin?"),
+        ("Europe/Berln", "did you mean Europe/Berlin?"),
+        ("Europe", "write an IANA name such as Europe/Berlin"),
+        ("../../etc/passwd", "is no time zone"),
+        ("+02:00", "is no time zone"),
+        ('""', "is no time zone"),
+    ],
+)
+def test_a_zone_that_there_is_not_is_refused_with_the_one_that_is_meant(tmp_path: Path, zone: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=r"calidris\.yaml:2: models\.0\.timezone: ") as error:
+        load(write(tmp_path, f"models:\n  - {{name: credit, timezone: {zone}}}\n"))
+    assert said in str(error.value)
+
+
+def test_the_hour_of_the_week_may_stand_in_place_of_the_baseline(tmp_path: Path) -> None:
+    for listed, replaced, moving in (
+        ("[frozen]", False, ()),
+        ("[hour_of_week, frozen]", False, ("hour_of_week",)),
+        ("[hour_of_week, decayed]", True, ("hour_of_week", "decayed")),
+    ):
+        (model,) = load(write(tmp_path, f"models:\n  - {{name: credit, detect: {{references: {listed}}}}}\n")).models
+        assert (model.detect.replaced, model.detect.moving) == (replaced, moving)
+
+
+def test_a_machine_without_zones_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calidris.config.units.available_timezones", set)
+    with pytest.raises(ConfigError, match="pip install tzdata"):
+        load(write(tmp_path, "models:\n  - {name: credit, timezone: Europe/Berlin}\n"))
+    utc = load(write(tmp_path, "models:\n  - {name: credit, timezone: UTC}\n"))
+    assert utc.models[0].timezone == "UTC"
+
+
+def test_a_model_lives_by_the_clock_of_its_users(tmp_path: Path) -> None:
+    config = load(write(tmp_path, "models:\n  - {name: credit, timezone: Asia/Kolkata}\n  - {name: other}\n"))
+    assert [m.timezone for m in config.models] == ["Asia/Kolkata", "UTC"]
 
 
 def test_a_team_without_models_is_a_slip(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from calidris.detect import Detector, References, SeasonalBets, freeze
-from calidris.detect.references import hour_of_week
 from calidris.errors import CorruptState, IncompatibleState
 from calidris.state import CountsState
 
@@ -148,4 +147,3 @@ def test_foreign_and_damaged_bytes_are_refused(world, spec):
         References.from_bytes(spec, data[:-2])
     with pytest.raises(ValueError, match="must be positive"):
         References(spec, 0.0)
-    assert hour_of_week((WEEK + 3) * HOUR) == 3

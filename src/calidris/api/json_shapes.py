@@ -23,6 +23,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
         "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
+        "seasons": [{"reference": "hour_of_week", "window": "1h", "state": "ready", "ready": 168, "hours": 168,      only where the settings
+                     "replaces": false, "lacks": ""}],           have such references; state: sleeping, learning or ready
         "days": [{"time_s": 1795219200.0, "measure": "accuracy", "value": 0.91, "error": 0.004}],    headline figures of past days
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
      "alarms": [an alarm as in /v1/alarms, latched ones only],
@@ -80,9 +82,11 @@ are of all tenants together: they are empty for a token of one of several. A tok
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from calidris import semconv
+from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
 from calidris.metrics import Reading
@@ -119,7 +123,7 @@ def alarms_json(snapshot: Snapshot) -> list[Json]:
 
 def readings_json(model: ModelSnapshot) -> list[Json]:
     """Every figure of a model version: what ``/v1/models/{name}/{version}/readings`` answers."""
-    return [_reading(reading) for reading in model.readings]
+    return [_reading(reading) for reading in (*model.readings, *detailed_readings(model))]
 
 
 def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
@@ -155,6 +159,7 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
             }
             for point in model.history
         ],
+        **({"seasons": [asdict(season) for season in model.seasons]} if model.seasons else {}),
         "days": [day._asdict() for day in model.days],
         "slo_events": [
             {"name": name, "outcome": outcome, "count": count}

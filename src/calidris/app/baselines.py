@@ -13,6 +13,7 @@ from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.config.load import locate
 from calidris.engine.standing.absent import Expected
+from calidris.engine.standing.seasons import seasons_of
 from calidris.errors import ConfigError, CorruptState
 
 _VERSION = "{version}"
@@ -98,6 +99,19 @@ def check_baselines(config: CalidrisConfig, file: Path) -> None:
             )
         for path in found:
             try:
-                read(path)
+                made = read(path)
             except (CorruptState, OSError) as error:
                 raise ConfigError(f"{where}: {error}; build it again, or move the file away") from error
+            _refuse_sleepers(model, made, f"{where}: {path.name}")
+
+
+def _refuse_sleepers(model: ModelConfig, made: Baseline, where: str) -> None:
+    """Refuse a baseline whose windows cannot stand in place of the baseline itself: nothing would watch drift."""
+    if not model.detect.replaced:
+        return
+    for standing in seasons_of(model, made):
+        if standing.lacks:
+            raise ConfigError(
+                f"{where}: {standing.reference} stands in place of the frozen baseline (`detect.references`), and {standing.lacks}; "
+                "or list frozen beside it"
+            )

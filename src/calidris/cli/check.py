@@ -21,10 +21,12 @@ from calidris.config.input_schema import FeatureSchema, InputSchema
 from calidris.config.mlflow_signature import read_signature
 from calidris.config.units import window_name
 from calidris.detect import Alert, Budget
+from calidris.detect.calendar import Calendar
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.outcomes import FEWEST, never_positive
 from calidris.engine.standing.notes import how_to_send, uncut
 from calidris.engine.standing.reasons import explain_no_label_times, few_days, rebuild
+from calidris.engine.standing.seasons import describe, seasons_of
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
@@ -102,16 +104,17 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
         if model.cuts:
             yield f"{model.name}: figures by {', '.join(model.cuts)} are of the rows that bring a value. {how_to_send(model.cuts)}"
         if model.baseline is not None:
-            made = read(versions(model.baseline)[-1])
+            made, calendar = read(versions(model.baseline)[-1]), Calendar(model.timezone)
             if made.positive_share == 0.0 and made.labels.count >= FEWEST:
                 yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
             yield from (f"{model.name}: {said}" for said in uncut(made, model.cuts))
             said_of_it = (
                 rebuild(made),
                 explain_no_label_times(made),
-                *(few_days(made, window_s) for window_s in model.detect_windows_s),
+                *(few_days(made, window_s, calendar) for window_s in model.detect_windows_s),
             )
             yield from (f"{model.name}: {said}" for said in said_of_it if said)
+            yield from (f"{model.name}: {describe(season)}" for season in seasons_of(model, made))
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
             yield f"{model.name}: each version takes at most {mebibytes(sum(parts.values()))} of memory: {said}"

@@ -81,7 +81,8 @@ class DetectConfig(Config):
             model's part of its team's or the fleet's budget (top level ``false_alarms``), else "1 per year".
         shares: what the budget is spent on.
         references: what drift is measured against: the frozen baseline, the same hour of earlier weeks, the last day. Only
-            the first has a proven budget; they share drift's part evenly.
+            the first has a proven budget; they share drift's part evenly. The hour of the week may stand in place of the
+            baseline; then drift has no proven budget.
         label_age: how old a window is when its labels are scored; labels that come later do not count for alarms.
         learn: how long live windows are looked at before they are believed to show the ordinary spread.
         tolerance: shifts smaller than this (in units of chi, about standard deviations) are not news.
@@ -129,9 +130,23 @@ class DetectConfig(Config):
     @field_validator("references")
     @classmethod
     def _frozen_first(cls, references: tuple[Reference, ...]) -> tuple[Reference, ...]:
-        if "frozen" not in references or len(set(references)) != len(references):
-            raise ValueError("the frozen baseline must be among them, once: the others absorb slow drift")
+        if len(set(references)) != len(references):
+            raise ValueError("each of them at most once")
+        if not {"frozen", "hour_of_week"} & set(references):
+            raise ValueError(
+                "the frozen baseline must be among them, or hour_of_week in its place: the last day absorbs whatever lasts for a day"
+            )
         return references
+
+    @property
+    def moving(self) -> tuple[Reference, ...]:
+        """References that windows build, beside the frozen baseline or in its place."""
+        return tuple(name for name in self.references if name != "frozen")
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the hour of the week stands in place of the frozen baseline."""
+        return "frozen" not in self.references
 
     @property
     def budget(self) -> str:

@@ -13,7 +13,7 @@ from calidris.config.class_names import class_text
 from calidris.config.detection import CanaryConfig, DetectConfig, FairnessConfig
 from calidris.config.frozen import Config
 from calidris.config.input_schema import InputSchema
-from calidris.config.units import Seconds, window_name
+from calidris.config.units import Seconds, Timezone, window_name
 
 
 class RatioObjective(Config):
@@ -48,6 +48,7 @@ class ModelConfig(Config):
             the rows' own times. ``live`` for one that never is such. Unset, a version is one whose first rows carry
             ``ml.prediction.batch_id``.
         batch_idle: a job is over once no row of the model has come for so long.
+        timezone: IANA name of the zone whose clock its users live by: hours of the week and days of detection are read off it.
         baseline: file of the baseline; ``{version}`` is replaced by the model's version.
         windows: lengths of the windows that are shown.
         detect: when to speak.
@@ -72,6 +73,7 @@ class ModelConfig(Config):
     threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     arrival: Literal["live", "batch"] | None = None
     batch_idle: Seconds = "20s"  # type: ignore[assignment]  # parsed as written
+    timezone: Timezone = "UTC"
     baseline: str | None = None
     windows: tuple[Seconds, ...] = ("5m", "1h", "1d")  # type: ignore[assignment]
     detect: DetectConfig = DetectConfig()

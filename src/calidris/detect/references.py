@@ -1,4 +1,4 @@
-"""What is normal at this hour, and what was normal lately: references that live windows build, beside the frozen one.
+"""What is normal at this hour, and what was normal lately: references that windows build, beside the frozen one or in its place.
 
 ====  ==============  =========================================  ======================================
 R0    frozen          the baseline itself                        sees all, slow drift included
@@ -12,33 +12,47 @@ R1 alarms and R0 is quiet: abrupt, but inside the known range. R0 alarms and R1 
 from __future__ import annotations
 
 import struct
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from calidris.batch import Floats, Ints
+from calidris.batch import Floats, Ints, Mask
 from calidris.detect import detector_bytes
-from calidris.errors import CorruptState
+from calidris.detect.calendar import HOURS, IN_UTC, Calendar
+from calidris.errors import CorruptState, IncompatibleState
 from calidris.state import CountsState, Spec
 
-HOURS = 168
 WEEKS = 8
 FEWEST_WEEKS = 2
 """An hour of the week that was seen in fewer weeks has no reference of its own."""
-_HOUR_NS = 3_600_000_000_000
 _UNIT = 1 << 8  # profiles and the decayed reference are counted in 1/256 of a row
 _SHIFT = 16
 _MAGIC = b"CALF"
 _FIXED = struct.Struct("<ddq")
+_LONGEST_ZONE = 64
 
 
-def hour_of_week(start_ns: int) -> int:
-    """0 is Thursday 00:00 UTC, where the epoch begins.
+class _Hours(NamedTuple):
+    """What is held of some hours: profiles and the week that waits int64[n, cells], its number and how many joined int64[n]."""
 
-    >>> hour_of_week(0), hour_of_week(169 * 3_600_000_000_000)
-    (0, 1)
-    """
-    return start_ns // _HOUR_NS % HOURS
+    profile: Ints
+    fresh: Ints
+    fresh_week: Ints
+    weeks: Ints
+
+
+class Season(NamedTuple):
+    """How far R1 is: hours of the week that can be judged, of those that ever had rows."""
+
+    ready: int
+    seen: int
+
+    @property
+    def state(self) -> str:
+        """Sleeping before any hour can be judged, learning before all can, then ready."""
+        if not self.ready:
+            return "sleeping"
+        return "ready" if self.ready == self.seen else "learning"
 
 
 class References:
@@ -54,14 +68,16 @@ class References:
         spec: of the model version.
         window_s: length of the windows that are learned.
         half_life_s: of R2.
+        calendar: says which hour of the week a window lies in.
     """
 
-    def __init__(self, spec: Spec, window_s: float, half_life_s: float = 86400.0) -> None:
+    def __init__(self, spec: Spec, window_s: float, half_life_s: float = 86400.0, calendar: Calendar = IN_UTC) -> None:
         if not 0 < window_s < float("inf") or not 0 < half_life_s < float("inf"):
             raise ValueError(f"window and half-life must be positive, got {window_s} and {half_life_s}")
         self.spec = spec
         self.window_s = window_s
         self.half_life_s = half_life_s
+        self.calendar = calendar
         self.version = 0
         self._profile: Ints = np.zeros((HOURS, spec.cells), dtype=np.int64)
         self._fresh: Ints = np.zeros((HOURS, spec.cells), dtype=np.int64)
@@ -83,11 +99,30 @@ class References:
         self.version += 1
         if not calm:
             return
-        hour, week = hour_of_week(start_ns), start_ns // (_HOUR_NS * HOURS)
+        hour, week = self.calendar.hour_of_week(start_ns), self.calendar.week(start_ns)
         self._fold(hour, week)
         self._fresh[hour] += counts
         self._fresh_week[hour] = week
         self._decayed += counts * _UNIT
+
+    def fill(self, starts_ns: Ints, windows: Ints) -> None:
+        """Learn the baseline's own windows, int64[W, cells] in the order of their begins int64[W], before any live one."""
+        for start_ns, counts in zip(starts_ns.tolist(), windows):
+            self.learn(start_ns, counts)
+
+    @property
+    def season(self) -> Season:
+        """How far R1 is."""
+        rows_of_week = self._waiting()
+        weeks = self._weeks + rows_of_week
+        return Season(int((weeks >= FEWEST_WEEKS).sum()), int((weeks > 0).sum()))
+
+    def _waiting(self) -> Mask:
+        """Hours with rows that join their profile when the hour comes round again, bool[HOURS]."""
+        # Every row is in one cell of the first field.
+        first = self._fresh[:, : int(self.spec.offsets[1])]
+        waiting: Mask = first.max(axis=1) > 0
+        return waiting
 
     def seasonal(self, start_ns: int) -> CountsState | None:
         """R1 for a window: its hour's profile, and κ rows more that lie as the same hour of other days does.
@@ -95,7 +130,7 @@ class References:
         Those in turn are filled up with rows that lie as all hours do. κ is read off how much hours differ (moments of the
         Dirichlet-multinomial). None where the hour was seen in fewer than two weeks.
         """
-        hour, week = hour_of_week(start_ns), start_ns // (_HOUR_NS * HOURS)
+        hour, week = self.calendar.hour_of_week(start_ns), self.calendar.week(start_ns)
         profile = self._profile[hour]
         due = self._fresh[hour].any() and self._fresh_week[hour] < week
         if self._weeks[hour] + due < FEWEST_WEEKS:
@@ -159,34 +194,55 @@ class References:
         return even
 
     def take_over(self, other: References) -> None:
-        """Become what another one is: bets hold this object, and a restart brings its state later."""
+        """Become what another one is: bets hold this object, and a restart brings its state later.
+
+        Hours of which the baseline has shown more weeks stay: earlier versions began without its windows.
+        """
+        fuller = self._weeks > other._weeks
+        mine = _Hours(self._profile[fuller], self._fresh[fuller], self._fresh_week[fuller], self._weeks[fuller])
         for name in ("version", "_profile", "_fresh", "_fresh_week", "_weeks", "_decayed", "_last"):
             setattr(self, name, getattr(other, name))
+        if fuller.any():
+            self._keep(fuller, mine)
+
+    def _keep(self, hours: Mask, mine: _Hours) -> None:
+        """Give hours their former profiles; the newer of the two weeks waits, the other one joins."""
+        newer = self._waiting()[hours] & (self._fresh_week[hours] > mine.fresh_week)
+        joined = self._blend(mine.profile, mine.fresh)
+        self._profile[hours] = np.where(newer[:, None], joined, mine.profile)
+        self._weeks[hours] = mine.weeks + newer
+        self._fresh[hours] = np.where(newer[:, None], self._fresh[hours], mine.fresh)
+        self._fresh_week[hours] = np.where(newer, self._fresh_week[hours], mine.fresh_week)
 
     def to_bytes(self) -> bytes:
         """Exact bytes; equal states give equal bytes."""
         fixed = _FIXED.pack(self.window_s, self.half_life_s, self.version)
         head = np.concatenate([[self._last], self._weeks, self._fresh_week])
         parts = [head, self._profile.ravel(), self._fresh.ravel(), self._decayed]
-        return detector_bytes.pack(
-            _MAGIC, bytes.fromhex(self.spec.hash), fixed + b"".join(p.astype("<i8").tobytes() for p in parts)
-        )
+        numbers = b"".join(p.astype("<i8").tobytes() for p in parts)
+        # In UTC as earlier versions wrote them, who knew no other clock.
+        zone = b"" if self.calendar.is_utc else self.calendar.zone.encode()
+        return detector_bytes.pack(_MAGIC, bytes.fromhex(self.spec.hash), fixed + numbers + zone)
 
     @classmethod
-    def from_bytes(cls, spec: Spec, data: bytes) -> Self:
+    def from_bytes(cls, spec: Spec, data: bytes, calendar: Calendar = IN_UTC) -> Self:
         """What ``to_bytes`` wrote.
 
         Raises:
             CorruptState: not such bytes.
-            IncompatibleState: of another spec.
+            IncompatibleState: of another spec, or of another clock, whose hours of the week are others.
         """
         body = detector_bytes.unpack(_MAGIC, bytes.fromhex(spec.hash), data)
         sizes = (1, HOURS, HOURS, HOURS * spec.cells, HOURS * spec.cells, spec.cells)
-        if len(body) != _FIXED.size + 8 * sum(sizes):
+        ends = _FIXED.size + 8 * sum(sizes)
+        if len(body) < ends or len(body) > ends + _LONGEST_ZONE:
             raise CorruptState(f"references of {spec.cells} cells are not {len(body)} bytes")
+        zone = body[ends:].decode(errors="replace") or IN_UTC.zone
+        if zone != calendar.zone:
+            raise IncompatibleState(f"references by the clock of {zone} for a model by that of {calendar.zone}")
         window_s, half_life_s, version = _FIXED.unpack_from(body)
-        self = cls(spec, window_s, half_life_s)
-        numbers = np.frombuffer(body, "<i8", -1, _FIXED.size).astype(np.int64)
+        self = cls(spec, window_s, half_life_s, calendar)
+        numbers = np.frombuffer(body, "<i8", sum(sizes), _FIXED.size).astype(np.int64)
         last, self._weeks, self._fresh_week, profile, fresh, self._decayed = np.split(numbers, np.cumsum(sizes)[:-1])
         self._last, self.version = int(last[0]), version
         self._profile, self._fresh = profile.reshape(HOURS, -1), fresh.reshape(HOURS, -1)

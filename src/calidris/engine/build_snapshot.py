@@ -28,6 +28,7 @@ from calidris.engine.readings.window import (
 )
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing.notes import notes
+from calidris.engine.standing.seasons import describe, seasons
 from calidris.engine.status import detection_readings, status
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.fairness.gaps import TOLERANCE
@@ -72,7 +73,8 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         # Whatever was counted of a row as it came; figures of windows are not among it.
         totals: dict[str, Any] = {"rows": model.rows, "labels": model.labels, "last_event_ns": model.last_event_ns}
         totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "faults": model.inputs.counts}
-        totals["notes"], totals["role"] = tuple(notes(model)), model.role
+        told = seasons(engine.watchers[model.key])
+        totals |= {"seasons": told, "notes": (*notes(model), *map(describe, told)), "role": model.role}
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
@@ -85,6 +87,7 @@ def _model(
 ) -> ModelSnapshot:
     watcher = engine.watchers[model.key]
     windows, readings = _windows(model, engine.sealed_ns, before)
+    told = seasons(watcher)
     baseline = model.baseline
     readings += _of_baseline(model, before)
     if state is Status.UNDEFINED:
@@ -114,9 +117,10 @@ def _model(
         moved=model.moved,
         batch=model.is_batch,
         role=model.role,
-        notes=tuple(notes(model)),
+        notes=(*notes(model), *map(describe, told)),
         checks=model.inputs.checks,
         faults=model.inputs.counts,
+        seasons=told,
     )
 
 

@@ -89,6 +89,29 @@ class WindowPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class SeasonStanding:
+    """How far the reference of the hour of the week is.
+
+    Attributes:
+        reference: its name in the settings.
+        window: length of the windows that it judges.
+        state: "sleeping" while no hour can be judged, "learning" while some cannot, then "ready".
+        ready: hours of the week that can be judged.
+        hours: of those that ever had rows.
+        replaces: whether it stands in place of the frozen baseline: then drift has no proven bound.
+        lacks: why there can be no such detector; nothing where there is one.
+    """
+
+    reference: str
+    window: str
+    state: str
+    ready: int
+    hours: int
+    replaces: bool
+    lacks: str
+
+
+@dataclass(frozen=True, slots=True)
 class WindowState:
     """The newest sealed window of one length, for pictures: its counts and labelled scores, and all it is made of.
 
@@ -135,6 +158,7 @@ class ModelSnapshot:
         notes: what people should know beside the status: a baseline that is another version's, slices that never came.
         checks: what every row is looked at for, by feature and kind of fault.
         faults: rows that were not what the settings state of the model's inputs, by feature and kind.
+        seasons: how far its references of the hour of the week are; none where the settings have none.
     """
 
     key: ModelKey
@@ -163,6 +187,7 @@ class ModelSnapshot:
     notes: tuple[str, ...] = ()
     checks: tuple[tuple[str, str], ...] = ()
     faults: tuple[FaultCount, ...] = ()
+    seasons: tuple[SeasonStanding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

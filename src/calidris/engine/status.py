@@ -15,6 +15,7 @@ from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
 from calidris.engine.snapshot import Alarm
 from calidris.engine.standing import reasons
+from calidris.engine.standing.seasons import asleep
 from calidris.metrics.base import Reading, Status, reading
 
 
@@ -38,6 +39,9 @@ def _standing(engine: Engine, model: WatchedModel, watcher: Watcher) -> tuple[St
         return Status.PROVISIONAL, reasons.provisional(model, model.baseline)
     if _is_stale(engine, model, longest_ns):
         return Status.STALE, reasons.stale(model, longest_ns, engine.sealed_ns)
+    sleeping = asleep(watcher)
+    if sleeping:
+        return Status.LEARNING, sleeping
     if learning:
         return Status.LEARNING, reasons.learning(model.baseline, learning, drift)
     if model.newest_sealed_ns == 0:

@@ -168,8 +168,16 @@ def _within_caps(snapshot: Snapshot, config: ExportConfig) -> tuple[list[_Series
     found = 0
     succeeded = snapshot.succeeded
     for model in snapshot.models:
-        all_of_it = _model(model, snapshot, _identity(model.key, others), model.key in succeeded)
-        mine = [s for s in all_of_it if s.rank <= LAST_RANK[config.series]]
+        who = _identity(model.key, others)
+        last = LAST_RANK[config.series]
+        all_of_it = _model(
+            model,
+            snapshot,
+            who,
+            model.key in succeeded,
+            last,
+        )
+        mine = [s for s in all_of_it if s.rank <= last]
         kept = _unique(sorted(mine, key=lambda s: s.rank))[: config.max_series_per_model]
         found += len(mine)
         tenants.setdefault(model.key.tenant, []).extend(kept)
@@ -192,22 +200,28 @@ def is_counter(metric: Metric) -> bool:
 
 
 def _model(
-    model: ModelSnapshot, snapshot: Snapshot, who: tuple[tuple[str, str], ...], succeeded: bool
+    model: ModelSnapshot,
+    snapshot: Snapshot,
+    who: tuple[tuple[str, str], ...],
+    succeeded: bool,
+    last: Rank,
 ) -> Iterator[_Series]:
     """All series of one model version, clean of bytes that no encoder takes.
 
     Of one that a live version succeeded only counters, status and latched alarms are left: its figures stand still for ever.
     """
-    told = () if succeeded else _without_alarms(model)
+    told = () if succeeded else _without_alarms(model, last)
     figures = itertools.chain.from_iterable(_series_of(rank, reading) for rank, reading in told)
     for series in itertools.chain(_totals(model), _alarms(model, snapshot, succeeded), figures):
         pairs = tuple((name, _clean(text)) for name, text in series.attributes)
         yield series._replace(attributes=who + pairs)
 
 
-def _without_alarms(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
+def _without_alarms(model: ModelSnapshot, last: Rank) -> Iterator[tuple[Rank, Reading]]:
     """Ranked readings but for those that the list of alarms tells."""
-    return ((rank, r) for rank, r in ranked(model) if r.metric is not semconv.METRIC_ML_DETECTION_ALARM)
+    for rank, reading in ranked(model, last):
+        if reading.metric is not semconv.METRIC_ML_DETECTION_ALARM:
+            yield rank, reading
 
 
 def _left_out(sums: LeftOut, others: Set[str]) -> Iterator[_Series]:

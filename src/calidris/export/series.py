@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 
 from calidris import semconv
+from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading
 from calidris.metrics.drift.drift_readings import STANDARD
@@ -59,12 +60,22 @@ _OF_PARTS = frozenset({"accuracy", "brier", "mae", "recall", "demographic_parity
 """Measures that a class, a group or a slice shows by default."""
 
 
-def ranked(model: ModelSnapshot) -> Iterator[tuple[Rank, Reading]]:
-    """Every reading of a model that has a value, with its rank; O(readings)."""
+def ranked(model: ModelSnapshot, last: Rank) -> Iterator[tuple[Rank, Reading]]:
+    """Every reading of a model that has a value, with its rank; O(readings).
+
+    Args:
+        model: whose.
+        last: what lies beyond it need not be there: measures that nobody but ``full`` shows are computed for it alone.
+    """
     known = [r for r in model.readings if r.value is not None]
     top, scored = _top_features(known), scored_windows(model)
     for reading in known:
         yield _rank(reading, top, scored), reading
+    if last < Rank.DETAIL:
+        return
+    for reading in detailed_readings(model):
+        if reading.value is not None:
+            yield Rank.DETAIL, reading
 
 
 def scored_windows(model: ModelSnapshot) -> frozenset[str]:

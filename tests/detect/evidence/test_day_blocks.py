@@ -5,7 +5,8 @@ import pytest
 
 from calidris.detect import Detector, Loss, freeze, loss_bets
 from calidris.detect.bets.window_scores import needed
-from calidris.detect.evidence.day_blocks import DAY_NS, DayBlocks, Days
+from calidris.detect.calendar import DAY_NS
+from calidris.detect.evidence.day_blocks import DayBlocks, Days
 from calidris.state import CountsState
 
 HOURS, ROWS = 24, 300

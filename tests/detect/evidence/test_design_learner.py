@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from calidris.detect import DesignLearner, detector_bytes, freeze
-from calidris.detect.evidence.day_blocks import DAY_NS
+from calidris.detect.calendar import DAY_NS
 from calidris.errors import CorruptState, IncompatibleState
 from calidris.state import CountsState
 

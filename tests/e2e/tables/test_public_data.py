@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
 from running import CALIDRIS, CONFIG, Running, environment, until
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 pytestmark = pytest.mark.e2e
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "statistics.md"
 DATASETS = Path(__file__).resolve().parents[3] / ".tools" / "datasets"
 MOST = 20_000
 """Rows of each table that are sent: enough for every figure, and the job ends in seconds."""
@@ -181,6 +185,112 @@ def expected(tables: Tables, rows: pd.DataFrame) -> dict[str, float]:
     return found
 
 
+def documented(section: str) -> set[str]:
+    """Measures of a table of the page, by the attribute that heads it."""
+    found, inside = set[str](), False
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        inside = line.startswith(f"| `{section}`") or (inside and line.startswith("|"))
+        if inside and not line.startswith(f"| `{section}`"):
+            found |= set(re.findall(r"`([a-z_0-9]+)`", line.split("|")[1]))
+    assert len(found) > 5, section
+    return found
+
+
+def told(readings: list[dict[str, Any]], measure: str, window: str | None = None) -> dict[str, Any]:
+    """Figures of all rows whose labels are in, by measure."""
+    return {
+        r["attributes"][measure]: r
+        for r in readings
+        if measure in r["attributes"]
+        and r["attributes"].get("ml.label.maturity", "complete") == "complete"
+        and r["attributes"].get("ml.performance.source", "labels") == "labels"
+        and "ml.prediction.class" not in r["attributes"]
+        and r["window"] == (window or r["window"])
+        and r["window"] != "baseline"
+        and r["status"] != "too_few"
+    }
+
+
+def of_decisions(tables: Tables, rows: pd.DataFrame) -> dict[str, float]:
+    """Every measure of performance of a binary task, by scikit-learn and scipy."""
+    truth, decided, score = rows[tables.label], rows[tables.decision], rows[tables.score]
+    return {
+        "accuracy": sk.accuracy_score(truth, decided),
+        "precision": sk.precision_score(truth, decided),
+        "recall": sk.recall_score(truth, decided),
+        "f1": sk.f1_score(truth, decided),
+        "balanced_accuracy": sk.balanced_accuracy_score(truth, decided),
+        "specificity": sk.recall_score(truth, decided, pos_label=0),
+        "mcc": sk.matthews_corrcoef(truth, decided),
+        "prevalence": truth.mean(),
+        "roc_auc": sk.roc_auc_score(truth, score),
+        "gini": 2 * sk.roc_auc_score(truth, score) - 1,
+        "average_precision": sk.average_precision_score(truth, score),
+        "ks_separation": stats.ks_2samp(score[truth == 1], score[truth == 0]).statistic,
+    }
+
+
+OF_BINS = {"roc_auc": 0.005, "gini": 0.01, "average_precision": 0.01, "ks_separation": 0.02}
+"""How far a measure of the order of scores may lie from the raw scores'."""
+
+
+def of_scores(tables: Tables, rows: pd.DataFrame) -> dict[str, float]:
+    """Measures of calibration, by scikit-learn or by hand."""
+    if tables.task == "binary":
+        truth, score = rows[tables.label].to_numpy(float), rows[tables.score].to_numpy(float)
+    else:
+        by_class = rows[list(tables.score.values())].to_numpy()
+        at = rows[tables.decision].map({name: i for i, name in enumerate(tables.score)})
+        score = by_class[np.arange(len(rows)), at]
+        truth = (rows[tables.decision] == rows[tables.label]).to_numpy(float)
+    tenth = np.minimum((score * 10).astype(int), 9)
+    gaps = [abs((score - truth)[tenth == t].sum()) for t in range(10)]
+    spread = (score * (1 - score) * (1 - 2 * score) ** 2).sum()
+    return {
+        "brier": ((score - truth) ** 2).mean(),
+        "log_loss": sk.log_loss(truth, score, labels=[0, 1]),
+        "ece": sum(gaps) / len(rows),
+        "mce": max(g / (tenth == t).sum() for t, g in enumerate(gaps) if (tenth == t).sum() >= 30),
+        "observed_to_expected": truth.sum() / score.sum(),
+        "spiegelhalter_z": ((truth - score) * (1 - 2 * score)).sum() / np.sqrt(spread),
+    }
+
+
+def check_every_measure(tables: Tables, rows: pd.DataFrame, readings: list[dict[str, Any]], scraped: str) -> None:
+    """Each measure that the page documents for the task can be had, and is what others say that it is."""
+    drift = told(readings, "ml.drift.measure")
+    assert drift.keys() >= documented("ml.drift.measure")
+    if tables.task == "regression":
+        found = told(readings, "ml.performance.measure", "1d")
+        assert found.keys() == {"mae", "rmse", "mape", "bias", "r_squared"}
+        truth, value = rows[tables.label], rows[tables.value]
+        assert found["rmse"]["value"] == pytest.approx(sk.root_mean_squared_error(truth, value), rel=1e-4)
+        assert found["r_squared"]["value"] == pytest.approx(sk.r2_score(truth, value), abs=1e-3)
+        return
+    calibration = told(readings, "ml.calibration.measure", "1d")
+    assert calibration.keys() == documented("ml.calibration.measure")
+    wanted = of_scores(tables, rows)
+    assert {m: calibration[m]["value"] for m in wanted} == pytest.approx(wanted, rel=2e-2, abs=2e-6)
+    if tables.task == "binary":
+        performance = told(readings, "ml.performance.measure", "1d")
+        assert performance.keys() == documented("ml.performance.measure")
+        wanted = of_decisions(tables, rows)
+        assert performance.keys() == wanted.keys()
+        for measure, value in wanted.items():
+            assert performance[measure]["value"] == pytest.approx(value, abs=OF_BINS.get(measure, 1e-6)), measure
+    for measure, reading in calibration.items():
+        if reading["value"] is None:
+            # Groups of nothing but 0 or 1 have no Hosmer-Lemeshow, certain scores no slope.
+            assert reading["status"] == "undefined" and measure in (
+                "hosmer_lemeshow",
+                "slope",
+                "intercept",
+                "in_the_large",
+            )
+            continue
+        assert f'ml_calibration_measure="{measure}"' in scraped, measure
+
+
 @pytest.mark.parametrize(
     "tables", [CAR_LOAN, HOUSING, EMPLOYMENT, CREDIT_CARDS, CAR_PRICE, None], ids=lambda t: t.name if t else "titanic"
 )
@@ -188,7 +298,8 @@ def test_rows_labels_classes_and_figures_are_those_of_the_table(tmp_path: Path, 
     tables = tables or titanic(tmp_path)
     baseline = built(tmp_path, tables)
     models = json.dumps([settings(tables, baseline=str(baseline))])
-    receiver = Running(tmp_path, f"{CONFIG}models: {models}\n").start()
+    config = CONFIG.replace("export: {", "export: {series: full, max_series_per_model: 20000, ")
+    receiver = Running(tmp_path, f"{config}models: {models}\n").start()
     try:
         said = sent(tmp_path, receiver, tables)
         rows = rows_with_outcomes(tables)
@@ -196,8 +307,10 @@ def test_rows_labels_classes_and_figures_are_those_of_the_table(tmp_path: Path, 
         until(lambda: receiver.model(tables.name)["labels"] == len(rows))
         assert receiver.model(tables.name)["rows"] == len(rows)
         readings = receiver.get(f"/v1/models/{tables.name}/1/readings")
+        scraped = httpx.get(receiver.metrics_url, timeout=60).text
     finally:
         receiver.kill()
+    check_every_measure(tables, rows, readings, scraped)
     found = overall(readings)
     wanted = expected(tables, rows)
     assert {measure: found[measure]["value"] for measure in wanted} == pytest.approx(wanted, abs=1e-6)

@@ -13,15 +13,15 @@ import numpy as np
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets.features import Bets
 from calidris.detect.bets.freezing import ALL_ROLES, freeze, lay
+from calidris.detect.calendar import HOUR_NS, HOURS
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.evidence.handicap import FEWEST, NONE, Handicap, settled
 from calidris.detect.evidence.windows import MINIMUM_ROWS, Carry, merge_small
 from calidris.detect.game import SHAPE, Play, log_weights
 from calidris.detect.layout import Layout, identity
-from calidris.detect.references import HOURS, References, hour_of_week
+from calidris.detect.references import References
 from calidris.state import CountsState, Role, Spec
 
-_HOUR_NS = 3_600_000_000_000
 _RULES = 2
 
 Which = Literal["hour_of_week", "decayed"]
@@ -101,7 +101,7 @@ class SeasonalBets:
     def _deviations(self, windows: Ints, starts_ns: Ints, minimum_rows: int) -> Windows | None:
         """How windows differ from others of their kind: of the hour of the week, else of the day, else all."""
         watch = self.anchor.watch
-        hours = np.array([hour_of_week(int(s)) for s in starts_ns], dtype=np.int64)
+        hours = self.references.calendar.hours_of_week(starts_ns)
         for strata in (HOURS, 24, 1) if self.which == "hour_of_week" else (1,):
             kind = hours % strata
             merged = [merge_small(watch.spec, windows[kind == s], minimum_rows) for s in range(strata)]
@@ -119,7 +119,8 @@ class SeasonalBets:
     @cached_property
     def identity(self) -> bytes:
         """Of the frozen parts; the references' own state has its own bytes."""
-        return identity("seasonal", _RULES, self.anchor.identity, self.which, self.references.half_life_s)
+        clock = () if self.references.calendar.is_utc else (self.references.calendar.zone,)
+        return identity("seasonal", _RULES, self.anchor.identity, self.which, self.references.half_life_s, *clock)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,7 +160,7 @@ class SeasonalBets:
 
     def stratum(self, start_ns: int) -> int:
         """The hour since the epoch (R1); windows of different hours are not merged."""
-        return start_ns // _HOUR_NS if self.which == "hour_of_week" else 0
+        return start_ns // HOUR_NS if self.which == "hour_of_week" else 0
 
     def play(self, counts: Ints, memory: Floats, stratum: int) -> Play:
         """Score one window of counts int64[cells] against its reference."""
@@ -178,7 +179,7 @@ class SeasonalBets:
         key = (stratum, self.references.version if self.which == "decayed" else 0)
         if self._laid is None or self._laid[0] != key:
             hourly = self.which == "hour_of_week"
-            found = self.references.seasonal(stratum * _HOUR_NS) if hourly else self.references.decayed()
+            found = self.references.seasonal(stratum * HOUR_NS) if hourly else self.references.decayed()
             if found is None or found.count < MINIMUM_ROWS:
                 return None
             bets = lay(self.anchor.watch, found, self._spread(found), delta=self._delta, tolerance=self._tolerance)

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import special
 
 from calidris.batch import Floats, Ints, Mask
+from calidris.detect.calendar import IN_UTC, Calendar
 
-DAY_NS = 86_400_000_000_000
 FEWEST_DAYS = 3
 """Fewer whole days show nothing."""
 FEWEST_WEEKS = 6
@@ -32,7 +32,7 @@ class Days(NamedTuple):
     """The days that windows lie in.
 
     Attributes:
-        number: day of each window, since the epoch in UTC, int64[W].
+        number: day of each window, since the epoch, int64[W].
         one_in: how many windows each of them stands for, evenly spread over the day.
     """
 
@@ -40,9 +40,10 @@ class Days(NamedTuple):
     one_in: int = 1
 
     @classmethod
-    def of(cls, starts_ns: Ints, one_in: int = 1) -> Days:
+    def of(cls, starts_ns: Ints, one_in: int = 1, calendar: Calendar = IN_UTC) -> Days:
         """Of windows that begin at these times, ns since the epoch, int64[W]."""
-        return cls(starts_ns // DAY_NS, one_in)
+        number = calendar.days(starts_ns)
+        return cls(number, one_in)
 
     def take(self, windows: Ints | slice) -> Days:
         """Of some of the windows."""
@@ -92,7 +93,8 @@ class DayBlocks(NamedTuple):
     def of_weeks(cls, days: Days) -> DayBlocks | None:
         """Whole weeks in place of days; None where they are fewer than ``FEWEST_WEEKS``."""
         week = days.number // _WEEK
-        blocks = cls.of(Days(week, days.one_in))
+        whole = Days(week, days.one_in)
+        blocks = cls.of(whole)
         if blocks is None or len(blocks.weekday) < FEWEST_WEEKS:
             return None
         alike = np.zeros_like(blocks.weekday)

@@ -9,6 +9,7 @@ import numpy as np
 
 from calidris.batch import Ints
 from calidris.detect import detector_bytes
+from calidris.detect.calendar import IN_UTC, Calendar
 from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import MINIMUM_ROWS, Carry
 from calidris.detect.layout import Layout
@@ -82,10 +83,10 @@ class DesignLearner:
         """The windows so far, int64[at most W, cells]."""
         return np.array(self._kept, dtype=np.int64).reshape(len(self._kept), self.layout.cells)
 
-    def days(self, one_in: int = 1) -> Days | None:
+    def days(self, one_in: int = 1, calendar: Calendar = IN_UTC) -> Days | None:
         """The days that the windows lie in, each of which stands for so many; None where an earlier version kept no times."""
         starts = np.array(self._starts, dtype=np.int64)
-        return Days.of(starts, one_in) if starts.all() else None
+        return Days.of(starts, one_in, calendar) if starts.all() else None
 
     def to_bytes(self) -> bytes:
         """Exact bytes; equal learners give equal bytes."""

@@ -24,7 +24,10 @@ def slots_of(config: ModelConfig) -> list[Slot]:
     """
     lengths = sorted(config.detect_windows_s)
     slots = [Slot(Alert.LABELS, w, what) for w in lengths for what in (DELAYS, COVERAGE)]
-    slots += [Slot(kind, w) for kind in (Alert.DRIFT, Alert.PERFORMANCE, Alert.ERRORS, Alert.LATENCY) for w in lengths]
+    kinds = [Alert.DRIFT, Alert.PERFORMANCE, Alert.ERRORS, Alert.LATENCY]
+    if config.detect.replaced:
+        kinds.remove(Alert.DRIFT)
+    slots += [Slot(kind, w) for kind in kinds for w in lengths]
     if config.task != semconv.ML_MODEL_TASK_REGRESSION:
         slots.append(Slot(Alert.CALIBRATION, lengths[-1]))
     if config.fairness is not None and config.task == semconv.ML_MODEL_TASK_BINARY:
@@ -32,7 +35,7 @@ def slots_of(config: ModelConfig) -> list[Slot]:
     if config.canary is not None:
         slots += [Slot(Alert.VERSIONS, lengths[-1], what) for what in config.canary.on]
     hourly = [w for w in lengths if w <= _HOUR_S]
-    slots += [Slot(Alert.DRIFT, hourly[-1], name) for name in config.detect.references[1:] if hourly]
+    slots += [Slot(Alert.DRIFT, hourly[-1], name) for name in config.detect.moving if hourly]
     shares = shares_of(config, slots)
     return [slot for slot in slots if shares.get(slot.kind, 0.0) > 0.0]
 
@@ -78,8 +81,8 @@ def check_budgets(config: CalidrisConfig) -> None:
             budget_of(model)
         except ValueError as error:
             raise ConfigError(f"models.{i}.detect.false_alarms: {error}") from error
-        if model.detect.references[1:] and min(model.detect_windows_s) > _HOUR_S:
+        if model.detect.moving and min(model.detect_windows_s) > _HOUR_S:
             raise ConfigError(
-                f"models.{i}.detect.references: {model.detect.references[1]} needs a scored window of at most 1h; "
+                f"models.{i}.detect.references: {model.detect.moving[0]} needs a scored window of at most 1h; "
                 "add one to detect.windows, or leave the reference out"
             )

@@ -10,6 +10,7 @@ import numpy as np
 from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Ints
+from calidris.config import ModelConfig
 from calidris.config.detection import DetectConfig
 from calidris.detect import Change, Game, Slot
 from calidris.detect.bets.losses import Loss, layout_of
@@ -34,7 +35,7 @@ def make_delay_recipe(
     slot: Slot,
     baseline: Baseline,
     last: int,
-    detect: DetectConfig,
+    config: ModelConfig,
 ) -> Recipe | None:
     """The recipe of a detector of labels; None where the age is the shortest delay that is told apart.
 
@@ -42,11 +43,11 @@ def make_delay_recipe(
         slot: its place in the budget; its reference says what is watched.
         baseline: with labels.
         last: the delay bucket that ends at the age.
-        detect: the model's settings.
+        config: the model's settings.
     """
     if slot.reference == COVERAGE:
-        return _watch_coverage(slot, last, detect)
-    return _watch_delays(slot, baseline, last, detect) if last else None
+        return _watch_coverage(slot, last, config.detect)
+    return _watch_delays(slot, baseline, last, config) if last else None
 
 
 def _watch_coverage(slot: Slot, last: int, detect: DetectConfig) -> Recipe:
@@ -67,7 +68,7 @@ def _has_labels(counts: Ints) -> bool:
     return bool(counts[1])
 
 
-def _watch_delays(slot: Slot, baseline: Baseline, last: int, detect: DetectConfig) -> Recipe:
+def _watch_delays(slot: Slot, baseline: Baseline, last: int, config: ModelConfig) -> Recipe:
     """How late the labels of each outcome are, of those that come by the age; from the baseline where it knows."""
 
     def counts(window: Window) -> Ints:
@@ -76,14 +77,13 @@ def _watch_delays(slot: Slot, baseline: Baseline, last: int, detect: DetectConfi
 
     events = delay_events(_name_outcomes(baseline.spec), last)
     if not baseline.label_times:
-        return _Watch(events, detect).make_recipe(slot, counts)
+        return _Watch(events, config.detect).make_recipe(slot, counts)
     labelled = _count_labelled(baseline.labels, last)
     known = delay_counts(labelled)
-    watch = _Watch(events, detect, known)
+    watch = _Watch(events, config.detect, known)
     made = watch.make_recipe(slot, counts)
-    spread = _count_windows(slot, baseline, last)
-    days = days_of(slot, baseline)
-    return replace(made, spread=spread, days=days)
+    days = days_of(slot, config, baseline)
+    return replace(made, spread=_count_windows(slot, baseline, last), days=days)
 
 
 def _count_windows(slot: Slot, baseline: Baseline, last: int) -> Ints | None:

@@ -39,7 +39,7 @@ def label_recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     if not baseline.labels.count:
         return None
     if slot.kind is Alert.LABELS:
-        return make_delay_recipe(slot, baseline, age_bucket(config), config.detect)
+        return make_delay_recipe(slot, baseline, age_bucket(config), config)
     make = {Alert.PERFORMANCE: _performance, Alert.CALIBRATION: _calibration, Alert.FAIRNESS: _fairness}[slot.kind]
     return make(slot, config, baseline)
 
@@ -74,7 +74,7 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     made = Recipe(
         slot, layout, lambda window: loss_counts(window.labels.losses, delay), game, None, age_s=detect.label_age, back=back
     )  # fmt: skip
-    spread = _Spread(baseline, slot, type(baseline.labels.losses), lambda state: loss_counts(state, delay))
+    spread = _Spread(config, baseline, slot, type(baseline.labels.losses), lambda state: loss_counts(state, delay))
     return spread.given_to(made, lambda windows, days: bets(known, windows, days))
 
 
@@ -107,7 +107,7 @@ def _calibration(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     made = Recipe(
         slot, layout, lambda window: calibration_counts(window.scores, delay), game, None, age_s=detect.label_age, back=back
     )  # fmt: skip
-    spread = _Spread(baseline, slot, type(baseline.scores), lambda state: calibration_counts(state, delay))
+    spread = _Spread(config, baseline, slot, type(baseline.scores), lambda state: calibration_counts(state, delay))
     return spread.given_to(made, lambda windows, days: bets(known, windows, days))
 
 
@@ -130,7 +130,7 @@ def _fairness(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     def back(_game: Game, changes: Sequence[Change], _counts: Ints, _learned: Ints | None) -> Game:
         return game(None, None, changes[0].direction)
 
-    spread = _Spread(baseline, slot, GroupsState, counts).windows()
+    spread = _Spread(config, baseline, slot, GroupsState, counts).windows()
     return Recipe(
         slot, game(None, None).layout, lambda window: counts(window.labels.groups), game, spread, learns=False,
         age_s=config.detect.label_age, back=back,
@@ -150,6 +150,7 @@ _WORDS = {
 class _Spread(Generic[_T]):
     """The baseline's own windows as one detector is fed with them."""
 
+    config: ModelConfig
     baseline: Baseline
     slot: Slot
     kind: type[_T]
@@ -164,7 +165,7 @@ class _Spread(Generic[_T]):
 
     def given_to(self, made: Recipe, bets: MakeGame) -> Recipe:
         """The recipe with the baseline's windows; without them where these may hold labels that live windows have not yet."""
-        days = days_of(self.slot, self.baseline)
+        days = days_of(self.slot, self.config, self.baseline)
         if self.baseline.label_times:
             return replace(made, spread=self.windows(), days=days)
         if self.baseline.label_times is None:

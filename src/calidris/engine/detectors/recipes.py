@@ -28,6 +28,7 @@ from calidris.detect import (
 from calidris.detect.bets.losses import ERRORS, error_counts, layout_of
 from calidris.detect.bets.seasonal import Which
 from calidris.detect.bets.window_scores import FEWEST, needed
+from calidris.detect.calendar import Calendar
 from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import merge_small
 from calidris.engine.panes.pane import Window
@@ -105,7 +106,7 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 
-    days = days_of(slot, baseline)
+    days = days_of(slot, config, baseline)
     return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
 
 
@@ -123,8 +124,8 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
     detect, spread = config.detect, baseline.windows_of(slot.window_s)
     if spread is None:
         return None
-    references = References(baseline.spec, slot.window_s)
     which: Which = "hour_of_week" if slot.reference == "hour_of_week" else "decayed"
+    references = references_of(slot, config, baseline, spread)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         assert windows is not None, "they are the baseline's own"
@@ -135,6 +136,15 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
         )  # fmt: skip
 
     return Recipe(slot, Layout.of(baseline.spec), _cells, game, spread, references=references)
+
+
+def references_of(slot: Slot, config: ModelConfig, baseline: Baseline, windows: Ints) -> References:
+    """What the hours of the week were in the baseline's windows, int64[W, cells]. The last day begins with nothing: the baseline's is long ago."""
+    if slot.reference != "hour_of_week":
+        return References(baseline.spec, slot.window_s)
+    filled = References(baseline.spec, slot.window_s, calendar=Calendar(config.timezone))
+    filled.fill(baseline.starts_of(slot.window_s), windows)
+    return filled
 
 
 def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
@@ -149,7 +159,9 @@ def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
             minimum_rows=config.detect.minimum_rows, days=days,
         )  # fmt: skip
 
-    return Recipe(slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, baseline))
+    return Recipe(
+        slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, config, baseline)
+    )
 
 
 def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
@@ -163,13 +175,14 @@ def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
         )  # fmt: skip
 
     spread = baseline.windows_of(slot.window_s) if known else None
-    days = days_of(slot, baseline)
+    days = days_of(slot, config, baseline)
     return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
 
 
-def days_of(slot: Slot, baseline: Baseline) -> Days:
-    """The days of the baseline's windows."""
-    return Days.of(baseline.starts_of(slot.window_s))
+def days_of(slot: Slot, config: ModelConfig, baseline: Baseline) -> Days:
+    """The days of the baseline's windows, where the model's users live."""
+    starts = baseline.starts_of(slot.window_s)
+    return Days.of(starts, calendar=Calendar(config.timezone))
 
 
 def _served(baseline: Baseline) -> bool:

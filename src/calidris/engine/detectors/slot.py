@@ -18,6 +18,7 @@ from calidris import semconv
 from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
+from calidris.detect.calendar import Calendar
 from calidris.engine.detectors.recipes import Recipe, TooFewLearned
 from calidris.errors import CorruptState
 
@@ -60,6 +61,7 @@ class SlotWatcher:
     def __init__(self, recipe: Recipe, config: ModelConfig, threshold: float) -> None:
         self.threshold = threshold
         self.minimum_rows = config.detect.minimum_rows
+        self.calendar = Calendar(config.timezone)
         self.run = Run()
         self.last: Verdict | None = None
         self.alarmed: Verdict | None = None
@@ -150,7 +152,8 @@ class SlotWatcher:
 
     def _game_of(self, learner: DesignLearner) -> Game:
         """The bets from what was learned live."""
-        return self.recipe.game(learner.windows, learner.days(self.stride))
+        days = learner.days(self.stride, self.calendar)
+        return self.recipe.game(learner.windows, days)
 
     def resume(self, live: bytes) -> None:
         """Make the bets anew from the windows that ``live`` holds."""
@@ -183,6 +186,8 @@ class SlotWatcher:
     @property
     def waits_for(self) -> str | None:
         """What it waits for, a value of ``ml.detection.waits_for``, before its first window is scored; then None."""
+        if self._sleeps:
+            return semconv.ML_DETECTION_WAITS_FOR_LEARNING
         if self.detector is not None and self.detector.scored:
             return None
         begun = self.run.since_ns or (self.learner is not None and self.learner.begun)
@@ -190,6 +195,14 @@ class SlotWatcher:
             return semconv.ML_DETECTION_WAITS_FOR_LABELS
         learns = self.learner is not None
         return semconv.ML_DETECTION_WAITS_FOR_LEARNING if learns else semconv.ML_DETECTION_WAITS_FOR_ROWS
+
+    @property
+    def _sleeps(self) -> bool:
+        """Whether no hour of the week can be judged yet: windows are scored, and no bet is laid on them."""
+        references = self.recipe.references
+        if references is None or self.recipe.slot.reference != "hour_of_week":
+            return False
+        return not references.season.ready
 
     def latch(self) -> bool:
         """Raise no other alarm until it is cleared; false while it learns, when none can be raised."""
@@ -261,7 +274,8 @@ def restore_slot(watch: SlotWatcher, data: bytes) -> None:
     """
     head, live, worker, references, fired, recovery = _parts(data)
     if references and watch.recipe.references is not None:
-        restored = References.from_bytes(watch.recipe.references.spec, references)
+        mine = watch.recipe.references
+        restored = References.from_bytes(mine.spec, references, mine.calendar)
         watch.recipe.references.take_over(restored)
     if head["scores"]:
         _restore_detector(watch, live, worker)

@@ -143,7 +143,7 @@ class Watcher:
                 verdicts = self._score(seal, window, window_s, start, 0.0)
                 self._limit(seal, window, window_s, start)
                 with self.failures.surviving("the history"):
-                    self._remember(window_s, start + length, window, verdicts.get(Slot(Alert.DRIFT, window_s)))
+                    self._remember(window_s, start + length, window, _drift_of(verdicts))
             if length == model.config.step_ns:
                 model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
             model.touch()
@@ -295,6 +295,12 @@ class Watcher:
 def slot_name(slot: Slot) -> str:
     """What tells a detector from the others of its model, in a checkpoint and for people."""
     return f"{slot.kind} {slot.window_s:.17g} {slot.reference}"
+
+
+def _drift_of(verdicts: dict[Slot, Verdict | None]) -> Verdict | None:
+    """What drift's first detector said: against the frozen baseline, unless another reference stands in its place."""
+    drift = (verdict for slot, verdict in verdicts.items() if slot.kind is Alert.DRIFT)
+    return next(drift, None)
 
 
 def _named(verdict: Verdict) -> tuple[NamedFeature, ...]:

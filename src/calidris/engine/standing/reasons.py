@@ -14,7 +14,8 @@ from calidris.baseline import Baseline
 from calidris.baseline.bundle import MIN_WINDOWS
 from calidris.config.units import window_name
 from calidris.detect import Alert
-from calidris.detect.evidence.day_blocks import DAY_NS, ENOUGH_DAYS, Days
+from calidris.detect.calendar import DAY_NS, IN_UTC, Calendar
+from calidris.detect.evidence.day_blocks import ENOUGH_DAYS, Days
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import COMPARED, Watcher
 from calidris.engine.learning import MAX_BYTES, MIN_ROWS, Reservoir, learned_note
@@ -127,11 +128,11 @@ def rebuild(baseline: Baseline) -> str:
     )
 
 
-def few_days(baseline: Baseline, window_s: float) -> str:
+def few_days(baseline: Baseline, window_s: float, calendar: Calendar = IN_UTC) -> str:
     """That a baseline's days are too few to know how much windows of one day depend on each other; nothing where they are not."""
     if window_s * 2e9 > DAY_NS or baseline.windows_of(window_s) is None:
         return ""
-    whole = Days.of(baseline.starts_of(window_s)).whole
+    whole = Days.of(baseline.starts_of(window_s), calendar=calendar).whole
     if whole >= ENOUGH_DAYS:
         return ""
     return (
