@@ -16,7 +16,7 @@ from calidris.config import CalidrisConfig, ExportConfig, ModelConfig
 from calidris.detect import Slot
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
-from calidris.engine.commands import Command
+from calidris.engine.commands import RECOVERY, Command
 from calidris.engine.core import Engine
 from calidris.export import points
 from calidris.state import Spec
@@ -180,9 +180,9 @@ def test_it_goes_on_when_the_labels_are_back_and_when_somebody_clears(dated: Bas
     run(engine, journal, 10, 60, How())
     come_of_age(engine, journal, 70)
     (alarm,) = engine.alarms
-    assert alarm.recovered_ns and engine.latched == {alarm.id}
+    assert alarm.recovered_ns and engine.latched == set()
+    assert [(order.action, order.by) for order in engine.commands] == [("clear", RECOVERY)]
     assert "labels_moved" not in waits(engine).values() and scored(engine)["performance"] >= 30
-    engine.execute(Command(alarm.id, "clear", "ada", "the job is mended", START))
     run(engine, journal, 160, 10, How(slow=0.8))
     come_of_age(engine, journal, 170)
     assert engine.latched == {2} and set(waits(engine)) >= JUDGED
