@@ -501,6 +501,22 @@ METRIC_ML_DETECTION_ALARM: Final = Metric(
     prometheus="ml_detection_alarm",
 )
 
+METRIC_ML_DETECTION_ONSET: Final = Metric(
+    name="ml.detection.onset",
+    unit="s",
+    instrument="gauge",
+    description="When the change began that the newest latched alarm names: begin of a window, unix time. Absent without a latched alarm, and where it is not known.",
+    prometheus="ml_detection_onset_seconds",
+)
+
+METRIC_ML_DETECTION_ALARM_RENEWED: Final = Metric(
+    name="ml.detection.alarm.renewed",
+    unit="",
+    instrument="gauge",
+    description="1 for each thing that renewed a latched alarm which does not name it (of each renewal the ten with most evidence), until the renewal is cleared.",
+    prometheus="ml_detection_alarm_renewed",
+)
+
 METRIC_ML_DETECTION_ALARM_SILENT: Final = Metric(
     name="ml.detection.alarm.silent",
     unit="",
@@ -1143,6 +1159,8 @@ METRICS: Final = (
     METRIC_ML_WINDOW_ROWS,
     METRIC_ML_DETECTION_EVIDENCE,
     METRIC_ML_DETECTION_ALARM,
+    METRIC_ML_DETECTION_ONSET,
+    METRIC_ML_DETECTION_ALARM_RENEWED,
     METRIC_ML_DETECTION_ALARM_SILENT,
     METRIC_ML_DETECTION_WAITING,
     METRIC_ML_DETECTION_ALARMS,

@@ -68,6 +68,9 @@ answers 202 with the ``models`` and ``alarms`` that end, once that is durable. I
       "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
       "silent": false,                        true: raised after the rows of its model had stopped
+      "onset": {"status": "ok", "at_ns": 0, "earliest_ns": 0, "latest_ns": 0},     when the change began, and the interval that
+                                              the strongest bets give; "undefined" and null where it is not known
+      "renews": null,                         id of the standing alarm beside which this is new
       "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0, "token": "oncall"}]}]
 
 ``POST /v1/alarms/{id}/ack`` and ``POST /v1/alarms/{id}/clear`` with ``{"by": "ada", "reason": "sensor replaced"}``
@@ -89,7 +92,7 @@ from calidris import semconv
 from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
-from calidris.metrics import Reading
+from calidris.metrics import Reading, Status
 from calidris.state import LevelsState
 
 Json = dict[str, Any]
@@ -236,6 +239,18 @@ def _reading(reading: Reading) -> Json:
     }
 
 
+def _onset(alarm: Alarm) -> Json:
+    """Its status says whether the times are known; the interval is where the strongest bets put it."""
+    if alarm.onset is None:
+        return {"status": Status.UNDEFINED.value, "at_ns": None, "earliest_ns": None, "latest_ns": None}
+    return {
+        "status": Status.OK.value,
+        "at_ns": alarm.onset.at_ns,
+        "earliest_ns": alarm.onset.earliest_ns,
+        "latest_ns": alarm.onset.latest_ns,
+    }
+
+
 def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
     return {
         "id": alarm.id,
@@ -255,6 +270,8 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
         "silent": alarm.silent,
+        "onset": _onset(alarm),
+        "renews": alarm.renews or None,
         "trace_ids": list(alarm.trace_ids),
         "orders": [command.plain() for command in snapshot.commands if command.alarm == alarm.id],
     }

@@ -26,9 +26,10 @@ def show(receiver: Receiver, everything: bool, out: Console) -> int:
     table = Table("id", "model", "kind", "what changed", "since", "budget", "state", box=None)
     for alarm in alarms:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
+        names = f"new beside alarm {alarm['renews']}: {names}" if alarm["renews"] else names
         who, kind = f"{_tenant(alarm)}{alarm['name']}:{alarm['version']}", f"{alarm['kind']} {alarm['window']}"
         budget = alarm["budget"] if alarm["budgeted"] else "none: a fixed limit"
-        cells = (str(alarm["id"]), who, kind, names, _time(alarm["since_ns"]), budget, _state(alarm))
+        cells = (str(alarm["id"]), who, kind, names, _since(alarm), budget, _state(alarm))
         table.add_row(*(shown(text, 200) for text in cells))
     out.print(table)
     return 0
@@ -36,6 +37,14 @@ def show(receiver: Receiver, everything: bool, out: Console) -> int:
 
 def _time(at_ns: int) -> str:
     return f"{datetime.fromtimestamp(at_ns / 1e9, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _since(alarm: dict[str, Any]) -> str:
+    """When the change began, with its interval where there is one."""
+    onset = alarm["onset"]
+    if onset["at_ns"] is None or onset["earliest_ns"] == onset["latest_ns"]:
+        return _time(alarm["since_ns"])
+    return f"{_time(onset['at_ns'])} ({_time(onset['earliest_ns'])} to {_time(onset['latest_ns'])})"
 
 
 def _tenant(alarm: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from calidris.detect.bets.window_scores import window_score_bets
 from calidris.detect.budget import SHARES, Alert, Budget, Slot
 from calidris.detect.evidence.design_learner import DesignLearner
 from calidris.detect.evidence.detector import Detector
+from calidris.detect.evidence.onset import Onset
 from calidris.detect.evidence.recovery import Recovery
 from calidris.detect.evidence.verdict import Change, Verdict
 from calidris.detect.evidence.windows import MINIMUM_ROWS
@@ -34,6 +35,7 @@ __all__ = [
     "Game",
     "Layout",
     "Loss",
+    "Onset",
     "Recovery",
     "References",
     "SeasonalBets",

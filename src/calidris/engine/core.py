@@ -351,14 +351,15 @@ class Engine:
             model.touch()
             watcher.adopt(learned)
 
-    def _recovered(self, model: WatchedModel, watcher: Watcher, slot: Slot) -> None:
+    def _recovered(self, model: WatchedModel, watcher: Watcher, slot: Slot, number: int) -> None:
         """Note that what a standing alarm named has come back; the settings may let that end it.
 
         An alarm of the labels always ends so: what is on hold for it must go on, and it must be able to alarm again.
         """
         ends = model.config.detect.clear_recovered or slot.kind is Alert.LABELS
         for alarm in self.book.standing_of(model.key):
-            if watcher.latch_of(alarm) is watcher.slots[slot]:
+            watch = watcher.slots[slot]
+            if watcher.latch_of(alarm) is watch and watch.is_about(alarm.id, number):
                 self.book.note_recovered(alarm, model.sealed_ns)
                 if ends:
                     self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))

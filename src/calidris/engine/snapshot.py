@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from calidris import semconv
 from calidris.batch import ModelKey
+from calidris.detect import Onset
 from calidris.engine.commands import Command
 from calidris.engine.panes.days import DayPoint
 from calidris.engine.panes.pane import Window
@@ -36,7 +37,7 @@ class Alarm:
             ``threshold`` for a fixed limit, ``schema`` for inputs that are not what the settings state.
         window: length of the windows that were scored; of a stated schema the word row: each is looked at by itself.
         raised_ns: end of the sealed window that raised it, ns since the epoch.
-        since_ns: begin of the first window of the run of evidence that led to it.
+        since_ns: when the change began: the onset, and where that is not known the begin of the run of evidence.
         windows: windows scored from that begin until the alarm.
         n: rows in those windows.
         evidence: share of the budget's evidence, at least 1.
@@ -47,6 +48,9 @@ class Alarm:
         reference: what tells detectors of a kind apart: what drift was measured against, or the measure of fairness.
         recovered_ns: since when everything that it named has come back; 0 where it has not, or where nobody can tell.
         budgeted: whether the false-alarm budget speaks for it; fixed limits have none.
+        onset: when the change began, with an interval; None where it is not known: of fixed limits, and of evidence that an
+            earlier version had gathered.
+        renews: number of the standing alarm that this one renews, by things which that one does not name; 0 where it is the first.
         silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
     """
 
@@ -67,6 +71,8 @@ class Alarm:
     recovered_ns: int = 0
     budgeted: bool = True
     silent: bool = False
+    onset: Onset | None = None
+    renews: int = 0
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""

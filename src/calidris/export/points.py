@@ -24,7 +24,7 @@ from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config import ExportConfig
 from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
-from calidris.export.series import LAST_RANK, Rank, ranked
+from calidris.export.series import LAST_RANK, Rank, list_latched, ranked
 from calidris.metrics import Reading
 from calidris.semconv import Metric
 
@@ -290,6 +290,8 @@ def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterat
     mine = [alarm for alarm in snapshot.alarms if alarm.model == model.key]
     raised = Counter((alarm.window, alarm.kind) for alarm in mine)
     latched = {(alarm.window, alarm.kind) for alarm in mine if alarm.id in snapshot.latched}
+    for said in list_latched(alarm for alarm in mine if alarm.id in snapshot.latched):
+        yield _Series(Rank.ALWAYS, *said)
     for watched in sorted(told | evidence | raised.keys()):
         pairs = _watched_pairs(*watched)
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARMS, pairs, float(raised[watched]))

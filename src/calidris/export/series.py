@@ -7,14 +7,19 @@ inside a rank in the engine's order, so that the same snapshot always gives the 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from typing import NamedTuple
 
 from calidris import semconv
 from calidris.engine.readings.detail import detailed_readings
-from calidris.engine.snapshot import ModelSnapshot
+from calidris.engine.snapshot import Alarm, ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading
 from calidris.metrics.drift.drift_readings import STANDARD
+from calidris.semconv import Metric
+
+RENEWED = 10
+"""Of each renewal of an alarm so many things are told by name, those with most evidence: a series each, and a notification."""
 
 TOP_FEATURES = 5
 """Features of a window whose evidence even ``minimal`` shows."""
@@ -121,3 +126,50 @@ def _top_features(readings: list[Reading]) -> frozenset[tuple[str, str]]:
         if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE and feature is not None and r.value is not None:
             found[r.window].append((-r.value, feature))
     return frozenset((w, feature) for w, features in found.items() for _, feature in sorted(features)[:TOP_FEATURES])
+
+
+class AlarmSeries(NamedTuple):
+    """One value, with the attributes beside those of the model."""
+
+    metric: Metric
+    attributes: tuple[tuple[str, str], ...]
+    value: float
+
+
+def list_latched(alarms: Iterable[Alarm]) -> Iterator[AlarmSeries]:
+    """Of standing alarms of one model, oldest first: the onset of the newest one of each detector, and every renewal.
+
+    An alert must not resolve because what it watches is gone, so this comes from the list of alarms and not from figures.
+    """
+    standing = list(alarms)
+    for alarm in standing:
+        yield from _list_renewals(alarm)
+    # Later alarms of the same detector come later in the list: the newest one is told.
+    newest = {_find_watched(alarm): alarm for alarm in standing if alarm.onset is not None}
+    for watched in sorted(newest):
+        yield from _list_onset(newest[watched])
+
+
+def _find_watched(alarm: Alarm) -> tuple[tuple[str, str], ...]:
+    return (
+        (semconv.ML_WINDOW, alarm.window),
+        (semconv.ML_DETECTION_KIND, alarm.kind),
+    )
+
+
+def _list_onset(alarm: Alarm) -> Iterator[AlarmSeries]:
+    if alarm.onset is None:
+        return
+    seconds = alarm.onset.at_ns / 1e9
+    yield AlarmSeries(semconv.METRIC_ML_DETECTION_ONSET, _find_watched(alarm), seconds)
+
+
+def _list_renewals(alarm: Alarm) -> Iterator[AlarmSeries]:
+    # A renewal may name hundreds of features: each series is one ticket.
+    for feature in alarm.features[:RENEWED] if alarm.renews else ():
+        yield _tell_renewal(alarm, feature.name)
+
+
+def _tell_renewal(alarm: Alarm, name: str) -> AlarmSeries:
+    pairs = (*_find_watched(alarm), (semconv.ML_FEATURE_NAME, name))
+    return AlarmSeries(semconv.METRIC_ML_DETECTION_ALARM_RENEWED, pairs, 1.0)

@@ -57,6 +57,8 @@ class Overview(IntEnum):
     GROUPS = 26
     SHARES = 27
     WAITING = 28
+    ONSET = 29
+    RENEWED = 30
 
 
 class Drift(IntEnum):

@@ -180,7 +180,7 @@ def _facts_of_alarm(alarm: Alarm) -> tuple[tuple[str, str], ...]:
     lasted = wording.how_long(max(alarm.raised_ns - alarm.since_ns, 0))
     windows = f"{wording.plural(alarm.windows, 'window')} of {alarm.window}"
     return (
-        ("Changing since", wording.moment(alarm.since_ns)),
+        ("Changing since", _changing_since(alarm)),
         ("Alarm raised", f"{wording.moment(alarm.raised_ns)}, after {lasted}: {windows}"),
         ("Rows behind it", f"{alarm.n:,}"),
         (
@@ -189,7 +189,16 @@ def _facts_of_alarm(alarm: Alarm) -> tuple[tuple[str, str], ...]:
         ),
         ("False-alarm budget", f"{alarm.budget}: without a change, no more alarms than this are to be expected"),
         ("Compared with", f"baseline {alarm.baseline}"),
+        *((("New beside", f"alarm {alarm.renews}, which stands and does not name it"),) if alarm.renews else ()),
     )
+
+
+def _changing_since(alarm: Alarm) -> str:
+    """The onset, and between which times the strongest evidence puts it."""
+    if alarm.onset is None:
+        return f"{wording.moment(alarm.since_ns)}, when evidence began to gather: when the change began is not known"
+    at, earliest, latest = (wording.moment(t) for t in alarm.onset[:3])
+    return at if earliest == latest else f"{at}; the strongest evidence puts it between {earliest} and {latest}"
 
 
 def _facts_of_rule(alarm: Alarm) -> tuple[tuple[str, str], ...]:

@@ -168,9 +168,11 @@ def test_delays_move_within_the_age_and_the_baseline_knows_them(dated: Baseline)
     engine, journal = engine_with(dated), Journal()
     run(engine, journal, 0, 30, How(slow=0.7))
     come_of_age(engine, journal, 30)
-    (alarm,) = engine.alarms
-    assert (alarm.kind, alarm.reference) == ("labels", "delays")
-    named = {(f.name, f.direction) for f in alarm.features}
+    first = engine.alarms[0]
+    # The other outcome's labels may take a window longer to be sure of: they renew the alarm then.
+    assert all((a.kind, a.reference, a.renews) == ("labels", "delays", first.id) for a in engine.alarms[1:])
+    assert (first.kind, first.reference, first.renews) == ("labels", "delays", 0)
+    named = {(f.name, f.direction) for a in engine.alarms for f in a.features}
     assert named <= {(f"outcome {outcome} within 1h", "less often") for outcome in (0, 1)}
 
 
@@ -185,8 +187,10 @@ def test_it_goes_on_when_the_labels_are_back_and_when_somebody_clears(dated: Bas
     assert "labels_moved" not in waits(engine).values() and scored(engine)["performance"] >= 30
     run(engine, journal, 160, 10, How(slow=0.8))
     come_of_age(engine, journal, 170)
-    assert engine.latched == {2} and set(waits(engine)) >= JUDGED
-    engine.execute(Command(2, "clear", "ada", "looked at", START))
+    assert 2 in engine.latched and set(waits(engine)) >= JUDGED
+    for number in sorted(engine.latched):  # what took longer to be sure of is an alarm of its own
+        assert "labels_moved" in waits(engine).values()
+        engine.execute(Command(number, "clear", "ada", "looked at", START))
     assert "labels_moved" not in waits(engine).values()
 
 

@@ -102,6 +102,17 @@ CASES = {
         fires=("10m",),
         quiet=("9m",),
     ),
+    "what renews a standing alarm is told by name, each by itself": Case(
+        'alertname="ModelAlarmRenewed",severity="ticket",owner="risk-ml",ml_detection_kind="drift",ml_feature_name="income"',
+        {
+            f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="drift",{SCOPE}}}': "0x9 1x60",
+            f'ml_detection_alarm_renewed{{{WHO},ml_window="1h",ml_detection_kind="drift",ml_feature_name="income",{SCOPE}}}': (
+                "_x20 1x9 _x40"
+            ),
+        },
+        fires=("20m", "29m"),
+        quiet=("19m", "50m"),
+    ),
     "losses and fairness are no drift": Case(
         'alertname="ModelDrift"',
         {

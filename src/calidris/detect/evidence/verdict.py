@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from calidris.batch import Floats, Ints
+from calidris.detect.evidence.onset import Onset
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Verdict:
         opened: fired, and no alarm stood before: this is the one to count against the budget.
         alarm: fired now or before, and not cleared since.
         changes: the fields that changed, strongest first; only where ``fired``.
+        onset: when that began, where ``opened`` and it is known.
+        renewed: what reached the threshold by itself that no standing alarm names, as a verdict of its own: one more to count.
     """
 
     scored: bool
@@ -48,6 +51,8 @@ class Verdict:
     opened: bool
     alarm: bool
     changes: tuple[Change, ...] = field(default=())
+    onset: Onset | None = None
+    renewed: Verdict | None = None
 
 
 def named(weighted: Floats, log_threshold: float) -> Ints:

@@ -19,7 +19,7 @@ class Carry:
     Windows of different strata (hours of the week, say) are not merged: what waits is dropped when another stratum begins.
     """
 
-    __slots__ = ("_layout", "minimum_rows", "pending", "stratum")
+    __slots__ = ("_layout", "began_ns", "minimum_rows", "pending", "stratum")
 
     def __init__(self, layout: Layout, minimum_rows: int = MINIMUM_ROWS) -> None:
         if minimum_rows < 1:
@@ -30,9 +30,15 @@ class Carry:
         self.minimum_rows = minimum_rows
         self.pending: Ints = np.zeros(layout.cells, dtype=np.int64)
         self.stratum = 0
+        self.began_ns = 0
 
-    def add(self, counts: Ints, stratum: int = 0) -> Ints | None:
-        """Take a window's counts int64[cells]; the merged counts once there are rows enough, else None."""
+    def add(self, counts: Ints, stratum: int = 0, start_ns: int = 0) -> Ints | None:
+        """Take a window's counts int64[cells]; the merged counts once there are rows enough, else None.
+
+        ``began_ns`` is the begin of the first of the windows that were merged, and of those that wait.
+        """
+        if stratum != self.stratum or not self.pending.any():
+            self.began_ns = start_ns
         merged = self.pending + counts if stratum == self.stratum else counts.copy()
         self.stratum = stratum
         if self._layout.rows(merged) < self.minimum_rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from calidris.batch import ModelKey
@@ -17,8 +17,12 @@ class Latch(Protocol):
     def latched(self) -> bool:
         """Whether it has raised an alarm that nobody has ended."""
 
-    def latch(self) -> bool:
-        """Raise no other alarm until it is cleared; false where it cannot raise any yet."""
+    @property
+    def unwritten(self) -> object | None:
+        """A renewal of its alarm that the list does not have."""
+
+    def latch(self, names: Collection[str]) -> bool:
+        """Raise no other alarm of these names until it is cleared; false where it cannot raise any yet."""
 
 
 class Latches(Protocol):
@@ -34,10 +38,10 @@ class Latches(Protocol):
         self,
         latch: Latch,
         key: ModelKey,
-        number: int,
+        book: AlarmBook,
         raised_ns: int,
     ) -> Alarm:
-        """The alarm of a latched one, from what is still known of it."""
+        """The alarm of a latched one, or of its renewal, that is not in the list: from what is still known of it."""
 
 
 def mend_alarms(
@@ -61,12 +65,26 @@ def mend_alarms(
         if latch is None:
             continue
         told.append(latch)
-        if not latch.latched and latch.latch():
+        if not latch.latched and _latch_again(watcher, book, key, latch):
             said.append(f"alarm {alarm.id} ({alarm.kind}, {alarm.window}) stood without its latch, which is set again")
     for latch in watcher.latches():
         known = any(latch is one for one in told)
-        if latch.latched and not known:
-            alarm = watcher.alarm_of(latch, key, book.next_id, at_ns)
+        if (latch.latched and not known) or latch.unwritten:
+            alarm = watcher.alarm_of(latch, key, book, at_ns)
             book.open(alarm)
             said.append(f"a latch of {alarm.kind} on {alarm.window} windows had no alarm; it is alarm {alarm.id} now")
     return said
+
+
+def _latch_again(
+    watcher: Latches,
+    book: AlarmBook,
+    key: ModelKey,
+    latch: Latch,
+) -> bool:
+    """Latch it with what all of its standing alarms name: nothing of that may renew them."""
+    names = set()
+    for alarm in book.standing_of(key):
+        if watcher.latch_of(alarm) is latch:
+            names |= {feature.name for feature in alarm.features}
+    return latch.latch(names)

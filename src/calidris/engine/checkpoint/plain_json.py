@@ -8,6 +8,7 @@ from typing import Any
 
 from calidris import semconv
 from calidris.batch import ModelKey
+from calidris.detect import Onset
 from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
 from calidris.engine.detectors.watcher import Watcher
 from calidris.engine.model import WatchedModel
@@ -80,8 +81,9 @@ def _restore_jobs(model: WatchedModel, state: dict[str, Any], sealed_ns: int) ->
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
-    if not alarm.silent:  # nothing that a checkpoint of a version before it would not hold
-        del values["silent"]
+    for name in ("silent", "onset", "renews"):  # nothing that a checkpoint of a version before it would not hold
+        if not values[name]:
+            del values[name]
     return values
 
 
@@ -89,4 +91,5 @@ def alarm_from(data: dict[str, Any]) -> Alarm:
     """The alarm that ``alarm_json`` described."""
     features = tuple(NamedFeature(**f) for f in data["features"])
     changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
-    return Alarm(**(data | changes))
+    onset = Onset(*data["onset"]) if "onset" in data else None
+    return Alarm(**(data | changes | {"onset": onset}))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+from base64 import b64decode, b64encode
 from collections.abc import Collection
 from dataclasses import asdict, astuple, dataclass, replace
 from itertools import pairwise
@@ -17,7 +18,7 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Ints
 from calidris.config import ModelConfig
-from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Recovery, References, Verdict
+from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Onset, Recovery, References, Verdict
 from calidris.detect.calendar import Calendar
 from calidris.engine.detectors.recipes import Recipe, TooFewLearned
 from calidris.errors import CorruptState
@@ -46,6 +47,23 @@ class Run:
     rows: int = 0
 
 
+@dataclass(slots=True)
+class Renewed:
+    """What renewed a standing alarm: an alarm of its own.
+
+    Attributes:
+        verdict: what it names.
+        counts: of the window that raised it, int64[cells].
+        recovery: watches for its end, where its kind has a way back.
+        number: the alarm in the list; 0 until it is written there.
+    """
+
+    verdict: Verdict
+    counts: Ints
+    recovery: Recovery | None
+    number: int = 0
+
+
 class SlotWatcher:
     """The detector in one slot of a model's budget, or the learner that comes before it.
 
@@ -67,6 +85,7 @@ class SlotWatcher:
         self.alarmed: Verdict | None = None
         self.fired: Ints | None = None
         self.recovery: Recovery | None = None
+        self.renewals: list[Renewed] = []
         self.unsaved = True
         self.live = b""  # windows that were learned live: a restart makes the same bets from them
         self.held = 0
@@ -105,17 +124,24 @@ class SlotWatcher:
                 self.run = Run()
         if verdict.opened:
             self._begin_recovery(verdict, counts)
+        if verdict.renewed is not None:
+            new = verdict.renewed
+            self.renewals.append(Renewed(new, counts.copy(), self.recovery_of(new, counts)))
         if self.recipe.references is not None:
             calm = not verdict.alarm and verdict.evidence < CALM
             self.recipe.references.learn(start_ns, counts, calm)
         return verdict
 
-    def recovers(self, counts: Ints, start_ns: int) -> bool:
-        """Look whether what a standing alarm named has come back; true once, in the window that shows it."""
-        if self.recovery is None or self.recovery.recovered:
-            return False
-        self.unsaved = True
-        return self.recovery.score(counts, start_ns)
+    def recovers(self, counts: Ints, start_ns: int) -> list[int]:
+        """Of which standing alarms all has come back; each once, in the window that shows it. 0 is the first one."""
+        found = []
+        for number, recovery in ((0, self.recovery), *((new.number, new.recovery) for new in self.renewals)):
+            if recovery is None or recovery.recovered:
+                continue
+            self.unsaved = True
+            if recovery.score(counts, start_ns):
+                found.append(number)
+        return found
 
     def _begin_recovery(self, verdict: Verdict, counts: Ints) -> None:
         self.alarmed, self.fired = verdict, counts.copy()
@@ -180,8 +206,10 @@ class SlotWatcher:
 
     @property
     def stands(self) -> bool:
-        """Whether its alarm stands and what it named has not come back."""
-        return self.latched and not (self.recovery is not None and self.recovery.recovered)
+        """Whether an alarm of it stands and what that named has not come back."""
+        first = [self.recovery] if self.alarmed is not None or not self.renewals else []
+        recoveries = [*first, *(new.recovery for new in self.renewals)]
+        return self.latched and not all(r is not None and r.recovered for r in recoveries)
 
     @property
     def waits_for(self) -> str | None:
@@ -204,25 +232,56 @@ class SlotWatcher:
             return False
         return not references.season.ready
 
-    def latch(self) -> bool:
-        """Raise no other alarm until it is cleared; false while it learns, when none can be raised."""
+    def latch(self, names: Collection[str] = ()) -> bool:
+        """Raise no other alarm of these names until it is cleared; false while it learns, when none can be raised."""
         if self.detector is None:
             return False
-        self.detector.alarm = self.unsaved = True
+        self.detector.stand(names)
+        self.unsaved = True
         return True
+
+    @property
+    def unwritten(self) -> Renewed | None:
+        """A renewal that the list of alarms does not have yet."""
+        return next((new for new in self.renewals if not new.number), None)
+
+    def is_about(self, alarm: int, number: int) -> bool:
+        """Whether an alarm of the list is the one that ``recovers`` told by a number."""
+        return (alarm if self.renewal_of(alarm) else 0) == number
+
+    def renewal_of(self, number: int) -> Renewed | None:
+        """What an alarm of the list says of a renewal; None where it is the first one, or not of this detector."""
+        return next((new for new in self.renewals if new.number == number), None)
 
     def end_run(self) -> Run:
         """The run that led to an alarm; a new one begins."""
         ended, self.run = self.run, Run()
         return ended
 
-    def clear(self) -> None:
-        """End a latched alarm; evidence starts from nothing."""
+    def clear(self, number: int = 0) -> None:
+        """End one latched alarm of those that stand; what it named is watched again, from nothing.
+
+        Args:
+            number: of the alarm in the list.
+        """
         self.unsaved = True
+        ended = self.renewal_of(number)
+        names = _names(self.alarmed if ended is None else ended.verdict)
+        if ended is None:
+            self.alarmed = self.fired = self.recovery = None
+        else:
+            self.renewals.remove(ended)
+        if self.detector is None:
+            return
+        if self.alarmed is not None or self.renewals:
+            self.detector.clear(names)
+            return
         self.run = Run()
-        self.alarmed = self.fired = self.recovery = None
-        if self.detector is not None:
-            self.detector.clear()
+        self.detector.clear()
+
+
+def _names(verdict: Verdict | None) -> list[str]:
+    return [] if verdict is None else [change.field for change in verdict.changes]
 
 
 def _learning(learn_s: float, window_s: float) -> tuple[int, int]:
@@ -246,7 +305,7 @@ def slot_bytes(watch: SlotWatcher) -> bytes:
     worker = watch.detector or watch.learner
     assert worker is not None, "either learns or scores"
     references, recovery, fired = watch.recipe.references, watch.recovery, watch.fired
-    head = {
+    head: dict[str, Any] = {
         "scores": watch.detector is not None,
         "run": astuple(watch.run),
         "last": _plain(watch.last),
@@ -254,6 +313,8 @@ def slot_bytes(watch: SlotWatcher) -> bytes:
         # Left out where there is nothing to tell, as by versions that never held.
         **({"held": watch.held} if watch.held else {}),
     }
+    if watch.renewals:  # checkpoints of versions without them had none
+        head["renewals"] = [_plain_renewal(new) for new in watch.renewals]
     parts = (
         json.dumps(head).encode(),
         watch.live,
@@ -285,7 +346,10 @@ def restore_slot(watch: SlotWatcher, data: bytes) -> None:
     watch.last, watch.alarmed = _verdict(head["last"]), _verdict(head["alarmed"])
     if watch.alarmed is not None:
         watch.fired = np.frombuffer(fired, dtype="<i8").astype(np.int64)
-        _restore_recovery(watch, watch.alarmed, recovery)
+        watch.recovery = _recovery(watch, watch.alarmed, watch.fired, recovery)
+    watch.renewals = [_renewal(watch, plain) for plain in head.get("renewals", ())]
+    if watch.detector is not None:
+        watch.detector.recall(_names(watch.alarmed))
     watch.unsaved = False
 
 
@@ -308,17 +372,36 @@ def _restore_detector(watch: SlotWatcher, live: bytes, worker: bytes) -> None:
     watch.detector.threshold = watch.threshold
 
 
-def _restore_recovery(watch: SlotWatcher, alarmed: Verdict, recovery: bytes) -> None:
-    assert watch.fired is not None, "it is kept with the alarm"
-    fresh = watch.recovery_of(alarmed, watch.fired)
-    watch.recovery = fresh if fresh is None or not recovery else Recovery.from_bytes(fresh.game, recovery)
+def _recovery(watch: SlotWatcher, alarmed: Verdict, counts: Ints, recovery: bytes) -> Recovery | None:
+    fresh = watch.recovery_of(alarmed, counts)
+    return fresh if fresh is None or not recovery else Recovery.from_bytes(fresh.game, recovery)
+
+
+def _plain_renewal(new: Renewed) -> dict[str, Any]:
+    recovery = b"" if new.recovery is None else new.recovery.to_bytes()
+    plain = {"number": new.number, "verdict": _plain(new.verdict)}
+    return plain | {"counts": new.counts.tolist(), "recovery": b64encode(recovery).decode()}
+
+
+def _renewal(watch: SlotWatcher, plain: dict[str, Any]) -> Renewed:
+    verdict, counts = _verdict(plain["verdict"]), np.array(plain["counts"], dtype=np.int64)
+    assert verdict is not None, "it is written with its verdict"
+    recovery = _recovery(watch, verdict, counts, b64decode(plain["recovery"]))
+    return Renewed(verdict, counts, recovery, plain["number"])
 
 
 def _plain(verdict: Verdict | None) -> dict[str, Any] | None:
-    return None if verdict is None else asdict(verdict)
+    if verdict is None:
+        return None
+    plain = asdict(replace(verdict, renewed=None))  # it has an alarm of its own
+    for name in ("onset", "renewed"):
+        if plain[name] is None:  # nothing that a checkpoint of a version before it would not hold
+            del plain[name]
+    return plain
 
 
 def _verdict(data: dict[str, Any] | None) -> Verdict | None:
     if data is None:
         return None
-    return Verdict(**(data | {"changes": tuple(Change(**change) for change in data["changes"])}))
+    onset = Onset(*data["onset"]) if "onset" in data else None
+    return Verdict(**(data | {"changes": tuple(Change(**change) for change in data["changes"]), "onset": onset}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +80,18 @@ class ThresholdWatcher:
             carried.get(key) == value for key, value in self.config.attributes.items()
         )
 
-    def latch(self) -> bool:
-        """Raise no other alarm until it is cleared."""
+    def latch(self, names: Collection[str] = ()) -> bool:
+        """Raise no other alarm until it is cleared, whatever it names."""
         self.latched = True
         return True
 
-    def clear(self) -> None:
-        """End the alarm; windows are counted from nothing."""
+    @property
+    def unwritten(self) -> None:
+        """A limit has one alarm, which nothing renews."""
+        return None
+
+    def clear(self, number: int = 0) -> None:
+        """End the alarm, whatever its number; windows are counted from nothing."""
         self.latched, self.runs = False, {}
 
     def to_json(self) -> list[Any]:

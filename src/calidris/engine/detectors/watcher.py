@@ -17,7 +17,7 @@ from calidris.engine.alarms.mending import Latch
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.recipes import Recipe, recipe
-from calidris.engine.detectors.slot import SlotWatcher
+from calidris.engine.detectors.slot import Renewed, Run, SlotWatcher
 from calidris.engine.detectors.thresholds import KIND, ThresholdWatcher, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
@@ -50,7 +50,8 @@ class Seal:
         until_ns: those that end by then are closed now.
         book: where an alarm is written down, in the same step in which its detector latches.
         silence_ns: how long no rows of the model have come.
-        note_recovered: told of a slot when all that its standing alarm named has come back.
+        note_recovered: told of a slot when all that one of its standing alarms named has come back; 0 is the first alarm, else
+            its number.
         other: the version that this one is compared with.
     """
 
@@ -59,7 +60,7 @@ class Seal:
     until_ns: int
     book: AlarmBook
     silence_ns: int
-    note_recovered: Callable[[Slot], None]
+    note_recovered: Callable[[Slot, int], None]
     other: WatchedModel | None = None
 
     def open(self, alarm: Alarm, window_s: float) -> None:
@@ -198,15 +199,19 @@ class Watcher:
         if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
             return
         hold = self.holds(slot)
-        recovered = not hold and watch.recovers(counts, start_ns)
+        recovered = [] if hold else watch.recovers(counts, start_ns)
         verdicts[slot] = verdict = watch.take(counts, start_ns, hold)
+        raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
         if verdict is not None and verdict.opened:
-            raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
             alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
             seal.open(alarm, slot.window_s)
+        new = watch.unwritten
+        if new is not None:
+            alarm = self._renewal(seal.book, model.key, watch, new, raised_ns, window.trace_ids)
+            seal.open(alarm, slot.window_s)
         model.touch()
-        if recovered:
-            seal.note_recovered(slot)
+        for number in recovered:
+            seal.note_recovered(slot, number)
 
     def holds(self, slot: Slot) -> bool:
         """Whether a detector judges nothing now: what feeds it has moved, and that alarm neither was cleared nor is over."""
@@ -235,6 +240,8 @@ class Watcher:
     ) -> Alarm:
         """The alarm of a detector; without what its verdict said where that is not known any more."""
         run, slot = watch.end_run(), watch.recipe.slot
+        onset = None if verdict is None else verdict.onset
+        begin = run if onset is None else Run(onset.at_ns, onset.windows, onset.rows)
         assert self.baseline is not None, "slots are made from one"
         return Alarm(
             id=number,
@@ -242,23 +249,40 @@ class Watcher:
             kind=slot.kind.value,
             window=window_name(slot.window_s),
             raised_ns=raised_ns,
-            since_ns=run.since_ns or raised_ns,
-            windows=run.windows,
-            n=run.rows,
+            since_ns=begin.since_ns or raised_ns,
+            windows=begin.windows,
+            n=begin.rows,
             evidence=1.0 if verdict is None else verdict.evidence,
             features=() if verdict is None else _named(verdict),
             baseline=self.baseline.id,
             budget=self.config.detect.budget,
             trace_ids=trace_ids,
             reference=slot.reference,
+            onset=onset,
         )
+
+    def _renewal(
+        self,
+        book: AlarmBook,
+        key: ModelKey,
+        watch: SlotWatcher,
+        new: Renewed,
+        raised_ns: int,
+        trace_ids: tuple[str, ...] = (),
+    ) -> Alarm:
+        """The alarm that renews the oldest one of a detector which stands."""
+        alarm = self._alarm(key, watch, new.verdict, raised_ns, book.next_id, trace_ids)
+        mine = (one.id for one in book.standing_of(key) if self.latch_of(one) is watch)
+        new.number = alarm.id
+        return replace(alarm, renews=next(mine, 0))
 
     def _remember(self, window_s: float, end_ns: int, window: Window, verdict: Verdict | None) -> None:
         point = WindowPoint(window_name(window_s), end_ns, window.counts.count, None, None, False)
         if verdict is not None and verdict.scored:
             top = max(verdict.fields, key=lambda name: verdict.fields[name], default="")
             shown = top if verdict.fields.get(top, 0.0) > 0 else None
-            point = WindowPoint(point.window, end_ns, point.rows, verdict.evidence, shown, verdict.opened)
+            raised = verdict.opened or verdict.renewed is not None
+            point = WindowPoint(point.window, end_ns, point.rows, verdict.evidence, shown, raised)
         self.history.append(point)
 
     def slot_of(self, alarm: Alarm) -> Slot | None:
@@ -278,18 +302,22 @@ class Watcher:
         mine = self.baseline is not None and alarm.baseline == self.baseline.id
         return self.slots[slot] if slot is not None and mine else None
 
-    def alarm_of(self, latch: Latch, key: ModelKey, number: int, raised_ns: int) -> Alarm:
-        """The alarm of what is latched, from what it still knows of it."""
+    def alarm_of(self, latch: Latch, key: ModelKey, book: AlarmBook, raised_ns: int) -> Alarm:
+        """The alarm of what is latched and not in the list, from what is still known of it."""
+        number = book.next_id
         if isinstance(latch, ThresholdWatcher):
             return threshold_alarm(latch, [], key, number, raised_ns, ())
         assert isinstance(latch, SlotWatcher), "there are no others"
+        new = latch.unwritten
+        if new is not None:
+            return self._renewal(book, key, latch, new, raised_ns)
         return self._alarm(key, latch, latch.alarmed, raised_ns, number)
 
     def clear(self, alarm: Alarm) -> None:
         """End an alarm; its detector's evidence starts from nothing."""
         latch = self.latch_of(alarm)
         if latch is not None:
-            latch.clear()
+            latch.clear(alarm.id)
 
 
 def slot_name(slot: Slot) -> str:

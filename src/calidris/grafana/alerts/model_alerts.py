@@ -22,7 +22,7 @@ from calidris.grafana.alerts.audience import Audience, audiences
 from calidris.grafana.alerts.labels_moved import LABELS, labels_moved
 from calidris.grafana.alerts.latched import KEEP, MODEL, WHO, latched
 from calidris.grafana.alerts.performance_alerts import calibration, performance
-from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, nothing_new
+from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, not_raised_in_silence, nothing_new
 from calidris.grafana.panel_ids import Drift, Overview, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
@@ -41,6 +41,25 @@ _FEATURES = (
 """The features behind an alarm. Grafana's own alerting runs no queries in texts and leaves this sentence out."""
 
 
+_SINCE = (
+    "{{ with printf `max(ml_detection_onset_seconds{ml_model_name=%q,ml_model_version=%q,ml_window=%q,ml_detection_kind=%q})` "
+    "$labels.ml_model_name $labels.ml_model_version $labels.ml_window $labels.ml_detection_kind | query }} "
+    "It began about {{ . | first | value | humanizeTimestamp }}.{{ end }}"
+)
+"""When the newest alarm's change began, where it is known; Grafana's own alerting leaves it out too."""
+
+
+_DETECTOR = (
+    *WHO,
+    promql.WINDOW,
+    promql.DETECTION_KIND,
+)
+_NEW = (
+    *_DETECTOR,
+    promql.FEATURE,
+)
+
+
 def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
     """Alerts on models, for each audience."""
     slices = whole(slice_labels(config))
@@ -54,6 +73,7 @@ def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
         _loss(audience),
         labels_moved(audience),
         _other(audience),
+        _renewed(audience),
         *worse,
         _silent(audience),
         _late(audience),
@@ -75,7 +95,7 @@ def _drift(audience: Audience) -> Alert:
         description=(
             f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
             "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
-            f"budget.{_FEATURES} `calidris status` names the features and their direction, /v1/alarms of the read API says "
+            f"budget.{_FEATURES}{_SINCE} `calidris status` names the features and their direction, /v1/alarms of the read API says "
             "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
             "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
         ),
@@ -98,8 +118,8 @@ def _loss(audience: Audience) -> Alert:
         severity=PAGE,
         summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
         description=(
-            f"True outcomes of {MODEL} say that its losses have grown: the evidence has used up the false-alarm budget. "
-            "/v1/alarms of the read API says since when, which loss, and gives example traces. Roll back if it began with a "
+            f"True outcomes of {MODEL} say that its losses have grown: the evidence has used up the false-alarm budget."
+            f"{_SINCE} /v1/alarms of the read API says which loss, and gives example traces. Roll back if it began with a "
             "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
             "stays latched until `calidris alarms clear` ends it."
         ),
@@ -122,14 +142,63 @@ def _other(audience: Audience) -> Alert:
         severity=TICKET,
         summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
         description=(
-            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm. /v1/alarms of the read API says "
-            "what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
+            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm.{_SINCE} /v1/alarms of the read API "
+            "says what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
             "stays latched until `calidris alarms clear` ends it."
         ),
         runbook="other-alarms",
         panel=panel_id(Overview.ALARMS),
         labels=audience.labels,
     )
+
+
+def _renewed(audience: Audience) -> Alert:
+    """One alert for each thing that renewed an alarm: what is new is a label, which every notification shows."""
+    return Alert(
+        name="ModelAlarmRenewed",
+        key=audience.key,
+        title=f"Model alarm renewed{audience.suffix}",
+        expr=_renewals(audience),
+        threshold=0,
+        pending="0s",
+        keep=KEEP,
+        severity=TICKET,
+        summary=(
+            f"{MODEL}: {{{{ $labels.ml_feature_name }}}} changed too, "
+            "beside what the standing {{ $labels.ml_detection_kind }} alarm names"
+        ),
+        description=(
+            f"While an alarm of the {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} stands on its "
+            "{{ $labels.ml_window }} windows, {{ $labels.ml_feature_name }}, which it does not name, has reached the "
+            "evidence of an alarm by itself. It may be another incident. /v1/alarms of the read API has it as an alarm "
+            "of its own: which way it went, since when, which alarm it renews, and example traces. Acknowledge and "
+            "clear it by itself (`calidris alarms list`)."
+        ),
+        runbook="renewed-alarms",
+        panel=panel_id(Overview.RENEWED),
+        labels=audience.labels,
+    )
+
+
+def _renewals(audience: Audience) -> str:
+    """1 for each thing that renewed an alarm, 0 for each detector: and nothing of those raised while its model was silent."""
+    new = _select(semconv.METRIC_ML_DETECTION_ALARM_RENEWED, audience, _NEW)
+    silent = _of_detectors(semconv.METRIC_ML_DETECTION_ALARM_SILENT, audience)
+    told = not_raised_in_silence(new, silent, audience.matchers, _DETECTOR)
+    return f"({told})\nor 0 * {_of_detectors(semconv.METRIC_ML_DETECTION_ALARM, audience)}"
+
+
+def _of_detectors(metric: semconv.Metric, audience: Audience) -> str:
+    return _select(metric, audience, _DETECTOR)
+
+
+def _select(
+    metric: semconv.Metric,
+    audience: Audience,
+    kept: tuple[str, ...],
+) -> str:
+    series = promql.selector(metric, *audience.matchers)
+    return promql.by("max", kept, series)
 
 
 def _silent(audience: Audience) -> Alert:

@@ -18,7 +18,15 @@ _NO_DETECTOR = "no detector yet: a model needs a baseline first"
 
 def attention(view: View) -> list[Panel]:
     """Alarms, evidence and the status of the monitoring itself."""
-    return [_alarms(view), _latched(view), _evidence(view), _status(view), _waiting(view)]
+    return [
+        _alarms(view),
+        _latched(view),
+        _evidence(view),
+        _status(view),
+        _onsets(view),
+        _renewed(view),
+        _waiting(view),
+    ]
 
 
 def traffic(view: View) -> list[Panel]:
@@ -103,6 +111,40 @@ def _waiting(view: View) -> Panel:
         promql.WAITS_FOR: "waits for",
     }
     return listing(about, Query(waiting, legend(*kept)), columns)
+
+
+def _onsets(view: View) -> Panel:
+    about = About(
+        Overview.ONSET,
+        "How long ago it began",
+        "Time since the begin of the window in which the change began that the newest latched alarm of a detector names. It is "
+        "an estimate; /v1/alarms gives its interval.",
+        "s",
+        width=12,
+        empty="no alarm is latched, or its onset is not known",
+    )
+    onset = view.state(semconv.METRIC_ML_DETECTION_ONSET, _WATCHED)
+    return bars(about, Query(f"time() - ({onset})", legend(*_WATCHED)))
+
+
+def _renewed(view: View) -> Panel:
+    about = About(
+        Overview.RENEWED,
+        "New while an alarm stands",
+        "What reached the evidence of an alarm by itself that a standing alarm of the same detector does not name.",
+        "none",
+        width=12,
+        empty="no standing alarm was renewed",
+    )
+    kept = (*_WATCHED, promql.FEATURE)
+    columns = {
+        promql.NAME: "model",
+        promql.VERSION: "version",
+        promql.DETECTION_KIND: "kind",
+        promql.WINDOW: "window",
+        promql.FEATURE: "new",
+    }
+    return listing(about, Query(view.state(semconv.METRIC_ML_DETECTION_ALARM_RENEWED, kept), legend(*kept)), columns)
 
 
 def _rows(view: View) -> Panel:
