@@ -122,6 +122,7 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
             "reference",
             "recovered_ns",
             "silent",
+            "shared",
             "onset",
             "renews",
             "trace_ids",

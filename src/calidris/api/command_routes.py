@@ -194,9 +194,11 @@ def _watched(seen: Snapshot, command: Command) -> list[ModelKey]:
 def _standing(seen: Snapshot, command: Command) -> list[int]:
     """Alarms that would end with the model; those of a version that is gone, too."""
     found = []
+    going = _watched(seen, command)
+    staying = [model.key for model in seen.models if model.key not in going]
     for alarm in seen.alarms:
         latched = alarm.id in seen.latched
-        if latched and command.matches(alarm.model):
+        if latched and alarm.ends_with(command, staying):
             found.append(alarm.id)
     return found
 

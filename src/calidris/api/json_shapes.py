@@ -68,6 +68,7 @@ answers 202 with the ``models`` and ``alarms`` that end, once that is durable. I
       "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
       "silent": false,                        true: raised after the rows of its model had stopped
+      "shared": false,                        true: about features, which all versions that serve share; this one led
       "onset": {"status": "ok", "at_ns": 0, "earliest_ns": 0, "latest_ns": 0},     when the change began, and the interval that
                                               the strongest bets give; "undefined" and null where it is not known
       "renews": null,                         id of the standing alarm beside which this is new
@@ -270,6 +271,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
         "silent": alarm.silent,
+        "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,
         "trace_ids": list(alarm.trace_ids),

@@ -92,7 +92,9 @@ def _model(
     readings += _of_baseline(model, before)
     if state is Status.UNDEFINED:
         readings = [r.marked(Status.UNDEFINED) if r.metric in OF_OUTCOMES else r for r in readings]
-    readings += detection_readings(watcher, engine.book.standing_of(model.key))
+    world = engine.worlds.of(model.key)
+    shared = world.slots.values() if world is not None and world.speaks_of(model) else ()
+    readings += detection_readings(watcher, engine.book.standing_of(model.key), shared)
     return ModelSnapshot(
         key=model.key,
         task=model.spec.task,

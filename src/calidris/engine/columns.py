@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,6 +44,15 @@ def part_of(batch: PredictionBatch, rows: Mask | Ints) -> PredictionBatch:
         duration_s=batch.duration_s and batch.duration_s.take(rows),
         error=batch.error and batch.error.take(rows),
     )
+
+
+def by_step(starts: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each step of a batch and the places of its rows, in their order; a job's rows lie in hundreds of steps."""
+    order = np.argsort(starts, kind="stable")
+    ordered = starts[order]
+    begins = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
+    for begin, end in pairwise(begins):
+        yield int(ordered[begin]), order[begin:end]
 
 
 def rows_of(batch: B, rows: Ints) -> B:

@@ -44,6 +44,8 @@ from calidris.engine.panes.panes import ClosedPanes
 from calidris.engine.registry import FindBaseline, Fleet, NoCapacity
 from calidris.engine.senders import SenderReports
 from calidris.engine.snapshot import Alarm
+from calidris.engine.world.world import NO_VERDICTS
+from calidris.engine.world.worlds import Worlds
 from calidris.wire import Decoded
 
 _logger = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class Engine:
         self.spans = DedupMemory(horizon_ns, config.receiver.dedup_spans)
         self.repeats = {"seen": self.requests, "spans": self.spans}  # by their tables in the store
         self.book = AlarmBook()
+        self.worlds = Worlds(self.fleet, self.book)
         self.commands: list[Command] = []  # the audit trail, oldest first
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
@@ -84,7 +87,8 @@ class Engine:
     @property
     def loaded_bytes(self) -> int:
         """Bytes of panes that were read back since the last checkpoint, which alone lets go of them."""
-        return sum(model.panes.loaded_bytes for model in self.models.values())
+        shared = sum(world.shared.panes.loaded_bytes for world in self.worlds)
+        return shared + sum(model.panes.loaded_bytes for model in self.models.values())
 
     @property
     def alarms(self) -> list[Alarm]:
@@ -228,6 +232,7 @@ class Engine:
         if model is None:
             return
         model.seen_ns = self.sealed_ns
+        self.worlds.admit(model, batch.role)
         if batch.batch_id is not None:
             model.mark_batch()
         late, ids = model.add(batch, sizes)
@@ -254,6 +259,8 @@ class Engine:
             return None
         for model in gone:
             self._note_retired(model)
+        if gone:
+            self.worlds.tidy()
         return self.fleet.enter(batch.model, batch.task, self.sealed_ns)
 
     def _alarmed(self) -> frozenset[ModelKey]:
@@ -295,7 +302,10 @@ class Engine:
         if not after_ns:  # silence begins with the first seal
             for model in self.models.values():
                 model.seen_ns, model.unsaved = until_ns, True
-        for live in sorted(key for key, model in self.models.items() if not model.is_batch):
+        live_keys = sorted(key for key, model in self.models.items() if not model.is_batch)
+        for owner in dict.fromkeys(key[:2] for key in live_keys):
+            self._seal_world(owner, until_ns)
+        for live in live_keys:
             self._seal_model(self.models[live], until_ns)
         with self._surviving("labels that came first"):
             self.labelling.expire(until_ns)
@@ -305,10 +315,24 @@ class Engine:
         model = self.models.get(key)
         if model is None or not model.is_batch or until_ns <= model.sealed_ns:
             return
+        self._seal_world(key[:2], until_ns)
         self._seal_model(model, until_ns)
         model.unsaved = True
         if until_ns > model.last_event_ns - model.config.step_ns:
             model.jobs.end(model.last_event_ns)
+
+    def _seal_world(self, owner: tuple[str, str], until_ns: int) -> None:
+        """Close the windows that all versions of a model share; before each version's own, whose history tells of them."""
+        world = self.worlds.found.get(owner)
+        if world is None:
+            return
+        versions = [self.models[key] for key in self.registry.versions(owner)]
+        silent_ns = self.sealed_ns - max(model.seen_ns for model in versions)
+        silence_ns = 0 if any(model.is_batch for model in versions) else silent_ns
+        with self._surviving(f"seal of what versions of {owner} share"):
+            recovered = partial(self._recovered, ModelKey(*owner, ""), world.watcher, until_ns)
+            failed = self.worlds.seal(world, until_ns, silence_ns, recovered)
+            self._count(semconv.METRIC_CALIDRIS_ENGINE_FAILURES, failed, "seal")
 
     def _seal_model(self, model: WatchedModel, until_ns: int) -> None:
         after_ns, model.sealed_ns = model.sealed_ns, until_ns
@@ -331,10 +355,12 @@ class Engine:
             model.unsaved |= model.pending.forget(model.sealed_ns, round(self.config.limits.label_horizon * 1e9))
         canary = model.config.canary
         other = None if canary is None else self.models.get(model.key._replace(version=canary.against))
-        recovered = partial(self._recovered, model, watcher)
+        recovered = partial(self._recovered, model.key, watcher, model.sealed_ns)
         # Between two jobs no rows come, and nothing is wrong.
         silence_ns = 0 if model.is_batch else self.sealed_ns - model.seen_ns
-        watcher.seal(Seal(model, after_ns, model.sealed_ns, self.book, silence_ns, recovered, other))
+        world = self.worlds.of(model.key) if model.serves else None
+        shared = world.verdicts if world is not None else NO_VERDICTS
+        watcher.seal(Seal(model, after_ns, model.sealed_ns, self.book, silence_ns, recovered, other, shared))
         if model.reservoir is not None and model.has_closed():
             with survive("learning a provisional baseline"):
                 self._learn(model, model.reservoir, watcher)
@@ -351,16 +377,16 @@ class Engine:
             model.touch()
             watcher.adopt(learned)
 
-    def _recovered(self, model: WatchedModel, watcher: Watcher, slot: Slot, number: int) -> None:
+    def _recovered(self, key: ModelKey, watcher: Watcher, at_ns: int, slot: Slot, number: int) -> None:
         """Note that what a standing alarm named has come back; the settings may let that end it.
 
         An alarm of the labels always ends so: what is on hold for it must go on, and it must be able to alarm again.
         """
-        ends = model.config.detect.clear_recovered or slot.kind is Alert.LABELS
-        for alarm in self.book.standing_of(model.key):
+        ends = watcher.config.detect.clear_recovered or slot.kind is Alert.LABELS
+        for alarm in watcher.standing(self.book, key):
             watch = watcher.slots[slot]
             if watcher.latch_of(alarm) is watch and watch.is_about(alarm.id, number):
-                self.book.note_recovered(alarm, model.sealed_ns)
+                self.book.note_recovered(alarm, at_ns)
                 if ends:
                     self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 
@@ -373,7 +399,9 @@ class Engine:
             return
         self.commands.append(command)
         alarm = self.book.end(command.alarm) if command.action == CLEAR else None
-        if alarm is not None and alarm.model in self.models:
+        if alarm is not None and alarm.shared:
+            self.worlds.clear(alarm)
+        elif alarm is not None and alarm.model in self.models:
             self.watchers[alarm.model].clear(alarm)
             self.models[alarm.model].inputs.clear(alarm.id)
             self.models[alarm.model].touch()
@@ -384,7 +412,8 @@ class Engine:
         Whoever decided saw the alarms of a moment ago: one that was raised since still needs a reason, so nothing is done.
         """
         going = [key for key in self.models if command.matches(key)]
-        standing = [alarm for alarm in self.book.standing() if command.matches(alarm.model)]
+        staying = [key for key in self.models if key not in going]
+        standing = [alarm for alarm in self.book.standing() if alarm.ends_with(command, staying)]
         if standing and not command.reason.strip():
             _logger.warning(
                 "engine: %s is not forgotten: alarm %d stands, which needs a reason", command.model, standing[0].id
@@ -396,9 +425,11 @@ class Engine:
         self.commands.append(command)
         for alarm in standing:
             self.book.end(alarm.id)
+            self.worlds.clear(alarm)
             self.commands.append(replace(command, alarm=alarm.id))
         for key in going:
             self._note_gone(self.fleet.forget(key))
+        self.worlds.tidy()
         # Labels name no version: those that wait may be meant for one that stays.
         if command.model is not None and command.model.version == EVERY_VERSION:
             self.labelling.forget(command.model[:2])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Collection, Sequence
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 
@@ -13,13 +14,14 @@ from calidris.baseline import Baseline
 from calidris.batch import Column, Ints, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
 from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
-from calidris.engine.columns import part_of
+from calidris.engine.columns import by_step, part_of
 from calidris.engine.joining import labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.outcomes import Outcomes
 from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
+from calidris.engine.panes.shared_features import SharedFeatures
 from calidris.labels import PendingPredictions, pending_dtype
 from calidris.labels.id_hashes import Hashes
 from calidris.labels.pending import Rows
@@ -83,6 +85,7 @@ class WatchedModel:
         self.outcomes = Outcomes()
         self.arrivals = Arrivals()
         self.sent_slices = SentSlices()
+        self.shared: SharedFeatures | None = None  # the features of all versions that serve, once there is another one
         self.role = semconv.ML_MODEL_ROLE_CHAMPION  # what it does beside other versions, by its newest rows
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
@@ -104,6 +107,15 @@ class WatchedModel:
         self.changed = self.unsaved = True
         # Before the first seal, windows show what has come so far.
         self.recounted |= recounted or not self.newest_sealed_ns
+
+    @property
+    def serves(self) -> bool:
+        """Whether its answers are used, by its newest rows."""
+        return self.role != semconv.ML_MODEL_ROLE_SHADOW
+
+    def join(self, shared: SharedFeatures) -> None:
+        """Count the features of its rows with those of the other versions too, from its next row on."""
+        self.shared = shared
 
     @property
     def only_counts(self) -> bool:
@@ -152,14 +164,21 @@ class WatchedModel:
             How many came after their window was sealed, and the hashes of the ids that labels can name.
         """
         blank_levels = self.spec.blank_levels if self.specs else ()
-        batch = with_score(settle(batch, self.config.types, blank_levels, self.config.missing), self.template)
+        sent = batch
+        batch = with_score(self._settled(sent, blank_levels), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)
         cells, waiting = self.spec.encode(embedded), self._waiting(batch)
+        # Coded before anything is counted: where it fails, nothing has changed.
+        serving = None
+        if self.shared is not None and batch.role != semconv.ML_MODEL_ROLE_SHADOW:
+            serving = self.shared.encode(batch, cells, self.spec, partial(self._settled, sent))
         if self.reservoir is not None:
             self.reservoir.add(batch)
         late = self._count(embedded, cells, sizes or (len(batch),))
+        if self.shared is not None and serving is not None:
+            self.shared.count(serving)
         self.late += late
         self.moved += 0 if batch.moved_ns is None else int(np.count_nonzero(batch.moved_ns))
         self._count_objectives(batch)
@@ -174,10 +193,14 @@ class WatchedModel:
         self.touch(recounted=oldest < self.newest_sealed_ns)
         return late, self._wait_for_labels(waiting)
 
+    def _settled(self, batch: PredictionBatch, blank_levels: Collection[str]) -> PredictionBatch:
+        """Rows as the settings have them, where texts are empty by a spec's levels."""
+        return settle(batch, self.config.types, blank_levels, self.config.missing)
+
     def _count(self, batch: PredictionBatch, cells: Ints, sizes: Sequence[int]) -> int:
         step = self.config.step_ns
         late = 0
-        for start, here in _by_step(batch.event_time_ns // step * step):
+        for start, here in by_step(batch.event_time_ns // step * step):
             rows = len(here)
             pane = self.panes.for_rows(start, len(self.specs) - 1)
             whole = rows == len(batch)
@@ -322,15 +345,6 @@ def _others(rows: Rows, spec: Spec) -> int:
     """Values of slices that are counted together, as the slice's other levels."""
     rest = [start + len(s.levels) for start, s in zip(spec.axis.starts, spec.slices)]
     return int(np.count_nonzero(rows["slices"][:, : len(rest)] == np.array(rest, dtype=np.int64)))
-
-
-def _by_step(starts: Ints) -> Iterator[tuple[int, Ints]]:
-    """Each step of a batch and the places of its rows, in their order; a job's rows lie in hundreds of steps."""
-    order = np.argsort(starts, kind="stable")
-    ordered = starts[order]
-    begins = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(order)]
-    for begin, end in pairwise(begins):
-        yield int(ordered[begin]), order[begin:end]
 
 
 def _sizes_of(rows: Ints, sizes: Sequence[int]) -> list[int]:

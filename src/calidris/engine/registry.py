@@ -199,26 +199,33 @@ class Fleet:
         return [self.forget(going) for going in gone]
 
     def enter(self, key: ModelKey, task: str | None, sealed_ns: int) -> WatchedModel:
-        """Begin to watch a version with its settings and its baseline."""
+        """Begin to watch a version with its settings and its baseline; what is known of the version before is not lost."""
         config = self.settings(key, task)
-        return self.watch(key, config, *self.find_baseline(key, config), sealed_ns)
+        model = self.watch(key, config, *self.find_baseline(key, config), sealed_ns)
+        self._succeed(model)
+        return model
 
     def watch(
         self, key: ModelKey, config: ModelConfig, baseline: Baseline | None, note: str, sealed_ns: int
     ) -> WatchedModel:
-        """Begin to watch a version that there is room for; evidence on features carries over from the newest other one."""
+        """Begin to watch a version that there is room for, from nothing."""
         model = WatchedModel(key, config, self.config.limits, baseline, self.closed)
         model.baseline_note = note
         model.seen_ns = sealed_ns
         model.sealed_ns = 0 if model.is_batch else sealed_ns
-        others = self.registry.versions(key[:2])
         self.models[key] = model
-        self.watchers[key] = watcher = Watcher(config, baseline, key.version)
-        if others:
-            watcher.take_over(self.watchers[others[-1]])
-            model.arrivals.take_over(self.models[others[-1]].arrivals)
+        self.watchers[key] = Watcher(config, baseline, key.version)
         self.registry.add(key)
         return model
+
+    def _succeed(self, model: WatchedModel) -> None:
+        """Go on from the version before: the newest other one that serves, else the newest other one."""
+        others = [self.models[key] for key in self.registry.versions(model.key[:2]) if key != model.key]
+        serving = [other for other in others if other.serves]
+        # What a shadow learned is of answers that nobody used, on whatever machine had room.
+        for before in (serving or others)[-1:]:
+            self.watchers[model.key].take_over(self.watchers[before.key])
+            model.arrivals.take_over(before.arrivals)
 
     def forget(self, key: ModelKey) -> WatchedModel:
         """Watch a version no longer; what it was. If it comes again, it comes as a new one."""

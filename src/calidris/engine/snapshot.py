@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from calidris import semconv
@@ -52,6 +52,7 @@ class Alarm:
             earlier version had gathered.
         renews: number of the standing alarm that this one renews, by things which that one does not name; 0 where it is the first.
         silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
+        shared: whether it is about the features of all versions that serve; ``model`` is the one that led when it was raised.
     """
 
     id: int
@@ -73,10 +74,16 @@ class Alarm:
     silent: bool = False
     onset: Onset | None = None
     renews: int = 0
+    shared: bool = False
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""
         return (self.kind, self.window, self.reference) == (kind, window, reference)
+
+    def ends_with(self, forgetting: Command, staying: Collection[ModelKey]) -> bool:
+        """Whether it ends when versions are forgotten and some stay: what all of them share does with the last one alone."""
+        others = any(key[:2] == self.model[:2] for key in staying)
+        return forgetting.matches(self.model) and not (self.shared and others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from calidris import semconv
 from calidris.config.units import window_name
@@ -11,7 +11,7 @@ from calidris.detect import Alert, Verdict
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.thresholds import KIND
-from calidris.engine.detectors.watcher import Watcher
+from calidris.engine.detectors.watcher import Watcher, frozen_drift
 from calidris.engine.model import WatchedModel
 from calidris.engine.snapshot import Alarm
 from calidris.engine.standing import reasons
@@ -58,18 +58,20 @@ def _is_stale(engine: Engine, model: WatchedModel, longest_ns: int) -> bool:
     return engine.sealed_ns - model.last_event_ns > reasons.STALE_WINDOWS * longest_ns
 
 
-def detection_readings(watcher: Watcher, standing: Collection[Alarm] = ()) -> Iterator[Reading]:
+def detection_readings(
+    watcher: Watcher, standing: Collection[Alarm] = (), shared: Iterable[SlotWatcher] = ()
+) -> Iterator[Reading]:
     """Of each kind and window length: evidence, whether one of the ``standing`` alarms is of it, and what its detectors wait for.
 
     Where a kind has several detectors of one length (references of drift, measures of fairness), the one with most evidence
     speaks for it: each alarms by itself. Where none has scored a window yet, or all hold, the evidence has no value. Features have their own
-    evidence against the frozen baseline.
+    evidence against the frozen baseline. ``shared`` are the detectors of the features that all versions of its model share.
     """
     baseline = watcher.baseline.id if watcher.baseline else None
     stand: dict[tuple[str, str], list[Alarm]] = {}
     for alarm in standing:
         stand.setdefault((alarm.window, alarm.kind), []).append(alarm)
-    for (kind, window_s), watches in _by_kind(watcher).items():
+    for (kind, window_s), watches in _by_kind(watcher, shared).items():
         window = window_name(window_s)
         waits = [watcher.waits_for(watch) for watch in watches]
         scored = [watch.last for watch, why in zip(watches, waits) if watch.last is not None and why is None]
@@ -112,15 +114,18 @@ def _evidence(
         semconv.METRIC_ML_DETECTION_EVIDENCE, value, rows, window=window, baseline=baseline, attributes=about,
         status=status,
     )  # fmt: skip
-    if waits[0] is None:
-        yield from _features(watches[0], window, baseline)
+    for watch, why in zip(watches, waits):
+        if why is None and (watch is watches[0] or frozen_drift(watch.recipe.slot)):
+            yield from _features(watch, window, baseline)
 
 
-def _by_kind(watcher: Watcher) -> dict[tuple[Alert, float], list[SlotWatcher]]:
+def _by_kind(watcher: Watcher, shared: Iterable[SlotWatcher]) -> dict[tuple[Alert, float], list[SlotWatcher]]:
     """The detectors of each kind and length; against the frozen baseline first."""
     out: dict[tuple[Alert, float], list[SlotWatcher]] = {}
     for slot, watch in watcher.slots.items():
         out.setdefault((slot.kind, slot.window_s), []).append(watch)
+    for watch in shared:
+        out.setdefault((watch.recipe.slot.kind, watch.recipe.slot.window_s), []).insert(0, watch)
     return out
 
 
@@ -129,6 +134,8 @@ def _features(watch: SlotWatcher, window: str, baseline: str | None) -> Iterator
     if verdict is None or watch.recipe.slot.kind is not Alert.DRIFT:
         return
     for name, share in verdict.fields.items():
+        if name in watch.left_out:
+            continue
         attributes = {semconv.ML_DETECTION_KIND: Alert.DRIFT.value, semconv.ML_FEATURE_NAME: name}
         yield reading(
             semconv.METRIC_ML_DETECTION_EVIDENCE, share, verdict.rows, window=window, attributes=attributes,

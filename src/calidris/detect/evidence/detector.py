@@ -164,6 +164,10 @@ class Detector:
         self.alarm, self.renewal = False, None
         self._forget()
 
+    def unlatch(self) -> None:
+        """Let go of alarms that another detector of the same bets tells; evidence gathered since they were raised stays."""
+        self.alarm, self.renewal = False, None
+
     def take_over(self, other: Detector, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same ``Bets`` has on some fields; nothing of other bets.
 

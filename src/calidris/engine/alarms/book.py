@@ -44,7 +44,11 @@ class AlarmBook:
         alarm = self._by_id[number]
         return alarm
 
-    def note_recovered(self, alarm: Alarm, at_ns: int) -> None:
+    def note_recovered(
+        self,
+        alarm: Alarm,
+        at_ns: int,
+    ) -> None:
         """Note since when all that an alarm named has come back."""
         noted = replace(alarm, recovered_ns=at_ns)
         self._by_id[alarm.id] = noted
@@ -61,6 +65,29 @@ class AlarmBook:
             if alarm.model == key:
                 found.append(alarm)
         return found
+
+    def own_of(self, key: ModelKey) -> list[Alarm]:
+        """Those that its own detectors raised."""
+        standing = self.standing_of(key)
+        return [alarm for alarm in standing if not alarm.shared]
+
+    def shared_of(self, owner: tuple[str, str]) -> list[Alarm]:
+        """The latched ones about the features of all versions of a model, whichever of them led."""
+        found = []
+        for alarm in self.standing():
+            if alarm.shared and alarm.model[:2] == owner:
+                found.append(alarm)
+        return found
+
+    def share(self, alarm: Alarm) -> None:
+        """Note that an alarm is about the features of all versions from here on."""
+        noted = replace(alarm, shared=True)
+        self._by_id[alarm.id] = noted
+
+    def lead(self, alarm: Alarm, key: ModelKey) -> None:
+        """Tell a shared alarm of another version: the one that it was told of is watched no longer."""
+        noted = replace(alarm, model=key)
+        self._by_id[alarm.id] = noted
 
     def restore(
         self,

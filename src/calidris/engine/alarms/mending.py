@@ -31,6 +31,13 @@ class Latches(Protocol):
     def latches(self) -> Iterator[Latch]:
         """Each of them."""
 
+    def standing(
+        self,
+        book: AlarmBook,
+        key: ModelKey,
+    ) -> list[Alarm]:
+        """The alarms that stand of them, oldest first."""
+
     def latch_of(self, alarm: Alarm) -> Latch | None:
         """The one that raised an alarm; None where it was another baseline's, or the settings no longer have it."""
 
@@ -50,7 +57,7 @@ def mend_alarms(
     book: AlarmBook,
     at_ns: int,
 ) -> list[str]:
-    """Make the list and the latches of one model version agree; what was mended, mostly nothing.
+    """Make the list and the latches of one model version, or of what its versions share, agree; what was mended, mostly nothing.
 
     Args:
         watcher: whose latches.
@@ -60,7 +67,7 @@ def mend_alarms(
     """
     said = []
     told = []
-    for alarm in book.standing_of(key):
+    for alarm in watcher.standing(book, key):
         latch = watcher.latch_of(alarm)
         if latch is None:
             continue
@@ -84,7 +91,7 @@ def _latch_again(
 ) -> bool:
     """Latch it with what all of its standing alarms name: nothing of that may renew them."""
     names = set()
-    for alarm in book.standing_of(key):
+    for alarm in watcher.standing(book, key):
         if watcher.latch_of(alarm) is latch:
             names |= {feature.name for feature in alarm.features}
     return latch.latch(names)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from calidris.batch import ModelKey
 from calidris.engine.checkpoint.plain_json import alarm_json, model_json
+from calidris.engine.checkpoint.shared_worlds import world_parts
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import slot_bytes
 from calidris.engine.detectors.watcher import Watcher
@@ -39,6 +40,7 @@ def _parts(engine: Engine) -> Iterable[object]:
             yield generation.number, generation.began_ns
             yield generation.hashes().tobytes()
     yield [[*key, early.to_json()] for key, early in sorted(engine.early.items(), key=lambda pair: pair[0])]
+    yield from world_parts(engine.worlds)
     for key in sorted(engine.models):
         yield from _model_parts(key, engine.models[key], engine.watchers[key])
 

@@ -81,7 +81,12 @@ def _restore_jobs(model: WatchedModel, state: dict[str, Any], sealed_ns: int) ->
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
-    for name in ("silent", "onset", "renews"):  # nothing that a checkpoint of a version before it would not hold
+    for name in (
+        "silent",
+        "onset",
+        "renews",
+        "shared",
+    ):  # nothing that a checkpoint of a version before it would not hold
         if not values[name]:
             del values[name]
     return values

@@ -12,6 +12,7 @@ import numpy as np
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.engine.checkpoint.plain_json import alarm_from, alarm_json, model_json, restore_totals
+from calidris.engine.checkpoint.shared_worlds import mark_worlds_saved, restore_worlds, save_worlds
 from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, restore_dedup_digests, save_dedup
 from calidris.engine.commands import Command
 from calidris.engine.conservation import balance
@@ -20,6 +21,7 @@ from calidris.engine.detectors.slot import restore_slot, slot_bytes
 from calidris.engine.detectors.watcher import Watcher, slot_name
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.pane import COLUMNS, Pane, PaneKey, pane_from, pane_row
+from calidris.engine.panes.panes import Panes
 from calidris.engine.snapshot import WindowPoint
 from calidris.errors import IncompatibleState
 from calidris.labels import Chunk, EarlyLabels, pending_dtype
@@ -74,13 +76,19 @@ class Checkpoint:
             self._forget(engine)
             self._save_engine(engine)
             numbers = {key: self._save_model(key, model, engine.watchers[key]) for key, model in engine.models.items()}
+            save_worlds(self.store, engine)
+            for world in engine.worlds:
+                numbers[world.key] = world.number
+                self._save_panes(world.number, world.shared.panes)
         self.numbers = numbers
         engine.fleet.retired.clear()
         # Only now: a transaction that failed has written none of it.
         mark_saved(engine.repeats)
+        shares = max(len(engine.models) + len(engine.worlds), 1)
         for key, model in engine.models.items():
             _mark_saved(model, engine.watchers[key])
-            model.forget(engine.config.limits.pane_bytes // len(engine.models))
+            model.forget(engine.config.limits.pane_bytes // shares)
+        mark_worlds_saved(engine, engine.config.limits.pane_bytes // shares)
         self.store.give_back()
 
     def _serve(self, engine: Engine) -> None:
@@ -110,7 +118,7 @@ class Checkpoint:
             self.store.db.execute(_PUT_MODEL, (*key, json.dumps(model_json(model, watcher)).encode()))
         query = "SELECT id FROM models WHERE tenant=? AND name=? AND version=?"
         number = int(self.store.db.execute(query, key).fetchone()[0])
-        self._save_panes(number, model)
+        self._save_panes(number, model.panes)
         for slot, watch in watcher.slots.items():
             if watch.unsaved:
                 self.store.put_blob(number, "watch", slot_name(slot), slot_bytes(watch))
@@ -118,11 +126,11 @@ class Checkpoint:
         self._save_pending(number, model)
         return number
 
-    def _save_panes(self, number: int, model: WatchedModel) -> None:
+    def _save_panes(self, number: int, panes: Panes) -> None:
         for table in ("panes", "labels"):
-            gone = [(number, *key) for key in model.panes.gone]
+            gone = [(number, *key) for key in panes.gone]
             self.store.db.executemany(f"DELETE FROM {table} WHERE {_KEY}", gone)
-        for key, pane in model.panes.memory.items():
+        for key, pane in panes.memory.items():
             if pane.dirty:
                 self.store.db.execute(_PUT_PANE, (number, *key, *pane_row(pane)))
             if pane.relabelled and pane.labels.count:
@@ -168,6 +176,7 @@ class Checkpoint:
                     key = ModelKey(tenant, name, version)
                     self._restore_model(engine, int(number), key, json.loads(state))
                     engine.mend_alarms(engine.models[key])
+                restore_worlds(self.store, engine, self.numbers)
                 balance(engine)
 
     def _restore_engine(self, engine: Engine) -> None:

@@ -21,6 +21,7 @@ from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Onset, Recovery, References, Verdict
 from calidris.detect.calendar import Calendar
 from calidris.engine.detectors.recipes import Recipe, TooFewLearned
+from calidris.engine.detectors.set_aside import set_aside, without
 from calidris.errors import CorruptState
 
 QUIET = 0.2
@@ -87,6 +88,7 @@ class SlotWatcher:
         self.recovery: Recovery | None = None
         self.renewals: list[Renewed] = []
         self.unsaved = True
+        self.left_out: frozenset[str] = frozenset()  # columns that another detector watches
         self.live = b""  # windows that were learned live: a restart makes the same bets from them
         self.held = 0
         self.wanted, self.stride = _learning(config.detect.learn, recipe.slot.window_s)
@@ -198,6 +200,33 @@ class SlotWatcher:
             if isinstance(self.detector.bets, Bets):  # the only ones whose memory is kept by field
                 self.detector.take_over(other.detector, names)
             self.unsaved = True
+
+    def leave_out(self, names: Collection[str]) -> None:
+        """Bet on some columns no longer, which another detector does; evidence on the others stays, and so does the threshold."""
+        self.left_out = frozenset(names)
+        self.recipe = without(self.recipe, names)
+        if self.detector is not None:
+            left = set_aside(self.detector.bets, names)
+            self.detector = Detector.from_bytes(left, self.detector.to_bytes())
+
+    def succeed(self, other: SlotWatcher, *, take_alarms: bool = False) -> None:
+        """Go on bit by bit where another detector of the same recipe is: what it learned, its evidence and its run.
+
+        Its alarms stay its own, or are this one's from here on, with their way back.
+        """
+        restore_slot(self, slot_bytes(other))
+        # Whoever ends an alarm ends it in one place.
+        giver = other if take_alarms else self
+        giver.give_alarms()
+        self.unsaved = True
+
+    def give_alarms(self) -> None:
+        """Be rid of alarms that are another detector's; evidence stays."""
+        self.unsaved = True
+        self.alarmed = self.fired = self.recovery = None
+        self.renewals = []
+        if self.detector is not None:
+            self.detector.unlatch()
 
     @property
     def latched(self) -> bool:

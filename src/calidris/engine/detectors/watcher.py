@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from calidris import semconv
 from calidris.baseline import Baseline
@@ -33,6 +33,8 @@ SILENT_NS = 1_800_000_000_000
 """Without rows for half an hour, and for two windows, a live model is silent, as alerts on what is said of it have it."""
 HISTORY = 500
 """Sealed windows that are kept for lines in reports and terminals."""
+OF_SERVICE = frozenset({Alert.ERRORS, Alert.LATENCY})
+"""What is watched of the calls themselves, which a new version answers in the place of the one before."""
 HELD = frozenset({Alert.PERFORMANCE, Alert.CALIBRATION, Alert.FAIRNESS})
 """What labels of one age say of a model, which holds while these come at other times than they did."""
 COMPARED = HELD - {Alert.FAIRNESS}
@@ -53,6 +55,7 @@ class Seal:
         note_recovered: told of a slot when all that one of its standing alarms named has come back; 0 is the first alarm, else
             its number.
         other: the version that this one is compared with.
+        shared: verdicts on the features of all versions, by length and begin of the window; none of a version that has its own.
     """
 
     model: WatchedModel
@@ -62,6 +65,7 @@ class Seal:
     silence_ns: int
     note_recovered: Callable[[Slot, int], None]
     other: WatchedModel | None = None
+    shared: Mapping[tuple[float, int], Verdict] = field(default_factory=dict)
 
     def open(self, alarm: Alarm, window_s: float) -> None:
         """Write an alarm down, and whether it is about rows of before its model fell silent."""
@@ -110,18 +114,35 @@ class Watcher:
         make = label_recipe if slot.kind in LABEL_FED else recipe
         return make(slot, self.config, baseline)
 
-    def take_over(self, other: Watcher) -> None:
-        """Go on with another version's evidence on features. That on scores, decisions and labels is the other version's own.
+    @property
+    def features(self) -> frozenset[str]:
+        """Names of the features of its baseline."""
+        spec = None if self.baseline is None else self.baseline.spec
+        return frozenset() if spec is None else frozenset(f.name for f in spec.fields if f.role is Role.FEATURE)
 
-        Nothing happens where the two are compared with different baselines or by different settings.
+    def leave_features(self) -> None:
+        """Bet on features no longer: they are watched together with those of the other versions."""
+        # Seasonal references learn from each version's own windows, and have a share of their own.
+        for watch in filter(lambda one: frozen_drift(one.recipe.slot), self.slots.values()):
+            watch.leave_out(self.features)
+
+    def take_over(self, other: Watcher) -> None:
+        """Go on from the version before: with its evidence on features, and with all that its detectors of errors and of latency are.
+
+        What they learned from live windows is what the new version is compared with, from its first window on: a bad first day is no
+        baseline. Evidence on scores, decisions and labels is the other version's own. Nothing happens where the two are compared
+        with different baselines or by different settings.
         """
         if self.baseline is None or other.baseline is None or self.baseline.id != other.baseline.id:
             return
-        features = {f.name for f in self.baseline.spec.fields if f.role is Role.FEATURE}
         for slot, watch in self.slots.items():
             theirs = other.slots.get(slot)
-            if slot.kind is Alert.DRIFT and slot.reference == "frozen" and theirs is not None:
-                watch.take_over(theirs, features)
+            if theirs is None:
+                continue
+            if frozen_drift(slot):
+                watch.take_over(theirs, self.features)
+            elif slot.kind in OF_SERVICE:
+                watch.succeed(theirs)
 
     def seal(self, seal: Seal) -> None:
         """Take every window that a seal closes, and every one whose labels have come of age since the one before.
@@ -144,7 +165,8 @@ class Watcher:
                 verdicts = self._score(seal, window, window_s, start, 0.0)
                 self._limit(seal, window, window_s, start)
                 with self.failures.surviving("the history"):
-                    self._remember(window_s, start + length, window, _drift_of(verdicts))
+                    found = (_drift_of(verdicts), seal.shared.get((window_s, start)))
+                    self._remember(window_s, start + length, window, _strongest(found))
             if length == model.config.step_ns:
                 model.newest_sealed_ns = max(model.newest_sealed_ns, start + length)
             model.touch()
@@ -198,20 +220,28 @@ class Watcher:
             counts = self._without_absent(model, counts, start_ns)
         if counts is None or not watch.recipe.layout.rows(counts):  # silence is no evidence
             return
+        verdicts[slot] = self.judge(seal, watch, counts, start_ns, window.trace_ids)
+
+    def judge(
+        self, seal: Seal, watch: SlotWatcher, counts: Ints, start_ns: int, trace_ids: tuple[str, ...]
+    ) -> Verdict | None:
+        """Feed the counts of one window to a detector; what it says, and alarms into the book."""
+        model, slot = seal.model, watch.recipe.slot
         hold = self.holds(slot)
         recovered = [] if hold else watch.recovers(counts, start_ns)
-        verdicts[slot] = verdict = watch.take(counts, start_ns, hold)
+        verdict = watch.take(counts, start_ns, hold)
         raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
         if verdict is not None and verdict.opened:
-            alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, window.trace_ids)
+            alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, trace_ids)
             seal.open(alarm, slot.window_s)
         new = watch.unwritten
         if new is not None:
-            alarm = self._renewal(seal.book, model.key, watch, new, raised_ns, window.trace_ids)
+            alarm = self._renewal(seal.book, model.key, watch, new, raised_ns, trace_ids)
             seal.open(alarm, slot.window_s)
         model.touch()
         for number in recovered:
             seal.note_recovered(slot, number)
+        return verdict
 
     def holds(self, slot: Slot) -> bool:
         """Whether a detector judges nothing now: what feeds it has moved, and that alarm neither was cleared nor is over."""
@@ -253,7 +283,7 @@ class Watcher:
             windows=begin.windows,
             n=begin.rows,
             evidence=1.0 if verdict is None else verdict.evidence,
-            features=() if verdict is None else _named(verdict),
+            features=() if verdict is None else named_features(verdict),
             baseline=self.baseline.id,
             budget=self.config.detect.budget,
             trace_ids=trace_ids,
@@ -272,7 +302,7 @@ class Watcher:
     ) -> Alarm:
         """The alarm that renews the oldest one of a detector which stands."""
         alarm = self._alarm(key, watch, new.verdict, raised_ns, book.next_id, trace_ids)
-        mine = (one.id for one in book.standing_of(key) if self.latch_of(one) is watch)
+        mine = (one.id for one in self.standing(book, key) if self.latch_of(one) is watch)
         new.number = alarm.id
         return replace(alarm, renews=next(mine, 0))
 
@@ -289,6 +319,10 @@ class Watcher:
         """The detector that raised an alarm; None where the settings no longer have it."""
         return next((s for s in self.slots if alarm.is_of(s.kind.value, window_name(s.window_s), s.reference)), None)
 
+    def standing(self, book: AlarmBook, key: ModelKey) -> list[Alarm]:
+        """The alarms that stand of its detectors, oldest first."""
+        return book.own_of(key)
+
     def latches(self) -> Iterator[SlotWatcher | ThresholdWatcher]:
         """Everything that an alarm latches."""
         yield from self.slots.values()
@@ -298,6 +332,8 @@ class Watcher:
         """What raised an alarm; None where it was compared with another baseline, or the settings no longer have it."""
         if alarm.kind == KIND:
             return next((limit for limit in self.limits if limit.reference == alarm.reference), None)
+        if alarm.shared:
+            return None
         slot = self.slot_of(alarm)
         mine = self.baseline is not None and alarm.baseline == self.baseline.id
         return self.slots[slot] if slot is not None and mine else None
@@ -320,6 +356,11 @@ class Watcher:
             latch.clear(alarm.id)
 
 
+def frozen_drift(slot: Slot) -> bool:
+    """Whether it watches columns against the baseline: features among them, until versions share theirs."""
+    return slot.kind is Alert.DRIFT and slot.reference == "frozen"
+
+
 def slot_name(slot: Slot) -> str:
     """What tells a detector from the others of its model, in a checkpoint and for people."""
     return f"{slot.kind} {slot.window_s:.17g} {slot.reference}"
@@ -331,8 +372,15 @@ def _drift_of(verdicts: dict[Slot, Verdict | None]) -> Verdict | None:
     return next(drift, None)
 
 
-def _named(verdict: Verdict) -> tuple[NamedFeature, ...]:
+def named_features(verdict: Verdict) -> tuple[NamedFeature, ...]:
+    """What a verdict says has changed, as an alarm names it."""
     return tuple(NamedFeature(c.field, c.direction, c.evidence) for c in verdict.changes)
+
+
+def _strongest(verdicts: Iterable[Verdict | None]) -> Verdict | None:
+    """Of what a version's own columns and the features of all say of a window, that with more evidence."""
+    known = [verdict for verdict in verdicts if verdict is not None]
+    return max(known, key=lambda verdict: (verdict.scored, verdict.evidence), default=None)
 
 
 def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | None) -> Ints | None:

@@ -127,6 +127,16 @@ class Pane:
             self.features[name] = len(batch)
         return left_out
 
+    def count_cells(self, cells: Ints) -> None:
+        """Count rows whose cells, int64[fields, n], are those of some fields of the spec; nothing else is kept of them."""
+        self.counts.update(cells)
+        self.dirty = True
+
+    def merge_counts(self, counts: Ints) -> None:
+        """Add counts int64[cells] of other rows."""
+        self.counts.merge(CountsState(self.counts.spec, counts))
+        self.dirty = True
+
     def show(self, batch: PredictionBatch) -> None:
         """Count rows in the display bins alone."""
         if self.display is None:
