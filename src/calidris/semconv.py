@@ -201,6 +201,24 @@ ML_DETECTION_WAITS_FOR_LABELS_MOVED: Final = "labels_moved"
 ML_DETECTION_WAITS_FOR_ROWS: Final = "rows"
 """Rows: no window, with the small ones before it, has had as many as it takes to score one."""
 
+ML_DETECTION_LEVEL: Final = "ml.detection.level"
+"""Of how large a change the evidence is; a fixed rule has none."""
+
+ML_DETECTION_LEVEL_STRONG: Final = "strong"
+"""The change is larger than the tolerance."""
+
+ML_DETECTION_LEVEL_EARLY: Final = "early"
+"""It is larger than the early tolerance, and may be smaller than the other one."""
+
+ML_DETECTION_SEVERITY: Final = "ml.detection.severity"
+"""Whom an alarm is for."""
+
+ML_DETECTION_SEVERITY_PAGE: Final = "page"
+"""Somebody is to be woken."""
+
+ML_DETECTION_SEVERITY_TICKET: Final = "ticket"
+"""Somebody is to look at it in working hours."""
+
 ML_SLO_NAME: Final = "ml.slo.name"
 """Objective that the event counts towards."""
 

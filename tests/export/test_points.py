@@ -87,11 +87,19 @@ def test_alarms_are_counted_from_zero_and_latched_ones_show_even_without_a_readi
     found = points(snapshot(), ExportConfig())
     assert [p.value for p in of(found, semconv.METRIC_ML_DETECTION_ALARMS, ML_WINDOW="1h")] == [2.0]
     assert [p.value for p in of(found, semconv.METRIC_ML_DETECTION_ALARMS, ML_WINDOW="5m")] == [0.0]
-    assert [p.value for p in of(found, semconv.METRIC_ML_DETECTION_ALARM, ML_WINDOW="1h")] == [1.0]
+    hourly = of(found, semconv.METRIC_ML_DETECTION_ALARM, ML_WINDOW="1h")
+    assert by_level(hourly) == {"early": 1.0, "strong": 0.0}
     silent = replace(snapshot(), models=(new_model(CREDIT),))
-    assert [p.value for p in of(points(silent, ExportConfig()), semconv.METRIC_ML_DETECTION_ALARM)] == [1.0]
+    told = of(points(silent, ExportConfig()), semconv.METRIC_ML_DETECTION_ALARM)
+    assert by_level(told) == {"early": 1.0, "strong": 0.0}
     cleared = replace(silent, latched=frozenset())
-    assert [p.value for p in of(points(cleared, ExportConfig()), semconv.METRIC_ML_DETECTION_ALARM)] == [0.0]
+    over = of(points(cleared, ExportConfig()), semconv.METRIC_ML_DETECTION_ALARM)
+    assert by_level(over) == {"early": 0.0, "strong": 0.0}
+
+
+def by_level(found: list[Point]) -> dict[str, float]:
+    assert {p.attributes[semconv.ML_DETECTION_SEVERITY] for p in found} == {"ticket"}
+    return {p.attributes[semconv.ML_DETECTION_LEVEL]: p.value for p in found}
 
 
 def test_cap_leaves_out_the_least_important_deterministically_and_counts_them() -> None:

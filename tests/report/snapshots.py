@@ -171,6 +171,7 @@ def alarm(key: ModelKey = CREDIT, number: int = 2) -> Alarm:
         baseline=BASELINE_ID,
         budget="1 per year",
         trace_ids=("4bf92f3577b34da6a3ce929d0e0e4736", "8a3c60f7d188f8fa79d48a391a778fa6"),
+        level="early",
     )
 
 
@@ -189,6 +190,7 @@ def snapshot(*, alarmed: bool = True) -> Snapshot:
         (),
         BASELINE_ID,
         "1 per year",
+        level="strong",
     )
     return Snapshot(
         taken_ns=NOW_NS,
@@ -255,7 +257,10 @@ def _evidence(alarmed: bool) -> Iterator[Reading]:
         whole = whole if alarmed else 0.1
         yield reading(semconv.METRIC_ML_DETECTION_EVIDENCE, whole, 23_310, window=window, attributes=kind)
         latched = float(alarmed and window == "1h")
-        yield reading(semconv.METRIC_ML_DETECTION_ALARM, latched, 23_310, window=window, attributes=kind)
+        for level, stands in (("early", latched), ("strong", 0.0)):
+            of_level = {semconv.ML_DETECTION_LEVEL: level, semconv.ML_DETECTION_SEVERITY: "ticket"}
+            about = kind | of_level
+            yield reading(semconv.METRIC_ML_DETECTION_ALARM, stands, 23_310, window=window, attributes=about)
         for name in (*NUMERIC, "country", SCORE):
             pairs = {semconv.ML_FEATURE_NAME: name, **kind}
             share = shares.get(name, 0.02) * (1.0 if window == "1h" else 0.4)

@@ -67,6 +67,9 @@ answers 202 with the ``models`` and ``alarms`` that end, once that is durable. I
       "raised_ns": 0, "since_ns": 0, "windows": 4, "n": 23310, "evidence": 1.21,
       "features": [{"name": "income", "direction": "mean down", "evidence": 1.18}],
       "baseline": "credit-7@2026-10", "budget": "1 per year", "trace_ids": ["4bf92f3577b34da6a3ce929d0e0e4736"],
+      "level": "strong",                      or "early"; null where a fixed rule raised it
+      "severity": "ticket",                   or "page"
+      "strong_ns": 0,                         when an early alarm rose to a strong one; 0 where it has not
       "silent": false,                        true: raised after the rows of its model had stopped
       "shared": false,                        true: about features, which all versions that serve share; this one led
       "onset": {"status": "ok", "at_ns": 0, "earliest_ns": 0, "latest_ns": 0},     when the change began, and the interval that
@@ -271,6 +274,9 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "reference": alarm.reference,
         "recovered_ns": alarm.recovered_ns,
         "silent": alarm.silent,
+        "level": alarm.level or None,
+        "severity": alarm.severity,
+        "strong_ns": alarm.strong_ns,
         "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,

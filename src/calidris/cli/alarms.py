@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.common import shown
 from calidris.cli.receiver_client import Receiver
@@ -23,16 +24,27 @@ def show(receiver: Receiver, everything: bool, out: Console) -> int:
             "no alarm was ever raised" if not told else "no alarm is latched; --all shows those that were cleared"
         )
         return 0
-    table = Table("id", "model", "kind", "what changed", "since", "budget", "state", box=None)
+    table = Table("id", "model", "kind", "for", "what changed", "since", "budget", "state", box=None)
     for alarm in alarms:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
         names = f"new beside alarm {alarm['renews']}: {names}" if alarm["renews"] else names
         who, kind = f"{_tenant(alarm)}{alarm['name']}:{alarm['version']}", f"{alarm['kind']} {alarm['window']}"
         budget = alarm["budget"] if alarm["budgeted"] else "none: a fixed limit"
-        cells = (str(alarm["id"]), who, kind, names, _since(alarm), budget, _state(alarm))
+        cells = (str(alarm["id"]), who, kind, severity(alarm), names, _since(alarm), budget, _state(alarm))
         table.add_row(*(shown(text, 200) for text in cells))
     out.print(table)
     return 0
+
+
+def severity(alarm: dict[str, Any]) -> str:
+    """Whom an alarm is for, and that it is early where it is; nothing where an older receiver does not say.
+
+    >>> severity({"severity": "ticket", "level": "early"}), severity({"severity": "page", "level": "strong"})
+    ('ticket, early', 'page')
+    """
+    whom = str(alarm.get("severity", ""))
+    early = alarm.get("level") == semconv.ML_DETECTION_LEVEL_EARLY
+    return f"{whom}, early" if early else whom
 
 
 def _time(at_ns: int) -> str:

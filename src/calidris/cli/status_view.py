@@ -11,6 +11,7 @@ from rich.text import Text
 
 from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
+from calidris.cli.alarms import severity
 from calidris.cli.caps import left_out
 from calidris.cli.common import LONGEST, shown
 from calidris.cli.watched_models import describe_absent
@@ -253,7 +254,9 @@ def _alarms(told: Json) -> Iterator[Text]:
     for alarm in told["alarms"][-_SHOWN_ALARMS:]:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
         who = f" {_name(alarm)}:{alarm['version']} {alarm['kind']}: {names}"
-        yield Text.assemble((f"alarm {alarm['id']}", "red"), printable(who))
+        whom = severity(alarm)
+        number = f"alarm {alarm['id']} ({whom})" if whom else f"alarm {alarm['id']}"
+        yield Text.assemble((number, "red"), printable(who))
     more = len(told["alarms"]) - _SHOWN_ALARMS
     if more > 0:
         yield Text(f"and {more} older ones: `calidris alarms list`", style="red")

@@ -15,6 +15,10 @@ YEARLY = "1 per year"
 LABEL_AGES_S = (3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
 """Ages at which labelled windows can be scored: the ends of the delay buckets of the states."""
 
+PAGES = "performance"
+"""The kind of alarm that may wake somebody: harm that true outcomes confirm. Others may where ``detect.page`` says so."""
+
+AlarmKind = Literal["drift", "calibration", "errors", "latency", "fairness", "versions"]
 Reference = Literal["frozen", "hour_of_week", "decayed"]
 FairnessMeasure = Literal["demographic_parity", "equal_opportunity", "false_positive_rate", "accuracy"]
 
@@ -86,13 +90,16 @@ class DetectConfig(Config):
         label_age: how old a window is when its labels are scored; labels that come later do not count for alarms.
         learn: how long live windows are looked at before they are believed to show the ordinary spread.
         tolerance: shifts smaller than this (in units of chi, about standard deviations) are not news.
+        early_tolerance: likewise at the early level, whose alarms are tickets. At ``tolerance`` and above there is no such level.
         loss_tolerance: rises of the mean of a loss of predictions up to this are not news, in parts of its range: 0.005 is half a
             percentage point of accuracy.
+        early_loss_tolerance: likewise at the early level.
         calibration_tolerance: likewise for what a score means, in logits: 0.1 is 2.5 percentage points at one half.
         importance: weight of a feature or output by name, 1 where not listed: an important one needs less evidence, and
             the others a little more.
         minimum_rows: a window with fewer rows is merged with the next one before it is scored.
         delta: chance, over the draw of the baseline, that the budget does not hold.
+        page: kinds of alarms that wake somebody too, where their evidence is strong; losses on true outcomes always do.
         clear_recovered: clear an alarm by itself when all that it named has come back, instead of only saying so. One of labels that
             moved always ends so.
         thresholds: fixed limits, none by default.
@@ -105,11 +112,16 @@ class DetectConfig(Config):
     label_age: Seconds = "1d"  # type: ignore[assignment]  # parsed as written
     learn: Seconds = "7d"  # type: ignore[assignment]
     tolerance: float = Field(default=0.05, ge=0.0, le=1.0)
+    # Half of it and less costs little: independent rows hardly use the budget. At 0 every wobble of the data would be news.
+    early_tolerance: float = Field(default=0.02, ge=0.0, le=1.0)
     loss_tolerance: float = Field(default=0.005, ge=0.0, lt=1.0)
+    # A loss is harm at any size, and its bets allow for the baseline's own error anyway.
+    early_loss_tolerance: float = Field(default=0.0, ge=0.0, lt=1.0)
     calibration_tolerance: float = Field(default=0.1, ge=0.0, lt=2.0)
     importance: dict[str, Annotated[float, Field(gt=0.0, le=1e6)]] = Field(default_factory=dict)
     minimum_rows: int = Field(default=30, ge=1)
     delta: float = Field(default=0.05, gt=0.0, lt=1.0)
+    page: tuple[AlarmKind, ...] = ()
     clear_recovered: bool = False
     thresholds: tuple[ThresholdConfig, ...] = ()
 
@@ -153,6 +165,17 @@ class DetectConfig(Config):
     def budget(self) -> str:
         """The budget in the user's words."""
         return self.false_alarms or YEARLY
+
+    def severity(self, kind: str, level: str) -> str:
+        """Whom an alarm of a kind is for, a value of ``ml.detection.severity``.
+
+        >>> DetectConfig().severity("performance", "strong"), DetectConfig().severity("performance", "early")
+        ('page', 'ticket')
+        """
+        # Changed data is no harm yet, and what a user calls no news may be behind an early alarm.
+        may_page = kind == PAGES or kind in self.page
+        wakes = may_page and level == semconv.ML_DETECTION_LEVEL_STRONG
+        return semconv.ML_DETECTION_SEVERITY_PAGE if wakes else semconv.ML_DETECTION_SEVERITY_TICKET
 
 
 class FairnessConfig(Config):

@@ -52,6 +52,9 @@ class Alarm:
             earlier version had gathered.
         renews: number of the standing alarm that this one renews, by things which that one does not name; 0 where it is the first.
         silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
+        level: of how large a change the evidence is: ``strong`` or ``early``; empty where a fixed rule raised it.
+        severity: ``page`` or ``ticket``.
+        strong_ns: when an early alarm rose to a strong one; 0 where it has not.
         shared: whether it is about the features of all versions that serve; ``model`` is the one that led when it was raised.
     """
 
@@ -72,6 +75,9 @@ class Alarm:
     recovered_ns: int = 0
     budgeted: bool = True
     silent: bool = False
+    level: str = ""
+    severity: str = "ticket"
+    strong_ns: int = 0
     onset: Onset | None = None
     renews: int = 0
     shared: bool = False

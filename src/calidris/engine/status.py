@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from calidris import semconv
+from calidris.config import DetectConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Verdict
 from calidris.engine.core import Engine
@@ -71,31 +73,53 @@ def detection_readings(
     stand: dict[tuple[str, str], list[Alarm]] = {}
     for alarm in standing:
         stand.setdefault((alarm.window, alarm.kind), []).append(alarm)
+    told = Told(watcher.config.detect, baseline)
     for (kind, window_s), watches in _by_kind(watcher, shared).items():
         window = window_name(window_s)
         waits = [watcher.waits_for(watch) for watch in watches]
         scored = [watch.last for watch, why in zip(watches, waits) if watch.last is not None and why is None]
         last = max(scored, key=lambda verdict: verdict.evidence, default=None)
         mine = stand.pop((window, kind.value), [])
-        yield from _alarm_readings(window, kind, mine, last.rows if last else 0, baseline)
+        levels = {level for watch in watches for level in watch.levels}
+        yield from told.alarms(window, kind, mine, last.rows if last else 0, levels)
         yield from _evidence(watches, waits, last, window, kind, baseline)
     # Fixed limits have no evidence; nor has what the settings no longer have, whose alarm stands all the same.
     others = stand.keys() | {(window_name(limit.window_s), KIND) for limit in watcher.limits}
     for window, name in sorted(others):
-        yield from _alarm_readings(window, name, stand.get((window, name), []), 0, baseline)
+        yield from told.alarms(window, name, stand.get((window, name), []), 0)
 
 
-def _alarm_readings(
-    window: str, kind: str, standing: list[Alarm], rows: int, baseline: str | None
-) -> Iterator[Reading]:
-    """By the list of alarms, which every other door shows too."""
-    values = {
-        semconv.METRIC_ML_DETECTION_ALARM: bool(standing),
-        semconv.METRIC_ML_DETECTION_ALARM_SILENT: bool(standing) and all(alarm.silent for alarm in standing),
-    }
-    about = {semconv.ML_DETECTION_KIND: kind}
-    for metric, value in values.items():
-        yield reading(metric, float(value), rows, window=window, baseline=baseline, attributes=about)
+class Told(NamedTuple):
+    """What is told of standing alarms, by the list of alarms, which every other door shows too."""
+
+    detect: DetectConfig
+    baseline: str | None
+
+    def alarms(
+        self, window: str, kind: str, standing: list[Alarm], rows: int, levels: Collection[str] = ()
+    ) -> Iterator[Reading]:
+        """Of one kind and window length: whether an alarm stands, for each level; and whether all were raised in silence.
+
+        Args:
+            window: the length.
+            kind: of the alarms.
+            standing: those that stand.
+            rows: of the newest window that was scored.
+            levels: that alarms of the kind can be of; none where fixed rules raise them.
+        """
+        possible = {(level, self.detect.severity(kind, level)) for level in levels or ("",) if level or not standing}
+        stand = {(alarm.level, alarm.severity) for alarm in standing}
+        about = {semconv.ML_DETECTION_KIND: kind}
+        for level, severity in sorted(possible | stand):
+            of_level = {semconv.ML_DETECTION_LEVEL: level} if level else {}
+            attributes = about | of_level | {semconv.ML_DETECTION_SEVERITY: severity}
+            found = (level, severity) in stand
+            yield self._of(semconv.METRIC_ML_DETECTION_ALARM, found, rows, window, attributes)
+        silent = bool(standing) and all(alarm.silent for alarm in standing)
+        yield self._of(semconv.METRIC_ML_DETECTION_ALARM_SILENT, silent, rows, window, about)
+
+    def _of(self, metric: semconv.Metric, value: bool, rows: int, window: str, about: Mapping[str, str]) -> Reading:
+        return reading(metric, float(value), rows, window=window, baseline=self.baseline, attributes=about)
 
 
 def _evidence(

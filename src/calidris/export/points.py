@@ -23,7 +23,7 @@ from calidris import semconv
 from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config import ExportConfig
 from calidris.engine.senders import LeftOut
-from calidris.engine.snapshot import ModelSnapshot, Snapshot
+from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot
 from calidris.export.series import LAST_RANK, Rank, list_latched, ranked
 from calidris.metrics import Reading
 from calidris.semconv import Metric
@@ -285,18 +285,66 @@ def _alarms(model: ModelSnapshot, snapshot: Snapshot, succeeded: bool) -> Iterat
 
     An alert must not resolve because what it watches is gone, so latched ones are told of a succeeded version too.
     """
-    told = {_watched(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_ALARM}
+    told = {_levelled(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_ALARM}
     evidence = {_watched(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE}
     mine = [alarm for alarm in snapshot.alarms if alarm.model == model.key]
     raised = Counter((alarm.window, alarm.kind) for alarm in mine)
-    latched = {(alarm.window, alarm.kind) for alarm in mine if alarm.id in snapshot.latched}
+    latched = {_levelled_alarm(alarm) for alarm in mine if alarm.id in snapshot.latched}
     for said in list_latched(alarm for alarm in mine if alarm.id in snapshot.latched):
         yield _Series(Rank.ALWAYS, *said)
-    for watched in sorted(told | evidence | raised.keys()):
+    watches = {one.watched for one in told}
+    for watched in sorted(watches | evidence | raised.keys()):
         pairs = _watched_pairs(*watched)
         yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARMS, pairs, float(raised[watched]))
-        if watched in latched or not succeeded:
-            yield _Series(Rank.ALWAYS, semconv.METRIC_ML_DETECTION_ALARM, pairs, float(watched in latched))
+    # What was of another level before stands at 0 from then on: a series that is gone would resolve nothing.
+    before = {_levelled_alarm(alarm) for alarm in mine}
+    for one in sorted(told | before):
+        stands = one in latched
+        if stands or not succeeded:
+            yield _Series(
+                Rank.ALWAYS,
+                semconv.METRIC_ML_DETECTION_ALARM,
+                one.pairs,
+                float(stands),
+            )
+
+
+class _Levelled(NamedTuple):
+    """A kind of alarms of one window length, at one level; fixed rules have none."""
+
+    watched: tuple[str, str]
+    level: str
+    severity: str
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Its attributes."""
+        watched = _watched_pairs(*self.watched)
+        severity = (semconv.ML_DETECTION_SEVERITY, self.severity)
+        if not self.level:
+            return (*watched, severity)
+        level = (semconv.ML_DETECTION_LEVEL, self.level)
+        return (*watched, level, severity)
+
+
+def _levelled(reading: Reading) -> _Levelled:
+    about = dict(reading.attributes)
+    level = about.get(semconv.ML_DETECTION_LEVEL, "")
+    severity = about.get(
+        semconv.ML_DETECTION_SEVERITY,
+        semconv.ML_DETECTION_SEVERITY_TICKET,
+    )
+    watched = _watched(reading)
+    return _Levelled(watched, level, severity)
+
+
+def _levelled_alarm(alarm: Alarm) -> _Levelled:
+    watched = (alarm.window, alarm.kind)
+    return _Levelled(
+        watched,
+        alarm.level,
+        alarm.severity,
+    )
 
 
 def _watched(reading: Reading) -> tuple[str, str]:

@@ -187,10 +187,19 @@ def _facts_of_alarm(alarm: Alarm) -> tuple[tuple[str, str], ...]:
             "How sure",
             f"evidence {wording.evidence(alarm.evidence)}, where 1 is enough for an alarm (logarithmic scale)",
         ),
+        ("For", _severity(alarm)),
         ("False-alarm budget", f"{alarm.budget}: without a change, no more alarms than this are to be expected"),
         ("Compared with", f"baseline {alarm.baseline}"),
         *((("New beside", f"alarm {alarm.renews}, which stands and does not name it"),) if alarm.renews else ()),
     )
+
+
+def _severity(alarm: Alarm) -> str:
+    """Whom it is for, and of how large a change its evidence is."""
+    if alarm.level == semconv.ML_DETECTION_LEVEL_EARLY:
+        return f"a {alarm.severity}: the change may be smaller than the tolerance of the settings"
+    risen = f", early until {wording.moment(alarm.strong_ns)}" if alarm.strong_ns else ""
+    return f"a {alarm.severity}{risen}"
 
 
 def _changing_since(alarm: Alarm) -> str:

@@ -138,11 +138,12 @@ def reopened(stood: Path) -> Iterator[Storage]:
 
 @pytest.fixture
 def as_then(stood: Path) -> Iterator[Storage]:
-    """By settings without the kinds that were added since: they take their part from their parent's, which then has all of its own."""
+    """By settings without the kinds and the level that were added since: they take their part from what there was."""
     config = standing.configuration(stood)
     (model,) = config.models
     shares = model.detect.shares.model_copy(update={"labels": 0.0})
-    detect = model.detect.model_copy(update={"shares": shares})
+    one_level = {"early_tolerance": model.detect.tolerance, "early_loss_tolerance": model.detect.loss_tolerance}
+    detect = model.detect.model_copy(update={"shares": shares, **one_level})
     alike = config.model_copy(update={"models": (model.model_copy(update={"detect": detect}),)})
     storage = Storage(alike, on_failure=lambda error: None)
     yield storage

@@ -8,6 +8,7 @@ from calidris.baseline import Baseline, BaselineColumns, build
 from calidris.batch import Ints, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import ModelConfig
 from calidris.detect import Alert, Bets, Slot
+from calidris.detect.levels import Level, game_of
 from calidris.engine.detectors.recipes import recipe
 from calidris.engine.detectors.slot import SlotWatcher, restore_slot, slot_bytes
 from calidris.state import Spec
@@ -40,8 +41,9 @@ def watch(baseline: Baseline) -> SlotWatcher:
 
 def bets_of(slot: SlotWatcher) -> Bets:
     assert slot.detector is not None
-    assert isinstance(slot.detector.bets, Bets)
-    return slot.detector.bets
+    strong, early = (game_of(slot.detector.bets, level) for level in Level)
+    assert isinstance(strong, Bets) and isinstance(early, Bets) and early.days_depend == strong.days_depend
+    return strong
 
 
 def live(baseline: Baseline) -> list[tuple[int, Ints]]:

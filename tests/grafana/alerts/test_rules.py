@@ -26,6 +26,12 @@ BAD = 'ml_slo_events_total{ml_model_name="credit",ml_model_version="7",ml_slo_na
 GOOD = BAD.replace('"bad"', '"good"')
 LATENCY = BAD.replace('"errors"', '"latency"').replace("credit", "fraud (eu+uk)")
 
+STRONG = 'ml_detection_level="strong",ml_detection_severity="page"'
+PAGED = STRONG
+EARLY = 'ml_detection_level="early",ml_detection_severity="ticket"'
+LOSSES = f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="performance"'
+DRIFT = LOSSES.replace("performance", "drift").replace("credit", "fraud (eu+uk)")
+
 ROWS_STOP = {f"ml_received_rows_total{{{WHO}}}": "0+100x120 12000x280 12000+100x800"}
 """From the second hour on no rows come, until they come again in the seventh."""
 
@@ -56,9 +62,37 @@ CASES = {
     ),
     "losses beyond the budget page": Case(
         'alertname="ModelPerformanceAlarm",severity="page",owner="risk-ml",ml_detection_kind="performance"',
-        {f'ml_detection_alarm{{{WHO},ml_window="1h",ml_detection_kind="performance",{SCOPE}}}': "0x9 1x20 0x30"},
+        {f"{LOSSES},{STRONG},{SCOPE}}}": "0x9 1x20 0x30", f"{LOSSES},{EARLY},{SCOPE}}}": "0x60"},
         fires=("10m", "29m"),
         quiet=("9m", "45m"),
+    ),
+    "an early alarm of losses pages nobody": Case(
+        'alertname="ModelPerformanceAlarm",severity="page"',
+        {f"{LOSSES},{EARLY}}}": "0x9 1x20 0x30", f"{LOSSES},{STRONG}}}": "0x60"},
+        quiet=("9m", "10m", "29m", "45m"),
+    ),
+    "an early alarm of losses is a ticket until it becomes strong": Case(
+        'alertname="ModelPerformanceAlarm",severity="ticket",owner="risk-ml",ml_detection_kind="performance"',
+        {f"{LOSSES},{EARLY}}}": "0x9 1x20 0x60", f"{LOSSES},{STRONG}}}": "0x29 1x60"},
+        fires=("10m", "29m"),
+        quiet=("9m", "45m"),
+    ),
+    "an early alarm of losses that became strong pages": Case(
+        'alertname="ModelPerformanceAlarm",severity="page",owner="risk-ml",ml_detection_kind="performance"',
+        {f"{LOSSES},{EARLY}}}": "0x9 1x20 0x60", f"{LOSSES},{STRONG}}}": "0x29 1x60"},
+        fires=("30m", "45m"),
+        quiet=("10m", "29m"),
+    ),
+    "drift of a model whose settings say so pages": Case(
+        'alertname="ModelDrift",severity="page",ml_model_name="fraud (eu+uk)",owner="pay$ments"',
+        {f"{DRIFT},{PAGED}}}": "0x9 1x20 0x30", f"{DRIFT},{EARLY}}}": "0x60"},
+        fires=("10m", "29m"),
+        quiet=("9m", "45m"),
+    ),
+    "early drift of the same model is a ticket": Case(
+        'alertname="ModelDrift",severity="page",ml_model_name="fraud (eu+uk)"',
+        {f"{DRIFT},{PAGED}}}": "0x60", f"{DRIFT},{EARLY}}}": "0x9 1x20 0x30"},
+        quiet=("10m", "29m"),
     ),
     "labels that moved are a ticket, and no other alarm": Case(
         'alertname=~"ModelLabelsMoved|ModelAlarm",severity="ticket",owner="risk-ml",ml_detection_kind="labels"',

@@ -16,6 +16,9 @@ from calidris.state.coding.fields import MISSING, SPECIALS
 SPECIAL_RAISES: tuple[tuple[float, float, float], ...] = ((2.0, 0.0, 1.5), (5.0, 0.005, 3.0), (10.0, 0.05, 6.0))
 """(times p, floor, times the bound): each bet's alternative is the largest of the three."""
 LEVEL_RAISES: tuple[tuple[float, float, float], ...] = ((1.5, 0.0, 1.25), (3.0, 0.0, 2.0))
+RAISES = (SPECIAL_RAISES, LEVEL_RAISES)
+SMALL_RAISES = (SPECIAL_RAISES[:1], LEVEL_RAISES[:1])
+"""Where larger rises have bets of their own."""
 LEVEL_LOWERED = (0.5, 0.6)
 """(times p, times the bound): the alternative is the smaller of the two."""
 
@@ -69,8 +72,17 @@ class _Bound:
     effect: Floats
 
 
+Raises = tuple[tuple[tuple[float, float, float], ...], tuple[tuple[float, float, float], ...]]
+
+
 def make(
-    watch: WatchedFields, counts: Floats, p: Floats, alpha: Floats, windows: Windows | None, tolerance: float
+    watch: WatchedFields,
+    counts: Floats,
+    p: Floats,
+    alpha: Floats,
+    windows: Windows | None,
+    tolerance: float,
+    raises: Raises = RAISES,
 ) -> CellBets:
     """The cell bets of all fields; counts and p float64[F, K] are the baseline's, alpha float64[F] is for one bound."""
     effect = _effect(watch, counts, p, windows) if windows else np.ones_like(p)
@@ -80,8 +92,8 @@ def make(
     known = _Bound(p, upper, lower, effect)
     special = watch.real & ~watch.ordered
     levels = watch.ordered & watch.of_kind(Kind.CATEGORICAL)[:, None]
-    parts = [_raised(watch, known, special, r, i) for i, r in enumerate(SPECIAL_RAISES)]
-    parts += [_raised(watch, known, levels, r, i) for i, r in enumerate(LEVEL_RAISES)]
+    parts = [_raised(watch, known, special, r, i) for i, r in enumerate(raises[0])]
+    parts += [_raised(watch, known, levels, r, i) for i, r in enumerate(raises[1])]
     parts.append(_lowered(watch, known, levels))
     return _joined(parts)
 

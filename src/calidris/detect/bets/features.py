@@ -38,6 +38,7 @@ class Bets:
         only: directions that carry weight; None for all of them.
         handicap: what the bets give away because the baseline's windows refute them.
         doubted: fields of which the baseline's shares are biased: nothing but missing values carries weight.
+        tolerance: √τ, what is no news.
     """
 
     watch: WatchedFields
@@ -53,6 +54,7 @@ class Bets:
     handicap: Handicap = NONE
     days_depend: bool = False
     doubted: frozenset[str] = frozenset()
+    tolerance: float = 0.05
 
     @property
     def spec(self) -> Spec:

@@ -43,6 +43,7 @@ def freeze(
     only: Collection[str] | None = None,
     days: Days | None = None,
     doubted: Collection[str] = frozenset(),
+    small: bool = False,
 ) -> Bets:
     """The bets of a model, from its baseline.
 
@@ -68,6 +69,7 @@ def freeze(
             that the guarantee is untouched: ``SLOWER`` makes of ``roles={Role.DURATION}`` a watch on slower calls alone.
         days: the days that the windows lie in; without them windows are taken as independent of each other.
         doubted: fields whose levels were picked and counted by the same rows: only missing values of these are bet on.
+        small: lay bets on small changes only, as the early one of two levels does: the strong one has those on large changes.
 
     Raises:
         IncompatibleState: the baseline has another spec.
@@ -85,7 +87,7 @@ def freeze(
     _check(spec, baseline, delta, tolerance)
     watch = WatchedFields.of(spec, baseline, roles)
     seen = Windows.of(watch, windows, minimum_rows, days) if windows is not None else None
-    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows)
+    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows, *(("small",) if small else ()))
     bets = lay(
         watch,
         baseline,
@@ -95,6 +97,7 @@ def freeze(
         weights=weights,
         only=only,
         name=_identity(baseline, windows, settings, only),
+        small=small,
     )
     bets = replace(bets, doubted=frozenset(doubted))
     return replace(bets, handicap=handicap(bets, windows, minimum_rows))
@@ -110,15 +113,17 @@ def lay(
     weights: Mapping[str, float] = MappingProxyType({}),
     only: Collection[str] | None = None,
     name: bytes = bytes(16),
+    small: bool = False,
 ) -> Bets:
     """The bets on watched fields, from a baseline and the variation between its windows; ``freeze`` says the rest."""
     counts = watch.padded(baseline.array).astype(np.float64)
     p = np.where(watch.real, (counts + 0.5) / (counts + 0.5 * watch.real).sum(-1, keepdims=True), 0.0)
-    alpha = delta / (2.0 * _bounds(watch) * max(len(watch.fields), 1))
+    thetas, raises = (tilts.SMALL_THETAS, cells.SMALL_RAISES) if small else (tilts.THETAS, cells.RAISES)
+    alpha = delta / (2.0 * _bounds(watch, len(thetas)) * max(len(watch.fields), 1))
     return Bets(
         watch=watch,
-        tilts=tilts.make(watch, p, baseline.count, alpha, seen, tolerance),
-        cells=cells.make(watch, counts, p, alpha, seen, tolerance),
+        tilts=tilts.make(watch, p, baseline.count, alpha, seen, tolerance, thetas),
+        cells=cells.make(watch, counts, p, alpha, seen, tolerance, raises),
         learned=learned_shapes.make(watch, counts, p, delta / (2.0 * max(len(p), 1)), seen, tolerance),
         field_weight=shares(watch, weights),
         window_rows=float(seen.rows.mean()) if seen else 0.0,
@@ -126,6 +131,7 @@ def lay(
         days_depend=seen is not None and seen.depend,
         identity=name,
         only=None if only is None else frozenset(only),
+        tolerance=tolerance,
     )
 
 
@@ -147,11 +153,11 @@ def _identity(
     return identity(_RULES, baseline.spec.hash, baseline.array.astype("<i8").tobytes(), raw, settings, directions)
 
 
-def _bounds(watch: WatchedFields) -> Floats:
+def _bounds(watch: WatchedFields, thetas: int) -> Floats:
     """J: how many scalar bounds each field rests on, float64[F]."""
     special = (watch.real & ~watch.ordered).sum(-1)
     levels = 2 * watch.ordered.sum(-1) * watch.of_kind(Kind.CATEGORICAL)
-    bounds: Floats = (special + levels + tilts.BETS * watch.of_kind(Kind.NUMERIC)).astype(np.float64)
+    bounds: Floats = (special + levels + tilts.DIRECTIONS * thetas * watch.of_kind(Kind.NUMERIC)).astype(np.float64)
     return bounds
 
 

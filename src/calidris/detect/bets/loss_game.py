@@ -59,12 +59,14 @@ class LossBets:
         taught: on 0/1 losses.
         handicap: what all of them give away because the baseline's windows refute them.
         former: identity of the frozen bets of versions that had no others.
+        margin: rises of the mean up to this are no news.
     """
 
     frozen: LinearBets
     taught: tuple[Taught, ...]
     handicap: Handicap = NONE
     former: bytes = b""
+    margin: float = 0.0
 
     def __len__(self) -> int:
         return len(self.owner)

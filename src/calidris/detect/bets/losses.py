@@ -279,7 +279,7 @@ def loss_bets(
         return bets
     then = settings if former_tolerance is None else (delta, former_tolerance, 0.0, *settings[3:])
     former = identity("loss", _FORMER_RULES, *made_of, then)
-    game = LossBets(bets, tuple(_taught(limits, spread, rule)), former=former)
+    game = LossBets(bets, tuple(_taught(limits, spread, rule)), former=former, margin=margin)
     return replace(game, handicap=handicap(game, windows, minimum_rows))
 
 

@@ -15,8 +15,11 @@ from calidris.state import Kind
 
 THETAS: tuple[float, ...] = (-0.4, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.4)
 """Tilts in standard deviations. Small ones are needed: under slack ρ the best bet on a shift μ is θ = μ - ρ."""
+SMALL_THETAS: tuple[float, ...] = (-0.08, -0.04, 0.04, 0.08)
+"""Where larger shifts have bets of their own: fewer bets share the weight, so that each needs less evidence."""
 
-BETS = 2 * len(THETAS)
+DIRECTIONS = 2
+"""Location and spread."""
 WORDS = (("mean down", "mean up"), ("spread narrower", "spread wider"))
 GROUPS = ("location", "spread")
 
@@ -47,18 +50,26 @@ class Tilts:
         return logs
 
 
-def make(watch: WatchedFields, p: Floats, m: int, alpha: Floats, windows: Windows | None, tolerance: float) -> Tilts:
+def make(
+    watch: WatchedFields,
+    p: Floats,
+    m: int,
+    alpha: Floats,
+    windows: Windows | None,
+    tolerance: float,
+    thetas: tuple[float, ...] = THETAS,
+) -> Tilts:
     """The tilts of the numeric fields; p float64[F, K] the baseline's proportions of m rows, alpha float64[F] a bound."""
     g, varies = directions(p, watch.ordered)
     effect = windows.along(g) if windows else np.ones(g.shape[:2])
-    ratio = np.exp(np.array(THETAS)[:, None] * g[:, :, None, :])
+    ratio = np.exp(np.array(thetas)[:, None] * g[:, :, None, :])
     ratio /= np.einsum("fk,fdjk->fdj", p, ratio)[..., None]
     chi, skewness = _moments(p, ratio)
     rho = mean_radius(skewness, m / effect[..., None], alpha[:, None, None], tolerance)
     log_ratio = np.log(ratio) - np.log1p(rho * chi)[..., None]
     keep = np.broadcast_to((varies & watch.of_kind(Kind.NUMERIC)[:, None])[..., None], chi.shape)
     owner = _Owner(*(i.astype(np.int64) for i in np.nonzero(keep)))
-    names = tuple((GROUPS[d], WORDS[d][THETAS[j] > 0]) for d, j in zip(owner.direction, owner.theta))
+    names = tuple((GROUPS[d], WORDS[d][thetas[j] > 0]) for d, j in zip(owner.direction, owner.theta))
     return Tilts(owner.field, log_ratio[keep], effect[owner.field, owner.direction], names)
 
 

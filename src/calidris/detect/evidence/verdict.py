@@ -40,6 +40,7 @@ class Verdict:
         alarm: fired now or before, and not cleared since.
         changes: the fields that changed, strongest first; only where ``fired``.
         onset: when that began, where ``opened`` and it is known.
+        level: ``strong`` or ``early`` where ``fired``, else empty; of bets at one level always strong.
         renewed: what reached the threshold by itself that no standing alarm names, as a verdict of its own: one more to count.
     """
 
@@ -53,6 +54,7 @@ class Verdict:
     changes: tuple[Change, ...] = field(default=())
     onset: Onset | None = None
     renewed: Verdict | None = None
+    level: str = ""
 
 
 def named(weighted: Floats, log_threshold: float) -> Ints:

@@ -53,6 +53,14 @@ class AlarmBook:
         noted = replace(alarm, recovered_ns=at_ns)
         self._by_id[alarm.id] = noted
 
+    def raise_level(self, alarm: Alarm) -> None:
+        """Take a latched alarm as it is now: its evidence has become strong, and what had come back has gone again."""
+        risen = replace(
+            alarm,
+            recovered_ns=0,
+        )
+        self._by_id[alarm.id] = risen
+
     def standing(self) -> list[Alarm]:
         """The latched ones, oldest first; O(latched)."""
         numbers = sorted(self.latched)

@@ -8,6 +8,7 @@ from typing import Any
 
 from calidris import semconv
 from calidris.batch import ModelKey
+from calidris.config.detection import PAGES
 from calidris.detect import Onset
 from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
 from calidris.engine.detectors.watcher import Watcher
@@ -81,15 +82,18 @@ def _restore_jobs(model: WatchedModel, state: dict[str, Any], sealed_ns: int) ->
 def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
-    for name in (
-        "silent",
-        "onset",
-        "renews",
-        "shared",
-    ):  # nothing that a checkpoint of a version before it would not hold
+    # Nothing that a checkpoint of a version before it would not hold.
+    for name in ("silent", "onset", "renews", "shared"):
         if not values[name]:
             del values[name]
-    return values
+    before = _told_before(alarm.kind, alarm.budgeted)
+    return {name: value for name, value in values.items() if name not in before or value != before[name]}
+
+
+def _told_before(kind: str, budgeted: bool) -> dict[str, Any]:
+    """What alarms meant before they said so: evidence at one level, and by their kind alone whom they are for."""
+    severity = semconv.ML_DETECTION_SEVERITY_PAGE if kind == PAGES else semconv.ML_DETECTION_SEVERITY_TICKET
+    return {"level": semconv.ML_DETECTION_LEVEL_STRONG if budgeted else "", "severity": severity, "strong_ns": 0}
 
 
 def alarm_from(data: dict[str, Any]) -> Alarm:
@@ -97,4 +101,4 @@ def alarm_from(data: dict[str, Any]) -> Alarm:
     features = tuple(NamedFeature(**f) for f in data["features"])
     changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
     onset = Onset(*data["onset"]) if "onset" in data else None
-    return Alarm(**(data | changes | {"onset": onset}))
+    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes | {"onset": onset}))

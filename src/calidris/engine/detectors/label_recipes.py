@@ -23,8 +23,10 @@ from calidris.detect import Alert, Change, Game, Slot, group_bets, loss_bets, re
 from calidris.detect.bets.calibration import calibration_counts
 from calidris.detect.bets.calibration import layout_of as calibration_layout
 from calidris.detect.bets.groups import group_counts, level_names
+from calidris.detect.bets.loss_game import LossBets
 from calidris.detect.bets.losses import layout_of, loss_counts, watched_losses
 from calidris.detect.evidence.day_blocks import Days
+from calidris.detect.levels import TwoLevels
 from calidris.engine.detectors.delay_recipes import make_delay_recipe
 from calidris.engine.detectors.recipes import MakeGame, Recipe, TooFewLearned, days_of, sum_of
 from calidris.state import GroupsState, TableState
@@ -56,18 +58,23 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     layout, known = layout_of(losses), loss_counts(baseline.labels.losses, delay)
 
     def bets(rows: Ints, windows: Ints | None, days: Days | None) -> Game:
-        return loss_bets(
-            losses, rows, windows, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance,
-            minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance, days=days,
-        )  # fmt: skip
+        def at(margin: float) -> Game:
+            return loss_bets(
+                losses, rows, windows, delta=detect.delta, tolerance=0.0, margin=margin,
+                minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance, days=days,
+            )  # fmt: skip
+
+        strong, early = detect.loss_tolerance, detect.early_loss_tolerance
+        return TwoLevels(at(strong), at(early)) if early < strong else at(strong)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         return bets(known if baseline.label_times else sum_of(windows, layout), windows, days)
 
-    def back(_game: Game, _changes: Sequence[Change], _counts: Ints, learned: Ints | None) -> Game:
+    def back(game: Game, _changes: Sequence[Change], _counts: Ints, learned: Ints | None) -> Game:
+        margin = game.margin if isinstance(game, LossBets) else detect.loss_tolerance
         rows = known if baseline.label_times or learned is None else sum_of(learned, layout)
         return loss_bets(
-            losses, rows, None, delta=detect.delta, tolerance=0.0, margin=detect.loss_tolerance, side="recovered",
+            losses, rows, None, delta=detect.delta, tolerance=0.0, margin=margin, side="recovered",
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 

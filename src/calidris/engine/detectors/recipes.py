@@ -9,7 +9,7 @@ import numpy as np
 
 from calidris.baseline import Baseline
 from calidris.batch import Ints
-from calidris.config import ModelConfig
+from calidris.config import DetectConfig, ModelConfig
 from calidris.detect import (
     SLOWER,
     Alert,
@@ -31,6 +31,7 @@ from calidris.detect.bets.window_scores import FEWEST, needed
 from calidris.detect.calendar import Calendar
 from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import merge_small
+from calidris.detect.levels import TwoLevels
 from calidris.engine.panes.pane import Window
 from calidris.state import CountsState, Role
 
@@ -93,12 +94,15 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     detect, spec, spread = config.detect, baseline.spec, baseline.windows_of(slot.window_s)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
-        bets = freeze(
-            spec, baseline.counts, windows, delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance,
-            roles=WATCHED, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows,
-        )  # fmt: skip
+        def at(tolerance: float, small: bool) -> Bets:
+            return freeze(
+                spec, baseline.counts, windows, delta=detect.delta, tolerance=tolerance, weights=detect.importance,
+                roles=WATCHED, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows, small=small,
+            )  # fmt: skip
+
+        bets = at(detect.tolerance, False)
         if windows is None or not needed(bets) or len(merge_small(spec, windows, detect.minimum_rows)) < FEWEST:
-            return bets
+            return with_early(detect, at, bets)
         # A distance looks at all levels at once.
         weights = detect.importance | dict.fromkeys(baseline.same_rows, 0.0)
         return window_score_bets(
@@ -114,7 +118,7 @@ def _drift_back(config: ModelConfig, rows: int) -> MakeRecovery:
     def back(game: Game, changes: Sequence[Change], counts: Ints, _learned: Ints | None) -> Game | None:
         if not isinstance(game, Bets):  # a distance has no way back
             return None
-        return drift_recovery(game, rows, changes, counts, delta=config.detect.delta, tolerance=config.detect.tolerance)
+        return drift_recovery(game, rows, changes, counts, delta=config.detect.delta, tolerance=game.tolerance)
 
     return back
 
@@ -154,10 +158,14 @@ def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         counts = error_counts(baseline.counts) if known else sum_of(windows, layout)
-        return loss_bets(
-            [ERRORS], counts, windows, delta=config.detect.delta, tolerance=config.detect.tolerance,
-            minimum_rows=config.detect.minimum_rows, days=days,
-        )  # fmt: skip
+
+        def at(tolerance: float, _small: bool) -> Game:
+            return loss_bets(
+                [ERRORS], counts, windows, delta=config.detect.delta, tolerance=tolerance,
+                minimum_rows=config.detect.minimum_rows, days=days,
+            )  # fmt: skip
+
+        return with_early(config.detect, at)
 
     return Recipe(
         slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, config, baseline)
@@ -169,14 +177,32 @@ def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         counts = baseline.counts if known else CountsState(spec, sum_of(windows, Layout.of(spec)))
-        return freeze(
-            spec, counts, windows, delta=detect.delta, tolerance=detect.tolerance, roles={Role.DURATION},
-            minimum_rows=detect.minimum_rows, only=SLOWER, days=days,
-        )  # fmt: skip
+
+        def at(tolerance: float, small: bool) -> Game:
+            return freeze(
+                spec, counts, windows, delta=detect.delta, tolerance=tolerance, roles={Role.DURATION},
+                minimum_rows=detect.minimum_rows, only=SLOWER, days=days, small=small,
+            )  # fmt: skip
+
+        return with_early(detect, at)
 
     spread = baseline.windows_of(slot.window_s) if known else None
     days = days_of(slot, config, baseline)
     return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
+
+
+def with_early(detect: DetectConfig, at: Callable[[float, bool], Game], strong: Game | None = None) -> Game:
+    """Bets at both levels; at one where the settings have no narrower tolerance for the other.
+
+    Args:
+        detect: the settings.
+        at: makes the bets at a tolerance, on small changes alone where that is asked.
+        strong: those at ``tolerance``, where they are made already.
+    """
+    bets = at(detect.tolerance, False) if strong is None else strong
+    if detect.early_tolerance >= detect.tolerance:
+        return bets
+    return TwoLevels(bets, at(detect.early_tolerance, True))
 
 
 def days_of(slot: Slot, config: ModelConfig, baseline: Baseline) -> Days:

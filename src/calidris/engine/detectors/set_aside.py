@@ -9,6 +9,7 @@ from calidris.batch import Ints
 from calidris.detect import Bets, Game
 from calidris.detect.bets.window_scores import WindowScoreBets
 from calidris.detect.evidence.day_blocks import Days
+from calidris.detect.levels import TwoLevels
 from calidris.engine.detectors.recipes import Recipe
 
 
@@ -39,6 +40,10 @@ def set_aside(
     names: Collection[str],
 ) -> Game:
     """The same bets; those on some columns carry no weight. Other games than those on columns stay as they are."""
+    if isinstance(game, TwoLevels):
+        strong = set_aside(game.strong, names)
+        early = set_aside(game.early, names)
+        return TwoLevels(strong, early)
     if not isinstance(game, Bets | WindowScoreBets):
         return game
     kept = game.field_weight.copy()

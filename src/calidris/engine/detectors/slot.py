@@ -20,6 +20,7 @@ from calidris.batch import Ints
 from calidris.config import ModelConfig
 from calidris.detect import Bets, Change, DesignLearner, Detector, Game, Onset, Recovery, References, Verdict
 from calidris.detect.calendar import Calendar
+from calidris.detect.levels import Level, TwoLevels, game_of
 from calidris.engine.detectors.recipes import Recipe, TooFewLearned
 from calidris.engine.detectors.set_aside import set_aside, without
 from calidris.errors import CorruptState
@@ -149,12 +150,22 @@ class SlotWatcher:
         self.alarmed, self.fired = verdict, counts.copy()
         self.recovery = self.recovery_of(verdict, counts)
 
+    def raise_level(self, number: int, counts: Ints) -> None:
+        """An early alarm of the list is a strong one now: by its own tolerance it is over when all it named has come back."""
+        self.unsaved = True
+        new = self.renewal_of(number)
+        if new is not None:
+            new.verdict, new.counts = replace(new.verdict, level=Level.STRONG), counts.copy()
+            new.recovery = self.recovery_of(new.verdict, counts)
+        elif self.alarmed is not None:
+            self._begin_recovery(replace(self.alarmed, level=Level.STRONG), counts)
+
     def recovery_of(self, verdict: Verdict, counts: Ints) -> Recovery | None:
         """What watches for the end of an alarm, where its kind has a way back."""
         if self.recipe.back is None or self.detector is None:
             return None
         learned = DesignLearner.from_bytes(self.recipe.layout, self.live).windows if self.live else None
-        game = self.recipe.back(self.detector.bets, verdict.changes, counts, learned)
+        game = self.recipe.back(game_of(self.detector.bets, verdict.level), verdict.changes, counts, learned)
         return None if game is None else Recovery(game, minimum_rows=self.minimum_rows)
 
     def _learn(self, counts: Ints, start_ns: int) -> None:
@@ -197,7 +208,9 @@ class SlotWatcher:
     def take_over(self, other: SlotWatcher, names: Collection[str]) -> None:
         """Go on with the evidence that another detector of the same bets has on some things."""
         if self.detector is not None and other.detector is not None:
-            if isinstance(self.detector.bets, Bets):  # the only ones whose memory is kept by field
+            if isinstance(
+                game_of(self.detector.bets, Level.STRONG), Bets
+            ):  # the only ones whose memory is kept by field
                 self.detector.take_over(other.detector, names)
             self.unsaved = True
 
@@ -232,6 +245,12 @@ class SlotWatcher:
     def latched(self) -> bool:
         """Whether its alarm stands."""
         return self.detector is not None and self.detector.alarm
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Those that its alarms can be of."""
+        two = self.detector is not None and isinstance(self.detector.bets, TwoLevels)
+        return tuple(Level) if two else (Level.STRONG,)
 
     @property
     def stands(self) -> bool:
@@ -426,6 +445,8 @@ def _plain(verdict: Verdict | None) -> dict[str, Any] | None:
     for name in ("onset", "renewed"):
         if plain[name] is None:  # nothing that a checkpoint of a version before it would not hold
             del plain[name]
+    if plain["level"] != Level.EARLY:  # likewise: there was one level
+        del plain["level"]
     return plain
 
 
@@ -433,4 +454,6 @@ def _verdict(data: dict[str, Any] | None) -> Verdict | None:
     if data is None:
         return None
     onset = Onset(*data["onset"]) if "onset" in data else None
-    return Verdict(**(data | {"changes": tuple(Change(**change) for change in data["changes"]), "onset": onset}))
+    level = data.get("level", Level.STRONG if data["fired"] else "")
+    changes = tuple(Change(**change) for change in data["changes"])
+    return Verdict(**(data | {"changes": changes, "onset": onset, "level": level}))

@@ -12,6 +12,7 @@ from calidris.batch import Ints, ModelKey
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot, Verdict
+from calidris.detect.levels import Level
 from calidris.engine.alarms import AlarmBook, Failures
 from calidris.engine.alarms.mending import Latch
 from calidris.engine.detectors.budgets import budget_of
@@ -234,6 +235,8 @@ class Watcher:
         if verdict is not None and verdict.opened:
             alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, trace_ids)
             seal.open(alarm, slot.window_s)
+        if verdict is not None and verdict.level == Level.STRONG:
+            self._raise_levels(seal, watch, verdict, counts, raised_ns)
         new = watch.unwritten
         if new is not None:
             alarm = self._renewal(seal.book, model.key, watch, new, raised_ns, trace_ids)
@@ -242,6 +245,16 @@ class Watcher:
         for number in recovered:
             seal.note_recovered(slot, number)
         return verdict
+
+    def _raise_levels(self, seal: Seal, watch: SlotWatcher, verdict: Verdict, counts: Ints, at_ns: int) -> None:
+        """Early alarms that stand on what has strong evidence now are strong ones from here on."""
+        changed = {change.field for change in verdict.changes}
+        for alarm in self.standing(seal.book, seal.model.key):
+            early = alarm.level == Level.EARLY and self.latch_of(alarm) is watch
+            if early and changed & {feature.name for feature in alarm.features}:
+                watch.raise_level(alarm.id, counts)
+                severity = self.config.detect.severity(alarm.kind, verdict.level)
+                seal.book.raise_level(replace(alarm, level=verdict.level, severity=severity, strong_ns=at_ns))
 
     def holds(self, slot: Slot) -> bool:
         """Whether a detector judges nothing now: what feeds it has moved, and that alarm neither was cleared nor is over."""
@@ -270,6 +283,7 @@ class Watcher:
     ) -> Alarm:
         """The alarm of a detector; without what its verdict said where that is not known any more."""
         run, slot = watch.end_run(), watch.recipe.slot
+        level = Level.STRONG if verdict is None else verdict.level
         onset = None if verdict is None else verdict.onset
         begin = run if onset is None else Run(onset.at_ns, onset.windows, onset.rows)
         assert self.baseline is not None, "slots are made from one"
@@ -288,6 +302,8 @@ class Watcher:
             budget=self.config.detect.budget,
             trace_ids=trace_ids,
             reference=slot.reference,
+            level=level,
+            severity=self.config.detect.severity(slot.kind, level),
             onset=onset,
         )
 

@@ -19,11 +19,13 @@ class Audience:
         labels: ``owner`` and ``tier``, where they are known.
         matchers: which models; nothing for all.
         windows_s: lengths of all their windows, shortest first.
+        pages: kinds of alarms that wake somebody beside losses on true outcomes, where a model of them says so.
     """
 
     labels: dict[str, str]
     matchers: tuple[str, ...]
     windows_s: tuple[float, ...]
+    pages: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -49,7 +51,7 @@ def audiences(config: CalidrisConfig) -> tuple[Audience, ...]:
     named = tuple(model.series_name for models in groups.values() for model in models)
     excluded = (promql.outside(promql.NAME, sorted(named)),) if named else ()
     return (
-        Audience({}, excluded, _windows([*rest, ModelConfig(name="any")])),
+        Audience({}, excluded, _windows([*rest, ModelConfig(name="any")]), _pages(rest)),
         *(_group(dict(labels), models) for labels, models in sorted(groups.items())),
     )
 
@@ -62,7 +64,17 @@ def model_labels(model: ModelConfig) -> dict[str, str]:
 
 def _group(labels: dict[str, str], models: list[ModelConfig]) -> Audience:
     names = sorted(model.series_name for model in models)
-    return Audience(labels, (promql.among(promql.NAME, names),), _windows(models))
+    mine = promql.among(promql.NAME, names)
+    windows = _windows(models)
+    pages = _pages(models)
+    return Audience(labels, (mine,), windows, pages)
+
+
+def _pages(models: list[ModelConfig]) -> frozenset[str]:
+    kinds: set[str] = set()
+    for model in models:
+        kinds.update(model.detect.page)
+    return frozenset(kinds)
 
 
 def _windows(models: list[ModelConfig]) -> tuple[float, ...]:

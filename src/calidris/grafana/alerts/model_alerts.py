@@ -1,7 +1,8 @@
 """What raises an alert. Severity follows one rule: only confirmed harm to users pages, everything else is a ticket.
 
 * A drift alarm has spent the model's false-alarm budget, so it is rarely chance, but changed data is not harm yet: ticket.
-  So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page.
+  So are alarms of the other kinds, but for performance: that is harm, confirmed by labels and within the budget: page. Its early
+  alarms are tickets: the rise may be smaller than what the settings call news. ``detect.page`` raises other kinds to a page.
 * Calibration that is worse than the baseline's by more than both intervals: ticket.
 * Performance that is worse than the baseline's by more than both intervals: confirmed harm, page.
 * Labels that come at other times than they did: nobody can say meanwhile whether the model got worse: ticket.
@@ -14,6 +15,8 @@ every model, so they are panels and not alerts.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from calidris import semconv
 from calidris.config import CalidrisConfig
 from calidris.grafana import promql
@@ -23,7 +26,7 @@ from calidris.grafana.alerts.labels_moved import LABELS, labels_moved
 from calidris.grafana.alerts.latched import KEEP, MODEL, WHO, latched
 from calidris.grafana.alerts.performance_alerts import calibration, performance
 from calidris.grafana.alerts.silence import SILENCE, batch_models, missed_jobs, not_raised_in_silence, nothing_new
-from calidris.grafana.panel_ids import Drift, Overview, panel_id
+from calidris.grafana.panel_ids import Drift, Overview, PanelId, panel_id
 from calidris.grafana.variables import slice_labels, whole
 
 LATE_SPAN = "1h"
@@ -68,88 +71,131 @@ def model_alerts(config: CalidrisConfig) -> tuple[Alert, ...]:
 
 def _of_audience(audience: Audience, slices: tuple[str, ...]) -> list[Alert]:
     worse = [alert(audience, seconds, slices) for alert in (calibration, performance) for seconds in audience.windows_s]
-    return [
-        _drift(audience),
-        _loss(audience),
-        labels_moved(audience),
-        _other(audience),
-        _renewed(audience),
-        *worse,
-        _silent(audience),
-        _late(audience),
-    ]
+    alarms = _on_latched(audience)
+    return [*alarms, _renewed(audience), *worse, _silent(audience), _late(audience)]
 
 
-def _drift(audience: Audience) -> Alert:
-    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
+def _on_latched(audience: Audience) -> list[Alert]:
+    """Rules on latched alarms."""
+    others = audience.pages - {"drift"}
+    drift = _by_severity(_DRIFT, audience, TICKET, "drift" in audience.pages)
+    loss = _by_severity(_LOSS, audience, PAGE, True)
+    other = _by_severity(_OTHER, audience, TICKET, bool(others))
+    return [*drift, *loss, labels_moved(audience), *other]
+
+
+class _For(NamedTuple):
+    """Whom a rule is for, and which series it reads.
+
+    Where nothing of a kind pages, its ticket reads all series of it: rules that were rendered before a setting lose no alarm.
+    """
+
+    severity: str
+    matchers: tuple[str, ...] = ()
+    usual: bool = True
+
+    @property
+    def key(self) -> str:
+        """Of a rule that is not the usual one of its name."""
+        return "" if self.usual else f" {self.severity}"
+
+    @property
+    def title(self) -> str:
+        """What it adds to a title."""
+        return "" if self.usual else f", {self.severity}"
+
+
+def _by_severity(words: _Words, audience: Audience, usual: str, pages: bool) -> list[Alert]:
+    """A rule for pages, where there are any, and one for tickets."""
+    if not pages:
+        every = _For(TICKET)
+        return [_rule(audience, every, words)]
+    return [_rule(audience, to, words) for to in _both(usual)]
+
+
+def _both(usual: str) -> tuple[_For, _For]:
+    """The usual one takes series that do not say which, too."""
+    other = TICKET if usual == PAGE else PAGE
+    rest = promql.differs(promql.SEVERITY, other)
+    some = promql.equals(promql.SEVERITY, other)
+    return _For(usual, (rest,)), _For(other, (some,), usual=False)
+
+
+class _Words(NamedTuple):
+    """What a rule says, where it leads, and which kinds of alarms it tells of; ``unusual`` goes before it at the other severity."""
+
+    name: str
+    title: str
+    kinds: str
+    summary: str
+    description: str
+    runbook: str
+    panel: PanelId
+    unusual: str = ""
+
+
+def _rule(audience: Audience, to: _For, words: _Words) -> Alert:
+    """A rule on latched alarms."""
     return Alert(
-        name="ModelDrift",
-        key=audience.key,
-        title=f"Model drift{audience.suffix}",
-        expr=latched(audience, kept, promql.equals(promql.DETECTION_KIND, "drift")),
+        name=words.name,
+        key=audience.key + to.key,
+        title=f"{words.title}{to.title}{audience.suffix}",
+        expr=latched(audience, _DETECTOR, words.kinds, to.matchers),
         threshold=0,
         pending="0s",
         keep=KEEP,
-        severity=TICKET,
-        summary=f"{MODEL}: rows of the {{{{ $labels.ml_window }}}} windows no longer look like the baseline",
-        description=(
-            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
-            "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
-            f"budget.{_FEATURES}{_SINCE} `calidris status` names the features and their direction, /v1/alarms of the read API says "
-            "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
-            "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
-        ),
-        runbook="drift",
-        panel=panel_id(Drift.EVIDENCE),
+        severity=to.severity,
+        summary=words.summary,
+        description=words.description if to.usual else words.unusual + words.description,
+        runbook=words.runbook,
+        panel=words.panel,
         labels=audience.labels,
     )
 
 
-def _loss(audience: Audience) -> Alert:
-    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
-    return Alert(
-        name="ModelPerformanceAlarm",
-        key=audience.key,
-        title=f"Model performance alarm{audience.suffix}",
-        expr=latched(audience, kept, promql.equals(promql.DETECTION_KIND, "performance")),
-        threshold=0,
-        pending="0s",
-        keep=KEEP,
-        severity=PAGE,
-        summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
-        description=(
-            f"True outcomes of {MODEL} say that its losses have grown: the evidence has used up the false-alarm budget."
-            f"{_SINCE} /v1/alarms of the read API says which loss, and gives example traces. Roll back if it began with a "
-            "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
-            "stays latched until `calidris alarms clear` ends it."
-        ),
-        runbook="performance-alarm",
-        panel=panel_id(Overview.PERFORMANCE),
-        labels=audience.labels,
-    )
-
-
-def _other(audience: Audience) -> Alert:
-    kept = (*WHO, promql.WINDOW, promql.DETECTION_KIND)
-    return Alert(
-        name="ModelAlarm",
-        key=audience.key,
-        title=f"Model alarm{audience.suffix}",
-        expr=latched(audience, kept, promql.outside(promql.DETECTION_KIND, _OF_THEIR_OWN)),
-        threshold=0,
-        pending="0s",
-        keep=KEEP,
-        severity=TICKET,
-        summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
-        description=(
-            f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm.{_SINCE} /v1/alarms of the read API "
-            "says what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
-            "stays latched until `calidris alarms clear` ends it."
-        ),
-        runbook="other-alarms",
-        panel=panel_id(Overview.ALARMS),
-        labels=audience.labels,
-    )
+_DRIFT = _Words(
+    name="ModelDrift",
+    title="Model drift",
+    kinds=promql.equals(promql.DETECTION_KIND, "drift"),
+    summary=f"{MODEL}: rows of the {{{{ $labels.ml_window }}}} windows no longer look like the baseline",
+    description=(
+        f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm on its "
+        "{{ $labels.ml_window }} windows: the evidence against 'nothing has changed' has used up the false-alarm "
+        f"budget.{_FEATURES}{_SINCE} `calidris status` names the features and their direction, /v1/alarms of the read API says "
+        "since when and gives example traces. Look whether data quality broke at the same time; mend the data, or "
+        "label recent rows and retrain. The alarm stays latched until `calidris alarms clear` ends it."
+    ),
+    runbook="drift",
+    panel=panel_id(Drift.EVIDENCE),
+)
+_LOSS = _Words(
+    name="ModelPerformanceAlarm",
+    title="Model performance alarm",
+    kinds=promql.equals(promql.DETECTION_KIND, "performance"),
+    summary=f"{MODEL}: wrong more often than the baseline on its {{{{ $labels.ml_window }}}} windows",
+    description=(
+        f"True outcomes of {MODEL} say that its losses have grown: the evidence has used up the false-alarm budget."
+        f"{_SINCE} /v1/alarms of the read API says which loss, and gives example traces. Roll back if it began with a "
+        "release; else see on the Drift dashboard which feature moved, and whether its data is broken. The alarm "
+        "stays latched until `calidris alarms clear` ends it."
+    ),
+    runbook="performance-alarm",
+    panel=panel_id(Overview.PERFORMANCE),
+    unusual="Early evidence, of a rise that may still be smaller than what the settings call news. ",
+)
+_OTHER = _Words(
+    name="ModelAlarm",
+    title="Model alarm",
+    kinds=promql.outside(promql.DETECTION_KIND, _OF_THEIR_OWN),
+    summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
+    description=(
+        f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm.{_SINCE} /v1/alarms of the read API "
+        "says what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
+        "stays latched until `calidris alarms clear` ends it."
+    ),
+    runbook="other-alarms",
+    panel=panel_id(Overview.ALARMS),
+)
 
 
 def _renewed(audience: Audience) -> Alert:

@@ -25,6 +25,7 @@ import json
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
@@ -152,9 +153,25 @@ def exactly(engine: Engine) -> dict[str, str]:
     return {"engine": digest(engine), "figures": hashlib.sha256(json.dumps(figures).encode()).hexdigest()}
 
 
+def without_levels(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """The figures with one of alarms for each kind and window, as versions had them that knew one level."""
+    alarms: dict[tuple[str, str], Reading] = {}
+    for r in readings:
+        if r.metric.name != "ml.detection.alarm":
+            yield from alarms.values()
+            alarms.clear()
+            yield r
+            continue
+        kind = dict(r.attributes)["ml.detection.kind"]
+        plain = replace(r, attributes=(("ml.detection.kind", kind),))
+        known = alarms.get((r.window, kind), plain)
+        alarms[r.window, kind] = max(known, plain, key=lambda one: one.value or 0.0)
+    yield from alarms.values()
+
+
 def _told_then(readings: Iterable[Reading]) -> Iterator[Reading]:
     """The figures that the version which made the fixture told too; since then, what waits is told as such."""
-    known = [r for r in readings if not OTHER_SINCE & set(dict(r.attributes).values())]
+    known = [r for r in without_levels(readings) if not OTHER_SINCE & set(dict(r.attributes).values())]
     learning = {(r.window, r.attributes) for r in known if r.status is Status.LEARNING}
     for r in known:
         name = r.metric.name
