@@ -19,9 +19,10 @@ from tests.engine.readings.test_readings import base_of, draw, fed
 
 from calidris.api import ApiServer, Sources
 from calidris.api.json_shapes import status_json
+from calidris.baseline.replayed import Replayed
 from calidris.batch import CodedColumn, ModelKey, PredictionBatch
 from calidris.engine.commands import Command
-from calidris.engine.snapshot import Snapshot
+from calidris.engine.snapshot import SeasonStanding, Snapshot
 from calidris.errors import ConfigError, RetryableError
 
 _PLACE = Path(__file__).parents[1] / "report" / "snapshots.py"
@@ -62,6 +63,20 @@ def test_health_is_at_once_and_readiness_when_told(url: str) -> None:
     assert httpx.get(f"{url}/readyz").status_code == 503
     READY.set()
     assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
+
+
+def test_seasons_are_told_only_where_the_settings_have_such_references() -> None:
+    shot: Snapshot = build.snapshot()
+    measured = Replayed("drift", "1h", "hour_of_week", 0, 14, 28, 336, 0.2)
+    season = SeasonStanding("hour_of_week", "1h", "ready", 168, 168, True, "", measured)
+    seasonal = replace(shot, models=tuple(replace(model, seasons=(season,)) for model in shot.models))
+    plain = status_json(shot, ready=True, health={})["models"][0]
+    told = status_json(seasonal, ready=True, health={})["models"][0]
+    assert "seasons" not in plain and set(told) - set(plain) == {"seasons"}
+    (found,) = told["seasons"]
+    assert list(found) == ["reference", "window", "state", "ready", "hours", "replaces", "lacks", "measured"]
+    assert (found["state"], found["replaces"], found["measured"]["windows"]) == ("ready", True, 336)
+    assert orjson.loads(orjson.dumps(told["seasons"]))[0]["measured"]["days"] == 14
 
 
 def test_status_has_its_documented_shape(url: str) -> None:

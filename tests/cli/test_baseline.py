@@ -137,3 +137,31 @@ def test_status_gives_the_true_reason(receiver: Started) -> None:
     out = run("status", "--once", "--endpoint", endpoint).out
     assert "learning credit:7: the baseline has 12 windows of 5m, 30 are needed to know their spread" in out
     assert "time order" not in out
+
+
+def test_build_replays_the_days_and_check_shows_what_they_said(tmp_path: Path) -> None:
+    """Ten days of an hour a window; on the seventh customers are older, and nobody has said that this is usual."""
+    rng = np.random.default_rng(11)
+    hours, config, made = np.repeat(np.arange(240), 60), tmp_path / "calidris.yaml", tmp_path / "credit.calidris"
+    columns = {
+        "ts": pyarrow.array(1_767_225_600 + 3600 * hours + rng.integers(0, 3600, len(hours))),
+        "age": pyarrow.array(rng.normal(40 + 10 * (hours // 24 == 6), 10)),
+    }
+    pyarrow.csv.write_csv(pyarrow.table(columns), tmp_path / "train.csv")
+    settings = f"{{name: credit, windows: [1h], baseline: {made}, detect: {{windows: [1h]}}}}"
+    config.write_text(f"models: [{settings}]\n", encoding="utf-8")
+    names = ("--model", "credit", "--data", tmp_path / "train.csv", "--time", "ts", "-o", made)
+    done = run("baseline", "build", "-c", config, *names)
+    assert done.code == 0, done.err
+    told = " ".join(done.out.split())
+    said = "replay of its own days: drift on 1h windows: "
+    assert said in told and "on 10 of its 10 days, each left out of what it was compared with, about" in told
+    assert (
+        "'age'" in told
+        and "on 2026-01-07" in told
+        and "If such days are usual, a longer baseline shows more of them" in told
+    )
+    (kept,) = read(made).left_out
+    assert (kept.kind, kept.days, kept.of_days, kept.dates[0]) == ("drift", 10, 10, "2026-01-07")
+    checked = run("check", "-c", config)
+    assert f"credit: {said}" in " ".join(checked.out.split())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -132,6 +134,7 @@ def test_check_says_how_slices_are_sent_and_which_a_baseline_has_not(tmp_path: P
 
 
 HOUR_NS = 3_600_000_000_000
+MONDAY = round(datetime(2027, 1, 4, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()) * 10**9
 START = 1_800_000_000 * 10**9 // HOUR_NS * HOUR_NS
 SEASON = """
 models:
@@ -143,12 +146,12 @@ models:
 """
 
 
-def season(folder: Path, references: str, hours: int, *, timed: bool = True) -> str:
+def season(folder: Path, references: str, hours: int, *, timed: bool = True, start_ns: int = START) -> str:
     """A configuration beside a baseline of so many hours."""
     rng = np.random.default_rng(1)
     rows = PredictionBatch(
         model=ModelKey("default", "credit", "7"),
-        event_time_ns=START + np.sort(rng.integers(0, hours * HOUR_NS, 40 * hours)),
+        event_time_ns=start_ns + np.sort(rng.integers(0, hours * HOUR_NS, 40 * hours)),
         features={"age": NumberColumn.of(rng.normal(size=40 * hours))},
     )
     made = build(BaselineColumns(rows, timed=timed), Spec(positive="1"), window_s=3600.0)
@@ -193,3 +196,29 @@ def test_a_baseline_without_times_cannot_be_replaced(tmp_path: Path, command: st
         done.code != 0 and "calidris.yaml:6: models.0.baseline: credit.calidris: hour_of_week stands in place" in told
     )
     assert "built without --time" in told and "or list frozen beside it" in told
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (
+            5,
+            "credit: its baseline has no Saturday and no Sunday: what is usual then is unknown, and the first one raises an alarm",
+        ),
+        (7, ""),
+        (2, ""),
+    ],
+)
+def test_check_says_which_days_of_the_week_a_baseline_never_saw(tmp_path: Path, days: int, said: str) -> None:
+    done = run("check", "-c", season(tmp_path, "[frozen]", 24 * days, start_ns=MONDAY))
+    told = " ".join(done.out.split())
+    assert done.code == 0 and said in told
+    assert ("what is usual then is unknown" in told) == bool(said)
+
+
+def test_check_says_how_surely_the_budget_holds_of_a_kind_and_of_all(tmp_path: Path) -> None:
+    told = " ".join(run("check", "-c", season(tmp_path, "[frozen]", 24 * 21)).out.split())
+    assert "credit: each kind keeps its part with a probability of at least 95% over the draw of its baseline" in told
+    assert "all of labels, drift, performance, errors, latency, calibration together with at least 70%" in told
+    replaced = " ".join(run("check", "-c", season(tmp_path, "[hour_of_week]", 24 * 21)).out.split())
+    assert "calibration together with at least 75%; drift has no proven bound, as nothing is frozen" in replaced

@@ -24,7 +24,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
         "seasons": [{"reference": "hour_of_week", "window": "1h", "state": "ready", "ready": 168, "hours": 168,      only where the settings
-                     "replaces": false, "lacks": ""}],           have such references; state: sleeping, learning or ready
+                     "replaces": false, "lacks": "",             have such references; state: sleeping, learning or ready
+                     "measured": {"alarms": 0, "days": 14, "windows": 336, "highest": 0.2, ...}}],   of the baseline's days; or null
         "days": [{"time_s": 1795219200.0, "measure": "accuracy", "value": 0.91, "error": 0.004}],    headline figures of past days
         "slo_events": [{"name": "latency", "outcome": "good", "count": 1280000}]}],
      "alarms": [an alarm as in /v1/alarms, latched ones only],

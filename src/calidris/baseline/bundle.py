@@ -3,7 +3,7 @@
 ::
 
     credit.calidris
-    ├── manifest.json    name, spec, window length, rows, id
+    ├── manifest.json    name, spec, window length, rows, id, what a replay of its days said
     ├── counts.bin       state M of all rows
     ├── moments.bin      their exact moments
     ├── labels.bin       states C, L, G and residuals of the labelled rows
@@ -22,7 +22,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -30,7 +30,8 @@ import numpy as np
 
 from calidris import semconv
 from calidris.baseline.learn import DISCRETE_LEVELS
-from calidris.batch import Ints
+from calidris.baseline.replayed import Replayed
+from calidris.batch import Ints, Mask
 from calidris.errors import CalidrisError, CorruptState
 from calidris.state import CountsState, Field, Kind, MomentsState, Role, ScoresState, SparseTable, Spec
 from calidris.state.blocks.labelled import LabelStates, LabelTables
@@ -62,6 +63,8 @@ class Baseline:
         set_apart: rows that placed centroids and picked levels, in none of the histograms; None in a file of an earlier version.
         stated_label_times: whether its labels came with the times at which they did; None without labels, and in a file of an earlier
             version.
+        left_out: what detectors said of its own days, each left out of it; empty where none was replayed. Not part of its id: it is
+            said of the content.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Baseline:
     provisional: bool = field(default=False)
     set_apart: int | None = None
     stated_label_times: bool | None = None
+    left_out: tuple[Replayed, ...] = ()
 
     def __post_init__(self) -> None:
         # A week of five-minute windows of a hundred features is 25 MB as int64, and a receiver holds it for good.
@@ -193,6 +197,21 @@ class Baseline:
             out[place].merge(tables)
         return out
 
+    def leave_out(self, gone: Mask) -> Baseline:
+        """The same without the rows of some windows, bool[W]; rows without a time stay, and so does the scale of its numbers."""
+        counts, labels = CountsState(self.spec), LabelStates.empty(self.spec)
+        counts.array[...] = self.counts.array - self.windows[gone].sum(axis=0, dtype=np.int64)
+        # Whichever of all tables is not of a window that goes.
+        paired = list(zip(self.window_labels, gone.tolist()))
+        for tables in (tables for tables, out in paired if out):
+            labels.add(tables)
+        for left, whole in zip(labels.all, self.labels.all):
+            left.array[...] = whole.array - left.array
+        return replace(
+            self, counts=counts, labels=labels, window_starts=self.window_starts[~gone], windows=self.windows[~gone],
+            window_labels=tuple(tables for tables, out in paired if not out), left_out=(),
+        )  # fmt: skip
+
     def _grouped(self, window_s: float) -> tuple[Ints, Ints] | None:
         """Number of each longer window since the epoch, and which of them each window falls into."""
         ratio = window_s / self.window_s
@@ -226,6 +245,8 @@ class Baseline:
             manifest["set_apart"] = self.set_apart
         if self.stated_label_times is not None:
             manifest["label_times"] = self.stated_label_times
+        if self.left_out:
+            manifest["left_out_days"] = [one.to_json() for one in self.left_out]
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as bundle:
             _put(bundle, "manifest.json", json.dumps(manifest, indent=1).encode())
@@ -270,6 +291,7 @@ class Baseline:
                 provisional=manifest["provisional"],
                 set_apart=manifest.get("set_apart"),
                 stated_label_times=manifest.get("label_times"),
+                left_out=tuple(map(Replayed.from_json, manifest.get("left_out_days", ()))),
             )
         return made, str(manifest["id"])
 

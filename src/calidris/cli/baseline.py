@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -29,8 +29,11 @@ from calidris.baseline.table_files import TableFile, Tell, open_table
 from calidris.batch import ModelKey
 from calidris.config import ModelConfig, load
 from calidris.config.units import window_name
+from calidris.detect.calendar import Calendar
+from calidris.engine.detectors.left_out_days import replay_left_out_days
 from calidris.engine.outcomes import Outcomes
-from calidris.engine.standing.reasons import missing_spread
+from calidris.engine.standing.reasons import missing_spread, missing_weekdays
+from calidris.engine.standing.replays import describe_replays
 from calidris.errors import ConfigError
 from calidris.instrument.privacy import Policy
 from calidris.instrument.settings import SdkSettings
@@ -95,12 +98,17 @@ def build(config_path: Path, name: str, data: Path, output: Path, columns: Colum
         table = open_table(data, tell, types)
         roles = _assign(table, columns, model)
         built = _build(_reader(table, roles, columns, model, types), table, model, config_path, watch, tell)
+        replays = replay_left_out_days(built.baseline, model, lambda what: tell(what, table.rows))
+        built = replace(built, baseline=replace(built.baseline, left_out=replays))
         tell("writing", table.rows)
         write(built.baseline, output)
     _describe(built.baseline, out)
     _show_columns(built, roles, table, out)
+    _show_replays(built.baseline, out)
     contradiction = outcomes.contradiction(built.baseline.spec, None)
+    weekdays = missing_weekdays(built.baseline, Calendar(model.timezone))
     said = [*warnings(built.baseline, model.detect_windows_s), *doubts(built, roles, _policy()), *_of_schema(faults)]
+    said += [weekdays] if weekdays else []
     for warning in said if contradiction is None else [*said, contradiction]:
         out.print(f"[yellow]warning:[/] {escape(warning)}")
     out.print(f"wrote {escape(str(output))}")
@@ -167,6 +175,20 @@ def _show_columns(built: Built, roles: Roles, table: TableFile, out: Console) ->
         out.print(escape(f"left out: column {name!r}: {why}"))
     for line in built.findings.lines():
         out.print(escape(line))
+
+
+def _show_replays(made: Baseline, out: Console) -> None:
+    """How often the baseline's own days would have raised an alarm, had they not been in it."""
+    columns = ("replayed", "windows", "days", "alarms", "a year", "at most (95 %)", "most evidence", "named")
+    shown = Table(*columns, box=None)
+    for one in made.left_out:
+        cells = (one.kind, one.window, f"{one.days} of {one.of_days}", f"{one.alarms}", f"{one.per_year:.0f}")
+        named = ", ".join(name for name, _ in one.features)
+        shown.add_row(*map(escape, (*cells, f"{one.at_most_per_year:.0f}", f"{one.highest:.0%}", named)))
+    if made.left_out:
+        out.print(shown)
+    for line in describe_replays(made.left_out):
+        out.print(escape(f"replay of its own days: {line}"))
 
 
 def _find_model(config_path: Path, name: str) -> ModelConfig:

@@ -25,11 +25,15 @@ from calidris.detect.calendar import Calendar
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.outcomes import FEWEST, never_positive
 from calidris.engine.standing.notes import how_to_send, uncut
-from calidris.engine.standing.reasons import explain_no_label_times, few_days, rebuild
+from calidris.engine.standing.reasons import explain_no_label_times, few_days, missing_weekdays, rebuild
+from calidris.engine.standing.replays import describe_replays
 from calidris.engine.standing.seasons import describe, seasons_of
 from calidris.errors import ConfigError
 from calidris.labels import pending_dtype
 from calidris.state import Role
+
+_WITHOUT_BASELINE = frozenset({Alert.FAIRNESS, Alert.VERSIONS})
+"""Two sides that are there together are compared: no baseline can mislead."""
 
 
 def check(path: Path, out: Console) -> int:
@@ -96,6 +100,7 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
     """How each model's false-alarm budget is shared, and what takes the memory of a version that has a baseline, in words."""
     for model in (config.model(m.name, m.tenant) for m in config.models):
         yield f"{model.name}: {_shared(budget_of(model))}"
+        yield f"{model.name}: {_proven(model)}"
         if model.arrival == "batch":  # nothing else shows it: figures look alike however rows came
             yield (
                 f"{model.name}: its rows come in jobs (`arrival: batch`): windows close by the rows' own times, once none has "
@@ -112,8 +117,10 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
                 rebuild(made),
                 explain_no_label_times(made),
                 *(few_days(made, window_s, calendar) for window_s in model.detect_windows_s),
+                missing_weekdays(made, calendar),
             )
             yield from (f"{model.name}: {said}" for said in said_of_it if said)
+            yield from (f"{model.name}: replay of its own days: {said}" for said in describe_replays(made.left_out))
             yield from (f"{model.name}: {describe(season)}" for season in seasons_of(model, made))
             parts = _memory(config, model, made)
             said = ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items())
@@ -165,6 +172,21 @@ def _shared(budget: Budget) -> str:
         kinds.setdefault(slot.kind, []).append(f"{name} at {budget.threshold(slot):,.0f}")
     parts = [f"{kind.value} {budget.shares[kind]:.0%} ({', '.join(names)})" for kind, names in kinds.items()]
     return f"parts of the budget, and the evidence that raises an alarm: {'; '.join(parts)}"
+
+
+def _proven(model: ModelConfig) -> str:
+    """How surely the budget holds: of each kind, and of all kinds together."""
+    delta = model.detect.delta
+    kinds = list(dict.fromkeys(slot.kind for slot in budget_of(model).slots if slot.kind not in _WITHOUT_BASELINE))
+    if model.detect.replaced:
+        kinds.remove(Alert.DRIFT)
+    together = max(1.0 - delta * len(kinds), 0.0)
+    names = ", ".join(kind.value for kind in kinds)
+    said = (
+        f"each kind keeps its part with a probability of at least {1.0 - delta:.0%} over the draw of its baseline (`delta`); all of "
+        f"{names} together with at least {together:.0%}"
+    )
+    return f"{said}; drift has no proven bound, as nothing is frozen" if model.detect.replaced else said
 
 
 def render(path: Path, output: Path, out: Console) -> int:

@@ -14,6 +14,8 @@ DAY_NS = 24 * HOUR_NS
 DAYS = 7
 HOURS = DAYS * 24
 """Hours of a week."""
+WEEKDAYS = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")
+"""The epoch began on a Thursday."""
 _UTC = "UTC"
 _HOUR_S = 3600
 _SECOND_NS = 1_000_000_000
@@ -52,12 +54,14 @@ class Calendar:
 
     def hour_of_week(self, start_ns: int) -> int:
         """Hour of the week; 0 is Thursday 00:00, where the epoch begins."""
-        hours = self._local_ns(start_ns) // HOUR_NS
+        local_ns = self._local_ns(start_ns)
+        hours = local_ns // HOUR_NS
         return hours % HOURS
 
     def week(self, start_ns: int) -> int:
         """Number of the week since the epoch; weeks begin on Thursday."""
-        days = self._local_ns(start_ns) // DAY_NS
+        local_ns = self._local_ns(start_ns)
+        days = local_ns // DAY_NS
         return days // DAYS
 
     def hours_of_week(self, starts_ns: Ints) -> Ints:
@@ -69,6 +73,15 @@ class Calendar:
         """Number of the day of each window since the epoch, int64[W]."""
         days: Ints = self._local(starts_ns) // DAY_NS
         return days
+
+    def find_missing_weekdays(self, starts_ns: Ints) -> tuple[str, ...]:
+        """Days of the week in which no window begins, as people count them."""
+        days = self.days(starts_ns)
+        seen = np.unique(days % DAYS)
+        # Weeks of people begin on Monday.
+        order = (4, 5, 6, 0, 1, 2, 3)
+        missing = [day for day in order if day not in seen]
+        return tuple(WEEKDAYS[day] for day in missing)
 
     def _local_ns(self, start_ns: int) -> int:
         """What the clock on the wall shows, as if it were UTC."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from calidris import semconv
+from calidris.baseline.replayed import Replayed
 from calidris.batch import ModelKey
 from calidris.detect import Onset
 from calidris.engine.commands import Command
@@ -119,6 +120,7 @@ class SeasonStanding:
         hours: of those that ever had rows.
         replaces: whether it stands in place of the frozen baseline: then drift has no proven bound.
         lacks: why there can be no such detector; nothing where there is one.
+        measured: what it said of the baseline's own days, each left out of it; None where it was not replayed.
     """
 
     reference: str
@@ -128,6 +130,7 @@ class SeasonStanding:
     hours: int
     replaces: bool
     lacks: str
+    measured: Replayed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,21 @@ def test_a_cell_that_was_seen_often_keeps_its_own(world):
     assert max(missing) < 2.0 < bets.learned.effect.max()
 
 
+def test_a_level_that_nearly_every_row_has_takes_the_largest_design_effect_of_its_field(world):
+    """One client in sixty hours had another level, and a few rows a third one: that says what clumps there are."""
+    spec = world.spec(numeric=0, categorical=1)
+    rows = np.array([[480, 0, 0, 0, 0, 0, 0, 0]] * 60)
+    rows[30, :2] = [400, 80]
+    for hour in range(0, 60, 4):
+        rows[hour, [0, 2]] += [-1, 1]
+    windows = np.array([world.counts(spec, {"c0": row}) for row in rows])
+    bets = freeze(spec, CountsState(spec, windows.sum(0)), windows)
+    by_word = {word: effect for effect, (_, word) in zip(bets.cells.effect, bets.cells.names)}
+    assert by_word["level red less"] == by_word["level green more"] > 30.0
+    own = bets.cells.effect[[word == "level blue more" for _, word in bets.cells.names].index(True)]
+    assert own == by_word["level green more"]  # fifteen rows of it
+
+
 @pytest.mark.parametrize("hours", [30, 60])
 def test_clumps_outside_the_range_of_a_short_baseline_are_no_alarm(hours):
     alarms = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from calidris.batch import Floats, Ints, NumberColumn, PredictionBatch
 from calidris.config import CalidrisConfig, ModelConfig
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
+from calidris.engine.detectors.left_out_days import replay_left_out_days
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics.base import Status
 from calidris.state import Spec
@@ -150,9 +152,21 @@ def test_the_read_api_tells_it(base: Baseline) -> None:
     assert model["seasons"] == [
         {
             "reference": "hour_of_week", "window": "1h", "state": "ready", "ready": 168, "hours": 168,
-            "replaces": False, "lacks": "",
+            "replaces": False, "lacks": "", "measured": None,
         }
     ]  # fmt: skip
     plain = engine_with(base, "frozen")
     run(plain, 1)
     assert "seasons" not in status_json(snapshot(plain, MONDAY + HOUR), ready=True, health={})["models"][0]
+
+
+def test_its_measured_rate_is_told_where_it_replaces_the_baseline(base: Baseline) -> None:
+    unmeasured = run(engine_with(base, "hour_of_week"), 1)
+    assert any("was not measured: build the baseline again" in note for note in unmeasured.notes)
+    config = engine_with(base, "hour_of_week").config.models[0]
+    replayed = replace(base, left_out=replay_left_out_days(base, config, lambda _: None))
+    told = run(engine_with(replayed, "hour_of_week"), 1)
+    (season,) = told.seasons
+    assert season.measured is not None and season.measured.alarms == 0 and season.measured.windows > 100
+    said = f"measured: 0 alarms in {season.measured.windows} windows of {season.measured.days} days of the baseline"
+    assert any("no proven bound" in note and said in note for note in told.notes)

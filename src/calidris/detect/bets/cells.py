@@ -99,16 +99,18 @@ def make(
 
 
 def _effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows) -> Floats:
-    """D of each cell, float64[F, K]; of one that the baseline hardly saw, the largest of its field.
+    """D of each cell, float64[F, K]; of one that the baseline hardly saw, or hardly ever missed, the largest of its field.
 
     What was never there varied from window to window as little as can be, so that its own D is 1 for want of rows and not of
-    dependence: rows that come in clumps (a client, a job) will come so in this cell too. Twenty effective rows show enough.
+    dependence: rows that come in clumps (a client, a job) will come so in this cell too. Twenty effective rows show enough. Likewise of a
+    level that nearly every row has: what varies is who has another one.
     """
     own = windows.per_cell()
     largest = np.repeat(largest_effect(watch, counts, p, windows)[:, None], own.shape[1], axis=1)
     # A storm moves values for days and leaves none out: of missing ones the clumps count that single windows show.
     largest[:, MISSING - len(SPECIALS)] = largest_effect(watch, counts, p, windows.alone())
-    return np.where(counts / own < BALL_ROWS, np.maximum(own, largest), own)
+    rarer = np.minimum(counts, counts.sum(axis=-1, keepdims=True) - counts)
+    return np.where(rarer / own < BALL_ROWS, np.maximum(own, largest), own)
 
 
 def largest_effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows) -> Floats:

@@ -15,7 +15,7 @@ from calidris.baseline.bundle import MIN_WINDOWS
 from calidris.config.units import window_name
 from calidris.detect import Alert
 from calidris.detect.calendar import DAY_NS, IN_UTC, Calendar
-from calidris.detect.evidence.day_blocks import ENOUGH_DAYS, Days
+from calidris.detect.evidence.day_blocks import ENOUGH_DAYS, FEWEST_DAYS, Days
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import COMPARED, Watcher
 from calidris.engine.learning import MAX_BYTES, MIN_ROWS, Reservoir, learned_note
@@ -138,6 +138,20 @@ def few_days(baseline: Baseline, window_s: float, calendar: Calendar = IN_UTC) -
     return (
         f"its baseline has {whole} whole days of {window_name(window_s)} windows, {ENOUGH_DAYS} are needed to know well how much "
         "windows of one day depend on each other: where they show that they do, the upper end of a 90 % interval is used"
+    )
+
+
+def missing_weekdays(baseline: Baseline, calendar: Calendar = IN_UTC) -> str:
+    """That what is usual on some days of the week is unknown; nothing where every one of them was seen, or where there are no times."""
+    starts = baseline.window_starts
+    missing = calendar.find_missing_weekdays(starts)
+    days = len(np.unique(calendar.days(starts)))
+    # Of a day or two everybody knows that they are no week.
+    if not missing or days < FEWEST_DAYS:
+        return ""
+    return (
+        f"its baseline has no {' and no '.join(missing)}: what is usual then is unknown, and the first one raises an alarm if it differs "
+        "from the other days; build it from whole weeks, two at least"
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from calidris.baseline import Baseline
+from calidris.baseline.replayed import Replayed
 from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Alert, Slot
@@ -41,7 +44,8 @@ def _standing(watcher: Watcher, slot: Slot) -> SeasonStanding:
     watch = watcher.slots.get(slot)
     if watch is not None and watch.recipe.references is not None:
         season = watch.recipe.references.season
-    return _told(watcher.config, slot, season, lacks)
+    told = _told(watcher.config, slot, season, lacks)
+    return _measure(told, watcher.baseline)
 
 
 def _beginning(config: ModelConfig, baseline: Baseline, slot: Slot) -> SeasonStanding:
@@ -50,7 +54,18 @@ def _beginning(config: ModelConfig, baseline: Baseline, slot: Slot) -> SeasonSta
     if windows is None:
         return _told(config, slot, NO_SEASON, lacks)
     filled = references_of(slot, config, baseline, windows)
-    return _told(config, slot, filled.season, lacks)
+    told = _told(config, slot, filled.season, lacks)
+    return _measure(told, baseline)
+
+
+def _measure(told: SeasonStanding, baseline: Baseline | None) -> SeasonStanding:
+    """With what the replay of the baseline's days said of it."""
+    if baseline is None:
+        return told
+    for one in baseline.left_out:
+        if one.reference == told.reference and one.window == told.window:
+            return replace(told, measured=one)
+    return told
 
 
 def _find_lacks(baseline: Baseline | None, slot: Slot) -> str:
@@ -93,11 +108,22 @@ def describe(standing: SeasonStanding) -> str:
         return said
     return (
         f"{said}. It stands in place of the frozen baseline (`references`): it absorbs slow drift, and no proven bound says how often "
-        "it alarms without a change"
+        f"it alarms without a change; {_tell_rate(standing.measured)}"
+    )
+
+
+def _tell_rate(measured: Replayed | None) -> str:
+    """Its measured rate."""
+    if measured is None or not measured.windows:
+        return "what it does on the baseline's own days was not measured: build the baseline again, from three weeks and more"
+    return (
+        f"measured: {measured.alarms} alarms in {measured.windows} windows of {measured.days} days of the baseline, each left out of it "
+        f"(at most {measured.at_most_per_year:.0f} a year with 95 % confidence)"
     )
 
 
 def _how_far(standing: SeasonStanding) -> str:
+    # What can never be comes before what is not yet.
     if standing.lacks:
         return f"sleeps: {standing.lacks}"
     hours = f"{standing.ready} of {standing.hours} hours of the week"
