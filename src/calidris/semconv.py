@@ -156,8 +156,11 @@ ML_LABEL_MATURITY_FIXED_AGE: Final = "fixed_age"
 ML_LABEL_MATURITY_DELAY_ADJUSTED: Final = "delay_adjusted"
 """corrected for labels not yet seen"""
 
+ML_LABEL_MATURITY_ARRIVED: Final = "arrived"
+"""all labels that have come so far"""
+
 ML_LABEL_MATURITY_COMPLETE: Final = "complete"
-"""all labels seen so far"""
+"""of rows so old that 99 % of both classes' labels are in"""
 
 ML_DATA_QUALITY_KIND: Final = "ml.data_quality.kind"
 """Kind of data fault."""

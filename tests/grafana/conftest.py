@@ -160,7 +160,7 @@ MACROS = {
     "$feature": ".+",
     "$measure": ".+",
     "$performance": "accuracy",
-    "$maturity": "complete",
+    "$maturity": "arrived",
     "$instance": ".+",
 }
 

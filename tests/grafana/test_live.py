@@ -65,15 +65,15 @@ class Rows:
         self._random = random.Random(seed)
         self._made = 0
 
-    def make(self, n: int, shift: float = 0.0) -> dict[str, list[Any]]:
-        """Columns of n rows; a shift moves one feature by so many standard deviations."""
+    def make(self, n: int, shift: float = 0.0, older: int = 0) -> dict[str, list[Any]]:
+        """Columns of n rows; a shift moves one feature by so many standard deviations, and people may be so many years older."""
         rng = self._random
         income = [rng.gauss(shift, 1.0) for _ in range(n)]
         score = [min(max(0.5 + 0.2 * x + rng.gauss(0, 0.1), 0.01), 0.99) for x in income]
         self._made += n
         return {
             "income": income,
-            "age": [float(rng.randint(18, 80)) for _ in range(n)],
+            "age": [float(older + rng.randint(18, 80)) for _ in range(n)],
             "country": [rng.choice(["NL", "BE"]) for _ in range(n)],
             "sex": [rng.choice(["f", "m"]) for _ in range(n)],
             "score": score,
@@ -162,20 +162,20 @@ class Sender:
 
 
 class Feeder(threading.Thread):
-    """Sends rows and their labels until told to stop; ``shift`` moves them from then on."""
+    """Sends rows and their labels until told to stop; ``shift`` and ``older`` move them from then on."""
 
     def __init__(self, sender: Sender) -> None:
         super().__init__(name="feeder", daemon=True)
         self._sender, self._rows, self._ended = sender, Rows(seed=2), threading.Event()
         self._animals = Rows(seed=4)
-        self.shift = 0.0
+        self.shift, self.older = 0.0, 0
         self.error: Exception | None = None
 
     def run(self) -> None:
         try:
             self._an_hour_ago()
             while not self._ended.wait(0.25):
-                rows = self._rows.make(ROWS, self.shift)
+                rows = self._rows.make(ROWS, self.shift, self.older)
                 self._sender.predictions(rows)
                 self._sender.labels(rows)
                 self._sender.animals(self._animals.make(ROWS))
@@ -318,9 +318,14 @@ def prometheus(folder: Path, served: Served, feeder: Feeder, start_prometheus: A
     return running
 
 
+WHILE_ALARMED = ("/How long ago it began", "/New while an alarm stands")
+"""Panels of alarms that stand, and of what else changes meanwhile."""
+
+
 def test_every_panel_has_series(prometheus: Any, ask: Any, asked: Any) -> None:
-    patient = [a for a in asked.panels if "/Trend over" not in a.where]  # a trend takes five days
-    assert len(asked.panels) - len(patient) == 3 and not ask.unanswered(prometheus, tuple(patient))
+    # A trend takes five days, and others an alarm: they are asked for once one stands.
+    patient = [a for a in asked.panels if not any(name in a.where for name in ("/Trend over", *WHILE_ALARMED))]
+    assert len(asked.panels) - len(patient) == 5 and not ask.unanswered(prometheus, tuple(patient))
 
 
 def test_every_alert_has_a_value(prometheus: Any, ask: Any, asked: Any) -> None:
@@ -355,7 +360,9 @@ def test_losses_are_told_by_reason(prometheus: Any, feeder: Feeder, served: Serv
     prometheus.until("calidris_receiver_rows_late_total > 0")
 
 
-def test_drift_raises_the_alarm_and_prometheus_fires_the_ticket(prometheus: Any, feeder: Feeder) -> None:
+def test_drift_raises_the_alarm_and_prometheus_fires_the_ticket(
+    prometheus: Any, feeder: Feeder, ask: Any, asked: Any
+) -> None:
     feeder.shift = 1.5
     prometheus.until("ml_detection_alarm == 1", 60)
     prometheus.until('ALERTS{alertname="ModelDrift",alertstate="firing",severity="ticket"}')
@@ -363,6 +370,10 @@ def test_drift_raises_the_alarm_and_prometheus_fires_the_ticket(prometheus: Any,
     alerts = prometheus.get("/api/v1/alerts")["alerts"]
     (text, *_) = [a["annotations"]["description"] for a in alerts if a["labels"]["alertname"] == "ModelDrift"]
     assert "credit 7" in text and "Most evidence: " in text and " income" in text, text
+    feeder.older = 15
+    prometheus.until("ml_detection_alarm_renewed == 1", 60)
+    of_alarms = tuple(a for a in asked.panels if any(name in a.where for name in WHILE_ALARMED))
+    assert len(of_alarms) == 2 and not ask.unanswered(prometheus, of_alarms)
 
 
 def test_the_receiver_ends_and_prometheus_tells(prometheus: Any, feeder: Feeder, served: Served) -> None:

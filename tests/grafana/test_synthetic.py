@@ -38,7 +38,7 @@ VALUES: dict[str, list[str]] = {
     "ml.calibration.measure": ["brier", "ece"],
     "ml.performance.measure": ["accuracy", "recall"],
     "ml.performance.source": ["labels", "estimate"],
-    "ml.label.maturity": ["complete", "fixed_age"],
+    "ml.label.maturity": ["arrived", "fixed_age"],
     "ml.label.class": ["1"],
     "ml.label.delay.within": ["1h", "1d"],
     "ml.fairness.attribute": ["sex"],

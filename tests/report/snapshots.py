@@ -243,8 +243,8 @@ def _readings(s: Spec, found: Rows, baseline: Rows | None, window: str) -> Itera
             s, baseline.counts, found.counts, window=window, baseline_id=BASELINE_ID, measures=measures
         )
     yield from quality_readings(s, found.counts, window)
-    yield from calibration_readings(s, found.scores, window, semconv.ML_LABEL_MATURITY_COMPLETE)
-    yield from performance_readings(s, found.scores, window, semconv.ML_LABEL_MATURITY_COMPLETE)
+    yield from calibration_readings(s, found.scores, window, semconv.ML_LABEL_MATURITY_ARRIVED)
+    yield from performance_readings(s, found.scores, window, semconv.ML_LABEL_MATURITY_ARRIVED)
     yield coverage_reading(found.scores.count, found.counts.count, window)
     yield from latency_readings(s, found.counts, window)
     yield error_reading(s, found.counts, window)

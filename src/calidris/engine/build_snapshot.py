@@ -202,6 +202,7 @@ _OTHERS = frozenset(
     {
         (semconv.ML_LABEL_MATURITY, semconv.ML_LABEL_MATURITY_FIXED_AGE),
         (semconv.ML_LABEL_MATURITY, semconv.ML_LABEL_MATURITY_DELAY_ADJUSTED),
+        (semconv.ML_LABEL_MATURITY, semconv.ML_LABEL_MATURITY_COMPLETE),
         (semconv.ML_PERFORMANCE_SOURCE, semconv.ML_PERFORMANCE_SOURCE_ESTIMATE),
     }
 )

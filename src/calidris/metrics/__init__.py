@@ -16,7 +16,7 @@ from calidris.metrics.estimate.label_shift import bbse
 from calidris.metrics.fairness.gap_readings import gap_readings, group_readings
 from calidris.metrics.fairness.gaps import Verdict, calibration_gap, gap, group_rates
 from calidris.metrics.labels.late_label_readings import adjusted_calibration, adjusted_performance, delay_readings
-from calidris.metrics.labels.maturity import Cohort, complete, delay_adjusted, fixed_age, reporting
+from calidris.metrics.labels.maturity import Cohort, delay_adjusted, find_settled_age_s, fixed_age, reporting
 from calidris.metrics.latency import error_reading, latency_readings
 from calidris.metrics.performance.multiclass import multiclass_readings
 from calidris.metrics.performance.performance_measures import (
@@ -47,7 +47,6 @@ __all__ = [
     "calibration_of_bins",
     "calibration_readings",
     "calibration_tests",
-    "complete",
     "constant_readings",
     "coverage_reading",
     "delay_adjusted",
@@ -57,6 +56,7 @@ __all__ = [
     "drift_table",
     "error_reading",
     "estimate_readings",
+    "find_settled_age_s",
     "fixed_age",
     "gap",
     "gap_readings",

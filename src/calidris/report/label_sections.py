@@ -17,9 +17,10 @@ from calidris.state import class_names
 from calidris.state.blocks.labelled import Decisions
 
 MATURITIES = {
-    scopes.COMPLETE: "of the labels that are in",
+    scopes.ARRIVED: "of the labels that are in",
     scopes.FIXED_AGE: "at a fixed age of labels: of the newest window that is as old as the label age",
     scopes.ADJUSTED: "adjusted for labels still to come: of the newest window that is an hour old",
+    scopes.COMPLETE: "complete: of the newest window of which 99 % of the labels are in, of each class",
 }
 DRAWN = 30
 """Slices that are drawn; the table has all of them."""
@@ -72,7 +73,7 @@ def _by_maturity(model: ModelSnapshot, metric: Metric, what: str) -> tuple[Table
     out = []
     for maturity, said in MATURITIES.items():
         mine = [r for r in scopes.of(model, metric, ML_LABEL_MATURITY=maturity) if scopes.is_whole(r)]
-        if not any(r.value is not None for r in mine if r.window != BASELINE_WINDOW) and maturity != scopes.COMPLETE:
+        if not any(r.value is not None for r in mine if r.window != BASELINE_WINDOW) and maturity != scopes.ARRIVED:
             continue
         table = columns(mine, f"{what}, {said}", "Measure", _named)
         out += [table] if table else []
@@ -100,7 +101,7 @@ def _plain(value: float) -> Cell:
 
 def _classes(model: ModelSnapshot, window: str | None) -> Table | None:
     readings = [
-        r for r in scopes.of(model, scopes.PERFORMANCE, ML_LABEL_MATURITY=scopes.COMPLETE)
+        r for r in scopes.of(model, scopes.PERFORMANCE, ML_LABEL_MATURITY=scopes.ARRIVED)
         if r.window == window and scopes.attribute(r, semconv.ML_PREDICTION_CLASS) and not scopes.cut(r)
     ]  # fmt: skip
     found: dict[str, dict[str, Reading]] = {}
@@ -142,7 +143,7 @@ def _count(decisions: Decisions, truth: int, decided: int) -> Cell:
 def _by_cut(model: ModelSnapshot, window: str | None) -> dict[tuple[tuple[str, str], ...], dict[str, Reading]]:
     found: dict[tuple[tuple[str, str], ...], dict[str, Reading]] = {}
     for metric in (scopes.PERFORMANCE, scopes.CALIBRATION):
-        for r in scopes.of(model, metric, ML_LABEL_MATURITY=scopes.COMPLETE):
+        for r in scopes.of(model, metric, ML_LABEL_MATURITY=scopes.ARRIVED):
             if r.window == window and scopes.cut(r):
                 found.setdefault(scopes.cut(r), {})[scopes.measure(r)] = r
     return found
@@ -178,7 +179,7 @@ def _slices_drawn(model: ModelSnapshot, window: str | None) -> Markup | None:
     if not shown:
         return None
     whole = next(
-        (r.value for r in scopes.of(model, scopes.PERFORMANCE, ML_PERFORMANCE_MEASURE=measure, ML_LABEL_MATURITY=scopes.COMPLETE)
+        (r.value for r in scopes.of(model, scopes.PERFORMANCE, ML_PERFORMANCE_MEASURE=measure, ML_LABEL_MATURITY=scopes.ARRIVED)
          if r.window == window and scopes.is_whole(r)), None,
     )  # fmt: skip
     return interval_plots.forest(f"{wording.measure(measure)} by slice", shown[:DRAWN], whole)

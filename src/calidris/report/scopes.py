@@ -11,10 +11,11 @@ from calidris.report import wording
 from calidris.semconv import Metric
 
 PERFORMANCE, CALIBRATION = semconv.METRIC_ML_PERFORMANCE_SCORE, semconv.METRIC_ML_CALIBRATION_SCORE
-COMPLETE, FIXED_AGE, ADJUSTED = (
-    semconv.ML_LABEL_MATURITY_COMPLETE,
+ARRIVED, FIXED_AGE, ADJUSTED, COMPLETE = (
+    semconv.ML_LABEL_MATURITY_ARRIVED,
     semconv.ML_LABEL_MATURITY_FIXED_AGE,
     semconv.ML_LABEL_MATURITY_DELAY_ADJUSTED,
+    semconv.ML_LABEL_MATURITY_COMPLETE,
 )
 _PARTS = frozenset({semconv.ML_FEATURE_NAME, semconv.ML_PREDICTION_CLASS, semconv.ML_FAIRNESS_GROUP})
 
@@ -51,7 +52,7 @@ def labelled_window(model: ModelSnapshot) -> str | None:
     """The shortest window in which the headline figure is known with the tightest interval; None without labels."""
     known = [
         r
-        for r in of(model, PERFORMANCE, ML_LABEL_MATURITY=COMPLETE, ML_PERFORMANCE_MEASURE=headline(model))
+        for r in of(model, PERFORMANCE, ML_LABEL_MATURITY=ARRIVED, ML_PERFORMANCE_MEASURE=headline(model))
         if is_whole(r) and r.window != BASELINE_WINDOW and r.value is not None
     ]
     return max(known, key=lambda r: (r.n, wording.window_order(r.window))).window if known else None

@@ -248,10 +248,10 @@ def tiles(model: ModelSnapshot, windows: list[str]) -> tuple[tuple[str, Cell], .
     """A few figures at the top, each of the longest window that has it, with the baseline's below."""
     evidence = _pick(model, semconv.METRIC_ML_DETECTION_EVIDENCE, {}, windows[:1])
     out = [("Evidence of a change", cell(evidence))] if evidence else []
-    complete, headline = {semconv.ML_LABEL_MATURITY: scopes.COMPLETE}, scopes.headline(model)
+    arrived, headline = {semconv.ML_LABEL_MATURITY: scopes.ARRIVED}, scopes.headline(model)
     wanted: tuple[tuple[str, semconv.Metric, dict[str, str]], ...] = (
-        ("Brier score", scopes.CALIBRATION, {semconv.ML_CALIBRATION_MEASURE: "brier", **complete}),
-        (wording.measure(headline), scopes.PERFORMANCE, {semconv.ML_PERFORMANCE_MEASURE: headline, **complete}),
+        ("Brier score", scopes.CALIBRATION, {semconv.ML_CALIBRATION_MEASURE: "brier", **arrived}),
+        (wording.measure(headline), scopes.PERFORMANCE, {semconv.ML_PERFORMANCE_MEASURE: headline, **arrived}),
         ("99 % of calls within", semconv.METRIC_ML_LATENCY_DURATION, {semconv.ML_LATENCY_QUANTILE: "0.99"}),
         ("Calls that failed", semconv.METRIC_ML_ERROR_RATIO, {}),
         ("Labels known", semconv.METRIC_ML_LABEL_COVERAGE, {}),

@@ -67,7 +67,7 @@ def told(folder: Path, service: str, given: Any, **settings: str) -> tuple[dict[
         r
         for r in readings
         if r["attributes"].get("ml.performance.measure") == "accuracy" and r["window"] == "5m"
-        and r["attributes"]["ml.label.maturity"] == "complete"
+        and r["attributes"]["ml.label.maturity"] == "arrived"
     ]  # fmt: skip
     return model | {"accuracy": found["value"], "n": found["n"]}, raw
 

@@ -63,7 +63,7 @@ def test_zero_code_finds_the_positive_class_by_its_name(tmp_path: Path, names: l
     found = {
         r["attributes"]["ml.performance.measure"]: r["value"]
         for r in readings
-        if r["metric"] == "ml.performance.score" and r["attributes"].get("ml.label.maturity") == "complete"
+        if r["metric"] == "ml.performance.score" and r["attributes"].get("ml.label.maturity") == "arrived"
     }
     truth, said, score = raw["truth"], raw["said"], raw["score"]
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(truth, said))
@@ -73,7 +73,7 @@ def test_zero_code_finds_the_positive_class_by_its_name(tmp_path: Path, names: l
     (brier,) = {
         r["value"]
         for r in readings
-        if r["attributes"].get("ml.calibration.measure") == "brier" and r["attributes"]["ml.label.maturity"] == "complete"
+        if r["attributes"].get("ml.calibration.measure") == "brier" and r["attributes"]["ml.label.maturity"] == "arrived"
         and r["window"] == "5m"
     }  # fmt: skip
     assert brier == pytest.approx(sk.brier_score_loss(truth, score), abs=1e-6)

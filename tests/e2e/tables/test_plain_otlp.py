@@ -88,7 +88,7 @@ def test_long_whole_numbers_are_different_classes(receiver: Running) -> None:
     (found,) = [
         one["value"]
         for one in readings(receiver, "codes", "ml.performance.score")
-        if one["attributes"]["ml.performance.measure"] == "accuracy" and one["attributes"]["ml.label.maturity"] == "complete"
+        if one["attributes"]["ml.performance.measure"] == "accuracy" and one["attributes"]["ml.label.maturity"] == "arrived"
     ]  # fmt: skip
     assert found == pytest.approx(sk.accuracy_score(truth, said))
 

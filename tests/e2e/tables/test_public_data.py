@@ -202,7 +202,7 @@ def told(readings: list[dict[str, Any]], measure: str, window: str | None = None
         r["attributes"][measure]: r
         for r in readings
         if measure in r["attributes"]
-        and r["attributes"].get("ml.label.maturity", "complete") == "complete"
+        and r["attributes"].get("ml.label.maturity", "arrived") == "arrived"
         and r["attributes"].get("ml.performance.source", "labels") == "labels"
         and "ml.prediction.class" not in r["attributes"]
         and r["window"] == (window or r["window"])
@@ -335,7 +335,7 @@ def test_rows_labels_classes_and_figures_are_those_of_the_table(tmp_path: Path, 
 def is_of_labels(reading: dict[str, Any]) -> bool:
     """Whether it is a figure of performance of all labels of the window that are in."""
     is_performance = reading["metric"] == "ml.performance.score" and reading["window"] == "1d"
-    return is_performance and reading["attributes"].get("ml.label.maturity") == "complete"
+    return is_performance and reading["attributes"].get("ml.label.maturity") == "arrived"
 
 
 def overall(readings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -90,7 +90,7 @@ def test_fixed_age_is_of_the_newest_window_whose_labels_are_of_age(told: tuple[M
         assert found.status is Status.OK
 
 
-def test_complete_is_what_has_come_so_far(told: tuple[ModelSnapshot, list]) -> None:
+def test_arrived_is_what_has_come_so_far(told: tuple[ModelSnapshot, list]) -> None:
     model, fed = told
     end = BEGIN + 36 * STEP
     here = [(raw, raw.batch.event_time_ns + np.rint(delay * SECOND) <= end) for raw, delay in fed[24:]]
@@ -98,6 +98,24 @@ def test_complete_is_what_has_come_so_far(told: tuple[ModelSnapshot, list]) -> N
     said = np.concatenate([(raw.score >= 0.5)[known] for raw, known in here])
     found = one(model, "accuracy", window="1h")
     assert (found.value, found.n) == (pytest.approx(sk.accuracy_score(truth, said)), len(truth))
+
+
+def test_complete_waits_until_labels_are_in(told: tuple[ModelSnapshot, list]) -> None:
+    """Three hours are not six: whether a label takes longer than an hour nobody can know."""
+    found = one(told[0], "accuracy", window="1h", ML_LABEL_MATURITY="complete")
+    assert (found.status, found.value) == (Status.TOO_FEW, None)
+
+
+def test_complete_is_of_rows_of_which_nearly_all_labels_are_in(base: Baseline) -> None:
+    engine = engine_of("binary", base, windows=["5m", "1h", "12h"], detect={"windows": ["5m"], "label_age": "1h"})
+    fed = run(engine, 96, n=100, slow_s=700.0)
+    model = shown(engine)
+    truth = np.concatenate([raw.truth for raw, _ in fed[72:84]])
+    said = np.concatenate([raw.score >= 0.5 for raw, _ in fed[72:84]])
+    found = one(model, "accuracy", window="1h", ML_LABEL_MATURITY="complete")
+    assert found.status is Status.OK and 0.99 * len(truth) < found.n <= len(truth)
+    assert found.value == pytest.approx(sk.accuracy_score(truth, said), abs=0.01)
+    assert one(model, "accuracy", window="1h").n < 0.97 * len(truth), "of the newest window labels are missing"
 
 
 def test_adjusted_figures_make_up_for_what_is_still_to_come(told: tuple[ModelSnapshot, list]) -> None:

@@ -109,7 +109,7 @@ def one(
     model: ModelSnapshot, measure: str, cut: dict[str, str] | None = None, window: str = "1m", **about: str
 ) -> Reading:
     """The figure of labelled rows of one measure and slice."""
-    about = {"ML_PERFORMANCE_SOURCE": "labels", "ML_LABEL_MATURITY": "complete"} | about
+    about = {"ML_PERFORMANCE_SOURCE": "labels", "ML_LABEL_MATURITY": "arrived"} | about
     found = figures(model, semconv.METRIC_ML_PERFORMANCE_SCORE, window, ML_PERFORMANCE_MEASURE=measure, **about)
     cut = cut or {}
     (reading,) = [r for r in found if {k: v for k, v in r.attributes if not k.startswith("ml.")} == cut
@@ -152,7 +152,7 @@ def test_binary_speaks_of_the_decisions_that_were_sent() -> None:
         assert one(model, "roc_auc", cut).value == pytest.approx(sk.roc_auc_score(truth, score), abs=0.005)
         brier = figures(model, semconv.METRIC_ML_CALIBRATION_SCORE, ML_CALIBRATION_MEASURE="brier")
         (found,) = [r for r in brier if {k: v for k, v in r.attributes if not k.startswith("ml.")} == cut
-                    and dict(r.attributes)[semconv.ML_LABEL_MATURITY] == "complete"]  # fmt: skip
+                    and dict(r.attributes)[semconv.ML_LABEL_MATURITY] == "arrived"]  # fmt: skip
         assert found.value == pytest.approx(sk.brier_score_loss(truth, score), abs=1e-8)
 
 
@@ -172,7 +172,7 @@ def test_several_classes() -> None:
         assert one(model, "recall", ML_PREDICTION_CLASS=name).value == pytest.approx(value)
     assert not figures(model, semconv.METRIC_ML_PERFORMANCE_SCORE, ML_PREDICTION_CLASS="other")
     (top,) = [r for r in figures(model, semconv.METRIC_ML_CALIBRATION_SCORE, ML_CALIBRATION_MEASURE="brier",
-                                 ML_LABEL_MATURITY="complete") if len(r.attributes) == 2]  # fmt: skip
+                                 ML_LABEL_MATURITY="arrived") if len(r.attributes) == 2]  # fmt: skip
     assert top.value == pytest.approx(np.mean((raw.score - (raw.truth == raw.predicted)) ** 2), abs=1e-8)
 
 

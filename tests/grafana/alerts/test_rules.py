@@ -169,8 +169,8 @@ CASES = {
     "labels that have just come raise nothing": Case(
         'alertname="ModelPerformanceLost"',
         {
-            f'ml_performance_score_upper{{{WHO},ml_window="1h",ml_label_maturity="complete",{ACCURACY}}}': "0.5x500",
-            f'ml_performance_score_lower{{{WHO},ml_window="baseline",ml_label_maturity="complete",{ACCURACY}}}': "0.8x500",
+            f'ml_performance_score_upper{{{WHO},ml_window="1h",ml_label_maturity="arrived",{ACCURACY}}}': "0.5x500",
+            f'ml_performance_score_lower{{{WHO},ml_window="baseline",ml_label_maturity="arrived",{ACCURACY}}}': "0.8x500",
             OK: "1x500",
         },
         quiet=("4h", "5h"),

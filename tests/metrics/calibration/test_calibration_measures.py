@@ -31,7 +31,7 @@ from calidris.metrics.performance.performance_measures import confusion, roc_auc
 from calidris.state import ScoresState, Slice, Spec
 
 BRIER_TOLERANCE, LOSS_TOLERANCE = 2e-9, 4e-8  # half a unit of the fixed point a row
-COMPLETE = semconv.ML_LABEL_MATURITY_COMPLETE
+ARRIVED = semconv.ML_LABEL_MATURITY_ARRIVED
 
 
 @pytest.fixture(params=[name for name in shapes() if name != "no rows"])
@@ -202,7 +202,7 @@ def test_auc_of_many_rows_is_close() -> None:
 
 
 def readings(spec: Spec, rows: Rows) -> list[Reading]:
-    return performance_readings(spec, state_of(rows, spec), "1h", COMPLETE, minimum=1)
+    return performance_readings(spec, state_of(rows, spec), "1h", ARRIVED, minimum=1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -212,8 +212,8 @@ def test_no_rows_whatever_give_a_nan(data: list[tuple[float, int]], threshold: f
     rows = Rows(np.array([p for p, _ in data], float), np.array([y for _, y in data], np.int64))
     s = state_of(rows, spec)
     found = [
-        *calibration_readings(spec, s, "1h", COMPLETE, measures=tuple(MEASURES), minimum=0),
-        *performance_readings(spec, s, "1h", COMPLETE, minimum=0),
+        *calibration_readings(spec, s, "1h", ARRIVED, measures=tuple(MEASURES), minimum=0),
+        *performance_readings(spec, s, "1h", ARRIVED, minimum=0),
     ]
     assert len(found) == len(MEASURES) + 5
     for r in found:
@@ -223,7 +223,7 @@ def test_no_rows_whatever_give_a_nan(data: list[tuple[float, int]], threshold: f
 
 def test_calibration_readings_say_what_they_are_of() -> None:
     rows = shapes()["calibrated"]
-    found = calibration_readings(Spec(), state_of(rows), BASELINE_WINDOW, COMPLETE)
+    found = calibration_readings(Spec(), state_of(rows), BASELINE_WINDOW, ARRIVED)
     assert [dict(r.attributes)[semconv.ML_CALIBRATION_MEASURE] for r in found] == ["brier", "log_loss", "ece"]
     assert {r.metric for r in found} == {semconv.METRIC_ML_CALIBRATION_SCORE}
     assert {(r.window, r.n, r.status) for r in found} == {("baseline", 5000, Status.OK)}
@@ -233,7 +233,7 @@ def test_calibration_readings_say_what_they_are_of() -> None:
 def test_too_few_labels_have_no_figure() -> None:
     rows = Rows(np.full(29, 0.5), np.ones(29, np.int64))
     s = state_of(rows)
-    found = [*calibration_readings(Spec(), s, "1h", COMPLETE), *performance_readings(Spec(), s, "1h", COMPLETE)]
+    found = [*calibration_readings(Spec(), s, "1h", ARRIVED), *performance_readings(Spec(), s, "1h", ARRIVED)]
     assert {r.status for r in found} == {Status.TOO_FEW}
 
 
@@ -245,7 +245,7 @@ def test_a_slice_and_a_delay_are_read_alone() -> None:
     s = ScoresState(spec)
     s.update(score, outcome, delay, spec.slice_rows([CodedColumn.of(country)]))
     (r,) = calibration_readings(
-        spec, s, "1h", COMPLETE, measures=["brier"], slice_row=1, delay=0, labels={"country": "NL"}
+        spec, s, "1h", ARRIVED, measures=["brier"], slice_row=1, delay=0, labels={"country": "NL"}
     )
     mine = [i for i in range(200) if country[i] and delay[i] == 60.0]
     assert r.n == len(mine)
@@ -256,14 +256,14 @@ def test_a_slice_and_a_delay_are_read_alone() -> None:
 def test_several_classes_have_the_accuracy_of_their_top_label() -> None:
     spec = Spec(task=semconv.ML_MODEL_TASK_MULTICLASS, classes=("a", "b", "c"))
     rows = Rows(np.full(40, 0.4), np.array([1] * 30 + [0] * 10))  # below the threshold, which says nothing here
-    (r,) = performance_readings(spec, state_of(rows, spec), "1h", COMPLETE)
+    (r,) = performance_readings(spec, state_of(rows, spec), "1h", ARRIVED)
     assert (r.value, r.n) == (0.75, 40)
 
 
 def test_a_regression_has_no_probabilities() -> None:
     spec = Spec(task=semconv.ML_MODEL_TASK_REGRESSION)
-    assert calibration_readings(spec, ScoresState(spec), "1h", COMPLETE) == []
-    assert performance_readings(spec, ScoresState(spec), "1h", COMPLETE) == []
+    assert calibration_readings(spec, ScoresState(spec), "1h", ARRIVED) == []
+    assert performance_readings(spec, ScoresState(spec), "1h", ARRIVED) == []
 
 
 def test_label_coverage() -> None:

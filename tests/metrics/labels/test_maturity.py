@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calidris import semconv
+from calidris.batch import Floats
 from calidris.metrics import Status
 from calidris.metrics.labels.late_label_readings import (
     WITHIN,
@@ -17,8 +18,8 @@ from calidris.metrics.labels.late_label_readings import (
     adjusted_performance,
     delay_readings,
 )
-from calidris.metrics.labels.maturity import Cohort, complete, delay_adjusted, fixed_age, reporting
-from calidris.metrics.performance.performance_measures import accuracy, confusion
+from calidris.metrics.labels.maturity import Cohort, delay_adjusted, find_settled_age_s, fixed_age, reporting
+from calidris.metrics.performance.performance_measures import accuracy
 from calidris.state import ScoresState, Spec
 from calidris.state.blocks.scores import DELAY_EDGES_S
 
@@ -154,15 +155,30 @@ def test_a_class_that_never_came_is_not_known() -> None:
     assert np.isnan(reporting([cohort(only, 10 * DAY)]).share[1, :-1]).all()
 
 
-def test_complete_takes_old_cohorts_whole(history: list[tuple[Raw, Cohort]]) -> None:
-    found = complete([c for _, c in history], 30 * DAY)
-    old = [(r, c) for r, c in history if c.age_s >= 30 * DAY]
-    assert found.rows == 600 * len(old)
-    seen = [np.isfinite(r.delay_s) for r, _ in old]
-    assert found.labelled == sum(s.sum() for s in seen)
-    right = [((r.score >= 0.5) == r.outcome)[s] for (r, _), s in zip(old, seen)]
-    assert value(found.bins) == pytest.approx(np.concatenate(right).mean())
-    assert sum(confusion(found.bins, SPEC)) == found.labelled
+def settled(quick: Floats, slow: Floats, age_s: float = 10 * DAY) -> float | None:
+    """From which age rows are complete, by one cohort with labels of two classes after so many seconds."""
+    delay = np.concatenate([quick, slow])
+    rows = Raw(np.full(len(delay), 0.3), np.repeat([0, 1], [len(quick), len(slow)]), delay)
+    cohorts = [cohort(rows, age_s)]
+    return find_settled_age_s(cohorts, reporting(cohorts))
+
+
+def test_rows_are_complete_from_the_delay_on_that_nearly_all_labels_of_each_class_keep() -> None:
+    hour = 3600.0
+    soon, within_a_day = np.full(400, 0.5 * hour), np.full(400, 20 * hour)
+    assert settled(soon, soon) == hour
+    assert settled(soon, within_a_day) == 24 * hour, "the slower class decides"
+    late = np.concatenate([soon, np.full(3, 2 * hour)])
+    assert settled(soon, late) == hour, "3 of 403 may be late"
+    assert settled(soon, np.concatenate([soon, np.full(5, 2 * hour)])) == 6 * hour, "5 of 405 may not"
+
+
+def test_what_was_not_watched_for_longer_is_not_said_to_be_over() -> None:
+    soon = np.full(400, 1800.0)
+    assert settled(soon, soon, age_s=2 * 3600.0) is None, "one delay is watched: all labels are in by construction"
+    assert settled(soon, soon, age_s=7 * 3600.0) == 3600.0
+    assert settled(soon, np.full(299, 1800.0)) is None, "too few labels of a class"
+    assert settled(soon, np.zeros(0)) is None
 
 
 def test_readings_say_their_maturity(history: list[tuple[Raw, Cohort]]) -> None:

@@ -35,7 +35,7 @@ from calidris.metrics.performance.performance_measures import (
 from calidris.state import ScoresState, Slice, Spec
 
 SPEC = Spec()
-COMPLETE = semconv.ML_LABEL_MATURITY_COMPLETE
+ARRIVED = semconv.ML_LABEL_MATURITY_ARRIVED
 
 
 @pytest.fixture(params=[name for name in shapes() if name != "no rows"])
@@ -155,10 +155,10 @@ def test_every_measure_is_a_reading_of_each_slice() -> None:
     assert labels == {1: {"country": "NL"}, 2: {"country": "BE"}, 3: {"country": "(other)"}}
     for row, names in labels.items():
         found = performance_readings(
-            spec, state, "1h", COMPLETE, measures=tuple(MEASURES), slice_row=row, labels=names, minimum=1
+            spec, state, "1h", ARRIVED, measures=tuple(MEASURES), slice_row=row, labels=names, minimum=1
         )
         mine = Rows(rows.score[country == row - 1], rows.outcome[country == row - 1])
-        alone = performance_of_bins(spec, bins_of(mine, spec), "1h", COMPLETE, measures=tuple(MEASURES), minimum=1)
+        alone = performance_of_bins(spec, bins_of(mine, spec), "1h", ARRIVED, measures=tuple(MEASURES), minimum=1)
         assert [r.value for r in found] == [r.value for r in alone]
         assert all(dict(r.attributes)["country"] == names["country"] for r in found)
         assert len(found) == len(MEASURES)
@@ -209,11 +209,11 @@ def test_a_perfect_matrix_keeps_its_doubt_and_an_empty_one_says_nothing() -> Non
 def test_readings_of_several_classes() -> None:
     truth, decided = classes(3, 90, 9)
     counts = sk.confusion_matrix(truth, decided)
-    found = multiclass.multiclass_readings(counts, ("a", "b", "c"), "1d", COMPLETE, labels={"country": "NL"})
+    found = multiclass.multiclass_readings(counts, ("a", "b", "c"), "1d", ARRIVED, labels={"country": "NL"})
     assert len(found) == 4 + 6
     assert {r.status for r in found} == {Status.OK}
     assert dict(found[-1].attributes)[semconv.ML_PREDICTION_CLASS] == "c"
-    few = multiclass.multiclass_readings(np.diag([5, 5, 5]), ("a", "b", "c"), "1d", COMPLETE)
+    few = multiclass.multiclass_readings(np.diag([5, 5, 5]), ("a", "b", "c"), "1d", ARRIVED)
     assert {r.status for r in few} == {Status.TOO_FEW}
 
 

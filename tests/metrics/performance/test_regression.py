@@ -115,12 +115,12 @@ def test_a_state_gives_the_same_figures() -> None:
 
 
 def test_readings_of_a_regression() -> None:
-    found = regression_readings(errors(*shapes()["usual"]), "1d", "complete", labels={"country": "NL"})
+    found = regression_readings(errors(*shapes()["usual"]), "1d", "arrived", labels={"country": "NL"})
     assert [dict(r.attributes)[semconv.ML_PERFORMANCE_MEASURE] for r in found] == list(MEASURES)
     assert {r.status for r in found} == {Status.OK}
     nothing = errors(np.zeros(0), np.zeros(0))
-    assert {r.status for r in regression_readings(nothing, "1d", "complete")} == {Status.TOO_FEW}
-    assert {r.status for r in regression_readings(nothing, "1d", "complete", minimum=0)} == {Status.TOO_FEW}
+    assert {r.status for r in regression_readings(nothing, "1d", "arrived")} == {Status.TOO_FEW}
+    assert {r.status for r in regression_readings(nothing, "1d", "arrived", minimum=0)} == {Status.TOO_FEW}
     zeros = errors(np.zeros(40), np.ones(40))
     assert math.isnan(mape(zeros).value)
     assert rmse(zeros).value == 1.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calidris import semconv
-from calidris.engine.readings.labels import COMPLETE
+from calidris.engine.readings.labels import ARRIVED
 from calidris.engine.snapshot import ModelSnapshot, WindowState
 from calidris.metrics.base import Reading, Status
 from calidris.metrics.calibration import calibration_measures
@@ -58,7 +58,7 @@ def _calibration(labels: LabelStates, window: WindowState) -> list[Reading]:
         window.counts.spec,
         labels.scores.bins(),
         window.window,
-        COMPLETE,
+        ARRIVED,
         measures=CALIBRATION,
     )
 
@@ -69,6 +69,6 @@ def _performance(labels: LabelStates, window: WindowState) -> list[Reading]:
         labels.scores.bins(),
         window.counts.spec,
         window.window,
-        COMPLETE,
+        ARRIVED,
         measures=PERFORMANCE,
     )

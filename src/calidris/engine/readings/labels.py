@@ -18,8 +18,8 @@ from calidris.metrics.performance.regression import Errors, regression_readings
 from calidris.state import Spec, class_names
 from calidris.state.blocks.labelled import LabelStates
 
-COMPLETE = semconv.ML_LABEL_MATURITY_COMPLETE
-"""Figures are of all labels that have arrived so far."""
+ARRIVED = semconv.ML_LABEL_MATURITY_ARRIVED
+"""Figures are of all labels that have come so far."""
 
 HEADLINE = {
     semconv.ML_MODEL_TASK_BINARY: "accuracy",
@@ -35,7 +35,7 @@ def label_readings(
     spec: Spec,
     labels: LabelStates,
     window: str,
-    maturity: str = COMPLETE,
+    maturity: str = ARRIVED,
     *,
     row: int = 0,
     delay: int | None = None,
@@ -72,7 +72,7 @@ def slice_readings(spec: Spec, labels: LabelStates, window: str) -> list[Reading
             out += label_readings(spec, labels, window, row=row, about=about)
         elif spec.task in HEADLINE:
             nothing, few = Performance(0.0, 0), Status.TOO_FEW
-            out.append(score_reading(HEADLINE[spec.task], nothing, window, COMPLETE, status=few, labels=about))
+            out.append(score_reading(HEADLINE[spec.task], nothing, window, ARRIVED, status=few, labels=about))
     return out
 
 

@@ -1,14 +1,16 @@
 """Labels that come late: figures at a fixed age, figures adjusted for labels still to come, and how long labels take.
 
-``complete`` is of the newest window, with whatever labels are in. The other two need rows of some age, and so are of an earlier
+``arrived`` is of the newest window, with whatever labels are in. The others need rows of some age, and so are of an earlier
 window of the same length: ``fixed_age`` of the newest one that is as old as ``detect.label_age`` (the one that alarms
-are about), ``delay_adjusted`` of the newest one that is an hour old, the shortest delay that is told apart.
+are about), ``delay_adjusted`` of the newest one that is an hour old, the shortest delay that is told apart, ``complete`` of the
+newest one whose rows are so old that nearly all labels are in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,16 +19,20 @@ from calidris.config.units import window_name
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.label_totals import added, counted_cohort, scored_cohort, uncut, whole_labels
 from calidris.engine.panes.pane import Pane, PaneKey
-from calidris.engine.readings.labels import label_readings, standard_measures
+from calidris.engine.readings.labels import HEADLINE, label_readings, standard_measures
 from calidris.metrics.base import Reading, Status
 from calidris.metrics.labels.late_label_readings import adjusted_calibration, adjusted_performance, delay_readings
-from calidris.metrics.labels.maturity import Cohort, Reporting, delay_adjusted, reporting
+from calidris.metrics.labels.maturity import Cohort, Reporting, delay_adjusted, find_settled_age_s, reporting
+from calidris.metrics.performance.confusion import Performance
 from calidris.metrics.performance.decisions import RANKED, threshold_decides
+from calidris.metrics.performance.performance_measures import score_reading
 from calidris.state.blocks.labelled import LabelStates
 from calidris.state.blocks.table_state import DELAY_EDGES_S
 
 YOUNGEST_S = DELAY_EDGES_S[0]
 """Rows younger than the shortest delay tell nothing about delays."""
+
+COMPLETE = semconv.ML_LABEL_MATURITY_COMPLETE
 
 Panes = list[tuple[PaneKey, Pane]]
 
@@ -77,6 +83,7 @@ class Late:
             yield from _marked(self._fixed_age(aged[0], window_s), aged[1])
         if young is not None and self.model.config.task != semconv.ML_MODEL_TASK_REGRESSION:
             yield from _marked(self._adjusted(young, window_s), young.how)
+        yield from self._complete(window_s)
 
     def aged(self, window_s: float, age_s: float) -> Aged | None:
         """The newest window whose rows are all of an age; None where its steps may be rolled up."""
@@ -96,6 +103,14 @@ class Late:
             self._matured[window_s] = None if aged is None else (whole_labels(self.model.spec, labels), aged.how)
         return self._matured[window_s]
 
+    @cached_property
+    def settled_age_s(self) -> float | None:
+        """Age from which nearly all labels of the model's rows are in; None where it cannot be said yet."""
+        if self.model.spec.task == semconv.ML_MODEL_TASK_REGRESSION:
+            known = reporting(self.counted)
+            return find_settled_age_s(self.counted, known, outcomes=(1,))
+        return find_settled_age_s(self.scored, self.known)
+
     def delays(self) -> list[Reading]:
         """How long labels take, of the rows that windows need; its window is the model's longest."""
         return delay_readings(self.counted, window_name(max(self.model.config.all_windows_s)))
@@ -103,6 +118,20 @@ class Late:
     def _fixed_age(self, labels: LabelStates, window_s: float) -> list[Reading]:
         age = semconv.ML_LABEL_MATURITY_FIXED_AGE
         return label_readings(uncut(self.model.spec), labels, window_name(window_s), age, delay=age_bucket(self.model))
+
+    def _complete(self, window_s: float) -> list[Reading]:
+        """Of the newest window of settled rows; where nobody can say from when they are, a figure that says so."""
+        spec, window = uncut(self.model.spec), window_name(window_s)
+        age_s = self.settled_age_s
+        settled = None if age_s is None else self.aged(window_s, age_s)
+        if settled is not None:
+            labels = whole_labels(self.model.spec, (pane.labels for _, pane in settled.panes))
+            found = label_readings(spec, labels, window, COMPLETE)
+            return _marked(found, settled.how)
+        if spec.task not in HEADLINE:
+            return []
+        nothing = Performance(0.0, 0)
+        return [score_reading(HEADLINE[spec.task], nothing, window, COMPLETE, status=Status.TOO_FEW)]
 
     def _adjusted(self, young: Aged, window_s: float) -> list[Reading]:
         spec, window = uncut(self.model.spec), window_name(window_s)

@@ -156,7 +156,7 @@ def _performance() -> dashboard.QueryVariable:
 def _maturity() -> dashboard.QueryVariable:
     """How old labels are: figures of different ages do not compare."""
     metric = promql.selector(semconv.METRIC_ML_PERFORMANCE_SCORE, MODEL, VERSION)
-    first = dm.VariableOption(text=semconv.ML_LABEL_MATURITY_COMPLETE, value=semconv.ML_LABEL_MATURITY_COMPLETE)
+    first = dm.VariableOption(text=semconv.ML_LABEL_MATURITY_ARRIVED, value=semconv.ML_LABEL_MATURITY_ARRIVED)
     return _one("maturity", "Labels", metric, promql.MATURITY).current(first)
 
 

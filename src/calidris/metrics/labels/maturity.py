@@ -9,7 +9,7 @@ The state is the reporting triangle: cohorts of predictions by the time of the *
 - ``fixed_age`` takes labels up to one delay from cohorts that are older: biased where delay depends on the class, but by the
   same amount in every cohort, so windows compare. This is what alerts.
 - ``delay_adjusted`` takes what is in and weighs each class by how much of it is in by now: right on average, wider.
-- ``complete`` takes cohorts that are old enough for nearly all labels.
+- ``complete`` takes rows that are old enough for nearly all labels.
 
 A label that never comes is in none of them: they speak of the rows that get one. Rows that are labelled because of their
 score (declined applicants never are) are no delay, and no weight mends that.
@@ -31,6 +31,9 @@ SMALLEST_REPORTED = 0.1
 
 NEARLY_ALL = 0.99
 """Share of each class's labels that makes a cohort complete."""
+
+ENOUGH_LABELS = 300
+"""Labels of each class without one late that say so: with none in 300 it is under 1 % with 95 % confidence (rule of three)."""
 
 
 class Cohort(NamedTuple):
@@ -83,9 +86,14 @@ class Reporting(NamedTuple):
     share: Floats
     variance: Floats
 
-    def nearly_all(self, share: float = NEARLY_ALL) -> int | None:
-        """The first bucket after which ``share`` of both classes' labels are in, or None."""
-        enough = np.flatnonzero((self.share >= share).all(axis=0))
+    def nearly_all(
+        self,
+        share: float = NEARLY_ALL,
+        outcomes: Sequence[int] = (0, 1),
+    ) -> int | None:
+        """The first bucket after which ``share`` of the labels of each class are in, or None."""
+        of_classes = self.share[list(outcomes)]
+        enough = np.flatnonzero((of_classes >= share).all(axis=0))
         return int(enough[0]) if len(enough) else None
 
 
@@ -114,10 +122,28 @@ def fixed_age(cohorts: Sequence[Cohort], bucket: int) -> Matured:
     return Matured(_total(cohorts, [c.scores[:, : bucket + 1].sum(axis=1) for c in old]), sum(c.rows for c in old))
 
 
-def complete(cohorts: Sequence[Cohort], age_s: float) -> Matured:
-    """All labels so far of cohorts of at least an age; see ``Reporting.nearly_all`` for one."""
-    old = [c for c in cohorts if c.age_s >= age_s]
-    return Matured(_total(cohorts, [c.scores.sum(axis=1) for c in old]), sum(c.rows for c in old))
+def find_settled_age_s(
+    cohorts: Sequence[Cohort],
+    known: Reporting,
+    outcomes: Sequence[int] = (0, 1),
+) -> float | None:
+    """Age from which rows count as complete: 99 % of the labels of each class are in. None where nobody can say so.
+
+    What is not watched for longer than that cannot be said to be over: after the longest delay watched all labels are in by
+    construction. So it takes one longer delay, and labels enough that none of them coming late means something.
+
+    Args:
+        cohorts: predictions of some stretches of time.
+        known: how soon labels come, of the same cohorts.
+        outcomes: classes that labels have; a regression has one of them only.
+    """
+    settled = known.nearly_all(outcomes=outcomes)
+    longest = known.share.shape[1] - 1
+    if settled is None or settled >= longest:
+        return None
+    watched = [c.scores[..., N].sum(axis=(1, 2)) for c in cohorts if c.complete > settled + 1]
+    labels = np.sum(watched, axis=0)[list(outcomes)]
+    return DELAY_EDGES_S[settled] if labels.min() >= ENOUGH_LABELS else None
 
 
 def reporting(cohorts: Sequence[Cohort]) -> Reporting:

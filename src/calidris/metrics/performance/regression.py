@@ -118,7 +118,7 @@ def regression_readings(
     ...     mean: float
     ...     variance: float
     >>> errors = Errors(One(50, 0.1, 1.0), One(50, 0.8, 0.4), One(50, 1.01, 2.0), One(50, 9.0, 4.0), One(50, 0.1, 0.01))
-    >>> [round(r.value, 3) for r in regression_readings(errors, "1d", "complete")]
+    >>> [round(r.value, 3) for r in regression_readings(errors, "1d", "arrived")]
     [0.8, 1.005, 0.1, 0.1, 0.748]
     """
     estimates = ((name, estimate(errors)) for name, estimate in MEASURES.items())

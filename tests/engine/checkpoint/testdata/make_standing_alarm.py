@@ -35,6 +35,7 @@ import numpy as np
 from scipy.special import gammaln, ndtr
 from tests.engine.checkpoint.testdata.standing_story import HOUR, START, Said, outcomes, rows, story
 
+from calidris import semconv
 from calidris.app.loop import apply
 from calidris.app.restore import Storage
 from calidris.baseline import Baseline, BaselineColumns, build, write
@@ -146,7 +147,7 @@ def exactly(engine: Engine) -> dict[str, str]:
     """Hashes of all that is remembered and of every figure, to the last bit of the floats."""
     taken = snapshot(engine, engine.sealed_ns)
     figures = [
-        [*m.key, r.metric.name, r.window, [*r.attributes], r.n, r.value, *_bounds(r), r.baseline, r.status.value]
+        [*m.key, r.metric.name, r.window, [*_attributes(r)], r.n, r.value, *_bounds(r), r.baseline, r.status.value]
         for m in taken.models
         for r in _told_then(m.readings)
     ]
@@ -171,7 +172,12 @@ def without_levels(readings: Iterable[Reading]) -> Iterator[Reading]:
 
 def _told_then(readings: Iterable[Reading]) -> Iterator[Reading]:
     """The figures that the version which made the fixture told too; since then, what waits is told as such."""
-    known = [r for r in without_levels(readings) if not OTHER_SINCE & set(dict(r.attributes).values())]
+    others = OTHER_SINCE
+    known = [
+        r
+        for r in without_levels(readings)
+        if not others & set(dict(r.attributes).values()) and _attributes(r) is not None
+    ]
     learning = {(r.window, r.attributes) for r in known if r.status is Status.LEARNING}
     for r in known:
         name = r.metric.name
@@ -184,6 +190,21 @@ def _told_then(readings: Iterable[Reading]) -> Iterator[Reading]:
         ):
             continue
         yield r
+
+
+def as_called_then(about: dict[str, str]) -> dict[str, str] | None:
+    """Attributes with the names of that version, which called complete what had come so far, and told nothing else of that kind."""
+    maturity = about.get(semconv.ML_LABEL_MATURITY)
+    if maturity == semconv.ML_LABEL_MATURITY_COMPLETE:
+        return None
+    if maturity == semconv.ML_LABEL_MATURITY_ARRIVED:
+        return about | {semconv.ML_LABEL_MATURITY: semconv.ML_LABEL_MATURITY_COMPLETE}
+    return about
+
+
+def _attributes(reading: Reading) -> list[tuple[str, str]] | None:
+    about = as_called_then(dict(reading.attributes))
+    return None if about is None else [*about.items()]
 
 
 def _bounds(reading: Reading) -> tuple[float | None, float | None]:
