@@ -18,7 +18,18 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks.detection import compared, dependent, deploys, features, labels, own_weeks, real_days, seasons, whole
+from benchmarks.detection import (
+    compared,
+    dependent,
+    deploys,
+    features,
+    labels,
+    onsets,
+    own_weeks,
+    real_days,
+    seasons,
+    whole,
+)
 from benchmarks.detection.config import CONFIG, placed
 from benchmarks.detection.rivals import river_version
 from benchmarks.detection.table import Effort, Must, Table, targets
@@ -31,7 +42,7 @@ FULL = Effort(CONFIG["streams"], CONFIG["null_windows"], CONFIG["delay_streams"]
 def run(effort: Effort) -> tuple[str, list[Must]]:
     """Print the tables; return them, what must hold first."""
     texts, musts = [], []
-    parts = (features, dependent, real_days, compared, seasons, own_weeks, labels, whole, deploys)
+    parts = (features, dependent, real_days, compared, seasons, own_weeks, labels, onsets, whole, deploys)
     for table in _timed(itertools.chain.from_iterable(part.tables(effort) for part in parts)):
         print(table.text, end="\n\n", flush=True)
         texts.append(table.text)

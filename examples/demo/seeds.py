@@ -29,7 +29,7 @@ from examples.demo.parts import CONFIG
 from examples.demo.story import BASELINE_ROWS, BASELINE_WINDOWS, FULL, WINDOW_S, Outcome, judge
 
 _KEY = ModelKey("default", "tumour", "1")
-_START_NS = 1_800_000_000_000_000_000
+START_NS = 1_800_000_000_000_000_000
 _STEP_NS = round(WINDOW_S * 1e9)
 
 
@@ -62,7 +62,7 @@ class Story:
         """The quiet phase, the change, and windows until the alarm or the end."""
         for _ in range(quiet):
             self._one_window()
-        changed_ns = _START_NS + self.window * _STEP_NS
+        changed_ns = START_NS + self.window * _STEP_NS
         self.sampler.changed = True
         for _ in range(changed):
             self._one_window()
@@ -72,11 +72,11 @@ class Story:
 
     def alarms(self) -> list[dict[str, object]]:
         """Alarms in the shape of the read API."""
-        return alarms_json(snapshot(self.engine, _START_NS))
+        return alarms_json(snapshot(self.engine, START_NS))
 
     def _one_window(self) -> None:
         n = round(FULL.rate * WINDOW_S)
-        start = _START_NS + self.window * _STEP_NS
+        start = START_NS + self.window * _STEP_NS
         table, outcome = self.sampler.draw(n)
         times = start + np.arange(n) * (_STEP_NS // n)
         batch = _batch(table, self.model.predict_proba(table[FEATURES])[:, 1], times)

@@ -76,6 +76,7 @@ answers 202 with the ``models`` and ``alarms`` that end, once that is durable. I
       "onset": {"status": "ok", "at_ns": 0, "earliest_ns": 0, "latest_ns": 0},     when the change began, and the interval that
                                               the strongest bets give; "undefined" and null where it is not known
       "renews": null,                         id of the standing alarm beside which this is new
+      "settings": "91c0ffee2a41", "program": "0.1.0",     id of the model's settings, and which version of the program
       "orders": [{"alarm": 2, "action": "ack", "by": "ada", "reason": "", "at_ns": 0, "token": "oncall"}]}]
 
 ``POST /v1/alarms/{id}/ack`` and ``POST /v1/alarms/{id}/clear`` with ``{"by": "ada", "reason": "sensor replaced"}``
@@ -281,6 +282,8 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,
+        "settings": alarm.settings or None,
+        "program": alarm.program or None,
         "trace_ids": list(alarm.trace_ids),
         "orders": [command.plain() for command in snapshot.commands if command.alarm == alarm.id],
     }

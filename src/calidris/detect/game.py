@@ -14,6 +14,10 @@ SHAPE = "shape"
 """The direction of a bet that was learned and that no plain direction describes."""
 
 
+EITHER = "either way"
+"""The direction of a bet that was learned where there are but two: the plain bets say which."""
+
+
 class Play(NamedTuple):
     """The outcome of one window.
 

@@ -51,6 +51,9 @@ class Alarm:
         budgeted: whether the false-alarm budget speaks for it; fixed limits have none.
         onset: when the change began, with an interval; None where it is not known: of fixed limits, and of evidence that an
             earlier version had gathered.
+        settings: id of the settings of its model by which it was raised, from ``provenance.hash_settings``; empty where an earlier
+            version raised it.
+        program: version of the program that raised it; likewise.
         renews: number of the standing alarm that this one renews, by things which that one does not name; 0 where it is the first.
         silent: whether the rows of the model had stopped for half an hour when it was raised, as where labels come later.
         level: of how large a change the evidence is: ``strong`` or ``early``; empty where a fixed rule raised it.
@@ -81,6 +84,8 @@ class Alarm:
     strong_ns: int = 0
     onset: Onset | None = None
     renews: int = 0
+    settings: str = ""
+    program: str = ""
     shared: bool = False
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:

@@ -190,6 +190,7 @@ def _facts_of_alarm(alarm: Alarm) -> tuple[tuple[str, str], ...]:
         ("For", _severity(alarm)),
         ("False-alarm budget", f"{alarm.budget}: without a change, no more alarms than this are to be expected"),
         ("Compared with", f"baseline {alarm.baseline}"),
+        *_raised_by(alarm),
         *((("New beside", f"alarm {alarm.renews}, which stands and does not name it"),) if alarm.renews else ()),
     )
 
@@ -218,7 +219,13 @@ def _facts_of_rule(alarm: Alarm) -> tuple[tuple[str, str], ...]:
         ("Rows behind it", f"{alarm.n:,}"),
         ("Rule", f"{alarm.kind} of the model's settings, for each {alarm.window}"),
         ("False-alarm budget", "none: a fixed rule promises nothing"),
+        *_raised_by(alarm),
     )
+
+
+def _raised_by(alarm: Alarm) -> tuple[tuple[str, str], ...]:
+    """Which settings and program raised it, where that was noted."""
+    return (("Raised by", f"calidris {alarm.program}, settings {alarm.settings}"),) if alarm.program else ()
 
 
 def _violation(fault: FaultCount) -> str:

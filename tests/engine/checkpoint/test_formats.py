@@ -202,7 +202,8 @@ def forget_onsets(engine: Engine) -> None:
                 watch.detector.renewal = None
             watch.last = watch.last and replace(watch.last, onset=None)
             watch.alarmed = watch.alarmed and replace(watch.alarmed, onset=None)
-    engine.book.restore([replace(alarm, onset=None) for alarm in engine.alarms], engine.latched)
+    then = [replace(alarm, onset=None, settings="", program="") for alarm in engine.alarms]
+    engine.book.restore(then, engine.latched)
 
 
 def test_it_is_the_same_to_the_last_bit(as_then: Storage, expected: dict[str, Any]) -> None:

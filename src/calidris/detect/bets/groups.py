@@ -14,7 +14,7 @@ from calidris.batch import Floats, Ints, Mask
 from calidris.detect.evidence.design_effect import at_size, upper
 from calidris.detect.evidence.handicap import NONE, Handicap, handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
-from calidris.detect.game import SHAPE, Play, log_weights
+from calidris.detect.game import EITHER, SHAPE, Play, log_weights
 from calidris.detect.layout import Layout, identity
 from calidris.state import GroupsState, Spec
 
@@ -111,7 +111,8 @@ class GroupBets:
             return (("recovered", "recovered"),) * len(BACK)
         out = []
         for more, less in self.words:
-            out += [("gap", more if gap > 0 else less) for gap in GAPS] + [("own", SHAPE)]
+            learned = SHAPE if self.events.shape[1] > 2 else EITHER
+            out += [("gap", more if gap > 0 else less) for gap in GAPS] + [("own", learned)]
         return (*out, ("own", SHAPE)) if self.events.shape[1] > 2 else tuple(out)
 
     @cached_property

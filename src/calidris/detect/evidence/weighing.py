@@ -6,7 +6,7 @@ import numpy as np
 
 from calidris.batch import Floats, Mask
 from calidris.detect.evidence.verdict import Change, named
-from calidris.detect.game import SHAPE, Game, safe_log
+from calidris.detect.game import EITHER, SHAPE, Game, safe_log
 
 _SHAPE_MARGIN = 0.5
 
@@ -73,15 +73,25 @@ class Weighing:
         (mine,) = np.nonzero(about & self._weighs)
         heaviest = self._log_weight[mine].max()
         evidence = log_r + self._log_weight - heaviest
-        most = evidence[mine].max()
-        directions = self._bets.directions
-        plain = [bet for bet in mine.tolist() if directions[bet] != SHAPE]
-        if not plain:
-            return SHAPE
-        best = plain[int(evidence[plain].argmax())]
-        if evidence[best] < _SHAPE_MARGIN * most:
-            return SHAPE
-        return directions[best]
+        shapes: list[float] = []
+        plain: dict[float, str] = {}
+        for bet in mine.tolist():
+            direction = self._bets.directions[bet]
+            logs = float(evidence[bet])
+            if direction == SHAPE:
+                shapes.append(logs)
+            elif direction != EITHER:
+                plain.setdefault(logs, direction)
+        return _choose_direction(plain, shapes)
+
+
+def _choose_direction(plain: dict[float, str], shapes: list[float]) -> str:
+    """The plain direction with the most logs, where it has half of the best shape's."""
+    best = max(plain, default=-np.inf)
+    most = max(shapes, default=-np.inf)
+    if not plain or best < _SHAPE_MARGIN * most:
+        return SHAPE
+    return plain[best]
 
 
 def find_shares(fields: Floats, log_threshold: float) -> Floats:

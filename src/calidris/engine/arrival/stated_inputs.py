@@ -14,6 +14,7 @@ import numpy as np
 from calidris.batch import Mask, PredictionBatch
 from calidris.config import ModelConfig
 from calidris.engine.alarms import AlarmBook
+from calidris.engine.alarms.provenance import stamp
 from calidris.engine.columns import rows_of
 from calidris.engine.snapshot import Alarm, NamedFeature
 from calidris.metrics.input_faults import Fault, FaultCount, FaultCounts, find_faults, list_checks
@@ -116,8 +117,10 @@ class StatedInputs:
         self._found.add(faults)
         new = self._new(faults)
         if new:
-            alarm = _alarm(batch, new, book.next_id)
-            book.open(alarm)
+            number = book.next_id
+            alarm = _alarm(batch, new, number)
+            told = stamp(alarm, self.config)
+            book.open(told)
             for fault in new:
                 self._standing[_place(fault)] = alarm.id
 

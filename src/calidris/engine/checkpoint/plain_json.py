@@ -83,7 +83,7 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
     # Nothing that a checkpoint of a version before it would not hold.
-    for name in ("silent", "onset", "renews", "shared"):
+    for name in ("silent", "onset", "renews", "settings", "program", "shared"):
         if not values[name]:
             del values[name]
     before = _told_before(alarm.kind, alarm.budgeted)

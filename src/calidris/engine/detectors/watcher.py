@@ -15,6 +15,7 @@ from calidris.detect import Alert, Slot, Verdict
 from calidris.detect.levels import Level
 from calidris.engine.alarms import AlarmBook, Failures
 from calidris.engine.alarms.mending import Latch
+from calidris.engine.alarms.provenance import stamp
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.recipes import Recipe, recipe
@@ -71,7 +72,8 @@ class Seal:
     def open(self, alarm: Alarm, window_s: float) -> None:
         """Write an alarm down, and whether it is about rows of before its model fell silent."""
         longest_ns = max(SILENT_NS, round(2e9 * window_s))
-        self.book.open(replace(alarm, silent=self.silence_ns >= longest_ns))
+        told = replace(alarm, silent=self.silence_ns >= longest_ns)
+        self.book.open(stamp(told, self.model.config))
 
 
 class Watcher:
@@ -356,6 +358,9 @@ class Watcher:
 
     def alarm_of(self, latch: Latch, key: ModelKey, book: AlarmBook, raised_ns: int) -> Alarm:
         """The alarm of what is latched and not in the list, from what is still known of it."""
+        return stamp(self._late_alarm(latch, key, book, raised_ns), self.config)
+
+    def _late_alarm(self, latch: Latch, key: ModelKey, book: AlarmBook, raised_ns: int) -> Alarm:
         number = book.next_id
         if isinstance(latch, ThresholdWatcher):
             return threshold_alarm(latch, [], key, number, raised_ns, ())
