@@ -24,6 +24,7 @@ from benchmarks.detection import (
     deploys,
     features,
     labels,
+    late_labels,
     onsets,
     own_weeks,
     real_days,
@@ -42,7 +43,7 @@ FULL = Effort(CONFIG["streams"], CONFIG["null_windows"], CONFIG["delay_streams"]
 def run(effort: Effort) -> tuple[str, list[Must]]:
     """Print the tables; return them, what must hold first."""
     texts, musts = [], []
-    parts = (features, dependent, real_days, compared, seasons, own_weeks, labels, onsets, whole, deploys)
+    parts = (features, dependent, real_days, compared, seasons, own_weeks, labels, late_labels, onsets, whole, deploys)
     for table in _timed(itertools.chain.from_iterable(part.tables(effort) for part in parts)):
         print(table.text, end="\n\n", flush=True)
         texts.append(table.text)

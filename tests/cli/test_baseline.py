@@ -54,6 +54,18 @@ def test_no_time_column_is_told_as_such(tmp_path: Path) -> None:
     assert "no --time column" in build(tmp_path, 12).out
 
 
+def test_labels_without_their_times_are_told_as_such_here_and_by_check(tmp_path: Path) -> None:
+    for more, lacks in (((), True), (("--label-time", "ts"), False)):
+        done = build(tmp_path, 40, "--time", "ts", *more)
+        assert done.code == 0, done.err
+        assert ("no --label-time column" in " ".join(done.out.split())) == lacks
+        (tmp_path / "serve.yaml").write_text(
+            "models: [{name: credit, windows: [5m, 1h], detect: {windows: [5m]}, baseline: credit.calidris}]\n"
+        )
+        checked = " ".join(run("check", "-c", tmp_path / "serve.yaml").out.split())
+        assert ("credit: its baseline was built without --label-time" in checked) == lacks
+
+
 def test_each_scored_length_is_looked_at(tmp_path: Path) -> None:
     """Sixty windows of 5m are enough, and make five of 1h: before, nobody said so."""
     done = build(tmp_path, 60, "--time", "ts", detect="[5m, 1h]")

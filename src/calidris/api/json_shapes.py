@@ -21,7 +21,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
                      "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
-        "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet
+        "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet, or are on hold
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
         "seasons": [{"reference": "hour_of_week", "window": "1h", "state": "ready", "ready": 168, "hours": 168,      only where the settings
                      "replaces": false, "lacks": "",             have such references; state: sleeping, learning or ready

@@ -183,7 +183,8 @@ def _refuse_two_roles(
     found: Mapping[str, str],
 ) -> None:
     for other, column in found.items():
-        if column == name:
+        # An outcome may be known in the moment of its prediction.
+        if column == name and (other, role) != ("time", "label_time"):
             raise _two_parts(table, name, other, role)
 
 

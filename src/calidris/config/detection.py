@@ -100,7 +100,8 @@ class DetectConfig(Config):
         minimum_rows: a window with fewer rows is merged with the next one before it is scored.
         delta: chance, over the draw of the baseline, that the budget does not hold.
         page: kinds of alarms that wake somebody too, where their evidence is strong; losses on true outcomes always do.
-        clear_recovered: clear an alarm by itself when all that it named has come back, instead of only saying so.
+        clear_recovered: clear an alarm by itself when all that it named has come back, instead of only saying so. One of labels that
+            moved always ends so.
         thresholds: fixed limits, none by default.
     """
 

@@ -27,7 +27,7 @@ import xxhash
 from calidris import semconv
 from calidris.batch import LabelBatch, ModelKey, PredictionBatch
 from calidris.config import CalidrisConfig
-from calidris.detect import Slot
+from calidris.detect import Alert, Slot
 from calidris.engine.alarms import AlarmBook
 from calidris.engine.alarms.mending import mend_alarms
 from calidris.engine.commands import CLEAR, EVERY_VERSION, FORGET, RECOVERY, Command
@@ -378,12 +378,16 @@ class Engine:
             watcher.adopt(learned)
 
     def _recovered(self, key: ModelKey, watcher: Watcher, at_ns: int, slot: Slot, number: int) -> None:
-        """Note that what a standing alarm named has come back; the settings may let that end it."""
+        """Note that what a standing alarm named has come back; the settings may let that end it.
+
+        An alarm of the labels always ends so: what is on hold for it must go on, and it must be able to alarm again.
+        """
+        ends = watcher.config.detect.clear_recovered or slot.kind is Alert.LABELS
         for alarm in watcher.standing(self.book, key):
             watch = watcher.slots[slot]
             if watcher.latch_of(alarm) is watch and watch.is_about(alarm.id, number):
                 self.book.note_recovered(alarm, at_ns)
-                if watcher.config.detect.clear_recovered:
+                if ends:
                     self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 
     def execute(self, command: Command) -> None:

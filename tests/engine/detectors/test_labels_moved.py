@@ -16,7 +16,7 @@ from calidris.config import CalidrisConfig, ExportConfig, ModelConfig
 from calidris.detect import Slot
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
-from calidris.engine.commands import Command
+from calidris.engine.commands import RECOVERY, Command
 from calidris.engine.core import Engine
 from calidris.export import points
 from calidris.state import Spec
@@ -182,9 +182,9 @@ def test_it_goes_on_when_the_labels_are_back_and_when_somebody_clears(dated: Bas
     run(engine, journal, 10, 60, How())
     come_of_age(engine, journal, 70)
     (alarm,) = engine.alarms
-    assert alarm.recovered_ns and engine.latched == {alarm.id}
+    assert alarm.recovered_ns and engine.latched == set()
+    assert [(order.action, order.by) for order in engine.commands] == [("clear", RECOVERY)]
     assert "labels_moved" not in waits(engine).values() and scored(engine)["performance"] >= 30
-    engine.execute(Command(alarm.id, "clear", "ada", "the job is mended", START))
     run(engine, journal, 160, 10, How(slow=0.8))
     come_of_age(engine, journal, 170)
     assert 2 in engine.latched and set(waits(engine)) >= JUDGED
@@ -225,3 +225,35 @@ def test_held_windows_neither_teach_nor_say_that_an_alarm_is_over(plain: Baselin
         Slot(next(s.kind for s in engine.watchers[KEY].slots if s.kind == "performance"), 300.0)
     ]
     assert watch.held >= 25
+
+
+RARE = 0.0009
+"""Of a score: of 36 windows not ten outcomes are expected, of 66 more."""
+
+
+def rare(seed: int, windows: int, start_ns: int) -> tuple[PredictionBatch, LabelBatch]:
+    n, rng = windows * ROWS, np.random.default_rng(seed)
+    score = np.full(n, RARE) * rng.uniform(0.9, 1.1, n)
+    times = start_ns + np.arange(n) * (WINDOW // ROWS)
+    ids = [f"{seed}-{i}" for i in range(n)]
+    batch = PredictionBatch(
+        model=KEY, event_time_ns=times, features={"x": NumberColumn.of(rng.normal(size=n))}, ids=ids,
+        score=NumberColumn.of(score), slices={"sex": CodedColumn.of(rng.choice(["f", "m"], n).tolist())},
+    )  # fmt: skip
+    outcome = NumberColumn.of((rng.random(n) < score).astype(np.float64))
+    return batch, LabelBatch("default", KEY.name, ids, outcome, times + SECOND)
+
+
+def test_where_outcomes_are_rare_calibration_learns_on_and_says_so(restart: Callable[[Engine], Engine]) -> None:
+    rows, labels = rare(1, 200, START - 200 * WINDOW)
+    base = build(BaselineColumns(rows, labels.label), Spec(positive="1"), window_s=300.0, slices=["sex"])
+    engine, journal = engine_with(base), Journal()
+    for first, windows, learns in ((0, LEARNED + 10, True), (LEARNED + 82, 40, False)):
+        for w in range(first, first + windows):
+            for item in rare(100 + w, 1, START + w * WINDOW):
+                engine.apply(journal.request(item))
+            engine.apply(journal.seal(START + (w + 1) * WINDOW))
+        engine.apply(journal.seal(START + (first + windows) * WINDOW + AGE))
+        engine = restart(engine)
+        assert (waits(engine).get("calibration") == "learning") == learns
+        assert "performance" not in waits(engine)

@@ -31,7 +31,7 @@ def labels_moved(audience: Audience) -> Alert:
             f"True outcomes of {MODEL} come at other times than they did: those of one class later or sooner, or fewer rows have one "
             "at their age. What labels of one age say of the model would be about other rows than before, so performance, calibration "
             "and fairness are on hold and raise nothing. /v1/alarms of the read API says what moved and since when. Mend what brings "
-            "the labels; they go on by themselves once labels come as they did. Where they will stay as they are now, build a "
+            "the labels: once they come as they did this alarm ends by itself and those go on. Where they will stay as they are now, build a "
             "baseline of rows with such labels (--label-time)."
         ),
         runbook="labels-moved",
