@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import grpc
 import pytest
@@ -21,11 +22,15 @@ from running import CALIDRIS, rows, until
 from served import Started, configuration
 from shell import Done, run
 
+from calidris.cli import alarms
 from calidris.cli.status import next_look
 from calidris.cli.status_view import Look, view
 from calidris.errors import CalidrisError
 from calidris.wire import encode_predictions
 
+SECOND_NS = 1_000_000_000
+ALARM_BEGAN = 1_800_000_000 * SECOND_NS
+KNOWN_ONSET = {"status": "ok", "at_ns": ALARM_BEGAN, "earliest_ns": ALARM_BEGAN, "latest_ns": ALARM_BEGAN}
 NASTY = "evil\x1b[31m[red]name\n"
 
 
@@ -187,3 +192,41 @@ def test_live_on_a_terminal_until_ctrl_c(endpoint: str, receiver: Started, tmp_p
         process.wait()
         os.close(ours)
     assert seen.count(b"calidris ") > 1, "shown again and again"
+
+
+def alarm_of(number: int, name: str, **changes: Any) -> dict[str, Any]:
+    """As the read API has it."""
+    plain = {
+        "id": number, "tenant": "default", "name": "credit", "version": "7", "kind": "drift", "window": "1h", "latched": True,
+        "since_ns": ALARM_BEGAN, "features": [{"name": name, "direction": "mean up"}], "budget": "1 per year", "budgeted": True,
+        "recovered_ns": 0, "orders": [], "onset": KNOWN_ONSET, "renews": None, "level": "strong", "severity": "ticket",
+    }  # fmt: skip
+    return plain | changes
+
+
+def listed(*told: dict[str, Any]) -> str:
+    receiver = mock.Mock()
+    receiver.get.return_value.json.return_value = list(told)
+    out = Console(width=300, record=True, file=mock.Mock())
+    assert alarms.show(receiver, False, out) == 0
+    return out.export_text()
+
+
+def test_a_renewal_says_what_is_new_and_beside_which_alarm() -> None:
+    text = listed(alarm_of(1, "age"), alarm_of(2, "income", renews=1))
+    assert "age (mean up)" in text and "new beside alarm 1: income (mean up)" in text
+
+
+@pytest.mark.parametrize(
+    ("onset", "said"),
+    [
+        (KNOWN_ONSET, "2027-01-15 08:00:00 UTC"),
+        (
+            KNOWN_ONSET | {"latest_ns": ALARM_BEGAN + 3600 * SECOND_NS},
+            "2027-01-15 08:00:00 UTC (2027-01-15 08:00:00 UTC to 2027-01-15 09:00:00 UTC)",
+        ),
+        ({"status": "undefined", "at_ns": None, "earliest_ns": None, "latest_ns": None}, "2027-01-15 08:00:00 UTC"),
+    ],
+)
+def test_it_says_when_a_change_began_with_the_interval_where_there_is_one(onset: dict[str, Any], said: str) -> None:
+    assert said in listed(alarm_of(1, "age", onset=onset))
