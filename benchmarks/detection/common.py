@@ -10,20 +10,31 @@ from benchmarks.detection.streams import HOUR_NS, IID, AnyStream, Change, as_cou
 from benchmarks.detection.table import NEVER
 
 from calidris.batch import Ints
-from calidris.detect import Detector, freeze
+from calidris.config import DetectConfig
+from calidris.detect import Bets, Detector, freeze
 from calidris.detect.evidence.day_blocks import Days
+from calidris.detect.levels import TwoLevels
 from calidris.state import CountsState, Spec
 
+EARLY = DetectConfig()  # whose tolerances the early level has everywhere
 BEFORE = 50  # quiet windows before a change
 
 
 def frozen(spec: Spec, windows: Ints, threshold: float = CONFIG["threshold"], *, timed: bool = True) -> Detector:
-    """A detector from counts int64[W, cells] of baseline windows, an hour each; their order is not told where not ``timed``."""
+    """A detector of both levels from counts int64[W, cells] of baseline windows, an hour each.
+
+    Their order is not told where not ``timed``.
+    """
     base = CountsState(spec, windows.sum(axis=0))
     known = windows if timed else None
     days = Days.of(np.arange(len(windows)) * HOUR_NS) if timed else None
-    bets = freeze(spec, base, known, delta=CONFIG["delta"], tolerance=CONFIG["tolerance_sd"], days=days)
-    return Detector(bets, threshold, CONFIG["minimum_rows"])
+
+    def at(tolerance: float, *, small: bool) -> Bets:
+        return freeze(spec, base, known, delta=CONFIG["delta"], tolerance=tolerance, days=days, small=small)
+
+    strong = at(CONFIG["tolerance_sd"], small=False)
+    early = at(EARLY.early_tolerance, small=True)
+    return Detector(TwoLevels(strong, early), threshold, CONFIG["minimum_rows"])
 
 
 def drawn(stream: AnyStream, features: int, rng: np.random.Generator, t: int, start: int = 0) -> Ints:

@@ -50,10 +50,11 @@ def _hundred(length: int, rng: np.random.Generator) -> float:
 
 ONE, HUNDRED = "+.25 σ, 1 feature", "+.25 σ, 1 of 100 features, A = 8760"
 GONE = "missing 1 → 3 %"
+LITTLE = "+.1 σ"
 CASES = (
     Case(ONE, Change(0.25)),
     Case(HUNDRED, Change(0.25), features=100, threshold=8760.0),
-    Case("+.1 σ", Change(0.1)),
+    Case(LITTLE, Change(0.1)),
     Case("ramp of .003 σ a window", Change(ramp=0.003)),
     Case("scale × 1.25", Change(scale=1.25)),
     Case(GONE, Change(missing=0.03)),
@@ -66,7 +67,7 @@ CASES = (
     Case("+.25 σ under daily and weekly cycles", Change(0.25), WEEK),
     Case(f"{GONE} under daily and weekly cycles", Change(missing=0.03), WEEK),
 )
-LIMITS = {ONE: 3.0, HUNDRED: 6.0, GONE: 8.0}
+LIMITS = {ONE: 3.0, HUNDRED: 6.0, GONE: 8.0, LITTLE: 15.0}
 SOON = 8
 
 

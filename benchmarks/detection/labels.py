@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from benchmarks.detection.common import BEFORE
+from benchmarks.detection.common import BEFORE, EARLY
 from benchmarks.detection.config import CONFIG
 from benchmarks.detection.rivals import ks, psi, quantile_histograms, river_rules
 from benchmarks.detection.table import NEVER, Effort, Must, Table, delay, markdown, quiet, rate
 from scipy.special import expit, logit
 
 from calidris.batch import Floats, Ints
-from calidris.detect import Detector, Loss, calibration_bets, group_bets, loss_bets, reliability_bets
+from calidris.detect import Detector, Game, Loss, calibration_bets, group_bets, loss_bets, reliability_bets
 from calidris.detect.bets.calibration import calibration_counts
+from calidris.detect.levels import TwoLevels
 from calidris.state import ScoresState, Spec
 
 SPEC = Spec()
@@ -94,8 +95,12 @@ def loss_table(effort: Effort) -> Table:
 
     def ours(rng: np.random.Generator) -> Judge:
         known = WRONG.counts(base(rng, 0.0))
-        bets = loss_bets([WRONG], known, delta=CONFIG["delta"], tolerance=0.0, margin=CONFIG["tolerance_loss"])
-        return _ours(bets, WRONG.counts)
+
+        def at(margin: float) -> Game:
+            return loss_bets([WRONG], known, delta=CONFIG["delta"], tolerance=0.0, margin=margin)
+
+        both = TwoLevels(at(CONFIG["tolerance_loss"]), at(EARLY.early_loss_tolerance))
+        return _ours(both, WRONG.counts)
 
     def limit(z: float) -> Make:
         def make(rng: np.random.Generator) -> Judge:

@@ -14,15 +14,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from benchmarks.detection.common import EARLY
 from benchmarks.detection.config import CONFIG
 from benchmarks.detection.promised import Promise, World, batch_of, column_of, control, runs
 from benchmarks.detection.streams import HOUR_NS
 from benchmarks.detection.table import NEVER, Effort, Must, Table, markdown
 
 from calidris.batch import Ints, PredictionBatch
-from calidris.detect import Detector, Loss, loss_bets
+from calidris.detect import Detector, Game, Loss, loss_bets
 from calidris.detect.calendar import DAY_NS
 from calidris.detect.evidence.day_blocks import ENOUGH_DAYS, Days
+from calidris.detect.levels import TwoLevels
 
 DATASETS = Path(__file__).parents[2] / ".tools" / "datasets"
 BASELINE_DAYS = LIVE_DAYS = 28
@@ -110,15 +112,12 @@ class Traffic:
         cut = self.baseline_days * self.windows_a_day
         base = counts[:cut]
         days = Days(np.arange(cut) // self.windows_a_day)
-        bets = loss_bets(
-            [WRONG],
-            base.sum(0),
-            base,
-            delta=CONFIG["delta"],
-            tolerance=CONFIG["tolerance_sd"],
-            days=days,
-        )
-        detector = Detector(bets, self.promise.threshold, int(CONFIG["minimum_rows"]))
+
+        def at(tolerance: float) -> Game:
+            return loss_bets([WRONG], base.sum(0), base, delta=CONFIG["delta"], tolerance=tolerance, days=days)
+
+        both = TwoLevels(at(CONFIG["tolerance_sd"]), at(EARLY.early_tolerance))
+        detector = Detector(both, self.promise.threshold, int(CONFIG["minimum_rows"]))
         for i, counted in enumerate(counts[cut:], 1):
             if detector.score(counted).fired:
                 return float(i)
