@@ -114,7 +114,10 @@ _MOST = 20_000
 
 
 def count_series(config: CalidrisConfig, model: ModelConfig, baseline: Baseline) -> int:
-    """Series that one version of a model exports once its windows are full, its labels have come and four weeks are over."""
+    """Series that one version of a model exports once its windows are full, its labels have come and four weeks are over.
+
+    An alarm adds its onset for as long as it stands: whether there will be one nobody knows.
+    """
     engine = Engine(config, lambda *_: (baseline, ""))
     key = ModelKey(model.tenant, model.name, VERSION)
     end = _NOW_NS // _longest_ns(model) * _longest_ns(model)
@@ -204,10 +207,10 @@ def _longest_ns(model: ModelConfig) -> int:
 
 
 def _rows_needed(spec: Spec) -> int:
-    """So many that each slice, and each intersection, has enough of them."""
+    """So many that each slice, and each intersection, has enough of them, and some tenth of the scores too."""
     sizes = [max(len(s.levels), 1) for s in spec.slices]
     cells = math.prod(sizes) if spec.intersections else max(sizes, default=1)
-    return int(np.clip(_EACH * cells, 4 * _EACH, _MOST))
+    return int(np.clip(_EACH * cells, 10 * _EACH, _MOST))
 
 
 def _four_weeks(spec: Spec, end_ns: int) -> Days:
