@@ -79,7 +79,8 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
         )  # fmt: skip
 
     made = Recipe(
-        slot, layout, lambda window: loss_counts(window.labels.losses, delay), game, None, age_s=detect.label_age, back=back
+        slot, layout, lambda window: loss_counts(window.labels.losses, delay), game, None, age_s=detect.label_age, back=back,
+        both_levels=detect.early_loss_tolerance < detect.loss_tolerance,
     )  # fmt: skip
     spread = _Spread(config, baseline, slot, type(baseline.labels.losses), lambda state: loss_counts(state, delay))
     return spread.given_to(made, lambda windows, days: bets(known, windows, days))

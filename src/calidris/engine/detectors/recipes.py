@@ -59,6 +59,7 @@ class Recipe:
         pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``.
         references: what a seasonal game is laid against, and learns from each window.
         teaches: whether a window's counts are to be learned from, where not all are.
+        both_levels: whether what it learns will have bets at both levels: series of alarms are there before it speaks.
         former: the bets that earlier versions made of a baseline that does not say whether it has label times: their evidence goes on.
     """
 
@@ -75,6 +76,7 @@ class Recipe:
     pair: Callable[[Window, Window], Ints] | None = None
     teaches: Callable[[Ints], bool] | None = None
     former: Callable[[], Game] | None = None
+    both_levels: bool = False
 
 
 class TooFewLearned(Exception):
@@ -168,8 +170,9 @@ def _errors(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
         return with_early(config.detect, at)
 
     return Recipe(
-        slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, config, baseline)
-    )
+        slot, layout, lambda window: error_counts(window.counts), game, spread, days_of(slot, config, baseline),
+        both_levels=has_early(config.detect),
+    )  # fmt: skip
 
 
 def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
@@ -188,7 +191,10 @@ def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
 
     spread = baseline.windows_of(slot.window_s) if known else None
     days = days_of(slot, config, baseline)
-    return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
+    return Recipe(
+        slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows),
+        both_levels=has_early(detect),
+    )  # fmt: skip
 
 
 def with_early(detect: DetectConfig, at: Callable[[float, bool], Game], strong: Game | None = None) -> Game:
@@ -200,9 +206,14 @@ def with_early(detect: DetectConfig, at: Callable[[float, bool], Game], strong: 
         strong: those at ``tolerance``, where they are made already.
     """
     bets = at(detect.tolerance, False) if strong is None else strong
-    if detect.early_tolerance >= detect.tolerance:
+    if not has_early(detect):
         return bets
     return TwoLevels(bets, at(detect.early_tolerance, True))
+
+
+def has_early(detect: DetectConfig) -> bool:
+    """Whether the settings have a narrower tolerance for early evidence."""
+    return detect.early_tolerance < detect.tolerance
 
 
 def days_of(slot: Slot, config: ModelConfig, baseline: Baseline) -> Days:

@@ -249,7 +249,7 @@ class SlotWatcher:
     @property
     def levels(self) -> tuple[Level, ...]:
         """Those that its alarms can be of."""
-        two = self.detector is not None and isinstance(self.detector.bets, TwoLevels)
+        two = self.recipe.both_levels if self.detector is None else isinstance(self.detector.bets, TwoLevels)
         return tuple(Level) if two else (Level.STRONG,)
 
     @property
