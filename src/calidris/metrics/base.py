@@ -33,6 +33,7 @@ class Status(StrEnum):
     PROVISIONAL = "provisional"  # against a baseline that was learned from traffic and confirmed by nobody
     MIXED_BASELINE = "mixed_baseline"  # the baseline changed inside the window
     SUPPRESSED = "suppressed"  # withheld for privacy
+    APPROXIMATE = "approximate"  # some rows lay further out than sums can hold: a bound on one side at most
     STALE = "stale"  # no new rows since
 
     @property
@@ -99,6 +100,9 @@ class Reading:
         (3.0, None)
         """
         if self.value is None:
+            return self
+        if self.status is Status.APPROXIMATE and status.has_value:
+            # A bound on one side stays one, in whatever window.
             return self
         if status.has_value:
             return replace(self, status=status)

@@ -85,6 +85,7 @@ STATUS_MEANING = {
     Status.LEARNING: "what is normal is still being learned from live traffic; nothing alarms before",
     Status.PROVISIONAL: "compared with a baseline that was learned from live traffic and confirmed by nobody",
     Status.MIXED_BASELINE: "the baseline changed inside the window, so the figure mixes two comparisons",
+    Status.APPROXIMATE: "some rows lie so far out that they are counted as less: the true figure may be much larger",
     Status.SUPPRESSED: "withheld for privacy",
     Status.STALE: "no new rows have come since",
 }
@@ -97,6 +98,7 @@ STATUS_TITLE = {
     Status.LEARNING: "Learning what is normal",
     Status.PROVISIONAL: "Watched against a provisional baseline",
     Status.MIXED_BASELINE: "The baseline has just changed",
+    Status.APPROXIMATE: "Larger than can be told",
     Status.SUPPRESSED: "Withheld for privacy",
     Status.STALE: "No new traffic",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -190,6 +190,18 @@ def test_regression() -> None:
     assert not figures(model, semconv.METRIC_ML_CALIBRATION_SCORE)
     coverage = figures(model, semconv.METRIC_ML_LABEL_COVERAGE)[0]
     assert (coverage.value, coverage.n) == (1.0, 1500)
+
+
+def test_outcomes_in_another_unit_never_look_good() -> None:
+    """Truths in cents: R² read .954 and RMSE less than MAE once, because no row counts for more than the sums hold."""
+    raw = draw("regression", 8, 1500)
+    cents = replace(raw, truth=raw.truth * 100)
+    model = fed("regression", base_of("regression"), cents, fairness=None)
+    mae, rmse, r2 = (one(model, measure) for measure in ("mae", "rmse", "r_squared"))
+    assert r2.status is Status.UNDEFINED and sk.r2_score(cents.truth, cents.predicted) < 0
+    right = sk.root_mean_squared_error(cents.truth, cents.predicted)
+    assert (rmse.status, rmse.upper) == (Status.APPROXIMATE, None)
+    assert 1000 < mae.value <= rmse.value <= right * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn import metrics as sk
 
 from calidris import semconv
-from calidris.metrics import Status
+from calidris.metrics import Reading, Status
 from calidris.metrics.performance.forecasts import (
     crps_rows,
     interval_coverage,
@@ -23,7 +25,7 @@ from calidris.metrics.performance.forecasts import (
 )
 from calidris.metrics.performance.ranking import QuerySums, ndcg, reciprocal_rank
 from calidris.metrics.performance.regression import MEASURES, Errors, mape, r_squared, regression_readings, rmse
-from calidris.state import Field, Kind, ResidualsState, Role, Spec
+from calidris.state import Field, Kind, Loss, ResidualsState, Role, Spec
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +34,11 @@ class Moments(NamedTuple):
     n: int
     mean: float
     variance: float
+    clipped: int = 0
+
+
+VALUE = Field(semconv.ML_PREDICTION_VALUE, Role.VALUE, Kind.NUMERIC, edges=(0.0, 10.0, 20.0, 40.0, 200.0))
+SPEC = Spec(task=semconv.ML_MODEL_TASK_REGRESSION, fields=(VALUE,), losses=(Loss("absolute_error", 9.0),))
 
 
 def moments(x: Floats) -> Moments:
@@ -106,12 +113,44 @@ def test_r_squared_of_the_same_truths_lies_in_its_interval() -> None:
 
 def test_a_state_gives_the_same_figures() -> None:
     truth, predicted = shapes()["usual"]
-    field = Field(semconv.ML_PREDICTION_VALUE, Role.VALUE, Kind.NUMERIC, edges=(0.0, 10.0, 20.0, 40.0, 200.0))
-    spec = Spec(task=semconv.ML_MODEL_TASK_REGRESSION, fields=(field,))
-    state = ResidualsState(spec)
+    state = ResidualsState(SPEC)
     state.update(truth, predicted, np.zeros(500))
     for figure in MEASURES.values():
         assert figure(Errors.of(state)) == pytest.approx(figure(errors(truth, predicted)), rel=1e-3)
+
+
+def of_state(truth: Floats, predicted: Floats) -> dict[str, Reading]:
+    """Figures as a state keeps them whose baseline's errors are of the size of 3."""
+    state = ResidualsState(SPEC)
+    state.update(truth, predicted, np.zeros(len(truth)))
+    found = regression_readings(Errors.of(state), "1d", "arrived")
+    return {dict(r.attributes)[semconv.ML_PERFORMANCE_MEASURE]: r for r in found}
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e5, 1e7, 1e9, 1e200])
+def test_errors_beyond_what_sums_hold_never_look_better(factor: float) -> None:
+    """The truth in cents, in thousandths, as somebody's sentinel: the larger the failure, the larger what is said of it."""
+    truth, predicted = shapes()["usual"]
+    before, found = of_state(truth, predicted), of_state(truth * factor, predicted)
+    error = predicted - truth * factor
+    true_mae = np.abs(error).mean()
+    true_rmse = factor * math.sqrt(((error / factor) ** 2).mean())  # 1e200 squared is no double
+    assert found["r_squared"].value is None and found["r_squared"].status is Status.UNDEFINED
+    for measure, right in (("mae", true_mae), ("rmse", true_rmse)):
+        r = found[measure]
+        assert r.status is Status.APPROXIMATE and r.upper is None
+        assert before[measure].upper < r.value <= right * (1 + 1e-6) and r.lower <= right
+    assert (found["bias"].status, found["bias"].lower, found["bias"].upper) == (Status.APPROXIMATE, None, None)
+    assert found["rmse"].value >= found["mae"].value >= abs(found["bias"].value)
+    assert found["mae"].marked(Status.PARTIAL).status is Status.APPROXIMATE
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12)), min_size=30, max_size=60))
+def test_the_laws_of_errors_hold_for_any_input(rows: list[tuple[float, float]]) -> None:
+    truth, predicted = np.array(rows).T
+    found = of_state(truth, predicted)
+    assert found["rmse"].value >= found["mae"].value >= abs(found["bias"].value)
 
 
 def test_readings_of_a_regression() -> None:
