@@ -19,6 +19,7 @@ from calidris.metrics import Status
 from calidris.metrics.performance import multiclass
 from calidris.metrics.performance.confusion import Confusion, balanced_accuracy, mcc, prevalence, specificity
 from calidris.metrics.performance.discrimination import (
+    WIDEST,
     average_precision,
     average_precision_bounds,
     gini,
@@ -96,6 +97,9 @@ def test_average_precision_is_scikit_learns_within_its_bounds(rows: Rows) -> Non
         raw = sk.average_precision_score(rows.outcome, rows.score)
     worst, best = average_precision_bounds(bins)
     assert worst - 1e-9 <= raw <= best + 1e-9
+    if best - worst > WIDEST:
+        assert math.isnan(got.value)
+        return
     assert worst - 1e-9 <= got.value <= best + 1e-9
     assert got.lower <= raw <= got.upper
 
@@ -123,8 +127,25 @@ def test_ks_separation_is_scipys_within_a_bin(rows: Rows) -> None:
         return
     raw = stats.ks_2samp(rows.score[rows.outcome == 1], rows.score[rows.outcome == 0]).statistic
     widest = max((n / n.sum()).max() for n in bins[..., 0])
+    if math.isnan(got.value):
+        assert widest > WIDEST
+        return
     assert raw - widest - 1e-12 <= got.value <= raw + 1e-12
     assert got.lower <= raw <= got.upper
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(1e-6, 6e-5), (0.3, 0.302), (0.99995, 0.999999)], ids=["tiny", "narrow", "nearly certain"]
+)
+def test_the_order_of_scores_in_one_bin_is_not_known(low: float, high: float) -> None:
+    """Scores that part the outcomes well, in a range that is one bin: .5 of all areas was told once, and could be any."""
+    g = np.random.default_rng(2)
+    outcome = g.integers(0, 2, 1000)
+    rows = Rows(low + (high - low) * g.beta(2 + 2 * outcome, 4 - 2 * outcome), outcome)
+    assert sk.roc_auc_score(rows.outcome, rows.score) > 0.8
+    bins = bins_of(rows)
+    for figure in (roc_auc, gini, ks_separation, average_precision):
+        assert math.isnan(figure(bins, SPEC).value), figure.__name__
 
 
 def test_gini_is_the_area_on_another_scale() -> None:

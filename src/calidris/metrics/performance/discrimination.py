@@ -1,7 +1,8 @@
 """How well scores part the outcomes, whatever the threshold: ROC AUC, Gini, KS separation, average precision.
 
 Rows of one bin count as tied. For each figure the distance to the one of raw scores has a bound that the bins show, and the
-interval is widened by it.
+interval is widened by it. Where that alone leaves more than ``WIDEST`` open, nearly all scores lie in one bin, and the order of
+those is not known: the figure is not defined.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from calidris.metrics.performance.confusion import Performance
 from calidris.state import Spec
 from calidris.state.blocks.scores import N
 
+WIDEST = 0.5
+"""What bins may leave open of a figure in [0, 1]: a figure of .5 that could be anything is none."""
+
 
 def roc_auc(bins: Floats, spec: Spec) -> Performance:
     """Area under the ROC curve: the chance that a positive row outscores a negative one, ties counting half.
 
     Mann & Whitney's statistic with all rows of a bin tied, so it is within ``roc_auc_error`` of the one of raw scores; the
-    interval is Newcombe's, widened by that bound on both sides. Not defined without both outcomes.
+    interval is Newcombe's, widened by that bound on both sides. Not defined without both outcomes, nor where bins leave more than
+    ``WIDEST`` open.
     """
     negative, positive = bins[..., N]
     n0, n1 = float(negative.sum()), float(positive.sum())
@@ -32,6 +37,8 @@ def roc_auc(bins: Floats, spec: Spec) -> Performance:
     area = float((positive * (below + negative / 2)).sum() / (n0 * n1))
     lower, upper = auc_interval(area, n1, n0)
     error = roc_auc_error(bins)
+    if 2 * error > WIDEST:
+        return Performance(math.nan, round(n0 + n1))
     return Performance(area, round(n0 + n1), max(0.0, lower - error), min(1.0, upper + error))
 
 
@@ -62,6 +69,8 @@ def ks_separation(bins: Floats, spec: Spec) -> Performance:
     value = float(np.abs(np.cumsum(negative) / n0 - np.cumsum(positive) / n1).max())
     half = sum(math.sqrt(math.log(2 / 0.025) / (2 * n)) for n in (n0, n1))
     unseen = float(max((negative / n0).max(), (positive / n1).max()))
+    if unseen > WIDEST and 1.0 - value > WIDEST:
+        return Performance(math.nan, round(n0 + n1))
     return Performance(value, round(n0 + n1), max(0.0, value - half), min(1.0, value + half + unseen))
 
 
@@ -79,6 +88,8 @@ def average_precision(bins: Floats, spec: Spec) -> Performance:
         return Performance(math.nan, 0)
     value = float(_precision_sum(positive, negative).sum() / n1)
     worst, best = average_precision_bounds(bins)
+    if best - worst > WIDEST:
+        return Performance(math.nan, round(n1))
     lower, upper = wilson(value * n1, n1)
     return Performance(
         value, round(n1), max(0.0, float(lower) - (value - worst)), min(1.0, float(upper) + best - value)
