@@ -27,6 +27,7 @@ STAYS = {
     "ml.received.late",
     "ml.detection.alarms",
     "ml.detection.alarm",
+    "ml.detection.onset",  # of an alarm that stands
 }
 LIMITS = "limits: {silent_after: 3s}\n"
 
