@@ -4,7 +4,7 @@ Streams are drawn as histograms where rows are independent, which is exact; othe
 its own, drawn as its live windows are drawn. Real days come out of the tables of `scripts/fetch_datasets.py`. Exits with 1 where
 something that must hold does not.
 
-    python -m benchmarks.detect             # about twelve minutes; writes the tables into docs/detection.md
+    python -m benchmarks.detect             # about thirty-five minutes; writes the tables into docs/detection.md
     python -m benchmarks.detect --quick     # two minutes; prints only
 """
 
