@@ -49,6 +49,8 @@ VALUES: dict[str, list[str]] = {
     "ml.data_quality.kind": ["missing", "unseen"],
     "ml.latency.quantile": ["0.5", "0.99"],
     "ml.detection.kind": ["drift", "performance", "fairness", "labels"],
+    "ml.detection.level": ["strong", "early"],
+    "ml.detection.severity": ["page", "ticket"],
     "ml.detection.waits_for": ["labels", "labels_moved", "rows"],
     "ml.slo.name": ["latency", "errors"],
     "ml.slo.outcome": ["good", "bad"],

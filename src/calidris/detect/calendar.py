@@ -36,7 +36,7 @@ class Calendar:
 
     Cost: none in UTC; elsewhere a microsecond for each hour that windows lie in.
 
-    >>> june, december = 1_781_524_800 * 10**9, 1_797_336_000 * 10**9  # both Monday 12:00 UTC
+    >>> june, december = 1_781_524_800 * 10**9, 1_797_249_600 * 10**9  # both Monday 12:00 UTC
     >>> Calendar().hour_of_week(june), Calendar("Europe/Berlin").hour_of_week(june)
     (108, 110)
     >>> Calendar("Europe/Berlin").hour_of_week(december)
