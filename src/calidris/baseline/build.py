@@ -5,6 +5,9 @@ effect). Without a time column they are unknown, and detection has to learn them
 
 Where rows have embeddings or columns of many levels, one in four places centroids and picks levels, and is counted in no
 histogram: ``state.fitting_rows`` says why. Its label is counted: what labels say does not depend on levels.
+
+With labels, one row in four draws the corners of the space in which losses are counted apart, and is counted in none of them; in
+everything else it is.
 """
 
 from __future__ import annotations
@@ -18,14 +21,16 @@ import numpy as np
 
 from calidris import semconv
 from calidris.baseline.bundle import Baseline
-from calidris.baseline.learn import learn_spec, wide_columns
+from calidris.baseline.learn import MIN_DRAWING_ROWS, learn_spec, wide_columns
 from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn, PredictionBatch
 from calidris.state import (
+    Corners,
     CountsState,
     MomentsState,
     Spec,
     class_codes,
     decision_codes,
+    fit_corners,
     fitting_rows,
     learn_codebook,
 )
@@ -47,6 +52,7 @@ class BaselineColumns:
         delay_s: seconds from each prediction to its label, float64[n]; None where that is not known.
         untimed: rows whose time is not known, bool[n]: they are counted in no window. None where there is none.
         apart: rows that place centroids and pick levels, bool[n]: they are counted in no histogram. None where there is none.
+        drawing: rows that draw corners, bool[n]: they are counted in no corner. None where there is none.
     """
 
     batch: PredictionBatch
@@ -55,6 +61,7 @@ class BaselineColumns:
     delay_s: Floats | None = None
     untimed: Mask | None = None
     apart: Mask | None = None
+    drawing: Mask | None = None
 
     def take(self, rows: Mask) -> BaselineColumns:
         """Some of the rows, in their order."""
@@ -65,6 +72,7 @@ class BaselineColumns:
             None if self.delay_s is None else self.delay_s[rows],
             None if self.untimed is None else self.untimed[rows],
             None if self.apart is None else self.apart[rows],
+            None if self.drawing is None else self.drawing[rows],
         )
 
 
@@ -78,6 +86,7 @@ class Wanted:
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        corners: whether losses are counted by corners of the space, where there are labels.
     """
 
     template: Spec
@@ -85,6 +94,7 @@ class Wanted:
     slices: Sequence[str] = ()
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     intersections: tuple[tuple[str, str], ...] = ()
+    corners: bool = False
 
 
 def build(
@@ -95,6 +105,7 @@ def build(
     slices: Sequence[str] = (),
     bins: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     intersections: tuple[tuple[str, str], ...] = (),
+    corners: bool = False,
 ) -> Baseline:
     """A baseline from rows.
 
@@ -105,6 +116,7 @@ def build(
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        corners: whether losses are counted by corners of the space, where there are labels.
 
     Raises:
         ValueError: bins for a column that is not there or holds text, more slices than the cap allows, or fewer than 200 whole
@@ -112,7 +124,7 @@ def build(
 
     Cost: one sort a column and one pass; memory about 8 bytes a value.
     """
-    wanted = Wanted(template, window_s, slices, bins, intersections)
+    wanted = Wanted(template, window_s, slices, bins, intersections, corners)
     spec, counted = learn(rows, wanted)
     counting = Counting(spec, window_s, windows_in(counted, window_s) if rows.timed else None)
     counting.add(counted)
@@ -131,6 +143,8 @@ def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]
     codebooks = tuple(learn_codebook(name, column.dense()) for name, column in sorted(rows.batch.embeddings.items()))
     if codebooks or wide_columns(rows.batch, wanted.bins):
         rows = replace(rows, apart=fitting_rows(len(rows.batch)))
+    if wanted.corners and rows.label is not None:
+        rows = replace(rows, drawing=fitting_rows(len(rows.batch)))
     spec = learn_spec(
         rows.batch,
         wanted.template,
@@ -140,8 +154,35 @@ def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]
         intersections=wanted.intersections,
         codebooks=codebooks,
         picking=rows.apart,
+        drawing=rows.drawing,
     )
-    return spec, rows
+    corners = _draw_corners(spec, rows)
+    return replace(spec, corners=corners), rows
+
+
+def _draw_corners(spec: Spec, rows: BaselineColumns) -> Corners | None:
+    """Corners in which what the model says differs most: a model errs apart where it answers apart."""
+    if rows.drawing is None or rows.label is None or not spec.losses:
+        return None
+    mine = rows.take(rows.drawing & rows.label.valid)
+    if len(mine.batch) < MIN_DRAWING_ROWS:
+        return None
+    batch = spec.embedded(mine.batch)
+    cells = spec.encode(batch) - spec.offsets[:-1, None]
+    made = {f.name for book in spec.codebooks for f in book.fields}
+    return fit_corners(spec.fields, cells, _answers(spec, batch), made)
+
+
+def _answers(spec: Spec, batch: PredictionBatch) -> Floats:
+    """What was said of each row, as a number: of several classes, whether it was the commonest one."""
+    n = len(batch)
+    if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
+        return _numbers(batch.value, n)
+    if batch.score is not None:
+        return _numbers(batch.score, n)
+    codes = decision_codes(spec, batch.decision, batch.score, n)
+    commonest = np.bincount(codes[codes >= 0], minlength=1).argmax()
+    return np.where(codes < 0, np.nan, codes == commonest)
 
 
 def windows_in(rows: BaselineColumns, window_s: float) -> Ints:
@@ -173,16 +214,18 @@ class Counting:
         self._labels = LabelTables(spec)
         self._window_labels = tuple(LabelTables(spec) for _ in self._starts)
         # Whether there is a column of outcomes, with or without any in it.
-        self._labelled = False
+        self._labelled = self._sought_corners = False
         self._label_times = True
         self._waiting: list[tuple[LabelledRows, Ints]] = []
 
     def add(self, rows: BaselineColumns) -> None:
         """Count rows: those that are set apart by their labels alone."""
+        self._sought_corners |= rows.drawing is not None
         batch = self.spec.embedded(rows.batch)
         place = self._places(rows)
-        self._count_cells(batch, place, rows.apart)
-        used, labelled = _labelled(self.spec, replace(rows, batch=batch))
+        cells = self.spec.encode(batch)
+        self._count_cells(batch, cells, place, rows.apart)
+        used, labelled = _labelled(self.spec, replace(rows, batch=batch), cells)
         if labelled is not None:
             self._labelled = True
             self._label_times &= rows.delay_s is not None
@@ -190,12 +233,11 @@ class Counting:
         if sum(len(where) for _, where in self._waiting) >= LABELLED_ROWS:
             self._count_labels()
 
-    def _count_cells(self, batch: PredictionBatch, place: Ints, apart: Mask | None) -> None:
+    def _count_cells(self, batch: PredictionBatch, cells: Ints, place: Ints, apart: Mask | None) -> None:
         """The histograms of all rows and of each window."""
         if apart is not None:
             self._set_apart += int(np.count_nonzero(apart))
-            batch, place = _part(batch, ~apart), place[~apart]
-        cells = self.spec.encode(batch)
+            batch, cells, place = _part(batch, ~apart), cells[:, ~apart], place[~apart]
         self._counts.update(cells)
         self._moments.update(batch)
         if len(self._starts):
@@ -238,6 +280,7 @@ class Counting:
             window_labels=self._window_labels if self._labelled and self._timed else (),
             window_s=self._window_s,
             set_apart=self._set_apart,
+            sought_corners=self._sought_corners,
             stated_label_times=self._label_times if self._labelled else None,
         )
 
@@ -266,22 +309,25 @@ def _part(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
     )
 
 
-def _labelled(spec: Spec, rows: BaselineColumns) -> tuple[Mask, LabelledRows | None]:
+def _labelled(spec: Spec, rows: BaselineColumns, cells: Ints) -> tuple[Mask, LabelledRows | None]:
     """Which rows have a label that can be counted, and those rows."""
     label, batch, n = rows.label, rows.batch, len(rows.batch)
     if label is None:
         return np.zeros(n, dtype=np.bool_), None
     delay = np.zeros(n) if rows.delay_s is None else rows.delay_s
     slices = spec.cross(spec.slice_rows(slice_columns(batch, spec)))
+    corners = spec.corner_rows(_not_drawing(spec.corner_of(cells), rows.drawing))
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         use = label.valid if isinstance(label, NumberColumn) else np.zeros(n, dtype=np.bool_)
         truth = label.values if isinstance(label, NumberColumn) else np.zeros(n)
-        return use, NumberRows(truth[use], _numbers(batch.value, n)[use], delay[use], _rows(slices, use))
+        return use, NumberRows(
+            truth[use], _numbers(batch.value, n)[use], delay[use], _rows(slices, use), _rows(corners, use)
+        )
     use = label.valid
     decision = decision_codes(spec, batch.decision, batch.score, n)
     found = ClassRows(
         _numbers(batch.score, n)[use], rightness(spec, batch, label)[use], class_codes(spec, label)[use],
-        decision[use], delay[use], _rows(slices, use),
+        decision[use], delay[use], _rows(slices, use), _rows(corners, use),
     )  # fmt: skip
     return use, found
 
@@ -297,6 +343,11 @@ def rightness(spec: Spec, batch: PredictionBatch, label: Column) -> Ints:
 
 def _numbers(column: NumberColumn | None, n: int) -> Floats:
     return np.full(n, np.nan) if column is None else np.where(column.valid, column.values, np.nan)
+
+
+def _not_drawing(corner: Ints, drawing: Mask | None) -> Ints:
+    """The corner of each row but of those that drew them."""
+    return corner if drawing is None else np.where(drawing, -1, corner)
 
 
 def _rows(slices: Ints, use: Mask) -> Ints | None:

@@ -3,7 +3,7 @@
 ::
 
     credit.calidris
-    ├── manifest.json    name, spec, window length, rows, id, what a replay of its days said
+    ├── manifest.json    name, spec with its corners, window length, rows, id, what a replay of its days said
     ├── counts.bin       state M of all rows
     ├── moments.bin      their exact moments
     ├── labels.bin       states C, L, G and residuals of the labelled rows
@@ -41,6 +41,8 @@ FORMAT = 4
 """3: rows that pick levels are set apart. 4: it says whether it has label times. Files of formats 2 and 3 are read: `same_rows` and
 `label_times` say what they lack."""
 READABLE = (2, 3, 4)
+ENOUGH_FOR_CORNERS = 1000
+"""Labelled rows of which a quarter draws corners in any case."""
 MIN_WINDOWS = 30
 """Fewer windows than these say too little about their own spread."""
 
@@ -63,6 +65,7 @@ class Baseline:
         set_apart: rows that placed centroids and picked levels, in none of the histograms; None in a file of an earlier version.
         stated_label_times: whether its labels came with the times at which they did; None without labels, and in a file of an earlier
             version.
+        sought_corners: whether corners of the space were looked for; where none were found, the spec has none.
         left_out: what detectors said of its own days, each left out of it; empty where none was replayed. Not part of its id: it is
             said of the content.
     """
@@ -79,6 +82,7 @@ class Baseline:
     provisional: bool = field(default=False)
     set_apart: int | None = None
     stated_label_times: bool | None = None
+    sought_corners: bool = False
     left_out: tuple[Replayed, ...] = ()
 
     def __post_init__(self) -> None:
@@ -133,6 +137,12 @@ class Baseline:
         fields = enumerate(self.spec.fields)
         wide = (f.name for i, f in fields if f.name not in made and self._levels_met(i, f) > DISCRETE_LEVELS)
         return frozenset(wide)
+
+    @property
+    def lacks_corners(self) -> bool:
+        """Whether an earlier version built it, which did not divide the space of features: it has labels enough to do so."""
+        divisible = any(f.role is Role.FEATURE and f.ordered > 1 for f in self.spec.fields)
+        return divisible and not self.sought_corners and self.labels.count >= ENOUGH_FOR_CORNERS
 
     def _levels_met(self, i: int, f: Field) -> int:
         """The most levels that a column can have had; 0 of a number."""
@@ -245,6 +255,8 @@ class Baseline:
             manifest["set_apart"] = self.set_apart
         if self.stated_label_times is not None:
             manifest["label_times"] = self.stated_label_times
+        if self.sought_corners:
+            manifest["sought_corners"] = True
         if self.left_out:
             manifest["left_out_days"] = [one.to_json() for one in self.left_out]
         out = io.BytesIO()
@@ -291,6 +303,7 @@ class Baseline:
                 provisional=manifest["provisional"],
                 set_apart=manifest.get("set_apart"),
                 stated_label_times=manifest.get("label_times"),
+                sought_corners=manifest.get("sought_corners", False),
                 left_out=tuple(map(Replayed.from_json, manifest.get("left_out_days", ()))),
             )
         return made, str(manifest["id"])

@@ -53,6 +53,7 @@ class _Learned:
         apart: rows of the file that placed centroids and picked levels, ascending: they are counted in no histogram.
         wide: columns of so many levels that some rows picked them.
         likely_gaps: values that look as if they stood for one.
+        drawing: rows of the file that drew corners, ascending: they are counted in none.
     """
 
     spec: Spec
@@ -60,6 +61,7 @@ class _Learned:
     apart: Ints
     wide: tuple[str, ...]
     likely_gaps: tuple[LikelyGap, ...]
+    drawing: Ints
 
 
 def build_from_file(
@@ -107,6 +109,9 @@ def _counted_rows(
         if len(learned.apart):
             apart = _among(learned.apart, first, len(block))
             rows = replace(rows, apart=apart)
+        if len(learned.drawing):
+            drawing = _among(learned.drawing, first, len(block))
+            rows = replace(rows, drawing=drawing)
         first += len(block)
         yield rows, first
 
@@ -115,7 +120,7 @@ def _learn(seen: Seen, reader: RowReader, wanted: Wanted) -> _Learned:
     sample = reader.read(seen.sample(), 0, Findings())
     spec, rows = learn(sample, wanted)
     # The very rows of which ``learn`` placed the centroids and picked the levels.
-    apart = seen.places[:0] if rows.apart is None else seen.places[rows.apart]
+    apart = _places_of(seen, rows.apart)
     vectors = sample.batch.embeddings
     dimensions = {name: column.dimension for name, column in vectors.items()}
     return _Learned(
@@ -124,7 +129,13 @@ def _learn(seen: Seen, reader: RowReader, wanted: Wanted) -> _Learned:
         apart,
         tuple(wide_columns(rows.batch, wanted.bins)),
         find_likely_gaps(sample.batch.features),
+        _places_of(seen, rows.drawing),
     )
+
+
+def _places_of(seen: Seen, some: Mask | None) -> Ints:
+    """Places in the file of some of the rows that were learned from."""
+    return seen.places[:0] if some is None else seen.places[some]
 
 
 def _blocks(table: TableFile, reader: RowReader, seen: Seen) -> Iterator[pa.Table]:

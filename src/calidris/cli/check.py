@@ -92,7 +92,7 @@ def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
 
 
 def _memory(config: CalidrisConfig, model: ModelConfig, made: Baseline) -> dict[str, int]:
-    slices = max(len(model.cuts), len(made.spec.slices))
+    slices = max(len(model.cuts), made.spec.cut_columns)
     return memory(model, made, config.limits.pending_labels, pending_dtype(slices).itemsize)
 
 
@@ -114,7 +114,7 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
                 yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
             yield from (f"{model.name}: {said}" for said in uncut(made, model.cuts))
             said_of_it = (
-                rebuild(made),
+                rebuild(made, model.detect.corners),
                 explain_no_label_times(made),
                 *(few_days(made, window_s, calendar) for window_s in model.detect_windows_s),
                 missing_weekdays(made, calendar),

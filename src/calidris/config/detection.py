@@ -94,6 +94,8 @@ class DetectConfig(Config):
         loss_tolerance: rises of the mean of a loss of predictions up to this are not news, in parts of its range: 0.005 is half a
             percentage point of accuracy.
         early_loss_tolerance: likewise at the early level.
+        corners: whether losses are watched in corners of the space too, and errors larger than nearly all: of baselines that are built with
+            labels. A third of the evidence's weight is theirs.
         calibration_tolerance: likewise for what a score means, in logits: 0.1 is 2.5 percentage points at one half.
         importance: weight of a feature or output by name, 1 where not listed: an important one needs less evidence, and
             the others a little more.
@@ -117,6 +119,7 @@ class DetectConfig(Config):
     loss_tolerance: float = Field(default=0.005, ge=0.0, lt=1.0)
     # A loss is harm at any size, and its bets allow for the baseline's own error anyway.
     early_loss_tolerance: float = Field(default=0.0, ge=0.0, lt=1.0)
+    corners: bool = True
     calibration_tolerance: float = Field(default=0.1, ge=0.0, lt=2.0)
     importance: dict[str, Annotated[float, Field(gt=0.0, le=1e6)]] = Field(default_factory=dict)
     minimum_rows: int = Field(default=30, ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,10 @@ SHAPE = "shape"
 
 EITHER = "either way"
 """The direction of a bet that was learned where there are but two: the plain bets say which."""
+
+
+WHERE = " where "
+"""Between a thing and a part of it, in the name of the part."""
 
 
 class Play(NamedTuple):
@@ -86,6 +90,17 @@ class Game(Protocol):
     def play(self, counts: Ints, memory: Floats, stratum: int) -> Play:
         """Score one window of counts int64[cells]."""
         ...
+
+
+def is_part(name: str, names: Collection[str]) -> bool:
+    """Whether a thing is a part of one of some others: nothing new beside it.
+
+    >>> is_part("accuracy where age > 40", ["accuracy"]), is_part("accuracy", ["accuracy where age > 40"])
+    (True, False)
+    """
+    # By its name, so that games need not say what is within what.
+    whole, found, _ = name.partition(WHERE)
+    return bool(found) and whole in names
 
 
 def log_weights(owner: Ints, groups: Sequence[str | None], fields: int) -> Floats:

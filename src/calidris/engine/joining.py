@@ -16,7 +16,7 @@ from calidris.state.blocks.labelled import ClassRows, LabelledRows, NumberRows
 from calidris.state.coding.stated_types import as_stated
 
 
-def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtype[np.void]) -> Rows:
+def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtype[np.void], cells: Ints) -> Rows:
     """The rows of a batch whose label can be counted: an id, and a score, a decision or a regression output.
 
     Args:
@@ -24,6 +24,7 @@ def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtyp
         spec: of the pane that they are counted in.
         number: the spec's number in the model.
         dtype: ``pending_dtype`` of the model.
+        cells: of the batch, as the spec encodes it.
     """
     rows = np.zeros(len(batch), dtype=dtype)
     rows["id"] = hash_ids(batch.ids or [])
@@ -34,6 +35,7 @@ def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtyp
     rows["spec"] = number
     rows["slices"] = -1
     rows["slices"][:, : len(spec.slices)] = spec.slice_rows(slice_columns(batch, spec)).T
+    rows["slices"][:, len(spec.slices) : spec.cut_columns] = spec.corner_of(cells).T
     found: Rows = rows[(rows["id"] != NO_ID) & _answered(spec.task, rows)]
     return found
 
@@ -50,19 +52,22 @@ def _answered(task: str, rows: Rows) -> Mask:
 def labelled_rows(spec: Spec, rows: Rows, label: Column, label_time_ns: Ints) -> tuple[LabelledRows, int]:
     """Waiting rows with their labels, none of them missing; and how many labels were left out, being no numbers."""
     delay_s: Floats = np.maximum(label_time_ns - rows["time_ns"], 0) / 1e9
-    slices = spec.cross(rows["slices"].T[: len(spec.slices)].astype(np.int64))
+    cuts = rows["slices"].T[: spec.cut_columns].astype(np.int64)
+    slices = spec.cross(cuts[: len(spec.slices)])
+    corners = spec.corner_rows(cuts[len(spec.slices) :]) if spec.corners else None
     score = rows["score"].astype(np.float64)
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         truth = _as_numbers(label)
         use = truth.valid
-        return NumberRows(truth.values[use], score[use], delay_s[use], slices[:, use]), int(np.count_nonzero(~use))
+        made = NumberRows(truth.values, score, delay_s, slices, corners)
+        return made.take(use), int(np.count_nonzero(~use))
     truth_codes = class_codes(spec, label)
     decided = _decision_codes(spec, rows)
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         right = truth_codes
     else:  # by hash, not by code: two classes beyond the cap are not one
         right = (class_hashes(label, len(rows)) == rows["decision"]).astype(np.int64)
-    return ClassRows(score, right, truth_codes, decided, delay_s, slices), 0
+    return ClassRows(score, right, truth_codes, decided, delay_s, slices, corners), 0
 
 
 def outcome_column(texts: list[str], task: str) -> Column:

@@ -67,7 +67,7 @@ class WatchedModel:
         self.specs: list[Spec] = [baseline.spec] if baseline else []
         self.panes = Panes(key, config.step_ns, self.specs, closed)
         self.reservoir = Reservoir(2 * limits.features) if baseline is None else None
-        slices = max(len(config.cuts), len(baseline.spec.slices) if baseline else 0)
+        slices = max(len(config.cuts), baseline.spec.cut_columns if baseline else 0)
         self.pending = PendingPredictions(pending_dtype(slices), limits.pending_labels)
         self.rows = 0
         self.labels = 0
@@ -170,7 +170,8 @@ class WatchedModel:
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
         embedded = self.spec.embedded(batch)
-        cells, waiting = self.spec.encode(embedded), self._waiting(batch)
+        cells = self.spec.encode(embedded)
+        waiting = self._waiting(batch, cells)
         # Coded before anything is counted: where it fails, nothing has changed.
         serving = None
         if self.shared is not None and batch.role != semconv.ML_MODEL_ROLE_SHADOW:
@@ -227,9 +228,11 @@ class WatchedModel:
             self.slo_events["latency", "good"] += good
             self.slo_events["latency", "bad"] += len(known) - good
 
-    def _waiting(self, batch: PredictionBatch) -> Rows | None:
+    def _waiting(self, batch: PredictionBatch, cells: Ints) -> Rows | None:
         """The rows whose label can be counted; None where no ids were sent."""
-        return None if batch.ids is None else waiting_rows(batch, self.spec, len(self.specs) - 1, self.pending.dtype)
+        if batch.ids is None:
+            return None
+        return waiting_rows(batch, self.spec, len(self.specs) - 1, self.pending.dtype, cells)
 
     def _wait_for_labels(self, waiting: Rows | None) -> Hashes:
         """Let rows wait for their label; the hashes of their ids."""

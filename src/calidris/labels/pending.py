@@ -33,10 +33,10 @@ Marks = npt.NDArray[np.bool_]
 
 
 def pending_dtype(slices: int) -> np.dtype[np.void]:
-    """One waiting prediction: 34 bytes and two for each slice.
+    """One waiting prediction: 34 bytes and two for each slice, its corner of the space included.
 
     ``id`` is the hash of the prediction's id, ``time_ns`` its event time, ``score`` its probability, ``decision`` the hash
-    of its class (0: none), ``spec`` the number of the spec its pane has, ``slices`` its rows on the slice axis.
+    of its class (0: none), ``spec`` the number of the spec its pane has, ``slices`` its rows on the slice axis, then its corner.
     """
     fields = [("id", "<u8"), ("time_ns", "<i8"), ("score", "<f8"), ("decision", "<u8"), ("spec", "<u2")]
     return np.dtype([*fields, ("slices", "<i2", (slices,))])

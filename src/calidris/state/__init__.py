@@ -15,6 +15,8 @@ from calidris.state.blocks.unseen_levels import LevelsState
 from calidris.state.bounded import Loss, row_losses
 from calidris.state.coding.centroids import fitting_rows, learn_codebook
 from calidris.state.coding.codebook import Codebook
+from calidris.state.coding.corner_fitting import fit_corners
+from calidris.state.coding.corners import Corners
 from calidris.state.coding.fields import Field, Kind, Role
 from calidris.state.coding.slices import Slice
 from calidris.state.spec import Spec
@@ -22,6 +24,7 @@ from calidris.state.spec import Spec
 __all__ = [
     "ArrayState",
     "Codebook",
+    "Corners",
     "CountsState",
     "DisplayState",
     "Entries",
@@ -43,6 +46,7 @@ __all__ = [
     "class_codes",
     "class_names",
     "decision_codes",
+    "fit_corners",
     "fitting_rows",
     "learn_codebook",
     "pane_bytes",

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from calidris import semconv
 from calidris.batch import Floats
+
+LARGE_ERROR: Final = "large_error"
+"""The one loss that is 0 or its cap: whether a row's error is larger than nearly all of a baseline's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Loss:
 
     Attributes:
         name: one of ``LOSSES``.
-        cap: the largest loss that is told apart, in the loss's own unit.
+        cap: the largest loss that is told apart, in the loss's own unit. An error is large beyond it, and then costs the cap: nothing else.
     """
 
     name: str
@@ -52,6 +55,7 @@ LOSSES: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "brier": lambda truth, _, prediction: (prediction - truth) ** 2,
     "absolute_error": lambda truth, _, prediction: np.abs(prediction - truth),
     "squared_error": lambda truth, _, prediction: (prediction - truth) ** 2,
+    "large_error": lambda truth, _, prediction: np.abs(prediction - truth),
 }
 """Loss of each row from its truth, decision and prediction; NaN where something of it is missing."""
 
@@ -81,4 +85,7 @@ def row_losses(
     prediction = nothing if prediction is None else prediction
     with np.errstate(over="ignore"):  # an infinite square is over any cap
         rows = [LOSSES[loss.name](truth, decision, prediction) for loss in losses]
+    for loss, found in zip(losses, rows):
+        if loss.name == LARGE_ERROR:
+            found[:] = np.where(np.isnan(found), np.nan, loss.cap * (found > loss.cap))
     return np.array(rows, dtype=np.float64).reshape(len(losses), len(truth))

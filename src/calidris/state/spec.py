@@ -19,6 +19,7 @@ from calidris import semconv
 from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, PredictionBatch
 from calidris.state.bounded import Loss
 from calidris.state.coding.codebook import Codebook, embedded
+from calidris.state.coding.corners import Corners
 from calidris.state.coding.encoding import CountedFields
 from calidris.state.coding.fields import SPECIALS, Field, Kind, Role
 from calidris.state.coding.slices import MAX_SLICE_ROWS, Slice, SliceAxis
@@ -48,6 +49,7 @@ class Spec:
         intersections: pairs of slices to cut by together.
         slice_cap: rows that slices and intersections may have together.
         codebooks: how embeddings are counted.
+        corners: parts of the space of features in which losses are counted apart; None where there are none.
 
     Raises:
         ValueError: the parts contradict each other; the message says what to change.
@@ -63,6 +65,7 @@ class Spec:
     intersections: tuple[tuple[str, str], ...] = ()
     slice_cap: int = MAX_SLICE_ROWS
     codebooks: tuple[Codebook, ...] = ()
+    corners: Corners | None = None
     axis: SliceAxis = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,8 @@ class Spec:
             raise ValueError("a loss is listed twice")
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"a threshold is a probability, got {self.threshold}")
+        if self.corners is not None:
+            self.corners.require(self.fields)
 
     @cached_property
     def offsets(self) -> Ints:
@@ -120,6 +125,33 @@ class Spec:
     def slice_count(self) -> int:
         """Rows on the slice axis: all rows together, each level and the rest of each slice, then intersections."""
         return self.axis.count
+
+    @property
+    def corner_count(self) -> int:
+        """Rows that losses have behind the slice axis: all of the space, then each corner; 0 where there are none."""
+        return 0 if self.corners is None else 1 + self.corners.count
+
+    @property
+    def cut_columns(self) -> int:
+        """What is remembered of a prediction to cut its label by: its row in each slice, and its corner."""
+        return len(self.slices) + (self.corners is not None)
+
+    def corner_of(self, cells: Ints) -> Ints:
+        """The corner of each of n rows, int64[n], of ``encode``'s cells; none where the spec has no corners: int64[0, n]."""
+        if self.corners is None:
+            return np.empty((0, cells.shape[1]), dtype=np.int64)
+        return self.corners.place(self.fields, cells, self.offsets)[None, :]
+
+    def corner_rows(self, corner: Ints) -> Ints:
+        """Rows of the losses behind the slice axis that corners int64[any, n] are counted in, int64[2·any, n]; -1 is no corner."""
+        whole = np.where(corner < 0, -1, self.slice_count)
+        part = np.where(corner < 0, -1, self.slice_count + 1 + corner)
+        return np.concatenate([whole, part])
+
+    @cached_property
+    def corner_names(self) -> tuple[str, ...]:
+        """What each corner is, in words."""
+        return () if self.corners is None else self.corners.names(self.fields)
 
     @cached_property
     def hash(self) -> str:
@@ -173,7 +205,7 @@ class Spec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``Spec.from_json`` reads back exactly."""
-        return {
+        plain = {
             "format": 1,
             "task": self.task,
             "fields": [f.to_json() for f in self.fields],
@@ -186,6 +218,8 @@ class Spec:
             "slice_cap": self.slice_cap,
             "codebooks": [book.to_json() for book in self.codebooks],
         }
+        # Specs without them keep the hash that they have had.
+        return plain if self.corners is None else plain | {"corners": self.corners.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Spec:
@@ -201,6 +235,7 @@ class Spec:
             intersections=tuple((one, two) for one, two in data["intersections"]),
             slice_cap=data["slice_cap"],
             codebooks=tuple(Codebook.from_json(book) for book in data["codebooks"]),
+            corners=Corners.from_json(data["corners"]) if "corners" in data else None,
         )
 
     @cached_property

@@ -22,6 +22,7 @@ from calidris.detect.bounds import cell_upper
 from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
+from calidris.detect.game import WHERE
 from calidris.detect.layout import Layout, identity
 from calidris.state import CountsState, LossesState, Role, Spec
 from calidris.state import Loss as CountedLoss
@@ -163,11 +164,12 @@ NAMES = {"error": "accuracy", "brier": "brier", "absolute_error": "absolute erro
 
 def watched_losses(spec: Spec) -> tuple[Loss, ...]:
     """The losses of a spec that a detector can watch."""
-    return tuple(_watched(loss) for loss in spec.losses if loss.name in NAMES)
+    return tuple(watched_loss(loss) for loss in spec.losses if loss.name in NAMES)
 
 
-def _watched(loss: CountedLoss) -> Loss:
-    name = NAMES[loss.name]
+def watched_loss(loss: CountedLoss, part: str = "") -> Loss:
+    """How a counted loss is watched; ``part`` ends the name where it is of some rows only."""
+    name = NAMES[loss.name] + part
     return (
         Loss.zero_one(name)
         if loss.name == "error"
@@ -210,6 +212,7 @@ def loss_bets(
     minimum_rows: int = MINIMUM_ROWS,
     former_tolerance: float | None = None,
     days: Days | None = None,
+    doubts: Sequence[float] | None = None,
 ) -> LinearBets | LossBets:
     """Bets on the means of losses (Waudby-Smith and Ramdas 2024, by betting; Hoeffding 1963 for the sums).
 
@@ -218,7 +221,7 @@ def loss_bets(
     bin's ends: never more than the row's own log, so that E[e | past] <= 1 holds for what is scored too, and linear in the
     bin's rows and sum. For a 0/1 loss nothing is lost.
 
-    Guarantee: with probability at least 1 - δ over the baseline's sample (δ shared equally by the losses), for rows that are
+    Guarantee: with probability at least 1 - δ over the baseline's sample (δ shared by the losses, equally unless ``doubts`` says else), for rows that are
     independent given the past: E[e | past] <= 1 in every window in which each loss has mean at most θ0. θ0 is an upper bound
     of the baseline's mean (Clopper-Pearson for 0/1, empirical Bernstein else: both exact, not asymptotic) plus ``tolerance``
     standard deviations plus ``margin``. With windows, design effects D divide the evidence and the baseline's rows; that
@@ -244,6 +247,7 @@ def loss_bets(
         minimum_rows: baseline windows with fewer rows are merged with the next.
         former_tolerance: the ``tolerance`` by which an earlier version made these bets, where it was another one: their evidence goes on.
         days: that the windows lie in; without them windows are taken as independent of each other.
+        doubts: the part of ``delta`` that each loss has, adding up to 1; even parts unless given.
 
     >>> wrong = Loss.zero_one("accuracy")
     >>> bets = loss_bets([wrong], np.array([5000, 500 * 2**30]))
@@ -254,12 +258,14 @@ def loss_bets(
         raise ValueError(f"delta {delta}, tolerance {tolerance} or margin {margin} is out of range")
     layout = layout_of(losses)
     spread = Spread.of(layout, windows, minimum_rows, days)
-    rule = _Rule(delta / len(losses), tolerance, margin, side)
-    limits = [_Limit.of(losses, i, baseline, spread, rule) for i in range(len(losses))]
+    alphas = [delta / len(losses)] * len(losses) if doubts is None else [delta * part for part in doubts]
+    rules = [_Rule(alpha, tolerance, margin, side) for alpha in alphas]
+    limits = [_Limit.of(losses, i, baseline, spread, rule) for i, rule in enumerate(rules)]
     importance = np.array([weights.get(x.loss.name, 1.0) if x.theta < 1.0 and x.known.rows else 0.0 for x in limits])
     per_loss = [x.coefficients(layout) for x in limits]
     raw = None if windows is None else windows.astype("<i8").tobytes()
-    settings = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows)
+    settings: tuple[object, ...] = (delta, tolerance, margin, sorted(weights.items()), side, minimum_rows)
+    settings += () if doubts is None else (tuple(doubts),)
     made_of = layout.identity, baseline.astype("<i8").tobytes(), raw
     bets = LinearBets(
         layout=layout,
@@ -279,7 +285,7 @@ def loss_bets(
         return bets
     then = settings if former_tolerance is None else (delta, former_tolerance, 0.0, *settings[3:])
     former = identity("loss", _FORMER_RULES, *made_of, then)
-    game = LossBets(bets, tuple(_taught(limits, spread, rule)), former=former, margin=margin)
+    game = LossBets(bets, tuple(_taught(limits, spread, rules[0])), former=former, margin=margin)
     return replace(game, handicap=handicap(game, windows, minimum_rows))
 
 
@@ -292,8 +298,11 @@ def _taught(limits: Sequence[_Limit], spread: Spread | None, rule: _Rule) -> Ite
         known = limit.known
         margin = rule.tolerance * float(np.sqrt(known.variance_upper)) + rule.margin
         rows = known.rows / limit.effect
+        # In many corners they would take longer than all the rest, but where the null has a closed form. What is learned is one at both
+        # levels, so that such a rate learns and bets on nothing.
+        shifts = () if WHERE in limit.loss.name and margin else SHIFTS
         rate = TaughtRate(
-            SHIFTS, margin, Rows(rows, rows * known.mean), limit.effect, spread.mean_rows if spread else 0.0
+            shifts, margin, Rows(rows, rows * known.mean), limit.effect, spread.mean_rows if spread else 0.0
         )
         yield Taught(thing, limit.start, rate)
 

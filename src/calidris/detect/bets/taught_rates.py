@@ -75,7 +75,8 @@ class TaughtRate:
     Cost: a tenth of a millisecond a window.
 
     Attributes:
-        shifts: alternatives, in standard deviations of the loss above the rate that is likely by now, margin included.
+        shifts: alternatives, in standard deviations of the loss above the rate that is likely by now, margin included; none of a rate
+            that is learned and not bet on.
         margin: a rise up to this is no news.
         baseline: its effective rows.
         effect: D of the loss's mean.
@@ -90,6 +91,8 @@ class TaughtRate:
 
     def log_e(self, window: Rows, taught: Rows) -> Floats:
         """Log e-values of one window, one for each shift, float64[S]; ``taught`` are the effective rows of all windows before."""
+        if not self.shifts:
+            return np.zeros(0)
         known = self._known(taught)
         rates = self._alternatives(known)
         likely = window.log_likelihood(rates)
@@ -123,6 +126,8 @@ class TaughtRate:
 
     def _log_null(self, known: Rows, window: Rows) -> float:
         """Log of the chance of the window's rows, in their order, averaged over what is known of the rate."""
+        if not self.margin:
+            return _log_chance(known, window)
         joint = _Joint(known, window, self.margin)
         low, high = joint.bracket()
         logits = np.linspace(low, high, NODES)
@@ -130,6 +135,15 @@ class TaughtRate:
         densities = joint.log_density(logits)
         total = special.logsumexp(densities)
         return float(total + np.log(step))
+
+
+def _log_chance(known: Rows, window: Rows) -> float:
+    """The same where no rise is allowed for: the average is a ratio of beta functions."""
+    wrong = known.wrong + PRIOR
+    right = known.right + PRIOR
+    before = special.betaln(wrong, right)
+    after = special.betaln(wrong + window.wrong, right + window.right)
+    return float(after - before)
 
 
 class _Joint(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.evidence.weighing import Weighing, total_of
-from calidris.detect.game import Game, Play
+from calidris.detect.game import Game, Play, is_part
 from calidris.errors import CorruptState
 
 
@@ -101,7 +101,8 @@ class Renewal:
         self._aside &= ~coming
 
     def _find(self, names: Collection[str]) -> Mask:
-        asked = [name in names for name in self._bets.names]
+        # That a corner is worse is no news where all rows are: which of them it is, the first alarm says.
+        asked = [name in names or is_part(name, names) for name in self._bets.names]
         return np.array(asked, dtype=np.bool_)
 
     def to_bytes(self) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, TypedDict, TypeVar
 
 import numpy as np
 
@@ -23,13 +23,15 @@ from calidris.detect import Alert, Change, Game, Slot, group_bets, loss_bets, re
 from calidris.detect.bets.calibration import calibration_counts
 from calidris.detect.bets.calibration import layout_of as calibration_layout
 from calidris.detect.bets.groups import group_counts, level_names
+from calidris.detect.bets.linear import LinearBets
 from calidris.detect.bets.loss_game import LossBets
-from calidris.detect.bets.losses import layout_of, loss_counts, watched_losses
+from calidris.detect.bets.losses import layout_of
 from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.levels import TwoLevels
+from calidris.detect.watched_cells import Cell, cell_counts, watched_cells
 from calidris.engine.detectors.delay_recipes import make_delay_recipe
 from calidris.engine.detectors.recipes import MakeGame, Recipe, TooFewLearned, days_of, sum_of
-from calidris.state import GroupsState, TableState
+from calidris.state import GroupsState, LossesState, TableState
 from calidris.state.blocks.labelled import LabelTables
 from calidris.state.blocks.table_state import DELAY_EDGES_S
 
@@ -52,16 +54,22 @@ def age_bucket(config: ModelConfig) -> int:
 
 
 def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:
-    detect, delay, losses = config.detect, age_bucket(config), watched_losses(baseline.spec)
-    if not losses:
+    detect, delay, cells = config.detect, age_bucket(config), watched_cells(baseline.spec, config.detect.corners)
+    if not cells:
         return None
-    layout, known = layout_of(losses), loss_counts(baseline.labels.losses, delay)
+    losses = [cell.loss for cell in cells]
+    given = _given_to(cells) if baseline.spec.corners is not None and detect.corners else {}
+
+    def counts(state: LossesState) -> Ints:
+        return cell_counts(cells, state, delay)
+
+    layout, known = layout_of(losses), counts(baseline.labels.losses)
 
     def bets(rows: Ints, windows: Ints | None, days: Days | None) -> Game:
         def at(margin: float) -> Game:
             return loss_bets(
                 losses, rows, windows, delta=detect.delta, tolerance=0.0, margin=margin,
-                minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance, days=days,
+                minimum_rows=detect.minimum_rows, former_tolerance=detect.tolerance, days=days, **given,
             )  # fmt: skip
 
         strong, early = detect.loss_tolerance, detect.early_loss_tolerance
@@ -70,20 +78,32 @@ def _performance(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe 
     def game(windows: Ints | None, days: Days | None) -> Game:
         return bets(known if baseline.label_times else sum_of(windows, layout), windows, days)
 
-    def back(game: Game, _changes: Sequence[Change], _counts: Ints, learned: Ints | None) -> Game:
+    def back(game: Game, changes: Sequence[Change], _counts: Ints, learned: Ints | None) -> Game:
         margin = game.margin if isinstance(game, LossBets) else detect.loss_tolerance
         rows = known if baseline.label_times or learned is None else sum_of(learned, layout)
-        return loss_bets(
+        bets = loss_bets(
             losses, rows, None, delta=detect.delta, tolerance=0.0, margin=margin, side="recovered",
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
+        # Of few rows in a corner that nobody named it would take long to say that all is well there.
+        return bets.of(tuple(change.field for change in changes)) if given and isinstance(bets, LinearBets) else bets
 
     made = Recipe(
-        slot, layout, lambda window: loss_counts(window.labels.losses, delay), game, None, age_s=detect.label_age, back=back,
+        slot, layout, lambda window: counts(window.labels.losses), game, None, age_s=detect.label_age, back=back,
         both_levels=detect.early_loss_tolerance < detect.loss_tolerance,
     )  # fmt: skip
-    spread = _Spread(config, baseline, slot, type(baseline.labels.losses), lambda state: loss_counts(state, delay))
+    spread = _Spread(config, baseline, slot, type(baseline.labels.losses), counts)
     return spread.given_to(made, lambda windows, days: bets(known, windows, days))
+
+
+class _Given(TypedDict, total=False):
+    weights: dict[str, float]
+    doubts: list[float]
+
+
+def _given_to(cells: Sequence[Cell]) -> _Given:
+    """Of the weight and of the doubt, to each thing that is watched."""
+    return {"weights": {c.loss.name: c.weight for c in cells}, "doubts": [c.doubt for c in cells]}
 
 
 def _calibration(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:

@@ -117,8 +117,27 @@ def missing_spread(baseline: Baseline, window_s: float) -> tuple[str, str]:
     return cause, f"A baseline of rows in at least {MIN_WINDOWS} windows of {length}"
 
 
-def rebuild(baseline: Baseline) -> str:
-    """What a baseline of an earlier version lacks, and what is not watched for it; nothing where it lacks nothing."""
+def rebuild(baseline: Baseline, corners: bool = True) -> str:
+    """What a baseline of an earlier version lacks, and what is not watched for it; nothing where it lacks nothing.
+
+    Args:
+        baseline: which.
+        corners: whether anybody wants them.
+    """
+    found = (_doubted_levels(baseline), _no_corners(baseline) if corners else "")
+    return "; ".join(said for said in found if said)
+
+
+def _no_corners(baseline: Baseline) -> str:
+    if not baseline.lacks_corners:
+        return ""
+    return (
+        "rebuild its baseline: it does not divide the space of features, so that losses are watched of all rows together and in no "
+        "corner of it"
+    )
+
+
+def _doubted_levels(baseline: Baseline) -> str:
     if not baseline.same_rows:
         return ""
     listed = ", ".join(map(repr, sorted(baseline.same_rows)))
@@ -155,12 +174,17 @@ def missing_weekdays(baseline: Baseline, calendar: Calendar = IN_UTC) -> str:
     )
 
 
+def _tell_lacking(model: WatchedModel, watcher: Watcher) -> str:
+    if watcher.baseline is None:
+        return ""
+    lacking = rebuild(watcher.baseline, model.config.detect.corners)
+    return lacking and f"; {lacking}"
+
+
 def compared(model: WatchedModel, watcher: Watcher) -> str:
     """With what, and which kinds of alarm still learn."""
     said = model.baseline_note or "compared with its baseline"
-    if watcher.baseline is not None and watcher.baseline.same_rows:
-        said = f"{said}; {rebuild(watcher.baseline)}"
-    said = f"{said}{_tell_labels(watcher)}"
+    said = f"{said}{_tell_lacking(model, watcher)}{_tell_labels(watcher)}"
     waiting: dict[Alert, list[SlotWatcher]] = {}
     for slot, watch in watcher.slots.items():
         # How labels come is always learned live, and says nothing of the model.

@@ -42,6 +42,7 @@ class ClassRows:
         decision: code of the decided class, ``decision_codes``; -1 is none.
         delay_s: seconds from prediction to label.
         slice_rows: int64[any, n] from ``Spec.cross``, or None.
+        corner_rows: int64[any, n] from ``Spec.corner_rows``, or None.
     """
 
     score: Floats
@@ -50,12 +51,13 @@ class ClassRows:
     decision: Ints
     delay_s: Floats
     slice_rows: Ints | None = None
+    corner_rows: Ints | None = None
 
     def take(self, rows: Mask | Ints) -> ClassRows:
         """Some of the rows, in their order."""
         return ClassRows(
             self.score[rows], self.right[rows], self.truth[rows], self.decision[rows], self.delay_s[rows],
-            cut(self.slice_rows, rows),
+            cut(self.slice_rows, rows), cut(self.corner_rows, rows),
         )  # fmt: skip
 
     def entries(self, spec: Spec) -> dict[type[TableState], Entries]:
@@ -67,7 +69,8 @@ class ClassRows:
             GroupsState: GroupsState.place(spec, self.truth, self.decision, self.delay_s, self.slice_rows),
         }
         if spec.losses:
-            out[LossesState] = LossesState.place(spec, self._losses(spec), self.delay_s, self.slice_rows)
+            where = all_rows(self.slice_rows, self.corner_rows)
+            out[LossesState] = LossesState.place(spec, self._losses(spec), self.delay_s, where)
         return out
 
     def _losses(self, spec: Spec) -> Floats:
@@ -81,29 +84,40 @@ class ClassRows:
 
 @dataclass(frozen=True, slots=True)
 class NumberRows:
-    """n labelled rows of a regression: finite truths, predictions (NaN is missing), delays and slices as ``ClassRows``."""
+    """n labelled rows of a regression: finite truths, predictions (NaN is missing), delays, slices and corners as ``ClassRows``."""
 
     truth: Floats
     prediction: Floats
     delay_s: Floats
     slice_rows: Ints | None = None
+    corner_rows: Ints | None = None
 
     def take(self, rows: Mask | Ints) -> NumberRows:
         """Some of the rows, in their order."""
-        return NumberRows(self.truth[rows], self.prediction[rows], self.delay_s[rows], cut(self.slice_rows, rows))
+        return NumberRows(
+            self.truth[rows], self.prediction[rows], self.delay_s[rows], cut(self.slice_rows, rows),
+            cut(self.corner_rows, rows),
+        )  # fmt: skip
 
     def entries(self, spec: Spec) -> dict[type[TableState], Entries]:
         """What the rows add to each table; nothing where no baseline has given the output a scale."""
         out: dict[type[TableState], Entries] = {}
         if spec.losses:
             losses = row_losses(spec.losses, self.truth, None, self.prediction)
-            out[LossesState] = LossesState.place(spec, losses, self.delay_s, self.slice_rows)
+            where = all_rows(self.slice_rows, self.corner_rows)
+            out[LossesState] = LossesState.place(spec, losses, self.delay_s, where)
         if residual_scales(spec):
             out[ResidualsState] = ResidualsState.place(spec, self.truth, self.prediction, self.delay_s, self.slice_rows)
         return out
 
 
 LabelledRows = ClassRows | NumberRows
+
+
+def all_rows(slice_rows: Ints | None, corner_rows: Ints | None) -> Ints | None:
+    """Rows of slices and those of corners, int64[any, n]; None where there are none."""
+    found = [rows for rows in (slice_rows, corner_rows) if rows is not None]
+    return np.concatenate(found) if found else None
 
 
 def cut(slice_rows: Ints | None, rows: Mask | Ints) -> Ints | None:

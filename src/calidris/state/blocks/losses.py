@@ -1,4 +1,4 @@
-"""L: bounded losses of labelled rows by bin. Feeds detection of worse performance, and means with intervals.
+"""L: bounded losses of labelled rows by bin, slice and corner. Feeds detection of worse performance, and means with intervals.
 
 From rows and sum of each bin the chord bound of statistics §2c gives a valid bet on the mean; with twenty bins it is as good
 as the losses themselves.
@@ -42,6 +42,8 @@ class LossBins(NamedTuple):
 class LossesState(TableState):
     """Rows and sums of bounded losses, int64[slice, delay, loss, bin, (n, Σ)]; behind the bins ``(missing, clipped)``.
 
+    Behind the slices are the corners of the spec: all of the space, then each of them.
+
     Where the spec names no loss the state is empty and stays so.
     """
 
@@ -51,8 +53,8 @@ class LossesState(TableState):
 
     @classmethod
     def shape(cls, spec: Spec) -> tuple[int, ...]:
-        """(slices, delay buckets, losses, bins and one aside, 2)."""
-        return (spec.slice_count, DELAYS, len(spec.losses), LOSS_BINS + 1, 2)
+        """(slices and corners, delay buckets, losses, bins and one aside, 2)."""
+        return (spec.slice_count + spec.corner_count, DELAYS, len(spec.losses), LOSS_BINS + 1, 2)
 
     @classmethod
     def counting(cls, spec: Spec) -> Ints:
@@ -85,7 +87,7 @@ class LossesState(TableState):
             losses: float64[losses, n] in the losses' own units, as ``row_losses`` gives them; NaN is missing, what lies
                 above the cap counts as the cap and is counted apart.
             delay_s: seconds from prediction to label, float64[n].
-            slice_rows: int64[any, n] as ``Spec.slice_rows`` or ``Spec.cross`` give them; -1 is a missing value.
+            slice_rows: int64[any, n] as ``Spec.slice_rows``, ``Spec.cross`` or ``Spec.corner_rows`` give them; -1 is a missing value.
 
         Raises:
             ValueError: another number of losses, or a negative one; nothing is added then.
