@@ -234,11 +234,12 @@ def _same_rows(then: WindowState, now: WindowState) -> bool:
         return False
     spans = [(w.start_ns, w.end_ns, w.status) for w in (then, now)]
     same = spans[0] == spans[1] and then.merged.features == now.merged.features
+    same = same and then.merged.weighted == now.merged.weighted
     return same and np.array_equal(then.counts.array, now.counts.array)
 
 
 def _same_labels(then: WindowState, now: WindowState) -> bool:
     if then.merged is None or now.merged is None:
         return False
-    pairs = zip(then.merged.labels.all, now.merged.labels.all)
-    return all(np.array_equal(a.array, b.array) for a, b in pairs)
+    before, after = then.merged.labels.every, now.merged.labels.every
+    return len(before) == len(after) and all(np.array_equal(a.array, b.array) for a, b in zip(before, after))

@@ -44,7 +44,7 @@ def detailed_readings(model: ModelSnapshot) -> Iterator[Reading]:
 def _of_window(window: WindowState) -> Iterator[Reading]:
     if window.merged is None:
         return
-    labels = window.merged.labels
+    labels = window.merged.figures.labels
     yield from _calibration(labels, window)
     if window.counts.spec.task == semconv.ML_MODEL_TASK_BINARY:
         yield from _performance(labels, window)

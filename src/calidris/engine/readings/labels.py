@@ -15,6 +15,7 @@ from calidris.metrics.performance.decisions import binary_readings
 from calidris.metrics.performance.multiclass import MEASURES, multiclass_readings
 from calidris.metrics.performance.performance_measures import score_reading, slice_labels
 from calidris.metrics.performance.regression import Errors, regression_readings
+from calidris.metrics.performance.rows_behind import RowsBehind
 from calidris.state import Spec, class_names
 from calidris.state.blocks.labelled import LabelStates
 
@@ -59,7 +60,9 @@ def label_readings(
     out = calibration_of_bins(spec, bins, window, maturity, labels=about)
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         counts = labels.groups.confusion(row, delay)
-        return out + binary_readings(counts, bins, spec, window, maturity, labels=about)
+        worth = labels.worth
+        behind = None if worth is None else RowsBehind(worth.weights[row], worth.squares[row])
+        return out + binary_readings(counts, bins, spec, window, maturity, labels=about, behind=behind)
     return out + _several_classes(spec, labels, window, maturity, row, delay, about)
 
 
@@ -96,7 +99,7 @@ def _several_classes(
 ) -> list[Reading]:
     decisions = labels.decisions(row, delay)
     if decisions is None:
-        nothing = Performance(math.nan, int(labels.groups.confusion(row, delay).sum()))
+        nothing = Performance(math.nan, round(labels.groups.confusion(row, delay).sum().item()))
         return [score_reading(m, nothing, window, maturity, labels=about) for m in MEASURES]
     # Of a slice only the figures of all classes together: each class of each slice would be hundreds.
     classes = () if about else class_names(spec)

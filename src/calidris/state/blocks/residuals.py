@@ -17,6 +17,7 @@ from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay
 from calidris.state.coding.fields import Kind, Role
 from calidris.state.fixed import Moments, Scale
 from calidris.state.spec import Spec
+from calidris.state.weights import weigh
 
 VARIABLES = ("error", "absolute", "squared", "truth", "prediction", "relative")
 """Prediction minus truth, its size and its square, both numbers, and the size of the error as a share of the truth's."""
@@ -49,9 +50,15 @@ class ResidualsState(TableState):
 
     @classmethod
     def place(
-        cls, spec: Spec, truth: Floats, prediction: Floats, delay_s: Floats, slice_rows: Ints | None = None
+        cls,
+        spec: Spec,
+        truth: Floats,
+        prediction: Floats,
+        delay_s: Floats,
+        slice_rows: Ints | None = None,
+        units: Ints | None = None,
     ) -> Entries:
-        """Where n labelled rows go; see ``update``."""
+        """Where n labelled rows go; see ``update``. With weights (``units_of``), what they add by those."""
         scales = residual_scales(spec)
         if not scales:
             raise ValueError("residuals need a field of the regression output with edges")
@@ -63,7 +70,10 @@ class ResidualsState(TableState):
         sums = np.stack([fixed.row_sums(*row) for row in zip(rows, valid, scales)], axis=1)
         cells = delay_buckets(delay_s) * k + np.arange(k)[:, None]
         slices = None if slice_rows is None else np.tile(slice_rows, k)
-        return over_slices(Entries(cells.ravel(), sums.reshape(fixed.SUMS, k * n)), slices, DELAYS * k)
+        flat = sums.reshape(fixed.SUMS, k * n)
+        if units is not None:
+            flat = weigh(flat, np.tile(units, k), fixed.OF_ROWS)
+        return over_slices(Entries(cells.ravel(), flat), slices, DELAYS * k)
 
     def update(self, truth: Floats, prediction: Floats, delay_s: Floats, slice_rows: Ints | None = None) -> None:
         """Add n labelled rows.
