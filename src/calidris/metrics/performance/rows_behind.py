@@ -42,11 +42,9 @@ class RowsBehind(NamedTuple):
         if measure in _BY_OUTCOME:
             outcomes = [self._share([(truth, decided) for decided in range(3)]) for truth in (0, 1)]
             by_outcome = np.array(outcomes)
-            scaled = counts * by_outcome[:, None]
-            return cast(Ints, scaled), bins * by_outcome[:, None, None]
+            return cast(Ints, counts * by_outcome[:, None]), bins * by_outcome[:, None, None]
         factor = self._share(_DENOMINATOR[measure]) if measure in _DENOMINATOR else 1.0
-        same: Ints = counts * factor
-        return same, bins * factor
+        return cast(Ints, counts * factor), bins * factor
 
     def _share(self, cells: Cells) -> float:
         """What a weight of one is worth in some cells, of what it is in all of them; 1 where they are empty."""
