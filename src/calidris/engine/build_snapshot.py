@@ -76,6 +76,7 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "faults": model.inputs.counts}
         told = seasons(engine.watchers[model.key])
         totals |= {"seasons": told, "notes": (*notes(model), *map(describe, told)), "role": model.role}
+        totals |= {"weighted": model.weighted}
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
@@ -95,7 +96,9 @@ def _model(
         readings = [r.marked(Status.UNDEFINED) if r.metric in OF_OUTCOMES else r for r in readings]
     world = engine.worlds.of(model.key)
     shared = world.slots.values() if world is not None and world.speaks_of(model) else ()
-    readings += detection_readings(watcher, engine.book.standing_of(model.key), shared)
+    found = detection_readings(watcher, engine.book.standing_of(model.key), shared)
+    # Of rows by weight nothing is proven of how often there is a false alarm.
+    readings += _marked(found, Status.APPROXIMATE if model.weighted else Status.OK)
     return ModelSnapshot(
         key=model.key,
         task=model.spec.task,
@@ -120,6 +123,7 @@ def _model(
         moved=model.moved,
         batch=model.is_batch,
         role=model.role,
+        weighted=model.weighted,
         notes=(*notes(model), *map(describe, told)),
         checks=model.inputs.checks,
         faults=model.inputs.counts,
@@ -135,7 +139,8 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
     for window_s in model.config.all_windows_s:
         window, how, start_ns, end_ns = _window(model, window_s)
         now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
-        windows.append(now)
+        then = _of_length(before, now.window)
+        windows.append(_share_labels(now, then))
         kept = Kept.of(model, now, before)
         of_rows = row_readings(model.config, model.baseline, window, window_s)
         readings += kept.rows or _marked(leave_out_absent(of_rows, model.absent_names(start_ns)), how)
@@ -144,6 +149,17 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
     readings += late.delays() if late else []
     readings += day_trend_readings(model.days, now_ns)
     return windows, readings
+
+
+def _of_length(before: ModelSnapshot | None, name: str) -> WindowState | None:
+    return next((w for w in before.windows if w.window == name), None) if before else None
+
+
+def _share_labels(now: WindowState, then: WindowState | None) -> WindowState:
+    """The window, with the labels of the previous snapshot's and what was made of them, where no labelled row came or went."""
+    if then is None or then.merged is None or now.merged is None or not _same_labels(then, now):
+        return now
+    return replace(now, merged=replace(now.merged, labels=then.merged.labels), detail=then.detail)
 
 
 def _marked(readings: Iterable[Reading], how: Status) -> list[Reading]:
@@ -218,7 +234,7 @@ class Kept(NamedTuple):
     @classmethod
     def of(cls, model: WatchedModel, now: WindowState, before: ModelSnapshot | None) -> Kept:
         """Those of one window of a model."""
-        then = next((w for w in before.windows if w.window == now.window), None) if before else None
+        then = _of_length(before, now.window)
         if before is None or then is None or not _same_rows(then, now):
             return cls([], [])
         if before.baseline != (model.baseline.id if model.baseline else None):
@@ -240,7 +256,7 @@ def _same_rows(then: WindowState, now: WindowState) -> bool:
 
 
 def _same_labels(then: WindowState, now: WindowState) -> bool:
-    if then.merged is None or now.merged is None:
+    if then.merged is None or now.merged is None or then.counts.spec.hash != now.counts.spec.hash:
         return False
     before, after = then.merged.labels.every, now.merged.labels.every
     return len(before) == len(after) and all(np.array_equal(a.array, b.array) for a, b in zip(before, after))

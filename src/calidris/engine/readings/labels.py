@@ -60,10 +60,15 @@ def label_readings(
     out = calibration_of_bins(spec, bins, window, maturity, labels=about)
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         counts = labels.groups.confusion(row, delay)
-        worth = labels.worth
-        behind = None if worth is None else RowsBehind(worth.weights[row], worth.squares[row])
+        behind = rows_behind(labels, row)
         return out + binary_readings(counts, bins, spec, window, maturity, labels=about, behind=behind)
     return out + _several_classes(spec, labels, window, maturity, row, delay, about)
+
+
+def rows_behind(labels: LabelStates, row: int = 0) -> RowsBehind | None:
+    """How many rows those behind each measure of one slice are worth; None where each counts once."""
+    worth = labels.worth
+    return None if worth is None else RowsBehind(worth.weights[row], worth.squares[row])
 
 
 def slice_readings(spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
