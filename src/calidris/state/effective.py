@@ -31,21 +31,40 @@ from calidris.state.fixed import Moments
 from calidris.state.spec import Spec
 from calidris.state.weights import ONE, squares_of
 
+_BIN = 2.0**SHIFT / LOSS_BINS
+"""How wide a bin of losses is, in what they are summed in."""
+
 
 class EffectiveResiduals(ResidualsState):
     """Sums of errors by weight, read as the rows that they are worth."""
 
     __slots__ = ("worth",)
 
-    def __init__(self, spec: Spec, array: Ints, worth: Floats) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        array: Ints,
+        worth: Floats,
+    ) -> None:
         super().__init__(spec, array)
         self.worth = worth
 
-    def variable(self, which: int, slice_row: int = 0, delay: int | None = None) -> Moments:
+    def variable(
+        self,
+        which: int,
+        slice_row: int = 0,
+        delay: int | None = None,
+    ) -> Moments:
         """Moments of one of ``VARIABLES`` in one slice; all delays, or up to bucket ``delay``."""
-        part = self.array[slice_row] if delay is None else self.array[slice_row, : delay + 1]
-        sums = part[:, which].sum(axis=0)
-        return fixed.weighted_moments(sums, residual_scales(self.spec)[which], float(self.worth[slice_row]))
+        end = None if delay is None else delay + 1
+        part = self.array[slice_row, :end, which]
+        scale = residual_scales(self.spec)[which]
+        worth = float(self.worth[slice_row])
+        return fixed.weighted_moments(
+            part.sum(axis=0),
+            scale,
+            worth,
+        )
 
 
 class EffectiveMoments(MomentsState):
@@ -64,18 +83,27 @@ class EffectiveMoments(MomentsState):
             KeyError: the field is not measured.
         """
         sums, scale = self.sums_of(i)
-        return fixed.weighted_moments(sums, scale, self.worth)
+        return fixed.weighted_moments(
+            sums,
+            scale,
+            self.worth,
+        )
 
 
 def worth_of(rows: WeightedRows) -> float:
     """Rows that a weight of one is worth: Σw / Σw²."""
-    high, low = rows.squares[:1], rows.squares[1:]
-    return float(worth_of_sums(np.array([rows.total / ONE]), squares_of(high, low))[0])
+    high = rows.squares[:1]
+    low = rows.squares[1:]
+    total = np.array([rows.total / ONE])
+    worth = worth_of_sums(total, squares_of(high, low))
+    return float(worth[0])
 
 
 def effective_counts(rows: WeightedRows) -> CountsState:
     """Counts that add up to Kish's number of rows in each field, float64."""
-    return CountsState(rows.spec, _as_counts(rows.cells / ONE * worth_of(rows)))
+    weights = rows.cells / ONE
+    counts = weights * worth_of(rows)
+    return CountsState(rows.spec, _as_counts(counts))
 
 
 def effective_labels(labels: LabelStates) -> LabelStates:
@@ -83,76 +111,128 @@ def effective_labels(labels: LabelStates) -> LabelStates:
     states = labels.weighted
     if states is None:
         return labels
+    spec = labels.groups.spec
     worth = Worth.of(states)
     scale = worth.of_rows
-
-    spec = labels.groups.spec
+    scores = _scale(states.scores.array, scale, N)
+    losses = _scale(states.losses.array, scale, 0)
+    # Groups have no axis of sums: their only one counts rows.
+    groups = _scale(states.groups.array[..., None], scale, 0)
     return LabelStates(
-        ScoresState(spec, _scaled(states.scores.array, scale, N)),
-        LossesState(spec, _scaled(states.losses.array, scale, 0)),
-        GroupsState(spec, _scaled(states.groups.array[..., None], scale, 0)[..., 0]),
-        EffectiveResiduals(spec, states.residuals.array, scale),
+        ScoresState(spec, scores),
+        LossesState(spec, losses),
+        GroupsState(spec, groups[..., 0]),
+        EffectiveResiduals(
+            spec,
+            states.residuals.array,
+            scale,
+        ),
         worth=worth,
     )
 
 
-def _scaled(array: Ints, by_slice: Floats, of_rows: int) -> Ints:
+def _scale(
+    array: Ints,
+    by_slice: Floats,
+    of_rows: int,
+) -> Ints:
     """Sums [slice, …, sum] of so many rows, one of them in units."""
-    out = array * by_slice.reshape(-1, *[1] * (array.ndim - 1))
+    others = [1] * (array.ndim - 1)
+    out = array * by_slice.reshape(-1, *others)
     out[..., of_rows] /= ONE
     return _as_counts(out)
 
 
 def rounded_counts(counts: CountsState) -> CountsState:
     """The same in whole rows, as many in each field."""
-    rows = counts.array[: counts.spec.offsets[1]].sum()
-    whole = counts.array * (np.rint(rows) / rows if rows else 0.0)
-    return CountsState(counts.spec, _round(whole))
+    whole = _round(_as_counts(counts.array * _to_whole(counts)))
+    return CountsState(counts.spec, whole)
+
+
+def _to_whole(counts: CountsState) -> float:
+    """By what all rows are multiplied to be whole ones."""
+    end = counts.spec.offsets[1]
+    rows = float(counts.array[:end].sum())
+    return float(round(rows) / rows) if rows else 0.0
 
 
 def rounded_labels(labels: LabelStates) -> LabelStates:
     """The same in whole rows, as many in each slice; of a regression the losses only."""
     spec = labels.groups.spec
+    scores = _round_scores(labels.scores.array)
+    losses = _round_losses(labels.losses.array)
+    groups = _round_slices(labels.groups.array)
     return LabelStates(
-        ScoresState(spec, _whole_scores(labels.scores.array)),
-        LossesState(spec, _whole_losses(labels.losses.array)),
-        GroupsState(spec, _by_slice(labels.groups.array)),
+        ScoresState(spec, scores),
+        LossesState(spec, losses),
+        GroupsState(spec, groups),
         ResidualsState(spec),
     )
 
 
-def _whole_scores(array: Ints) -> Ints:
-    rows = _by_slice(array[..., N])
-    means = array / np.where(array[..., N] > 0, array[..., N], 1.0)[..., None]
-    out: Ints = np.rint(means * rows[..., None]).astype(np.int64)
+def _round_scores(array: Ints) -> Ints:
+    rows = _round_slices(array[..., N])
+    means = _means(array, array[..., N, None])
+    sums = np.rint(means * rows[..., None])
+    out: Ints = sums.astype(np.int64)
     out[..., N] = rows
     return out
 
 
-def _whole_losses(array: Ints) -> Ints:
+def _round_losses(array: Ints) -> Ints:
     """Each sum stays inside its bin: bets take that for granted."""
     if not array.size:
         return array.astype(np.int64)
-    by_loss = np.moveaxis(array[..., 0], 2, 1)
-    rows = np.moveaxis(_round(by_loss.reshape(*by_loss.shape[:2], -1)).reshape(by_loss.shape), 1, 2)
-    means = array[..., 1] / np.where(array[..., 0] > 0, array[..., 0], 1.0)
-    totals = np.rint(means * rows)
-    bins = np.arange(LOSS_BINS) * 2.0**SHIFT / LOSS_BINS
-    inner = np.s_[..., :LOSS_BINS]
-    lowest, highest = np.ceil(bins * rows[inner]), np.floor((bins + 2.0**SHIFT / LOSS_BINS) * rows[inner])
-    totals[inner] = np.clip(totals[inner], lowest, highest)
-    totals[..., LOSS_BINS] = np.rint(array[..., LOSS_BINS, 1])
-    return np.stack([rows, totals.astype(np.int64)], axis=-1)
+    held, sums = array[..., 0], array[..., 1]
+    rows = _round_rows(held)
+    totals = np.rint(_means(sums, held) * rows)
+    _keep_inside(totals[..., :LOSS_BINS], rows[..., :LOSS_BINS])
+    totals[..., LOSS_BINS] = np.rint(sums[..., LOSS_BINS])
+    whole = totals.astype(np.int64)
+    return np.stack([rows, whole], axis=-1)
 
 
-def _by_slice(array: Ints) -> Ints:
-    return _round(array.reshape(len(array), -1)).reshape(array.shape)
+def _round_rows(held: Ints) -> Ints:
+    """Each loss has every row: they are rounded for each by itself."""
+    by_loss = np.moveaxis(held, 2, 0)
+    rounded = [_round_slices(one) for one in by_loss]
+    return np.stack(rounded, axis=2)
+
+
+def _keep_inside(totals: Floats, rows: Ints) -> None:
+    """Move sums of so many losses, in place, between the ends of their bins."""
+    begins = np.arange(LOSS_BINS) * _BIN
+    ends = begins + _BIN
+    np.clip(
+        totals,
+        np.ceil(begins * rows),
+        np.floor(ends * rows),
+        out=totals,
+    )
+
+
+def _means(sums: Ints, rows: Ints) -> Floats:
+    held = np.where(rows > 0, rows, 1.0)
+    means: Floats = sums / held
+    return means
+
+
+def _round_slices(array: Ints) -> Ints:
+    flat = array.reshape(len(array), -1)
+    rounded = _round(flat)
+    return rounded.reshape(array.shape)
 
 
 def _round(array: Floats | Ints) -> Ints:
     """Whole numbers of which each running sum is as near as can be to that of the last axis."""
-    ends = np.rint(np.cumsum(array, axis=-1))
-    return np.diff(ends, axis=-1, prepend=0.0).astype(np.int64)
+    sums = np.cumsum(array, axis=-1)
+    ends = np.rint(sums)
+    parts = np.diff(
+        ends,
+        axis=-1,
+        prepend=0.0,
+    )
+    return parts.astype(np.int64)
 
 
 def _as_counts(array: Floats) -> Ints:

@@ -102,6 +102,19 @@ def row_sums(values: Floats, valid: Mask, scale: Scale) -> Ints:
     return np.stack([valid, clipped, whole, a * a, a * b, b * b]).astype(np.int64)
 
 
+def weigh_rows(sums: Ints, units: Ints) -> Ints:
+    """What ``row_sums`` gives, int64[SUMS, n], by weights int64[n]: rows in units, the others rounded once.
+
+    The parts of a square are no larger than a handful for ordinary values: what weighing leaves behind the point of one goes to the next.
+    """
+    n, clipped, q, aa, ab, bb = sums
+    high, middle = aa * units, ab * units
+    rest = (high % ONE << HALF) + 2 * (middle % ONE)
+    weights = units / ONE
+    whole, low = np.rint(q * weights), np.rint(bb * weights)
+    return np.stack([n * units, clipped * units, whole, high // ONE, middle // ONE, low + rest]).astype(np.int64)
+
+
 def weighted_moments(sums: Ints, scale: Scale, worth: float) -> Moments:
     """The same of rows by weight, int64[SUMS] as ``weights.weigh`` makes them; ``worth`` is Kish's rows a weight of one."""
     n, clipped, q, aa, ab, bb = (int(s) for s in sums.tolist())

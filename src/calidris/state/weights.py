@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from calidris.batch import Floats, Ints, NumberColumn
+from calidris.batch import Floats, Ints, Mask, NumberColumn
 
 ONE: Final = 1 << 15
 """A weight of one."""
@@ -46,41 +46,48 @@ def units_of(weight: NumberColumn | None) -> Ints | None:
 def units_of_numbers(weights: Floats) -> Ints | None:
     """The same of finite numbers, float64[n]."""
     inside = np.clip(weights, LEAST, MOST)
-    units: Ints = np.rint(inside * ONE).astype(np.int64)
-    return None if (units == ONE).all() else units
+    scaled = np.rint(inside * ONE)
+    units: Ints = scaled.astype(np.int64)
+    all_one = (units == ONE).all()
+    return None if all_one else units
 
 
 def count_clipped(weight: NumberColumn | None) -> int:
     """How many weights lie so far out that they count as another one."""
     if weight is None:
         return 0
-    outside = (weight.values < LEAST) | (weight.values > MOST)
-    return int(np.count_nonzero(weight.valid & outside))
+    outside = weight.valid & _is_outside(weight.values)
+    return int(np.count_nonzero(outside))
+
+
+def _is_outside(weights: Floats) -> Mask:
+    outside: Mask = (weights < LEAST) | (weights > MOST)
+    return outside
 
 
 def weigh(
     sums: Ints,
     units: Ints,
-    of_rows: tuple[int, ...] = (0,),
 ) -> Ints:
     """What rows add when each counts by its weight, int64[sums, n].
 
     Args:
-        sums: what each adds where it counts once, int64[sums, n].
+        sums: what each adds where it counts once, int64[sums, n]; the first sum counts rows, and becomes one of units.
         units: their weights, int64[n].
-        of_rows: which of the sums count rows: these become sums of units.
     """
     weights = units / ONE
-    out: Ints = np.rint(sums * weights).astype(np.int64)
-    for at in of_rows:
-        out[at] = sums[at] * units
+    weighed = np.rint(sums * weights)
+    out: Ints = weighed.astype(np.int64)
+    out[0] = sums[0] * units
     return out
 
 
 def square(units: Ints) -> Ints:
     """Squares of weights in two parts, high and low: int64[2, n]."""
     squares = units * units
-    return np.stack([squares >> _LOW, squares & _MASK])
+    high = squares >> _LOW
+    low = squares & _MASK
+    return np.stack([high, low])
 
 
 def squares_of(high: Ints, low: Ints) -> Floats:

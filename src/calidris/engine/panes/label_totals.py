@@ -11,7 +11,7 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Floats, Ints
 from calidris.metrics.labels.maturity import Cohort
-from calidris.state import Spec, SparseTable, TableState
+from calidris.state import SparseTable, Spec, TableState
 from calidris.state.blocks.labelled import LabelStates, LabelTables
 from calidris.state.blocks.scores import SCALE
 

@@ -12,14 +12,36 @@ from calidris.batch import Floats, Ints
 Cells = Sequence[tuple[int, int]]
 """Of truth and decision."""
 
+_RIGHT_NO = (0, 0)
+_FALSE_YES = (0, 1)
+_FALSE_NO = (1, 0)
+_RIGHT_YES = (1, 1)
+_NO_UNDECIDED = (0, 2)
+_YES_UNDECIDED = (1, 2)
+
 _DENOMINATOR: Final[dict[str, Cells]] = {
-    "precision": ((0, 1), (1, 1)),
-    "recall": ((1, 0), (1, 1)),
-    "specificity": ((0, 0), (0, 1)),
-    "f1": ((0, 1), (1, 0), (1, 1)),
-    "average_precision": ((1, 0), (1, 1), (1, 2)),
+    "precision": (_FALSE_YES, _RIGHT_YES),
+    "recall": (_FALSE_NO, _RIGHT_YES),
+    "specificity": (_RIGHT_NO, _FALSE_YES),
+    "f1": (_FALSE_YES, _FALSE_NO, _RIGHT_YES),
+    "average_precision": (
+        _FALSE_NO,
+        _RIGHT_YES,
+        _YES_UNDECIDED,
+    ),
 }
-_BY_OUTCOME: Final = frozenset({"balanced_accuracy", "roc_auc", "gini", "ks_separation"})
+_OUTCOMES: Final[Sequence[Cells]] = (
+    (_RIGHT_NO, _FALSE_YES, _NO_UNDECIDED),
+    (_FALSE_NO, _RIGHT_YES, _YES_UNDECIDED),
+)
+_BY_OUTCOME: Final = frozenset(
+    {
+        "balanced_accuracy",
+        "roc_auc",
+        "gini",
+        "ks_separation",
+    }
+)
 """Figures that stay what they are where the rows of one outcome are multiplied: each outcome has its own number of rows."""
 
 
@@ -37,19 +59,35 @@ class RowsBehind(NamedTuple):
     weights: Floats
     squares: Floats
 
-    def worth(self, measure: str, counts: Ints, bins: Floats) -> tuple[Ints, Floats]:
+    def worth(
+        self,
+        measure: str,
+        counts: Ints,
+        bins: Floats,
+    ) -> tuple[Ints, Floats]:
         """Counts [truth, decision] and score bins of all rows' worth, as those of the measure's own rows."""
         if measure in _BY_OUTCOME:
-            outcomes = [self._share([(truth, decided) for decided in range(3)]) for truth in (0, 1)]
-            by_outcome = np.array(outcomes)
-            return cast(Ints, counts * by_outcome[:, None]), bins * by_outcome[:, None, None]
-        factor = self._share(_DENOMINATOR[measure]) if measure in _DENOMINATOR else 1.0
-        return cast(Ints, counts * factor), bins * factor
+            return self._by_outcome(counts, bins)
+        cells = _DENOMINATOR.get(measure, ())
+        share = self._share(cells)
+        scaled = counts * share
+        return cast(Ints, scaled), bins * share
+
+    def _by_outcome(
+        self,
+        counts: Ints,
+        bins: Floats,
+    ) -> tuple[Ints, Floats]:
+        shares = np.array([self._share(cells) for cells in _OUTCOMES])
+        scaled = counts * shares[:, None]
+        in_bins = bins * shares[:, None, None]
+        return cast(Ints, scaled), in_bins
 
     def _share(self, cells: Cells) -> float:
-        """What a weight of one is worth in some cells, of what it is in all of them; 1 where they are empty."""
-        places = tuple(np.array(cells).T)
-        weights, squares = self.weights[places].sum(), self.squares[places].sum()
+        """What a weight of one is worth in some cells, of what it is in all of them; 1 where they are none, or empty."""
+        weights = sum(float(self.weights[cell]) for cell in cells)
+        squares = sum(float(self.squares[cell]) for cell in cells)
         if not squares > 0:
             return 1.0
-        return float(weights / squares / (self.weights.sum() / self.squares.sum()))
+        of_all = self.weights.sum() / self.squares.sum()
+        return float(weights / squares / of_all)

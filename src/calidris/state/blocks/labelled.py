@@ -174,7 +174,7 @@ class LabelTables:
         if self.weighted is not None:
             units = np.full(len(rows.delay_s), ONE) if rows.units is None else rows.units
             for kind, entries in rows.entries(self.spec, units).items():
-                self.weighted.add(kind, entries)
+                self.weighted.table(kind).add(entries)
 
     def merge(self, other: LabelTables) -> None:
         """Add the rows of ``other``, which stays untouched.

@@ -78,13 +78,12 @@ class LossesState(TableState):
         bins = np.where(missing, _ASIDE, np.minimum(fixed * LOSS_BINS >> SHIFT, LOSS_BINS - 1))
         base = (delay_buckets(delay_s) * count + np.arange(count)[:, None]) * width
         slices = None if slice_rows is None else np.tile(slice_rows, count)
-        sums = np.stack([np.ones(fixed.size, np.int64), fixed.ravel()])
         weights = None if units is None else np.tile(units, count)
-        each = Entries((base + bins).ravel(), sums if weights is None else weigh(sums, weights))
+        each = Entries((base + bins).ravel(), _weighed(np.ones(fixed.size, np.int64), fixed.ravel(), weights))
         entries = over_slices(each, slices, slice_cells)
         if over.any():
-            sums = np.stack([np.zeros(over.sum(), np.int64), over[over]])
-            sums = sums if weights is None else weigh(sums, weights[over.ravel()])
+            of_clipped = None if weights is None else weights[over.ravel()]
+            sums = _weighed(np.zeros(over.sum(), np.int64), over[over].astype(np.int64), of_clipped)
             clipped = Entries((base + _ASIDE)[over], sums)
             slices = None if slices is None else slices[:, over.ravel()]
             entries = entries.and_also(over_slices(clipped, slices, slice_cells))
@@ -110,6 +109,12 @@ class LossesState(TableState):
         sums = part.sum(axis=0)
         inner, aside = sums[:, :_ASIDE], sums[:, _ASIDE]
         return LossBins(inner[..., 0], inner[..., 1] / _ONE, aside[:, 0], aside[:, 1])
+
+
+def _weighed(rows: Ints, sums: Ints, units: Ints | None) -> Ints:
+    """What each adds to both sums of a cell."""
+    both: Ints = np.stack([rows, sums])
+    return both if units is None else weigh(both, units)
 
 
 def _scaled(spec: Spec, losses: Floats, n: int) -> tuple[Ints, Mask, Mask]:

@@ -17,7 +17,6 @@ from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay
 from calidris.state.coding.fields import Kind, Role
 from calidris.state.fixed import Moments, Scale
 from calidris.state.spec import Spec
-from calidris.state.weights import weigh
 
 VARIABLES = ("error", "absolute", "squared", "truth", "prediction", "relative")
 """Prediction minus truth, its size and its square, both numbers, and the size of the error as a share of the truth's."""
@@ -72,7 +71,7 @@ class ResidualsState(TableState):
         slices = None if slice_rows is None else np.tile(slice_rows, k)
         flat = sums.reshape(fixed.SUMS, k * n)
         if units is not None:
-            flat = weigh(flat, np.tile(units, k), fixed.OF_ROWS)
+            flat = fixed.weigh_rows(flat, np.tile(units, k))
         return over_slices(Entries(cells.ravel(), flat), slices, DELAYS * k)
 
     def update(self, truth: Floats, prediction: Floats, delay_s: Floats, slice_rows: Ints | None = None) -> None:

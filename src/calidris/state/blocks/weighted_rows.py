@@ -12,7 +12,7 @@ from calidris.state.base import ArrayState
 from calidris.state.blocks.counts import CountsState
 from calidris.state.blocks.moments import MomentsState, find_numbers, scales
 from calidris.state.spec import Spec
-from calidris.state.weights import ONE, square, weigh
+from calidris.state.weights import ONE, square
 
 
 class WeightedRows(ArrayState):
@@ -27,7 +27,9 @@ class WeightedRows(ArrayState):
     @classmethod
     def shape(cls, spec: Spec) -> tuple[int, ...]:
         """Cells, then the sums of each measured field with the number of rows before them, then both parts of Σw²."""
-        return (spec.cells + fixed.SUMS * (1 + len(scales(spec))) + 2,)
+        measured = 1 + len(scales(spec))
+        sums = fixed.SUMS * measured
+        return (spec.cells + sums + 2,)
 
     @property
     def cells(self) -> Ints:
@@ -37,7 +39,8 @@ class WeightedRows(ArrayState):
     @property
     def moments(self) -> Ints:
         """As ``MomentsState`` has them, int64[1 + measured fields, 6]: a view. Row 0 holds the number of rows."""
-        return self.array[self.spec.cells : -2].reshape(-1, fixed.SUMS)
+        sums = self.array[self.spec.cells : -2]
+        return sums.reshape(-1, fixed.SUMS)
 
     @property
     def squares(self) -> Ints:
@@ -52,7 +55,9 @@ class WeightedRows(ArrayState):
     @property
     def total(self) -> int:
         """Σw of all rows, in units."""
-        return int(self.cells[: self.spec.offsets[1]].sum())
+        end = self.spec.offsets[1]
+        first_field = self.cells[:end]
+        return int(first_field.sum())
 
     @classmethod
     def at_one(
@@ -84,15 +89,27 @@ class WeightedRows(ArrayState):
             batch: the same rows, for their moments; None where none are kept.
         """
         rows = cells.shape[1]
-        weights = np.full(rows, ONE) if units is None else units
+        once = np.full(rows, ONE)
+        weights = once if units is None else units
         # bincount's weights are doubles; add.at keeps integers exact. Of one dimension each: it does not repeat values rightly.
-        np.add.at(self.cells, cells.ravel(), np.tile(weights, len(cells)))
-        self.squares[:] += square(weights).sum(axis=1)
+        np.add.at(
+            self.cells,
+            cells.ravel(),
+            np.tile(weights, len(cells)),
+        )
+        squares = square(weights)
+        self.squares[:] += squares.sum(axis=1)
         self.moments[0, 0] += rows
         if batch is not None:
             self._measure(batch, weights)
 
     def _measure(self, batch: PredictionBatch, units: Ints) -> None:
-        for at, (scale, column) in find_numbers(self.spec, batch).items():
-            sums = fixed.row_sums(column.values, column.valid, scale)
-            self.moments[at] += weigh(sums, units, fixed.OF_ROWS).sum(axis=1)
+        found = find_numbers(self.spec, batch)
+        for at, (scale, column) in found.items():
+            sums = fixed.row_sums(
+                column.values,
+                column.valid,
+                scale,
+            )
+            weighed = fixed.weigh_rows(sums, units)
+            self.moments[at] += weighed.sum(axis=1)

@@ -49,9 +49,17 @@ class SquaresState(GroupsState):
         units: Ints | None = None,
     ) -> Entries:
         """Where n labelled rows go; without units each counts once."""
-        plain = super().place(spec, truth, decision, delay_s, slice_rows, units)
-        found = np.full(plain.sums.shape[1], ONE) if units is None else plain.sums[0]
-        return Entries(plain.cells, square(found))
+        once = np.full(len(truth), ONE)
+        placed = super().place(
+            spec,
+            truth,
+            decision,
+            delay_s,
+            slice_rows,
+            once if units is None else units,
+        )
+        squares = square(placed.sums[0])
+        return Entries(placed.cells, squares)
 
 
 KINDS: tuple[type[TableState], ...] = (
@@ -83,24 +91,38 @@ class WeightedTables:
 
     __slots__ = ("spec", "tables")
 
-    def __init__(self, spec: Spec, tables: Tables | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        tables: Tables | None = None,
+    ) -> None:
         self.spec = spec
-        self.tables = tables or tuple(SparseTable(kind, spec) for kind in KINDS)
+        self.tables = tables or _make_empty(spec)
 
     @classmethod
-    def at_one(cls, spec: Spec, tables: Tables) -> Self:
+    def at_one(
+        cls,
+        spec: Spec,
+        tables: Tables,
+    ) -> Self:
         """Rows that each count once, from the tables that count them by row."""
         weighted = tuple(_at_one(table) for table in tables)
-        return cls(spec, (*weighted, _squares_at_one(spec, tables)))
+        squares = _squares_at_one(spec, tables)
+        return cls(spec, (*weighted, squares))
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return sum(table.cells.nbytes + table.sums.nbytes for table in self.tables)
+        total = 0
+        for table in self.tables:
+            total += table.cells.nbytes
+            total += table.sums.nbytes
+        return total
 
-    def add(self, kind: type[TableState], entries: Entries) -> None:
-        """Add entries that the table's ``place`` made with weights."""
-        self.tables[KINDS.index(kind)].add(entries)
+    def table(self, kind: type[TableState]) -> SparseTable[Any]:
+        """The table of one kind."""
+        place = KINDS.index(kind)
+        return self.tables[place]
 
     def merge(self, other: WeightedTables) -> None:
         """Add the rows of ``other``, which stays untouched.
@@ -114,7 +136,8 @@ class WeightedTables:
     def to_bytes(self) -> bytes:
         """The bytes of every table, one behind the other."""
         parts = [table.to_bytes() for table in self.tables]
-        return _SIZES.pack(*map(len, parts)) + b"".join(parts)
+        sizes = _SIZES.pack(*map(len, parts))
+        return sizes + b"".join(parts)
 
     @classmethod
     def from_bytes(cls, spec: Spec, data: bytes) -> Self:
@@ -124,13 +147,32 @@ class WeightedTables:
             CorruptState: not such bytes.
             IncompatibleState: bytes of another spec or format version.
         """
-        if len(data) < _SIZES.size:
-            raise CorruptState(f"{len(data)} bytes are too few for weighted tables")
-        ends = np.cumsum([_SIZES.size, *_SIZES.unpack_from(data)]).tolist()
-        if ends[-1] != len(data):
-            raise CorruptState(f"weighted tables take {ends[-1]} bytes, not {len(data)}")
-        parts = [data[a:b] for a, b in pairwise(ends)]
-        return cls(spec, tuple(SparseTable.from_bytes(kind, spec, part) for kind, part in zip(KINDS, parts)))
+        parts = _split(data)
+        tables = (
+            SparseTable.from_bytes(
+                kind,
+                spec,
+                part,
+            )
+            for kind, part in zip(KINDS, parts)
+        )
+        return cls(spec, tuple(tables))
+
+
+def _make_empty(spec: Spec) -> Tables:
+    return tuple(SparseTable(kind, spec) for kind in KINDS)
+
+
+def _split(data: bytes) -> list[bytes]:
+    """The bytes of each table."""
+    size = len(data)
+    if size < _SIZES.size:
+        raise CorruptState(f"{size} bytes are too few for weighted tables")
+    sizes = _SIZES.unpack_from(data)
+    ends: list[int] = np.cumsum([_SIZES.size, *sizes]).tolist()
+    if ends[-1] != size:
+        raise CorruptState(f"weighted tables take {ends[-1]} bytes, not {size}")
+    return [data[a:b] for a, b in pairwise(ends)]
 
 
 def _at_one(table: SparseTable[Any]) -> SparseTable[Any]:
@@ -142,19 +184,28 @@ def _at_one(table: SparseTable[Any]) -> SparseTable[Any]:
 def _squares_at_one(spec: Spec, tables: Tables) -> SparseTable[SquaresState]:
     """A square of one for each row: of a regression from the rows with a truth, else from the decisions."""
     _, _, groups, residuals = tables
-    cells, rows = groups.cells, groups.sums[:, 0]
+    cells = groups.cells
+    rows = groups.sums[:, 0]
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         cells, rows = _rows_of_regression(residuals)
-    sums = np.stack([rows, np.zeros_like(rows)], axis=1)
-    return SparseTable(SquaresState, spec, cells, sums)
+    sums = np.zeros((len(rows), 2), dtype=np.int64)
+    sums[:, 0] = rows
+    return SparseTable(
+        SquaresState,
+        spec,
+        cells,
+        sums,
+    )
 
 
 def _rows_of_regression(residuals: SparseTable[ResidualsState]) -> tuple[Ints, Ints]:
     """Cells of slice and delay, of one truth and one decision, and the labelled rows in each."""
-    has_truth = residuals.cells % len(VARIABLES) == TRUTH
-    place = residuals.cells[has_truth] // len(VARIABLES)
+    width = len(VARIABLES)
+    has_truth = residuals.cells % width == TRUTH
+    place = residuals.cells[has_truth] // width
+    rows = residuals.sums[has_truth, fixed.N]
     # One class, and behind its decision the place of rows without one.
-    return place * 2, residuals.sums[has_truth, fixed.N]
+    return place * 2, rows
 
 
 class WeightedStates(NamedTuple):
@@ -193,35 +244,37 @@ class Worth:
     @classmethod
     def of(cls, states: WeightedStates) -> Worth:
         """That of labelled rows of every delay."""
-        groups = states.groups.array.sum(axis=1) / ONE
+        groups = states.groups.array.sum(axis=1)
         parts = states.squares.array.sum(axis=1)
-        squares = squares_of(parts[..., 0], parts[..., 1])
-        if groups.shape[1] == 1:  # a regression decides nothing: its rows are those with a truth
-            groups = np.zeros_like(squares)
-            groups[:, 0, 0] = _rows_with_truth(states.residuals) / ONE
-        return cls(groups, squares)
-
-    def of_row(self, row: int, where: tuple[slice | int, slice | int] = (slice(None), slice(None))) -> float:
-        """Rows that a weight of one is worth in some cells of one slice: Σw / Σw²; 0 without any."""
-        weights, squares = self.weights[row][where].sum(), self.squares[row][where].sum()
-        return float(worth_of_sums(weights, squares))
+        squares = squares_of(
+            parts[..., 0],
+            parts[..., 1],
+        )
+        # A regression decides nothing: its rows are those with a truth.
+        if groups.shape[1] == 1:
+            groups[:, 0, 0] = _rows_with_truth(states.residuals)
+        return cls(groups / ONE, squares)
 
     @property
     def of_rows(self) -> Floats:
         """The same in all cells of each slice, float64[slices]."""
-        return worth_of_sums(self.weights.sum(axis=(1, 2)), self.squares.sum(axis=(1, 2)))
+        weights = self.weights.sum(axis=(1, 2))
+        squares = self.squares.sum(axis=(1, 2))
+        return worth_of_sums(weights, squares)
 
 
 def worth_of_sums(weights: Floats, squares: Floats) -> Floats:
     """Σw / Σw²; 0 without rows, and where their other sums may have left what whole numbers hold."""
     known = (squares > 0) & (weights < MOST_TOGETHER)
-    ratio: Floats = np.where(known, weights / np.where(known, squares, 1.0), 0.0)
-    return ratio
+    divisor = np.where(known, squares, 1.0)
+    ratio = weights / divisor
+    return np.where(known, ratio, 0.0)
 
 
-def _rows_with_truth(residuals: ResidualsState) -> Floats:
+def _rows_with_truth(residuals: ResidualsState) -> Ints:
     array = residuals.array
     if not array.size:
-        return np.zeros(len(array))
-    rows: Floats = array[:, :, :, fixed.N].sum(axis=1).max(axis=1)
+        return np.zeros(len(array), dtype=np.int64)
+    by_variable = array[..., fixed.N].sum(axis=1)
+    rows: Ints = by_variable.max(axis=1)
     return rows
