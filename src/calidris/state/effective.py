@@ -27,6 +27,7 @@ from calidris.state.blocks.residuals import ResidualsState, residual_scales
 from calidris.state.blocks.scores import N, ScoresState
 from calidris.state.blocks.weighted_rows import WeightedRows
 from calidris.state.blocks.weighted_tables import Worth, worth_of_sums
+from calidris.state.blocks.wide_errors import WideErrorsState
 from calidris.state.fixed import Moments
 from calidris.state.spec import Spec
 from calidris.state.weights import ONE, squares_of
@@ -127,6 +128,7 @@ def effective_labels(labels: LabelStates) -> LabelStates:
             states.residuals.array,
             scale,
         ),
+        WideErrorsState(spec),
         worth=worth,
     )
 
@@ -145,7 +147,12 @@ def _scale(
 
 def rounded_counts(counts: CountsState) -> CountsState:
     """The same in whole rows, as many in each field."""
-    whole = _round(_as_counts(counts.array * _to_whole(counts)))
+    scaled = np.multiply(
+        counts.array,
+        _to_whole(counts),
+        dtype=np.float64,
+    )
+    whole = _round(scaled)
     return CountsState(counts.spec, whole)
 
 
@@ -167,6 +174,7 @@ def rounded_labels(labels: LabelStates) -> LabelStates:
         LossesState(spec, losses),
         GroupsState(spec, groups),
         ResidualsState(spec),
+        WideErrorsState(spec),
     )
 
 

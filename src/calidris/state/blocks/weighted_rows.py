@@ -21,7 +21,7 @@ class WeightedRows(ArrayState):
     There is one only where a weight other than one was seen; rows that came before it, or without a weight, count once in it.
     """
 
-    KIND: ClassVar[int] = 9
+    KIND: ClassVar[int] = 10
     __slots__ = ()
 
     @classmethod

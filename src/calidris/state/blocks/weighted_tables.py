@@ -29,7 +29,7 @@ class SquaresState(GroupsState):
     A regression, which has no classes, has one truth and one decision.
     """
 
-    KIND: ClassVar[int] = 10
+    KIND: ClassVar[int] = 11
     SUMS: ClassVar[int] = 2
     __slots__ = ()
 
@@ -106,7 +106,8 @@ class WeightedTables:
         tables: Tables,
     ) -> Self:
         """Rows that each count once, from the tables that count them by row."""
-        weighted = tuple(_at_one(table) for table in tables)
+        kept = tables[: len(OF_ROWS)]
+        weighted = tuple(_at_one(table) for table in kept)
         squares = _squares_at_one(spec, tables)
         return cls(spec, (*weighted, squares))
 
@@ -183,7 +184,7 @@ def _at_one(table: SparseTable[Any]) -> SparseTable[Any]:
 
 def _squares_at_one(spec: Spec, tables: Tables) -> SparseTable[SquaresState]:
     """A square of one for each row: of a regression from the rows with a truth, else from the decisions."""
-    _, _, groups, residuals = tables
+    _, _, groups, residuals = tables[: len(OF_ROWS)]
     cells = groups.cells
     rows = groups.sums[:, 0]
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
