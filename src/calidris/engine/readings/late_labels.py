@@ -144,9 +144,11 @@ class Late:
         binary = spec.task == semconv.ML_MODEL_TASK_BINARY  # several classes have no table of two by two
         if binary and not threshold_decides(labels.groups.confusion(), labels.scores.bins(), spec):
             measures = tuple(m for m in measures if m in RANKED)  # weights are those of scores, not of decisions
-        return adjusted_calibration(adjusted, spec, window) + adjusted_performance(
+        figures = adjusted_calibration(adjusted, spec, window) + adjusted_performance(
             adjusted, spec, window, measures=measures
         )
+        # Rows that have weights of their own would need both at once.
+        return _marked(figures, Status.UNDEFINED if self.model.weighted else Status.OK)
 
 
 def age_bucket(model: WatchedModel) -> int:

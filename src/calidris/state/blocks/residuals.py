@@ -61,6 +61,7 @@ class ResidualsState(TableState):
         scales = residual_scales(spec)
         require_outcomes(spec, truth)
         rows = _variables(truth, prediction)
+        # An error may be infinite where both numbers are finite: it counts, at the end of what sums hold.
         valid = np.isfinite(rows) | (np.isinf(rows) & np.isfinite(prediction))
         k, n = len(VARIABLES), len(truth)
         sums = np.stack([fixed.row_sums(*row) for row in zip(rows, valid, scales)], axis=1)
