@@ -217,6 +217,7 @@ class Window:
     labels: LabelStates
     features: dict[str, int]
     trace_ids: tuple[str, ...]
+    late: int = 0
     weighted: WeightedRows | None = None
     _made: dict[str, Window] = field(default_factory=dict, compare=False, repr=False)
 
@@ -260,8 +261,10 @@ def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
     """One window with the rows of all panes; those of other specs are left out."""
     mine = [pane for pane in panes if pane.counts.spec.hash == spec.hash]
     examples = _examples([trace_id for pane in mine for trace_id in pane.trace_ids])
-    labels, weighted = dense_labels(spec, (pane.labels for pane in mine)), weighted_rows(spec, mine)
-    out = Window(CountsState(spec), MomentsState(spec), LevelsState(spec), labels, {}, tuple(examples), weighted)
+    late = sum(pane.late for pane in mine)
+    labels = dense_labels(spec, (pane.labels for pane in mine))
+    sums = (CountsState(spec), MomentsState(spec), LevelsState(spec))
+    out = Window(*sums, labels, {}, tuple(examples), late, weighted_rows(spec, mine))
     for pane in mine:
         out.counts.merge(pane.counts)
         out.moments.merge(pane.moments)
