@@ -59,7 +59,7 @@ def find_moved(
         panes = [pane for _, pane in model.panes_in(start_ns, end_ns)]
         # Rows of an earlier baseline are left out.
         window = merge_panes(model.spec, panes)
-        figures = read(window, mine.config)
+        figures = read(window.evidence, mine.config)
         sides.append(figures)
     found = []
     for to, was in zip(*sides, strict=True):

@@ -464,10 +464,11 @@ def _strongest(verdicts: Iterable[Verdict | None]) -> Verdict | None:
 def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | None) -> Ints | None:
     """What a detector is fed with; None where it compares two versions and the other one is not there."""
     if made.pair is None:
-        return made.counts(window)
+        return made.counts(window.evidence)
     if other is None or not other.specs:
         return None
-    return made.pair(window, _window(other, start_ns, round(made.slot.window_s * 1e9)))
+    beside = _window(other, start_ns, round(made.slot.window_s * 1e9))
+    return made.pair(window.evidence, beside.evidence)
 
 
 def _window(model: WatchedModel, start_ns: int, length_ns: int) -> Window:
