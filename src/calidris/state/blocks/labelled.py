@@ -134,6 +134,15 @@ class LabelTables:
         for kind, entries in rows.entries(self.spec).items():
             self.table(kind).add(entries)
 
+    def take_off(self, rows: LabelledRows) -> None:
+        """Take off labelled rows that were added before, exactly.
+
+        Raises:
+            ValueError: they were not.
+        """
+        for kind, entries in rows.entries(self.spec).items():
+            self.table(kind).take_off(entries)
+
     def merge(self, other: LabelTables) -> None:
         """Add the rows of ``other``, which stays untouched.
 

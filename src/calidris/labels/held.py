@@ -1,0 +1,118 @@
+"""What is kept of the label of a labelled row, so that a newer one can take its place: the old one is taken off, the new one added.
+
+::
+
+    label      code of the true class (1 byte), or the true number (8 bytes)
+    marks      delay bucket of the row's first label, whether the answer was right, whether anything is known (1 byte)
+    as_of_ns   when the label became known (8 bytes): a label that is older than the one held changes nothing
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from calidris import semconv
+from calidris.batch import Ints, Mask
+
+Held = npt.NDArray[np.void]
+"""Labels of n rows, of a ``held_dtype``."""
+
+DELAY: Final = 0b0000_0111
+RIGHT: Final = 0b0000_1000
+KNOWN: Final = 0b0001_0000
+"""A labelled row without it was labelled by an earlier version, or its pane is deleted: nobody knows what to take off."""
+
+REVISED: Final = "revised"
+
+
+def held_dtype(task: str) -> np.dtype[np.void]:
+    """What a labelled row keeps of its label: 10 bytes, of a regression 17.
+
+    >>> held_dtype("binary").itemsize, held_dtype("regression").itemsize
+    (10, 17)
+    """
+    number = task == semconv.ML_MODEL_TASK_REGRESSION
+    label = "<f8" if number else "u1"
+    return np.dtype([("label", label), ("marks", "u1"), ("as_of_ns", "<i8")])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What n labels do to the rows that they name: each label is one of the first five, or not usable; bool[n].
+
+    Attributes:
+        first: the row has none yet.
+        revises: it says otherwise than the one held, and is not older.
+        repeats: it says the same.
+        superseded: it says otherwise, and is older than the one held.
+        lost: the row has one, and nobody knows which.
+        holds: those to keep: the first, those that revise, and repeats that are newer, for what is older than them is superseded.
+    """
+
+    first: Mask
+    revises: Mask
+    repeats: Mask
+    superseded: Mask
+    lost: Mask
+    holds: Mask
+
+    def told(self) -> dict[str, int]:
+        """How many became what, but for the first: `REVISED`, and the others by why they were left out."""
+        masks = {
+            REVISED: self.revises,
+            "repeated": self.repeats,
+            "superseded": self.superseded,
+            "not_kept": self.lost,
+        }
+        told = {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+        counted = int(np.count_nonzero(self.first)) + sum(told.values())
+        return told | {"not_a_number": len(self.first) - counted}
+
+
+class Labelled(Protocol):
+    """Rows with or without a label: where they have one, and which."""
+
+    used: Mask
+    held: Held
+
+
+def judge(rows: Labelled, labels: Held, usable: Mask) -> Verdicts:
+    """Compare n labels with those held by their rows.
+
+    Of equal times the later label in the journal counts: a correction may well carry the day of the outcome, as the outcome did.
+    """
+    held, used = rows.held, rows.used
+    known = usable & used & _has(held, KNOWN)
+    same = (labels["label"] == held["label"]) & (_has(labels, RIGHT) == _has(held, RIGHT))
+    older = labels["as_of_ns"] < held["as_of_ns"]
+    first, revises, repeats = usable & ~used, known & ~same & ~older, known & same
+    lost = usable & used & ~_has(held, KNOWN)
+    newer = labels["as_of_ns"] > held["as_of_ns"]
+    return Verdicts(first, revises, repeats, known & ~same & older, lost, first | revises | (repeats & newer))
+
+
+def _has(labels: Held, mark: int) -> Mask:
+    marked: Mask = (labels["marks"] & mark) != 0
+    return marked
+
+
+def newest(ids: npt.NDArray[np.uint64], as_of_ns: Ints) -> tuple[Ints, Ints]:
+    """The place of the newest label of each id, of equal times the last one; and of its first label. Both in the order of the first ones.
+
+    >>> ids, times = np.array([7, 8, 7, 7], dtype=np.uint64), np.array([5, 5, 6, 4])
+    >>> [places.tolist() for places in newest(ids, times)]
+    [[2, 1], [0, 1]]
+    """
+    known, first = np.unique(ids, return_index=True)
+    if len(known) == len(ids):
+        places = np.arange(len(ids))
+        return places, places
+    order = np.lexsort((as_of_ns, ids))  # stable: of equal ones the last stays last
+    sorted_ids = ids[order]
+    ends = np.flatnonzero(np.append(sorted_ids[1:] != sorted_ids[:-1], True))
+    by_first = np.argsort(first)
+    return order[ends][by_first], first[by_first]
