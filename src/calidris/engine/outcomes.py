@@ -83,8 +83,10 @@ class Outcomes:
 
     def note_labels(self, label: Column, truth: Ints, gone: Ints = NO_CODES) -> None:
         """Take down labels and their codes, ``class_codes`` of a binary task; ``gone`` are codes in whose place some of them stand."""
-        self.labels += len(truth) - len(gone)
-        self.positives += int(np.count_nonzero(truth == 1)) - int(np.count_nonzero(gone == 1))
+        self.labels += len(truth)
+        self.labels -= len(gone)
+        self.positives += _count_positives(truth)
+        self.positives -= _count_positives(gone)
         names = _names(label, self.label_names)
         _remember(self.label_names, names)
 
@@ -190,6 +192,10 @@ def listed(names: Iterable[str]) -> str:
     shown = ", ".join(map(repr, first))
     more = len(ordered) - len(first)
     return f"{shown} and {more} more" if more else shown
+
+
+def _count_positives(truth: Ints) -> int:
+    return int(np.count_nonzero(truth == 1))
 
 
 def _names(column: Column, known: list[str]) -> Iterator[str]:

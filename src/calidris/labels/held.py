@@ -35,9 +35,15 @@ def held_dtype(task: str) -> np.dtype[np.void]:
     >>> held_dtype("binary").itemsize, held_dtype("regression").itemsize
     (10, 17)
     """
-    number = task == semconv.ML_MODEL_TASK_REGRESSION
-    label = "<f8" if number else "u1"
-    return np.dtype([("label", label), ("marks", "u1"), ("as_of_ns", "<i8")])
+    is_number = task == semconv.ML_MODEL_TASK_REGRESSION
+    label = "<f8" if is_number else "u1"
+    return np.dtype(
+        [
+            ("label", label),
+            ("marks", "u1"),
+            ("as_of_ns", "<i8"),
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +68,16 @@ class Verdicts:
 
     def told(self) -> dict[str, int]:
         """How many became what, but for the first: `REVISED`, and the others by why they were left out."""
-        masks = {
-            REVISED: self.revises,
-            "repeated": self.repeats,
-            "superseded": self.superseded,
-            "not_kept": self.lost,
+        told = {
+            REVISED: _count(self.revises),
+            "repeated": _count(self.repeats),
+            "superseded": _count(self.superseded),
+            "not_kept": _count(self.lost),
         }
-        told = {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
-        counted = int(np.count_nonzero(self.first)) + sum(told.values())
-        return told | {"not_a_number": len(self.first) - counted}
+        counted = _count(self.first)
+        counted += sum(told.values())
+        told["not_a_number"] = len(self.first) - counted
+        return told
 
 
 class Labelled(Protocol):
@@ -80,19 +87,41 @@ class Labelled(Protocol):
     held: Held
 
 
-def judge(rows: Labelled, labels: Held, usable: Mask) -> Verdicts:
+def judge(
+    rows: Labelled,
+    labels: Held,
+    usable: Mask,
+) -> Verdicts:
     """Compare n labels with those held by their rows.
 
     Of equal times the later label in the journal counts: a correction may well carry the day of the outcome, as the outcome did.
     """
-    held, used = rows.held, rows.used
-    known = usable & used & _has(held, KNOWN)
-    same = (labels["label"] == held["label"]) & (_has(labels, RIGHT) == _has(held, RIGHT))
-    older = labels["as_of_ns"] < held["as_of_ns"]
-    first, revises, repeats = usable & ~used, known & ~same & ~older, known & same
-    lost = usable & used & ~_has(held, KNOWN)
-    newer = labels["as_of_ns"] > held["as_of_ns"]
-    return Verdicts(first, revises, repeats, known & ~same & older, lost, first | revises | (repeats & newer))
+    first = usable & ~rows.used
+    again = usable & rows.used
+    is_known = _has(rows.held, KNOWN)
+    known = again & is_known
+    same = _say_the_same(rows.held, labels)
+    repeats = known & same
+    other = known & ~same
+    was, now = rows.held["as_of_ns"], labels["as_of_ns"]
+    older = other & (now < was)
+    revises = other & ~older
+    newer = repeats & (now > was)
+    return Verdicts(
+        first,
+        revises,
+        repeats,
+        superseded=older,
+        lost=again & ~is_known,
+        holds=first | revises | newer,
+    )
+
+
+def _say_the_same(held: Held, labels: Held) -> Mask:
+    """Where two labels are of one value; classes that are not kept apart are, unless one of them makes the answer right."""
+    same: Mask = labels["label"] == held["label"]
+    same &= _has(labels, RIGHT) == _has(held, RIGHT)
+    return same
 
 
 def _has(labels: Held, mark: int) -> Mask:
@@ -100,7 +129,14 @@ def _has(labels: Held, mark: int) -> Mask:
     return marked
 
 
-def newest(ids: npt.NDArray[np.uint64], as_of_ns: Ints) -> tuple[Ints, Ints]:
+def _count(labels: Mask) -> int:
+    return int(np.count_nonzero(labels))
+
+
+def newest(
+    ids: npt.NDArray[np.uint64],
+    as_of_ns: Ints,
+) -> tuple[Ints, Ints]:
     """The place of the newest label of each id, of equal times the last one; and of its first label. Both in the order of the first ones.
 
     >>> ids, times = np.array([7, 8, 7, 7], dtype=np.uint64), np.array([5, 5, 6, 4])
@@ -111,8 +147,9 @@ def newest(ids: npt.NDArray[np.uint64], as_of_ns: Ints) -> tuple[Ints, Ints]:
     if len(known) == len(ids):
         places = np.arange(len(ids))
         return places, places
-    order = np.lexsort((as_of_ns, ids))  # stable: of equal ones the last stays last
-    sorted_ids = ids[order]
-    ends = np.flatnonzero(np.append(sorted_ids[1:] != sorted_ids[:-1], True))
+    # Stable: of equal ones the last stays last.
+    order = np.lexsort((as_of_ns, ids))
+    ends = np.searchsorted(ids, known, side="right", sorter=order)
+    last = order[ends - 1]
     by_first = np.argsort(first)
-    return order[ends][by_first], first[by_first]
+    return last[by_first], first[by_first]
