@@ -143,6 +143,7 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
             "shared",
             "onset",
             "renews",
+            "moved",
             "settings",
             "program",
             "trace_ids",

@@ -99,7 +99,7 @@ from typing import Any
 from calidris import semconv
 from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.senders import LeftOut
-from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
+from calidris.engine.snapshot import Alarm, ModelSnapshot, Moved, Snapshot, WindowState
 from calidris.metrics import Reading, Status
 from calidris.state import LevelsState
 
@@ -259,6 +259,17 @@ def _onset(alarm: Alarm) -> Json:
     }
 
 
+def _moved(moved: Moved) -> Json:
+    """Both sides with their rows; no value where none of them defines it."""
+    told = {"figure": moved.figure, "unit": moved.unit, "version": moved.version, "against": moved.against}
+    return told | {"from": _side(moved.before, moved.before_n), "to": _side(moved.after, moved.after_n)}
+
+
+def _side(value: float | None, n: int) -> Json:
+    status = Status.TOO_FEW if value is None else Status.OK
+    return {"value": value, "n": n, "status": status.value}
+
+
 def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
     return {
         "id": alarm.id,
@@ -284,6 +295,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,
+        "moved": [_moved(one) for one in alarm.moved],
         "settings": alarm.settings or None,
         "program": alarm.program or None,
         "trace_ids": list(alarm.trace_ids),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from calidris import semconv
 from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config.units import parse_duration_s
+from calidris.engine.snapshot import Moved
 from calidris.metrics import BASELINE_WINDOW, Reading, Status
 from calidris.semconv import Metric
 
@@ -251,6 +252,23 @@ def direction(name: str) -> str:
     """
     level = re.fullmatch(r"level (.*) (more|less)", name, re.DOTALL)
     return f"{level[2]} of “{level[1]}”" if level else _DIRECTIONS.get(name, name)
+
+
+def moved(one: Moved) -> str:
+    """What moved between two versions, from what to what, with the rows behind either.
+
+    >>> moved(Moved("calls that failed", "1", "8", "7", 0.012, 3000, 0.25, 2900))
+    'calls that failed: 1.2 % of 3,000 in version 7, 25 % of 2,900 in version 8'
+    """
+    was = _side(one.before, one.unit, one.before_n, one.against)
+    to = _side(one.after, one.unit, one.after_n, one.version)
+    return f"{one.figure}: {was}, {to}"
+
+
+def _side(value: float | None, unit: str, n: int, version: str) -> str:
+    said = {"1": share, "s": seconds}.get(unit, number)
+    told = "not known" if value is None else said(value)
+    return f"{told} of {n:,} in version {version}"
 
 
 def window(name: str) -> str:
