@@ -19,6 +19,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
+                     "status": "ok", "late": 0,                 of its figures; rows that came after their step was closed
                      "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
         "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet, or are on hold
@@ -200,6 +201,8 @@ def _window(window: WindowState) -> Json:
         "end_ns": window.end_ns,
         "rows": window.counts.count,
         "labels": window.scores.count if window.merged is None else window.merged.labels.count,
+        "status": window.status.value,
+        "late": 0 if window.merged is None else window.merged.late,
         "unseen": {} if window.merged is None else _unseen(window.merged.levels),
     }
 

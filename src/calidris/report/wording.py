@@ -83,13 +83,13 @@ MEASURES = {
 
 STATUS_MEANING = {
     Status.OK: "measured as shown",
-    Status.PARTIAL: "the window is not full yet, so the figure may still move",
+    Status.PARTIAL: "the window is not full yet, or one row in twenty of it or more came late, after it was closed: the figure may still move",
     Status.TOO_FEW: "there are too few rows to say",
     Status.UNDEFINED: "the rows do not define it, for example because all labels are of one class",
     Status.NO_BASELINE: "there is no baseline to compare with",
     Status.LEARNING: "what is normal is still being learned from live traffic; nothing alarms before",
     Status.PROVISIONAL: "compared with a baseline that was learned from live traffic and confirmed by nobody",
-    Status.MIXED_BASELINE: "the baseline changed inside the window, so the figure mixes two comparisons",
+    Status.MIXED_BASELINE: "the baseline changed inside the window: the figure is of the rows since then alone",
     Status.APPROXIMATE: "some rows lie so far out that they are counted as less: the true figure may be much larger",
     Status.SUPPRESSED: "withheld for privacy",
     Status.STALE: "no new rows have come since",
