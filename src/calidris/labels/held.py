@@ -24,7 +24,10 @@ Held = npt.NDArray[np.void]
 DELAY: Final = 0b0000_0111
 RIGHT: Final = 0b0000_1000
 KNOWN: Final = 0b0001_0000
-"""A labelled row without it was labelled by an earlier version, or its pane is deleted: nobody knows what to take off."""
+"""A labelled row without it was labelled by an earlier version, or its pane is deleted: nobody knows what to take off.
+
+Who adds a table of labelled rows takes another bit: rows that it has not counted cannot be taken off it.
+"""
 
 REVISED: Final = "revised"
 
