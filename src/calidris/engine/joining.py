@@ -16,6 +16,7 @@ from calidris.state import Spec, class_codes, class_names
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, NumberRows
 from calidris.state.blocks.table_state import DELAY_EDGES_S, delay_buckets
 from calidris.state.coding.stated_types import as_stated
+from calidris.state.weights import LEAST, MOST, units_of_numbers
 
 
 def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtype[np.void]) -> Rows:
@@ -36,6 +37,8 @@ def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtyp
     rows["spec"] = number
     rows["slices"] = -1
     rows["slices"][:, : len(spec.slices)] = spec.slice_rows(slice_columns(batch, spec)).T
+    if "weight" in (dtype.names or ()):
+        rows["weight"] = 1.0 if batch.weight is None else _within(batch.weight)
     found: Rows = rows[(rows["id"] != NO_ID) & _answered(spec.task, rows)]
     return found
 
@@ -87,13 +90,21 @@ def labelled_rows(spec: Spec, rows: Rows, held: Held) -> LabelledRows:
     delay_s = _OF_BUCKET[held["marks"] & DELAY]
     slices = spec.cross(rows["slices"].T[: len(spec.slices)].astype(np.int64))
     score = rows["score"].astype(np.float64)
+    weights = rows["weight"].astype(np.float64) if "weight" in (rows.dtype.names or ()) else None
+    units = None if weights is None else units_of_numbers(weights)
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         truth = held["label"].astype(np.float64)
-        return NumberRows(truth, score, delay_s, slices)
+        return NumberRows(truth, score, delay_s, slices, units)
     right = (held["marks"] & RIGHT != 0).astype(np.int64)
     truth_codes = held["label"].astype(np.int64)
     decided = _decision_codes(spec, rows)
-    return ClassRows(score, right, truth_codes, decided, delay_s, slices)
+    return ClassRows(score, right, truth_codes, decided, delay_s, slices, units)
+
+
+def _within(weight: NumberColumn) -> Floats:
+    """Weights as they are counted: a double of 1e300 would be infinite in four bytes."""
+    inside = np.clip(weight.values, LEAST, MOST)
+    return np.where(weight.valid, inside, 1.0)
 
 
 def outcome_column(texts: list[str], task: str) -> Column:

@@ -8,7 +8,7 @@ import numpy as np
 
 from calidris.engine.checkpoint.store import Store
 from calidris.labels import Chunk, Held, PendingPredictions
-from calidris.labels.pending import Marks, Rows
+from calidris.labels.pending import Marks, with_dtype
 
 _NUMBERS: Final = "SELECT chunk FROM pending WHERE model=?"
 _CHUNKS: Final = "SELECT chunk, rows, marks FROM pending WHERE model=? ORDER BY chunk"
@@ -157,7 +157,7 @@ def restore_pending(
 
 
 def _as_today(chunk: Chunk, pending: PendingPredictions) -> Chunk:
-    rows = _with_slices(chunk.rows, pending.dtype)
+    rows = with_dtype(chunk.rows, pending.dtype)
     held = _of_task(chunk.held, pending.held)
     today = Chunk(chunk.number, rows, chunk.used, held)
     # What is of another form than today's is written anew, once.
@@ -194,16 +194,3 @@ def _of_task(held: Held, dtype: Form) -> Held:
     if held.dtype == dtype:
         return held
     return np.zeros(len(held), dtype)
-
-
-def _with_slices(rows: Rows, dtype: Form) -> Rows:
-    """The same rows where there are more or fewer slices today."""
-    out = np.zeros(len(rows), dtype=dtype)
-    names = (name for name in dtype.names or () if name != "slices")
-    for name in names:
-        out[name] = rows[name]
-    now, then = out["slices"], rows["slices"]
-    width = min(now.shape[1], then.shape[1])
-    now[:] = -1
-    now[:, :width] = then[:, :width]
-    return out

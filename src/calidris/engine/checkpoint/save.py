@@ -208,7 +208,8 @@ class Checkpoint:
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)
         model.load()
-        written = Written(pending_dtype(state["slices"]), held_dtype(state["task"]))
+        rows = pending_dtype(state["slices"], model.weighted)
+        written = Written(rows, held_dtype(state["task"]))
         restore_pending(self.store, number, model.pending, written, state.get("waiting_blocks"))
 
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:
