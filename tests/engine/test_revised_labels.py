@@ -52,7 +52,7 @@ def predictions(task: str, seed: int, n: int = ROWS, start_ns: int = START) -> P
         features={"x": NumberColumn.of(rng.normal(size=n))},
         ids=[f"{seed}/{i}" for i in range(n)],
         slices={"region": CodedColumn.of(rng.choice(["north", "south", None], n).tolist())},
-        weight=NumberColumn.of(rng.choice([1.0, 0.5, 7.25], n)) if 2 < seed < BATCHES else None,
+        weight=NumberColumn.of(rng.choice([1.0, 0.5, 7.25], n)) if n == ROWS and seed > 2 else None,
     )
     if task == "regression":
         return replace(rows, value=NumberColumn.of(rng.normal(100, 20, n)))
