@@ -108,7 +108,7 @@ def traffic_readings(
     yield rows_reading(counts, window)
     yield error_reading(spec, counts, window)
     yield from latency_readings(spec, counts, window)
-    yield from quality_readings(spec, counts, window)
+    yield from quality_readings(spec, counts, window, baseline=None if baseline is None else baseline.counts)
     if baseline is not None:
         yield from schema_readings(spec, with_values(baseline.counts, counts, merged.features), counts.count, window)
         yield from constant_readings(spec, baseline.counts, counts, window)
