@@ -8,7 +8,7 @@ serves all of them::
 ``other`` holds levels that the baseline never saw and values of the wrong type; ``low`` and ``high`` hold numbers outside
 the baseline's range, so that a new tail shows at once. Every row lands in exactly one cell of every field.
 
-A categorical field has no range: its cell ``low`` is ``rare``, of levels that the baseline met and does not keep by name. A field
+A categorical field has no range: its cell ``low`` (`RARE`) is one of levels that the baseline met and does not keep by name. A field
 that does not know them, as of baselines of earlier versions, counts them as ``other``, and nobody can say which of those are new.
 """
 
