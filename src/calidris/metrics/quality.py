@@ -65,7 +65,7 @@ def rows_reading(counts: CountsState, window: str) -> Reading:
 
 
 def _of_feature(
-    f: Field, cells: list[int], window: str, kinds: Sequence[str], baseline: Ints | None
+    f: Field, cells: Sequence[float], window: str, kinds: Sequence[str], baseline: Ints | None
 ) -> Iterator[Reading]:
     n = sum(cells)
     for kind in kinds:
