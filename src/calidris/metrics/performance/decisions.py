@@ -41,6 +41,9 @@ RANKED: dict[str, Callable[[Floats, Spec], Performance]] = {
 }
 """Measures of the order of scores."""
 
+EVENTS = {"average_precision": 5}
+"""Positive outcomes that a measure needs: with fewer, those that came by chance are far commoner than they are, and it follows that."""
+
 LARGEST_DISAGREEMENT = 0.01
 """Share of labelled rows that an explicit decision may set apart from the threshold's."""
 
@@ -75,6 +78,8 @@ def binary_readings(
         ranks = name in RANKED
         estimate = RANKED[name](bins, spec) if ranks else DECIDED[name](c)
         status = scored if ranks else decided
+        if 0 < estimate.n < EVENTS.get(name, 0):
+            status = Status.TOO_FEW
         out.append(score_reading(name, estimate, window, maturity, status=status, labels=labels))
     return out
 
