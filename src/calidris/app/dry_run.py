@@ -21,6 +21,7 @@ from calidris.engine.panes.pane import MOST_NAMES
 from calidris.engine.readings.late_labels import YOUNGEST_S
 from calidris.export import points
 from calidris.labels import pending_dtype
+from calidris.metrics.day_figures import OF_ROWS
 from calidris.metrics.performance.decisions import threshold_decides
 from calidris.state import Field, Kind, Role, Spec, pane_bytes
 from calidris.state.blocks.scores import N
@@ -215,6 +216,7 @@ def _rows_needed(spec: Spec) -> int:
 
 def _four_weeks(spec: Spec, end_ns: int) -> Days:
     """A month of headline figures."""
-    measures = ("mae", "bias") if spec.task == semconv.ML_MODEL_TASK_REGRESSION else ("accuracy", "brier")
+    labelled = ("mae", "bias") if spec.task == semconv.ML_MODEL_TASK_REGRESSION else ("accuracy", "brier")
+    measures = (*labelled, *OF_ROWS)
     days = [end_ns / 1e9 - age * DAY_NS / 1e9 for age in range(28, 0, -1)]
     return Days(points=[DayPoint(day, measure, 0.5, 0.1) for day in days for measure in measures])

@@ -62,6 +62,7 @@ def snapshot(
         now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, commands, early,
         {"requests": engine.requests.covered_s(now_ns), "spans": engine.spans.covered_s(now_ns)},
         engine.senders.taken(), frozenset(engine.silent()),
+        configured=tuple(engine.configured),
     )  # fmt: skip
 
 
@@ -134,7 +135,8 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
     for window_s in model.config.all_windows_s:
         window, how, start_ns, end_ns = _window(model, window_s)
         now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
-        windows.append(now)
+        then = _of_length(before, now.window)
+        windows.append(_share_labels(now, then))
         kept = Kept.of(model, now, before)
         of_rows = row_readings(model.config, model.baseline, window, window_s)
         readings += kept.rows or _marked(leave_out_absent(of_rows, model.absent_names(start_ns)), how)
@@ -143,6 +145,17 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
     readings += late.delays() if late else []
     readings += day_trend_readings(model.days, now_ns)
     return windows, readings
+
+
+def _of_length(before: ModelSnapshot | None, name: str) -> WindowState | None:
+    return next((w for w in before.windows if w.window == name), None) if before else None
+
+
+def _share_labels(now: WindowState, then: WindowState | None) -> WindowState:
+    """The window, with the labels of the previous snapshot's and what was made of them, where no labelled row came or went."""
+    if then is None or then.merged is None or now.merged is None or not _same_labels(then, now):
+        return now
+    return replace(now, merged=replace(now.merged, labels=then.merged.labels), detail=then.detail)
 
 
 def _marked(readings: Iterable[Reading], how: Status) -> list[Reading]:
@@ -217,7 +230,7 @@ class Kept(NamedTuple):
     @classmethod
     def of(cls, model: WatchedModel, now: WindowState, before: ModelSnapshot | None) -> Kept:
         """Those of one window of a model."""
-        then = next((w for w in before.windows if w.window == now.window), None) if before else None
+        then = _of_length(before, now.window)
         if before is None or then is None or not _same_rows(then, now):
             return cls([], [])
         if before.baseline != (model.baseline.id if model.baseline else None):
@@ -238,7 +251,7 @@ def _same_rows(then: WindowState, now: WindowState) -> bool:
 
 
 def _same_labels(then: WindowState, now: WindowState) -> bool:
-    if then.merged is None or now.merged is None:
+    if then.merged is None or now.merged is None or then.counts.spec.hash != now.counts.spec.hash:
         return False
     pairs = zip(then.merged.labels.all, now.merged.labels.all)
     return all(np.array_equal(a.array, b.array) for a, b in pairs)

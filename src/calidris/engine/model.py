@@ -22,6 +22,7 @@ from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.engine.panes.shared_features import SharedFeatures
+from calidris.engine.panes.traffic_day import TrafficDay
 from calidris.labels import PendingPredictions, pending_dtype
 from calidris.labels.id_hashes import Hashes
 from calidris.labels.pending import Rows
@@ -63,6 +64,7 @@ class WatchedModel:
         self.limits = limits
         self.baseline = baseline
         self.baseline_note = ""
+        self.restored_baseline: str | None = None  # id of the one that the checkpoint was made with
         self.specs: list[Spec] = [baseline.spec] if baseline else []
         self.panes = Panes(key, config.step_ns, self.specs, closed)
         self.reservoir = Reservoir(2 * limits.features) if baseline is None else None
@@ -82,6 +84,7 @@ class WatchedModel:
         self.left_out: Counter[str] = Counter()  # what caps have left out since somebody asked, by cap
         self.slo_events: Counter[tuple[str, str]] = Counter()
         self.days = Days()
+        self.traffic_day = TrafficDay()
         self.outcomes = Outcomes()
         self.arrivals = Arrivals()
         self.sent_slices = SentSlices()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 
 from calidris import semconv
 from calidris.baseline.replayed import Replayed
@@ -138,12 +139,38 @@ class SeasonStanding:
     measured: Replayed | None = None
 
 
+class MadeOnce:
+    """Figures that are made when somebody asks first, and kept for whoever asks again; for any threads.
+
+    They are kept with what they were made of: of another source they are made anew, and the older ones go.
+
+    >>> kept = MadeOnce()
+    >>> source = object()
+    >>> kept.get(source, lambda: ()) is kept.get(source, lambda: ())
+    True
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._source: object = None
+        self._readings: tuple[Reading, ...] = ()
+
+    def get(self, source: object, make: Callable[[], tuple[Reading, ...]]) -> tuple[Reading, ...]:
+        """The figures of an immutable source. Who asks while they are made waits for them: nobody makes them twice."""
+        with self._lock:
+            if self._source is not source:
+                self._readings = make()
+                self._source = source
+            return self._readings
+
+
 @dataclass(frozen=True, slots=True)
 class WindowState:
     """The newest sealed window of one length, for pictures: its counts and labelled scores, and all it is made of.
 
     ``merged`` has the moments, unseen levels, confusion and features too; None where they are not known. ``status`` says
-    whether the window is full and of one spec.
+    whether the window is full and of one spec. ``detail`` are measures of its labelled rows that are made when somebody asks: a
+    window whose labels did not change since the previous snapshot shares them, and its labels, with that one's.
     """
 
     window: str
@@ -153,6 +180,7 @@ class WindowState:
     scores: ScoresState
     merged: Window | None = None
     status: Status = Status.OK
+    detail: MadeOnce = field(default_factory=MadeOnce, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +257,7 @@ class Snapshot:
         counters: the engine's own counters: metric name to (reason or "") to count.
         sequence: number of the last journal record that was applied.
         commands: what people decided about alarms, oldest first: the audit trail.
+        configured: which settings of a model held from when on, oldest first; the audit trail too.
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
         early: labels that came before their prediction and wait for it, by tenant and name of their model.
         dedup_horizon_s: how far back ``requests`` and ``spans`` are all remembered, to recognise those that come again.
@@ -244,6 +273,7 @@ class Snapshot:
     sequence: int = 0
     began_ns: int = 0
     commands: tuple[Command, ...] = ()
+    configured: tuple[Command, ...] = field(default=(), kw_only=True)
     early: Mapping[tuple[str, str], int] = field(default_factory=dict)
     dedup_horizon_s: Mapping[str, float] = field(default_factory=dict)
     senders: tuple[LeftOut, ...] = ()

@@ -57,6 +57,10 @@ MEASURES = {
     "mape": "Mean absolute error, share of the truth",
     "bias": "Predictions too high by",
     "r_squared": "R²",
+    "error_ratio": "Failed calls",
+    "latency_p95": "Latency, 95 % of calls within (s)",
+    "feature_drift": "Drift of features, their mean PSI, noise removed",
+    "prediction_drift": "Drift of predictions, PSI, noise removed",
     "spiegelhalter_z": "Spiegelhalter",
     "hosmer_lemeshow": "Hosmer–Lemeshow",
     "cumulative_ks": "Cumulative, largest deviation",
@@ -108,7 +112,7 @@ _FEW = {
     semconv.METRIC_ML_FAIRNESS_RATE: "only labelled ones of this group count",
     semconv.METRIC_ML_FAIRNESS_GAP: "fewer than two groups have enough labelled ones",
     semconv.METRIC_ML_DETECTION_EVIDENCE: "no window has been scored yet",
-    semconv.METRIC_ML_PERFORMANCE_TREND: "only days with enough labelled ones count",
+    semconv.METRIC_ML_PERFORMANCE_TREND: "only days with enough of them count",
 }
 """Which rows there are too few of, where it is not any."""
 

@@ -25,8 +25,10 @@ from calidris.engine.checkpoint.store import FORMAT
 from calidris.engine.commands import Command
 from calidris.engine.core import Engine
 from calidris.engine.outcomes import Outcomes
+from calidris.engine.panes.traffic_day import TrafficDay
 from calidris.journal.journal import Journal
 from calidris.journal.segment_format import Kind
+from calidris.metrics.day_figures import OF_ROWS
 
 DATA = Path(__file__).parent / "testdata"
 OF_MEMORY = {"ml.label.delay"}
@@ -217,6 +219,8 @@ def test_it_is_the_same_to_the_last_bit(as_then: Storage, expected: dict[str, An
     for model in as_then.engine.models.values():
         model.outcomes = Outcomes()  # noted since: that version knew nothing of it
         model.sent_slices = SentSlices()  # likewise
+        model.traffic_day = TrafficDay()  # likewise
+        model.days.forget(OF_ROWS)  # likewise
     for watcher in as_then.engine.watchers.values():
         for limit in watcher.limits:
             limit.valueless = 0  # likewise

@@ -17,6 +17,7 @@ from calidris.engine.outcomes import Outcomes
 from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.rollup import Marks
+from calidris.engine.panes.traffic_day import TrafficDay
 from calidris.engine.snapshot import Alarm, NamedFeature
 
 _TOTALS = ("rows", "labels", "first_event_ns", "last_event_ns", "newest_sealed_ns")
@@ -43,6 +44,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         **{name: getattr(model, name) for name in _TOTALS},
         # Left out where there is nothing to tell, as in checkpoints of versions that did not note them.
         **model.arrivals.to_json(),
+        **model.traffic_day.to_json(),
         **model.sent_slices.to_json(),
         **model.inputs.to_json(),
         **({"role": model.role} if model.role != semconv.ML_MODEL_ROLE_CHAMPION else {}),
@@ -62,6 +64,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -
     _restore_jobs(model, state, sealed_ns)
     model.role = state.get("role", semconv.ML_MODEL_ROLE_CHAMPION)
     model.days = Days.from_json(state["days"])
+    model.traffic_day = TrafficDay.from_json(state, model.specs)
     model.arrivals = Arrivals.from_json(state)
     model.sent_slices = SentSlices.from_json(state)
     model.inputs = StatedInputs.from_json(model.config, state)

@@ -25,7 +25,7 @@ from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.arrivals import stand_in
 from calidris.engine.panes.pane import Window, merge_panes
-from calidris.engine.readings.day_trend import note_day
+from calidris.engine.readings.day_trend import note_day, note_traffic
 from calidris.engine.readings.window import leave_out_absent, window_families
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.metrics.base import Reading
@@ -169,6 +169,8 @@ class Watcher:
             self._come_of_age(seal, window_s, age_s)
         with self.failures.surviving("the days"):
             note_day(seal.model.days, seal.model, seal.after_ns, seal.until_ns)
+        with self.failures.surviving("the rows of days"):
+            note_traffic(seal.model, seal.after_ns, seal.until_ns)
 
     def _close(self, seal: Seal, window_s: float) -> None:
         """Take the windows of one length."""
