@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+_REGRESSION = ("ml.performance.score", ("mae", "rmse", "mape", "bias", "r_squared"), "regression")
+OPEN = frozenset(
+    {("ml.calibration.score", "in_the_large", ""), *((metric, m, how) for metric, ms, how in [_REGRESSION] for m in ms)}
+)
+"""Figures that are known to be too sure of themselves on some of the data."""
+
 BEGIN, END = "<!-- coverage: begin", "<!-- coverage: end -->"
 
 
@@ -17,9 +23,9 @@ class Effort:
 
 
 FULL = Effort((30, 100, 500, 5000), 300)
-QUICK = Effort((30, 500), 60)
+QUICK = Effort((30, 500), 40)
 LEAST = 0.9
-"""Coverage below which a figure of status ``ok`` is a defect."""
+"""Coverage below which a figure of status "ok" is a defect."""
 
 SEED = 14
 CONFIG = {"seed": SEED, "sizes": FULL.sizes, "trials": FULL.trials, "least": LEAST}

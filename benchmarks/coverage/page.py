@@ -11,13 +11,17 @@ SIGNIFICANT = 1e-3
 FEWEST = 20
 
 
-def under(found: Tallies, least: float = LEAST, chance: float = SIGNIFICANT) -> list[str]:
+def under(found: Tallies, least: float = LEAST, chance: float = SIGNIFICANT) -> Tallies:
     """Cells whose intervals hold the truth less often than that, by more than chance."""
-    return [
-        f"{cell.figure.metric} {cell.figure.name}, {cell.data}, n = {cell.n}: {tally.coverage:.3f} of {tally.ok}"
-        for cell, tally in found.items()
-        if tally.coverage < least and tally.below_by_chance(least) < chance
-    ]
+    return {
+        cell: tally for cell, tally in found.items() if tally.coverage < least and tally.below_by_chance(least) < chance
+    }
+
+
+def told(cell: Cell, tally: Tally) -> str:
+    """One cell in words."""
+    figure = cell.figure
+    return f"{figure.metric} {figure.name}, {cell.data}, n = {cell.n}: {tally.coverage:.3f} of {tally.ok}"
 
 
 def table(found: Tallies) -> str:

@@ -1,4 +1,4 @@
-"""What is counted of each figure: in how many trials it was given with status ``ok`` and an interval, and how often that held the truth."""
+"""What is counted of each figure: in how many trials it was given with status "ok" and an interval, and how often that held the truth."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class Figure(NamedTuple):
     @property
     def name(self) -> str:
         """As the table shows it."""
-        about = ", ".join(part for part in (self.measure and f"`{self.measure}`", self.how) if part)
-        return about or f"`{self.metric}`"
+        return ", ".join(part for part in (self.measure, self.how) if part) or self.metric
 
 
 _MEASURES = (
@@ -106,7 +105,7 @@ class Tally:
 
     @property
     def ok(self) -> int:
-        """Trials with status ``ok`` and an interval."""
+        """Trials with status "ok" and an interval."""
         return len(self.widths)
 
     @property

@@ -32,7 +32,7 @@ SURE_POINTS = 14
 LIKENESS_ERRORS = 1.5
 """Standard errors that are added to the likeness seen: at what was seen the interval held the truth in 76 to 84 % of series like .8."""
 
-LARGEST_LIKENESS = 0.95
+LARGEST_LIKENESS = 0.9
 
 _DAY_S = 86_400.0
 

@@ -66,6 +66,11 @@ def psi_bounds(pair: Pair) -> Bounds:
     return np.minimum(lower, value), np.maximum(value + shift + half, value)
 
 
+def psi_error(pair: Pair) -> Floats:
+    """Standard error of ``psi_debiased``: its standard deviation if the figure were the true one."""
+    return np.sqrt(pair.psi_noise.variance + _psi_growth(pair) * np.maximum(psi_debiased(pair), 0.0))
+
+
 def _psi_growth(pair: Pair) -> Floats:
     """How fast the variance of PSI grows with PSI: 4 s where it is small, and by the delta method where it is not.
 
@@ -159,16 +164,17 @@ def _expected_total_variation(pair: Pair) -> Floats:
 
 
 class Measure(NamedTuple):
-    """A measure, what it reads on average under no change, and its 95 % interval where one is known."""
+    """A measure, what it reads on average under no change, its 95 % interval where one is known, and its standard error."""
 
     value: Callable[[Pair], Floats]
     expected: Callable[[Pair], Floats]
     bounds: Callable[[Pair], Bounds] | None = None
+    error: Callable[[Pair], Floats] | None = None
 
 
 MEASURES: dict[str, Measure] = {
     "psi": Measure(psi, _degrees(1.0)),
-    "psi_debiased": Measure(psi_debiased, _degrees(0.0), psi_bounds),
+    "psi_debiased": Measure(psi_debiased, _degrees(0.0), psi_bounds, psi_error),
     "kl": Measure(kl, _degrees(0.5)),
     "js": Measure(js, _degrees(0.125)),
     "hellinger": Measure(hellinger, _expected_hellinger),

@@ -40,6 +40,7 @@ class DriftTable:
         expected: measure to its mean if nothing had changed, float64[F].
         lower: measure to the lower end of its 95 % interval, float64[F]; only where one is known.
         upper: likewise the upper end.
+        error: measure to its standard error, float64[F]; only where one is known.
     """
 
     names: tuple[str, ...]
@@ -50,6 +51,7 @@ class DriftTable:
     expected: Mapping[str, Floats]
     lower: Mapping[str, Floats]
     upper: Mapping[str, Floats]
+    error: Mapping[str, Floats]
 
 
 def drift_table(
@@ -81,6 +83,7 @@ def drift_table(
         expected={name: _joined(parts, measure.expected) for name, measure in found.items()},
         lower={name: _laid_out([low for low, _ in of_parts]) for name, of_parts in bounds.items()},
         upper={name: _laid_out([high for _, high in of_parts]) for name, of_parts in bounds.items()},
+        error={name: _joined(parts, m.error) for name, m in found.items() if m.error},
     )
 
 
