@@ -522,6 +522,22 @@ METRIC_ML_LABEL_COVERAGE: Final = Metric(
     prometheus="ml_label_coverage",
 )
 
+METRIC_ML_WINDOW_LATE: Final = Metric(
+    name="ml.window.late",
+    unit="",
+    instrument="gauge",
+    description="Share of rows of a window that came after their step was closed.",
+    prometheus="ml_window_late",
+)
+
+METRIC_ML_WINDOW_STATUS: Final = Metric(
+    name="ml.window.status",
+    unit="",
+    instrument="gauge",
+    description="1 for the status of the figures of a window: ok, partial (not full yet, or 5 % of its rows came late), stale or mixed_baseline.",
+    prometheus="ml_window_status",
+)
+
 METRIC_ML_WINDOW_ROWS: Final = Metric(
     name="ml.window.rows",
     unit="{row}",
@@ -1201,6 +1217,8 @@ METRICS: Final = (
     METRIC_ML_LATENCY_DURATION,
     METRIC_ML_ERROR_RATIO,
     METRIC_ML_LABEL_COVERAGE,
+    METRIC_ML_WINDOW_LATE,
+    METRIC_ML_WINDOW_STATUS,
     METRIC_ML_WINDOW_ROWS,
     METRIC_ML_DETECTION_EVIDENCE,
     METRIC_ML_DETECTION_ALARM,

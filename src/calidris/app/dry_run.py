@@ -28,6 +28,9 @@ from calidris.state.blocks.scores import N
 from calidris.state.blocks.unseen_levels import NAME_BYTES, levels_bytes
 from calidris.wire import Decoded
 
+LABEL_TABLES = ("scores", "losses", "groups", "residuals", "wide_errors")
+"""Tables of labelled rows, by their names in ``pane_bytes``."""
+
 
 def rows_like(baseline: Baseline, key: ModelKey, time_ns: int, n: int, seed: int) -> PredictionBatch:
     """Rows that go through every bin, level and slice of the baseline in turn; scores are drawn as its labelled ones lie."""
@@ -154,7 +157,7 @@ def memory(model: ModelConfig, baseline: Baseline, pending: int, waiting_bytes: 
         waiting_bytes: what one of them takes.
     """
     each = pane_bytes(baseline.spec)
-    tables = sum(each[name] for name in ("scores", "losses", "groups", "residuals"))
+    tables = sum(each[name] for name in LABEL_TABLES)
     fixed = each["counts"] + each["moments"]
     kept = math.ceil((_held_ns(model, baseline) + KEPT_NS) / model.step_ns)
     windows = len(model.all_windows_s)
@@ -178,7 +181,7 @@ def stranger_memory(config: CalidrisConfig) -> dict[str, int]:
     kept = math.ceil(HOT_NS / model.step_ns) + 1 + math.ceil(max(model.all_windows_s) * 1e9 / KEPT_NS)
     each = pane_bytes(spec)
     fixed = each["counts"] + each["moments"]
-    tables = sum(each[name] for name in ("scores", "losses", "groups", "residuals"))
+    tables = sum(each[name] for name in LABEL_TABLES)
     return {
         "panes": kept * fixed,
         "names": kept * (levels_bytes(spec) + MOST_NAMES * NAME_BYTES),

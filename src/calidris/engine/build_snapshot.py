@@ -29,9 +29,10 @@ from calidris.engine.readings.window import (
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing.notes import notes
 from calidris.engine.standing.seasons import describe, seasons
-from calidris.engine.status import detection_readings, status
+from calidris.engine.status import detection_readings, is_stale, status
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.fairness.gaps import TOLERANCE
+from calidris.metrics.window_status import WindowContents
 
 
 def snapshot(
@@ -68,6 +69,7 @@ def snapshot(
 
 def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:
     state, detail = status(engine, model)
+    _note_silence(engine, model)
     if before is None or model.recounted:
         taken = _model(engine, model, state, detail, before)
     elif model.changed or (before.status, before.status_detail) != (state, detail):
@@ -81,6 +83,13 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         taken = before
     model.changed = model.recounted = False
     return taken
+
+
+def _note_silence(engine: Engine, model: WatchedModel) -> None:
+    """Windows of a model that fell silent say so, whatever was counted since: nothing was."""
+    silent = is_stale(engine, model)
+    model.recounted |= silent != model.is_silent
+    model.is_silent = silent
 
 
 def _model(
@@ -133,7 +142,8 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
     readings: list[Reading] = []
     windows: list[WindowState] = []
     for window_s in model.config.all_windows_s:
-        window, how, start_ns, end_ns = _window(model, window_s)
+        window, contents, start_ns, end_ns = _window(model, window_s)
+        how = contents.status
         now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
         then = _of_length(before, now.window)
         windows.append(_share_labels(now, then))
@@ -142,6 +152,8 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
         readings += kept.rows or _marked(leave_out_absent(of_rows, model.absent_names(start_ns)), how)
         readings += kept.labels or _marked(known_readings(model.config, window, window_s), how)
         readings += _marked(guessed_readings(model.baseline, window, window_s, late), how)
+        readings += late.readings(window_s) if late else []
+        readings += contents.readings(now.window)
     readings += late.delays() if late else []
     readings += day_trend_readings(model.days, now_ns)
     return windows, readings
@@ -174,16 +186,14 @@ def _newest(model: WatchedModel) -> int:
     return model.newest_sealed_ns or (model.last_event_ns // model.config.step_ns + 1) * model.config.step_ns
 
 
-def _window(model: WatchedModel, window_s: float) -> tuple[Window, Status, int, int]:
+def _window(model: WatchedModel, window_s: float) -> tuple[Window, WindowContents, int, int]:
     """The newest ``window_s`` of sealed panes, merged; before the first seal, whatever there is."""
-    length, step = round(window_s * 1e9), model.config.step_ns
-    sealed, end = model.newest_sealed_ns > 0, _newest(model)
-    panes = model.panes_in(end - length, end)
+    end = _newest(model)
+    start = end - round(window_s * 1e9)
+    panes = model.panes_in(start, end)
     merged = merge_panes(model.spec, (pane for _, pane in panes))
-    others = any(model.specs[k.spec] != model.spec and p.counts.count for k, p in panes)
-    full = sealed and end - length >= model.first_event_ns // step * step
-    how = Status.MIXED_BASELINE if others else Status.OK if full else Status.PARTIAL
-    return merged, how, end - length, end
+    contents = model.judge_window(panes, start, closed=model.newest_sealed_ns > 0)
+    return merged, contents, start, end
 
 
 OF_ROWS = frozenset(

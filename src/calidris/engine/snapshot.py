@@ -29,6 +29,31 @@ class NamedFeature:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """One figure of two versions side by side, in their rows since a change began.
+
+    Attributes:
+        figure: what, in words.
+        unit: ``1`` for a share, ``s`` for seconds, empty where it is the column's own.
+        version: the one that the alarm names.
+        against: the one that it is compared with.
+        before: the figure of ``against``; None where no row defines it.
+        before_n: rows behind that.
+        after: the figure of ``version``; likewise.
+        after_n: rows behind that.
+    """
+
+    figure: str
+    unit: str
+    version: str
+    against: str
+    before: float | None
+    before_n: int
+    after: float | None
+    after_n: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """One alarm, latched until somebody clears it.
 
@@ -61,6 +86,8 @@ class Alarm:
         severity: ``page`` or ``ticket``.
         strong_ns: when an early alarm rose to a strong one; 0 where it has not.
         shared: whether it is about the features of all versions that serve; ``model`` is the one that led when it was raised.
+        moved: of one version against another, what moved from what to what; none of other kinds, and of alarms that an earlier
+            version raised.
     """
 
     id: int
@@ -88,6 +115,7 @@ class Alarm:
     settings: str = ""
     program: str = ""
     shared: bool = False
+    moved: tuple[Moved, ...] = ()
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""

@@ -18,6 +18,7 @@ from tests.engine.checkpoint.testdata.standing_story import Said
 
 from calidris.app.restore import Storage
 from calidris.baseline import read
+from calidris.detect import Alert
 from calidris.detect.evidence.onset import PageSums
 from calidris.engine.arrival import SentSlices
 from calidris.engine.checkpoint.digest import digest
@@ -204,7 +205,9 @@ def forget_onsets(engine: Engine) -> None:
                 watch.detector.renewal = None
             watch.last = watch.last and replace(watch.last, onset=None)
             watch.alarmed = watch.alarmed and replace(watch.alarmed, onset=None)
-    then = [replace(alarm, onset=None, settings="", program="") for alarm in engine.alarms]
+            if watch.recipe.slot.kind is Alert.VERSIONS:
+                watch.recovery = None  # one version against another had no way back
+    then = [replace(alarm, onset=None, settings="", program="", moved=()) for alarm in engine.alarms]
     engine.book.restore(then, engine.latched)
 
 

@@ -18,7 +18,7 @@ from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.rollup import Marks
 from calidris.engine.panes.traffic_day import TrafficDay
-from calidris.engine.snapshot import Alarm, NamedFeature
+from calidris.engine.snapshot import Alarm, Moved, NamedFeature
 
 _TOTALS = ("rows", "labels", "first_event_ns", "last_event_ns", "newest_sealed_ns")
 
@@ -86,7 +86,7 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
     # Nothing that a checkpoint of a version before it would not hold.
-    for name in ("silent", "onset", "renews", "settings", "program", "shared"):
+    for name in ("silent", "onset", "renews", "settings", "program", "shared", "moved"):
         if not values[name]:
             del values[name]
     before = _told_before(alarm.kind, alarm.budgeted)
@@ -102,6 +102,11 @@ def _told_before(kind: str, budgeted: bool) -> dict[str, Any]:
 def alarm_from(data: dict[str, Any]) -> Alarm:
     """The alarm that ``alarm_json`` described."""
     features = tuple(NamedFeature(**f) for f in data["features"])
-    changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
-    onset = Onset(*data["onset"]) if "onset" in data else None
-    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes | {"onset": onset}))
+    changes: dict[str, Any] = {
+        "model": ModelKey(*data["model"]),
+        "features": features,
+        "trace_ids": tuple(data["trace_ids"]),
+    }
+    changes["onset"] = Onset(*data["onset"]) if "onset" in data else None
+    changes["moved"] = tuple(Moved(**one) for one in data.get("moved", ()))
+    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes))

@@ -105,7 +105,9 @@ class Days:
         if not state.array.size:
             return {}
         state.array[0, 0] = self.residuals
-        return {name: MEASURES[name](Errors.of(state)) for name in ("mae", "bias")}
+        figures = {name: MEASURES[name](Errors.of(state)) for name in ("mae", "bias")}
+        # A row that may be missing widens the interval above, but is no noise of the day.
+        return {name: (f.value, f.n, f.lower, min(f.upper, 2 * f.value - f.lower)) for name, f in figures.items()}
 
     def to_json(self) -> list[Any]:
         """Plain values that ``from_json`` reads back exactly."""
