@@ -15,6 +15,7 @@ from calidris.metrics.latency import error_reading
 from calidris.metrics.performance.performance_measures import coverage_reading
 from calidris.metrics.quality import quality_readings
 from calidris.metrics.schema import constant_readings, schema_readings
+from calidris.metrics.window_status import WindowContents
 from calidris.state import CountsState, Field, Kind, Role, Spec
 
 KEY = ModelKey("t", "m", "1")
@@ -73,6 +74,8 @@ def _readings(g: np.random.Generator, n: int, share: float) -> Iterator[tuple[Re
     stuck = counted(n, {"age": NumberColumn.of(np.full(n, 45.0)), "text": texts, "colour": colours})
     yield from ((reading, 1.0) for reading in constant_readings(SPEC, BASELINE, stuck, "1h"))
     yield coverage_reading(int(g.binomial(n, share)), n, "1h"), share
+    _, late = WindowContents(rows=n, late=int(g.binomial(n, share))).readings("1h")
+    yield late, share
 
 
 def cases() -> Iterator[Case]:
