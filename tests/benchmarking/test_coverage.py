@@ -24,6 +24,8 @@ from calidris.export.points import BY_NAME
 from calidris.metrics.base import Reading, Status, reading
 
 PAGE = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text(encoding="utf-8")
+pytestmark = pytest.mark.timeout(600)  # a slow machine simulates as much as a fast one
+
 BY_CHANCE = 1e-5
 """Of a cell that holds 90 %: one in a hundred runs of all cells would have one so low, and seeds are fixed."""
 

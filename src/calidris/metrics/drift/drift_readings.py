@@ -121,7 +121,7 @@ def drift_readings(
 
 def _readings(table: DriftTable, window: str, baseline_id: str | None, minimum: int) -> Iterator[Reading]:
     for i, name in enumerate(table.names):
-        n, status = int(table.n[i]), _status(table.n[i], table.m[i], minimum)
+        n, status = round(table.n[i]), _status(table.n[i], table.m[i], minimum)
         for measure, values in table.values.items():
             lower = table.lower[measure][i] if measure in table.lower else math.nan
             upper = table.upper[measure][i] if measure in table.upper else math.nan
