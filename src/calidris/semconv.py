@@ -181,7 +181,31 @@ ML_LABEL_DELAY_WITHIN: Final = "ml.label.delay.within"
 """Longest time from a prediction to its label."""
 
 ML_TREND_MEASURE: Final = "ml.trend.measure"
-"""Figure whose trend it is."""
+"""Figure whose trend it is. The first four take labels."""
+
+ML_TREND_MEASURE_ACCURACY: Final = "accuracy"
+"""Share of decided rows that were right."""
+
+ML_TREND_MEASURE_BRIER: Final = "brier"
+"""Mean squared distance of scores from outcomes."""
+
+ML_TREND_MEASURE_MAE: Final = "mae"
+"""Mean absolute error of a regression."""
+
+ML_TREND_MEASURE_BIAS: Final = "bias"
+"""Mean of predicted less true values."""
+
+ML_TREND_MEASURE_ERROR_RATIO: Final = "error_ratio"
+"""Share of calls that failed."""
+
+ML_TREND_MEASURE_LATENCY_P95: Final = "latency_p95"
+"""Seconds within which 95 % of calls answered."""
+
+ML_TREND_MEASURE_FEATURE_DRIFT: Final = "feature_drift"
+"""Mean over the features of PSI against the baseline, without its noise."""
+
+ML_TREND_MEASURE_PREDICTION_DRIFT: Final = "prediction_drift"
+"""PSI of the score against the baseline, without its noise; of the value or the decision where there is no score."""
 
 ML_LATENCY_QUANTILE: Final = "ml.latency.quantile"
 """Quantile of the duration."""
@@ -496,6 +520,22 @@ METRIC_ML_LABEL_COVERAGE: Final = Metric(
     instrument="gauge",
     description="Share of rows of a window whose label is known.",
     prometheus="ml_label_coverage",
+)
+
+METRIC_ML_WINDOW_LATE: Final = Metric(
+    name="ml.window.late",
+    unit="",
+    instrument="gauge",
+    description="Share of rows of a window that came after their step was closed.",
+    prometheus="ml_window_late",
+)
+
+METRIC_ML_WINDOW_STATUS: Final = Metric(
+    name="ml.window.status",
+    unit="",
+    instrument="gauge",
+    description="1 for the status of the figures of a window: ok, partial (not full yet, or 5 % of its rows came late), stale or mixed_baseline.",
+    prometheus="ml_window_status",
 )
 
 METRIC_ML_WINDOW_ROWS: Final = Metric(
@@ -846,7 +886,7 @@ METRIC_CALIDRIS_ENGINE_LABELS: Final = Metric(
     name="calidris.engine.labels",
     unit="{label}",
     instrument="counter",
-    description="Labels read from the journal: joined, unmatched, duplicate or early.",
+    description="Labels read from the journal: joined, revised, unmatched, duplicate or early.",
     prometheus="calidris_engine_labels_total",
 )
 
@@ -880,6 +920,14 @@ METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED: Final = Metric(
     instrument="counter",
     description="Rows whose time was moved into the range that their arrival allows.",
     prometheus="calidris_receiver_times_clamped_total",
+)
+
+METRIC_CALIDRIS_LABELS_REVISED: Final = Metric(
+    name="calidris.labels.revised",
+    unit="{label}",
+    instrument="counter",
+    description="Labels that took the place of an earlier one for the same prediction.",
+    prometheus="calidris_labels_revised_total",
 )
 
 METRIC_CALIDRIS_LABELS_DUPLICATE: Final = Metric(
@@ -1177,6 +1225,8 @@ METRICS: Final = (
     METRIC_ML_LATENCY_DURATION,
     METRIC_ML_ERROR_RATIO,
     METRIC_ML_LABEL_COVERAGE,
+    METRIC_ML_WINDOW_LATE,
+    METRIC_ML_WINDOW_STATUS,
     METRIC_ML_WINDOW_ROWS,
     METRIC_ML_DETECTION_EVIDENCE,
     METRIC_ML_DETECTION_ALARM,
@@ -1225,6 +1275,7 @@ METRICS: Final = (
     METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE,
     METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE,
     METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED,
+    METRIC_CALIDRIS_LABELS_REVISED,
     METRIC_CALIDRIS_LABELS_DUPLICATE,
     METRIC_CALIDRIS_LABELS_EARLY,
     METRIC_CALIDRIS_DEDUP_HORIZON,

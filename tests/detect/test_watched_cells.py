@@ -52,7 +52,7 @@ def windows(base: Baseline, rng: np.random.Generator, count: int, **how: float) 
     for _ in range(count):
         batch, truth = drawn(rng, ROWS, **how)
         corner = spec.corner_rows(spec.corner_of(spec.encode(batch)))
-        rows = NumberRows(truth, batch.value.values, np.ones(ROWS), None, corner)
+        rows = NumberRows(truth, batch.value.values, np.ones(ROWS), corner_rows=corner)
         states = LabelStates.empty(spec)
         states.losses.add(rows.entries(spec)[LossesState])
         out.append(cell_counts(cells, states.losses, 0))
@@ -98,7 +98,7 @@ def test_what_is_fed_are_the_raw_rows_of_each_corner(base: Baseline) -> None:
     error = np.abs(truth - batch.value.values)
     corner = spec.corner_of(spec.encode(batch))
     states = LossesState(spec)
-    rows = NumberRows(truth, batch.value.values, np.ones(5000), None, spec.corner_rows(corner))
+    rows = NumberRows(truth, batch.value.values, np.ones(5000), corner_rows=spec.corner_rows(corner))
     states.add(rows.entries(spec)[LossesState])
     caps = {loss.name: loss.cap for loss in spec.losses}
     for cell in watched_cells(spec):

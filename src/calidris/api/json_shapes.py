@@ -15,11 +15,15 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "late": 17, "moved": 0,              of the rows: came after their window was closed; had an impossible time
         "arrival": "live",                   or "batch": its rows come in jobs
         "role": "champion",                  what it does beside other versions, by its newest rows; or "canary", "shadow"
+        "weighted": false,                   true: rows have weights; figures are by weight, their n is Kish's number of rows
         "faults": [{"feature": "age", "kind": "out_of_range", "rows": 3, "example": "130, above 120"}],     against its `schema`
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
-                     "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
+                     "effective_rows": 5800,         what the rows are worth: Kish's number where they have weights
+                     "status": "ok", "late": 0,                 of its figures; rows that came after their step was closed
+                     "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]},     levels new to the baseline
+                     "other": {}}],                             likewise rare or new, where an older baseline cannot tell
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
         "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet, or are on hold
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
@@ -99,9 +103,8 @@ from typing import Any
 from calidris import semconv
 from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.senders import LeftOut
-from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
+from calidris.engine.snapshot import Alarm, ModelSnapshot, Moved, Snapshot, WindowState
 from calidris.metrics import Reading, Status
-from calidris.state import LevelsState
 
 Json = dict[str, Any]
 UNSEEN = 10
@@ -152,11 +155,12 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "moved": model.moved,
         "arrival": "batch" if model.batch else "live",
         "role": model.role,
+        "weighted": model.weighted,
         "faults": [fault._asdict() for fault in model.faults],
         "owner": model.owner,
         "tier": model.tier,
         "latched": [a.id for a in snapshot.alarms if a.model == model.key and a.id in snapshot.latched],
-        "windows": [_window(window) for window in model.windows],
+        "windows": [_window(model, window) for window in model.windows],
         "evidence": [_evidence(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE],
         "waiting": [_waiting(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_WAITING],
         "history": [
@@ -193,21 +197,29 @@ def _left_out(sums: LeftOut) -> Json:
     return {"tenant": tenant, "name": name or None, "dropped": dict(sums.dropped), "withheld": dict(sums.withheld)}
 
 
-def _window(window: WindowState) -> Json:
+def _window(model: ModelSnapshot, window: WindowState) -> Json:
     return {
         "window": window.window,
         "start_ns": window.start_ns,
         "end_ns": window.end_ns,
         "rows": window.counts.count,
+        "effective_rows": window.counts.count if window.merged is None else window.merged.figures.counts.count,
         "labels": window.scores.count if window.merged is None else window.merged.labels.count,
-        "unseen": {} if window.merged is None else _unseen(window.merged.levels),
+        "status": window.status.value,
+        "late": 0 if window.merged is None else window.merged.late,
+        "unseen": _levels(model, window, new=True),
+        "other": _levels(model, window, new=False),
     }
 
 
-def _unseen(levels: LevelsState) -> Json:
-    """Levels that the baseline does not have, by feature, commonest first."""
-    fields = ((f.name, levels.top(i, UNSEEN)) for i, f in enumerate(levels.spec.fields))
-    return {name: [level._asdict() for level in found] for name, found in fields if found}
+def _levels(model: ModelSnapshot, window: WindowState, *, new: bool) -> Json:
+    """Levels by feature, commonest first: those that no row of the baseline had, or those of which nobody knows whether one had."""
+    if window.merged is None:
+        return {}
+    levels = window.merged.levels
+    spec = levels.spec
+    asked = ((f.name, levels.top(i, UNSEEN)) for i, f in enumerate(spec.fields) if model.names_new(spec, i) is new)
+    return {name: [level._asdict() for level in found] for name, found in asked if found}
 
 
 def _evidence(reading: Reading) -> Json:
@@ -259,6 +271,17 @@ def _onset(alarm: Alarm) -> Json:
     }
 
 
+def _moved(moved: Moved) -> Json:
+    """Both sides with their rows; no value where none of them defines it."""
+    told = {"figure": moved.figure, "unit": moved.unit, "version": moved.version, "against": moved.against}
+    return told | {"from": _side(moved.before, moved.before_n), "to": _side(moved.after, moved.after_n)}
+
+
+def _side(value: float | None, n: int) -> Json:
+    status = Status.TOO_FEW if value is None else Status.OK
+    return {"value": value, "n": n, "status": status.value}
+
+
 def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
     return {
         "id": alarm.id,
@@ -284,6 +307,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,
+        "moved": [_moved(one) for one in alarm.moved],
         "settings": alarm.settings or None,
         "program": alarm.program or None,
         "trace_ids": list(alarm.trace_ids),

@@ -321,13 +321,17 @@ def _labelled(spec: Spec, rows: BaselineColumns, cells: Ints) -> tuple[Mask, Lab
         use = label.valid if isinstance(label, NumberColumn) else np.zeros(n, dtype=np.bool_)
         truth = label.values if isinstance(label, NumberColumn) else np.zeros(n)
         return use, NumberRows(
-            truth[use], _numbers(batch.value, n)[use], delay[use], _rows(slices, use), _rows(corners, use)
+            truth[use],
+            _numbers(batch.value, n)[use],
+            delay[use],
+            _rows(slices, use),
+            corner_rows=_rows(corners, use),
         )
     use = label.valid
     decision = decision_codes(spec, batch.decision, batch.score, n)
     found = ClassRows(
         _numbers(batch.score, n)[use], rightness(spec, batch, label)[use], class_codes(spec, label)[use],
-        decision[use], delay[use], _rows(slices, use), _rows(corners, use),
+        decision[use], delay[use], _rows(slices, use), corner_rows=_rows(corners, use),
     )  # fmt: skip
     return use, found
 

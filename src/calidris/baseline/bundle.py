@@ -6,7 +6,7 @@
     ├── manifest.json    name, spec with its corners, window length, rows, id, what a replay of its days said
     ├── counts.bin       state M of all rows
     ├── moments.bin      their exact moments
-    ├── labels.bin       states C, L, G and residuals of the labelled rows
+    ├── labels.bin       states C, L, G, residuals and wide errors of the labelled rows
     ├── windows.bin      begin of each window, then its counts: int64, deflated
     └── window_labels/N  the labelled rows of window N
 
@@ -34,8 +34,8 @@ from calidris.baseline.replayed import Replayed
 from calidris.batch import Ints, Mask
 from calidris.errors import CalidrisError, CorruptState
 from calidris.state import CountsState, Field, Kind, MomentsState, Role, ScoresState, SparseTable, Spec
-from calidris.state.blocks.labelled import LabelStates, LabelTables
-from calidris.state.coding.fields import OTHER
+from calidris.state.blocks.labelled import EARLIER, KINDS, LabelStates, LabelTables
+from calidris.state.coding.fields import OTHER, RARE
 
 FORMAT = 4
 """3: rows that pick levels are set apart. 4: it says whether it has label times. Files of formats 2 and 3 are read: `same_rows` and
@@ -144,16 +144,30 @@ class Baseline:
         divisible = any(f.role is Role.FEATURE and f.ordered > 1 for f in self.spec.fields)
         return divisible and not self.sought_corners and self.labels.count >= ENOUGH_FOR_CORNERS
 
+    @cached_property
+    def untold_rare(self) -> frozenset[str]:
+        """Features with levels beyond those that are kept of which nobody knows the names: of files of earlier versions."""
+        spec = self.spec
+        fields = [(i, f) for i, f in enumerate(spec.fields) if f.role is Role.FEATURE and f.kind is Kind.CATEGORICAL]
+        lacking = (f.name for i, f in fields if f.known is None and self.counts.field(i)[f.ordered + OTHER])
+        return frozenset(lacking)
+
     def _levels_met(self, i: int, f: Field) -> int:
         """The most levels that a column can have had; 0 of a number."""
         if f.kind is not Kind.CATEGORICAL or f.role is Role.ERROR:
             return 0
-        return f.ordered + int(self.counts.field(i)[f.ordered + OTHER])
+        cells = self.counts.field(i)[f.ordered :]
+        return f.ordered + int(cells[OTHER] + cells[RARE])
 
     def _arrays(self) -> Iterator[Ints]:
         yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)
-        yield from (state.array for state in self.labels.all)
-        yield from (part for w in self.window_labels for table in w.tables for part in (table.cells, table.sums))
+        yield from (state.array for state in self.labels.all[:EARLIER])
+        # Kinds of table that an earlier version did not have are not in the id of what it wrote.
+        more = [state.array for state in self.labels.all[EARLIER:] if state.array.any()]
+        yield from more
+        kinds = len(KINDS) if more else EARLIER
+        tables = (table for w in self.window_labels for table in w.tables[:kinds])
+        yield from (part for table in tables for part in (table.cells, table.sums))
 
     def _states(self) -> dict[str, bytes]:
         """What the file holds beside its manifest."""

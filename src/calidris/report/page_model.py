@@ -117,7 +117,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         quality=tables.quality(model, windows[0]) if windows else None,
         violations=tuple(_violation(fault) for fault in model.faults),
         schema=changes.schema(model, windows[0]) if windows else (),
-        unseen=changes.unseen_levels(_state(model, windows[0])) if windows else None,
+        unseen=changes.unseen_levels(model, _state(model, windows[0])) if windows else None,
         speed=tables.by_window(model, _SPEED, "Duration and failure of the calls", "Figure", _NAMES),
         labels=tables.by_window(model, _LABELS, "Rows, and how many of them have a label by now", "Figure", _NAMES),
         objectives=objectives(model),
@@ -169,7 +169,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
     what = names[0] if names else alarm.kind
     others = f" and {wording.plural(len(names) - 1, 'more feature')}" if len(names) > 1 else ""
     facts = _facts_of_alarm(alarm) if alarm.budgeted else _facts_of_rule(alarm)
-    changes = tuple(_change(f, alarm.budgeted) for f in alarm.features)
+    changes = (*(_change(f, alarm.budgeted) for f in alarm.features), *map(wording.moved, alarm.moved))
     headline = f"{what}{others} changed" if names else f"A change in {alarm.kind}"
     if alarm.kind != "drift" and names:
         headline = f"{alarm.kind.capitalize()}: {', '.join(names)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,12 +10,13 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Ints
 from calidris.config import ModelConfig
-from calidris.detect import Game, Layout, Slot, group_bets, version_bets, version_counts
+from calidris.detect import Change, Game, Layout, Slot, group_bets, version_bets, version_counts
 from calidris.detect.bets.losses import error_counts, loss_counts, watched_losses
 from calidris.detect.evidence.day_blocks import Days
 from calidris.engine.detectors.label_recipes import age_bucket
 from calidris.engine.detectors.recipes import Recipe
 from calidris.engine.panes.pane import Window
+from calidris.state import CountsState, Spec
 
 _COLUMNS = {
     "score": semconv.ML_PREDICTION_SCORE,
@@ -46,10 +47,29 @@ def version_recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recip
     def game(windows: Ints | None, _days: Days | None) -> Game:
         return version_bets(field, *sides, windows, tolerance=canary.tolerance, minimum_rows=least)
 
-    def pair(window: Window, other: Window) -> Ints:
-        return version_counts(name, window.counts, other.counts)
+    def pair(window: Window, other: Window) -> Ints | None:
+        theirs = _column_in(window.counts.spec, other.counts, name)
+        return None if theirs is None else version_counts(name, window.counts, theirs)
 
     return Recipe(slot, game(None, None).layout, _alone, game, None, learns=False, pair=pair)
+
+
+def _column_in(spec: Spec, counts: CountsState, name: str) -> CountsState | None:
+    """Counts of one column as another spec has them; None where it has other cells there, as bins that were learned apart."""
+    mine = counts.spec
+    if spec.hash == mine.hash:
+        return counts
+    here, there = ([f.name for f in one.fields].index(name) if _has(one, name) else -1 for one in (mine, spec))
+    if min(here, there) < 0 or mine.fields[here] != spec.fields[there]:
+        return None
+    out = CountsState(spec)
+    begin, end = spec.offsets[there : there + 2]
+    out.array[begin:end] = counts.field(here)
+    return out
+
+
+def _has(spec: Spec, name: str) -> bool:
+    return any(f.name == name for f in spec.fields)
 
 
 def _rates(
@@ -60,16 +80,19 @@ def _rates(
     assert canary is not None, "its slots are made from it"
     sides = (canary.version, canary.against)
 
-    def game(windows: Ints | None, _days: Days | None) -> Game:
+    def game(windows: Ints | None, _days: Days | None, recovered: str | None = None) -> Game:
         least = config.detect.minimum_rows
-        return group_bets(sides, words, windows, tolerance=canary.tolerance, minimum_rows=least)
+        return group_bets(sides, words, windows, tolerance=canary.tolerance, recovered=recovered, minimum_rows=least)
+
+    def back(_game: Game, changes: Sequence[Change], _counts: Ints, _learned: Ints | None) -> Game:
+        return game(None, None, changes[0].direction)
 
     def pair(window: Window, other: Window) -> Ints:
         both: Ints = np.concatenate([feed(window), feed(other)])
         return both
 
     layout: Layout = game(None, None).layout
-    return Recipe(slot, layout, _alone, game, None, learns=False, age_s=age_s, pair=pair)
+    return Recipe(slot, layout, _alone, game, None, learns=False, age_s=age_s, back=back, pair=pair)
 
 
 def _failed(window: Window) -> Ints:

@@ -28,6 +28,7 @@ from calidris.metrics.performance.decisions import RANKED, threshold_decides
 from calidris.metrics.performance.performance_measures import score_reading
 from calidris.state.blocks.labelled import LabelStates
 from calidris.state.blocks.table_state import DELAY_EDGES_S
+from calidris.state.effective import effective_labels
 
 YOUNGEST_S = DELAY_EDGES_S[0]
 """Rows younger than the shortest delay tell nothing about delays."""
@@ -39,7 +40,7 @@ Panes = list[tuple[PaneKey, Pane]]
 
 @dataclass(frozen=True)
 class Aged:
-    """The newest window of a length whose rows are all of some age, and whether all of it was watched."""
+    """The newest window of a length whose rows are all of some age, and whether it can be taken as it stands."""
 
     panes: Panes
     how: Status
@@ -87,20 +88,21 @@ class Late:
 
     def aged(self, window_s: float, age_s: float) -> Aged | None:
         """The newest window whose rows are all of an age; None where its steps may be rolled up."""
-        length, step = round(window_s * 1e9), self.model.config.step_ns
+        step = self.model.config.step_ns
         end = min(self.newest_ns, (self.now_ns - round(age_s * 1e9)) // step * step)
-        begin = end - length
+        begin = end - round(window_s * 1e9)
         if begin < self.model.needed_since_ns(self.now_ns):
             return None
-        full = begin >= self.model.first_event_ns // step * step
-        return Aged(_own(self.model, begin, end), Status.OK if full else Status.PARTIAL)
+        found = self.model.panes_in(begin, end)
+        return Aged(_own_of(self.model, found), self.model.judge_window(found, begin).status)
 
     def matured(self, window_s: float) -> tuple[LabelStates, Status] | None:
         """Labelled rows of the newest window whose labels are of age; None where its steps may be rolled up."""
         if window_s not in self._matured:
             aged = self.aged(window_s, self.model.config.detect.label_age)
             labels = (pane.labels for _, pane in aged.panes) if aged else ()
-            self._matured[window_s] = None if aged is None else (whole_labels(self.model.spec, labels), aged.how)
+            found = None if aged is None else effective_labels(whole_labels(self.model.spec, labels))
+            self._matured[window_s] = None if aged is None or found is None else (found, aged.how)
         return self._matured[window_s]
 
     @cached_property
@@ -125,7 +127,7 @@ class Late:
         age_s = self.settled_age_s
         settled = None if age_s is None else self.aged(window_s, age_s)
         if settled is not None:
-            labels = whole_labels(self.model.spec, (pane.labels for _, pane in settled.panes))
+            labels = effective_labels(whole_labels(self.model.spec, (pane.labels for _, pane in settled.panes)))
             found = label_readings(spec, labels, window, COMPLETE)
             return _marked(found, settled.how)
         if spec.task not in HEADLINE:
@@ -142,9 +144,11 @@ class Late:
         binary = spec.task == semconv.ML_MODEL_TASK_BINARY  # several classes have no table of two by two
         if binary and not threshold_decides(labels.groups.confusion(), labels.scores.bins(), spec):
             measures = tuple(m for m in measures if m in RANKED)  # weights are those of scores, not of decisions
-        return adjusted_calibration(adjusted, spec, window) + adjusted_performance(
+        figures = adjusted_calibration(adjusted, spec, window) + adjusted_performance(
             adjusted, spec, window, measures=measures
         )
+        # Rows that have weights of their own would need both at once.
+        return _marked(figures, Status.UNDEFINED if self.model.weighted else Status.OK)
 
 
 def age_bucket(model: WatchedModel) -> int:
@@ -154,7 +158,11 @@ def age_bucket(model: WatchedModel) -> int:
 
 def _own(model: WatchedModel, start_ns: int, end_ns: int) -> Panes:
     """Panes that are counted as rows are counted now."""
-    return [(k, p) for k, p in model.panes_in(start_ns, end_ns) if model.specs[k.spec] == model.spec]
+    return _own_of(model, model.panes_in(start_ns, end_ns))
+
+
+def _own_of(model: WatchedModel, panes: Panes) -> Panes:
+    return [(k, p) for k, p in panes if model.specs[k.spec] == model.spec]
 
 
 def _by_age(model: WatchedModel, panes: Panes, now_ns: int) -> list[tuple[float, int, LabelStates]]:

@@ -49,21 +49,28 @@ class ResidualsState(TableState):
 
     @classmethod
     def place(
-        cls, spec: Spec, truth: Floats, prediction: Floats, delay_s: Floats, slice_rows: Ints | None = None
+        cls,
+        spec: Spec,
+        truth: Floats,
+        prediction: Floats,
+        delay_s: Floats,
+        slice_rows: Ints | None = None,
+        units: Ints | None = None,
     ) -> Entries:
-        """Where n labelled rows go; see ``update``."""
+        """Where n labelled rows go; see ``update``. With weights (``units_of``), what they add by those."""
         scales = residual_scales(spec)
-        if not scales:
-            raise ValueError("residuals need a field of the regression output with edges")
-        if not np.isfinite(truth).all():
-            raise ValueError("a labelled row has a finite truth")
+        require_outcomes(spec, truth)
         rows = _variables(truth, prediction)
+        # An error may be infinite where both numbers are finite: it counts, at the end of what sums hold.
         valid = np.isfinite(rows) | (np.isinf(rows) & np.isfinite(prediction))
         k, n = len(VARIABLES), len(truth)
         sums = np.stack([fixed.row_sums(*row) for row in zip(rows, valid, scales)], axis=1)
         cells = delay_buckets(delay_s) * k + np.arange(k)[:, None]
         slices = None if slice_rows is None else np.tile(slice_rows, k)
-        return over_slices(Entries(cells.ravel(), sums.reshape(fixed.SUMS, k * n)), slices, DELAYS * k)
+        flat = sums.reshape(fixed.SUMS, k * n)
+        if units is not None:
+            flat = fixed.weigh_rows(flat, np.tile(units, k))
+        return over_slices(Entries(cells.ravel(), flat), slices, DELAYS * k)
 
     def update(self, truth: Floats, prediction: Floats, delay_s: Floats, slice_rows: Ints | None = None) -> None:
         """Add n labelled rows.
@@ -96,6 +103,18 @@ def residual_scales(spec: Spec) -> tuple[Scale, ...]:
     size = next((loss.cap for loss in spec.losses if loss.name == "absolute_error"), spread)
     error = Scale.of(0.0, size)
     return (error, error, Scale.of(0.0, size * size), output, output, Scale.of(0.0, 1.0))
+
+
+def require_outcomes(spec: Spec, truth: Floats) -> None:
+    """Refuse what no error can be had of.
+
+    Raises:
+        ValueError: a truth that is not finite, or a spec without a regression output.
+    """
+    if not residual_scales(spec):
+        raise ValueError("errors need a field of the regression output with edges")
+    if not np.isfinite(truth).all():
+        raise ValueError("a labelled row has a finite truth")
 
 
 def _variables(truth: Floats, prediction: Floats) -> Floats:

@@ -164,7 +164,7 @@ class _Sums(NamedTuple):
     def of(cls, field: Field, codes: Ints, deviation: Floats) -> _Sums:
         """Of some rows."""
         counts: Ints = np.bincount(codes, minlength=field.width)
-        sums: Floats = np.bincount(codes, deviation, minlength=field.width)
+        sums = np.asarray(np.bincount(codes, deviation, minlength=field.width), dtype=np.float64)
         order = _order_of(field, counts, sums)
         left = np.cumsum(counts[order])
         total = np.cumsum(sums[order])
