@@ -214,13 +214,12 @@ class Counting:
         self._labels = LabelTables(spec)
         self._window_labels = tuple(LabelTables(spec) for _ in self._starts)
         # Whether there is a column of outcomes, with or without any in it.
-        self._labelled = self._sought_corners = False
+        self._labelled = False
         self._label_times = True
         self._waiting: list[tuple[LabelledRows, Ints]] = []
 
     def add(self, rows: BaselineColumns) -> None:
         """Count rows: those that are set apart by their labels alone."""
-        self._sought_corners |= rows.drawing is not None
         batch = self.spec.embedded(rows.batch)
         place = self._places(rows)
         cells = self.spec.encode(batch)
@@ -280,7 +279,7 @@ class Counting:
             window_labels=self._window_labels if self._labelled and self._timed else (),
             window_s=self._window_s,
             set_apart=self._set_apart,
-            sought_corners=self._sought_corners,
+            knows_corners=True,
             stated_label_times=self._label_times if self._labelled else None,
         )
 

@@ -65,7 +65,7 @@ class Baseline:
         set_apart: rows that placed centroids and picked levels, in none of the histograms; None in a file of an earlier version.
         stated_label_times: whether its labels came with the times at which they did; None without labels, and in a file of an earlier
             version.
-        sought_corners: whether corners of the space were looked for; where none were found, the spec has none.
+        knows_corners: whether the version that built it could divide the space into corners; where it did, the spec has them.
         left_out: what detectors said of its own days, each left out of it; empty where none was replayed. Not part of its id: it is
             said of the content.
     """
@@ -82,7 +82,7 @@ class Baseline:
     provisional: bool = field(default=False)
     set_apart: int | None = None
     stated_label_times: bool | None = None
-    sought_corners: bool = False
+    knows_corners: bool = False
     left_out: tuple[Replayed, ...] = ()
 
     def __post_init__(self) -> None:
@@ -142,7 +142,7 @@ class Baseline:
     def lacks_corners(self) -> bool:
         """Whether an earlier version built it, which did not divide the space of features: it has labels enough to do so."""
         divisible = any(f.role is Role.FEATURE and f.ordered > 1 for f in self.spec.fields)
-        return divisible and not self.sought_corners and self.labels.count >= ENOUGH_FOR_CORNERS
+        return divisible and not self.knows_corners and self.labels.count >= ENOUGH_FOR_CORNERS
 
     @cached_property
     def untold_rare(self) -> frozenset[str]:
@@ -269,8 +269,8 @@ class Baseline:
             manifest["set_apart"] = self.set_apart
         if self.stated_label_times is not None:
             manifest["label_times"] = self.stated_label_times
-        if self.sought_corners:
-            manifest["sought_corners"] = True
+        if self.knows_corners:
+            manifest["knows_corners"] = True
         if self.left_out:
             manifest["left_out_days"] = [one.to_json() for one in self.left_out]
         out = io.BytesIO()
@@ -317,7 +317,7 @@ class Baseline:
                 provisional=manifest["provisional"],
                 set_apart=manifest.get("set_apart"),
                 stated_label_times=manifest.get("label_times"),
-                sought_corners=manifest.get("sought_corners", False),
+                knows_corners=manifest.get("knows_corners", False),
                 left_out=tuple(map(Replayed.from_json, manifest.get("left_out_days", ()))),
             )
         return made, str(manifest["id"])

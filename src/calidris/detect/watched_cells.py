@@ -113,7 +113,7 @@ def cell_counts(
     state: LossesState,
     delay: int,
 ) -> Ints:
-    """Rows and sums of each, int64[cells] of ``layout_of`` their losses, of labels up to a bucket of delay."""
+    """Rows and sums of each, int64[cells], one loss behind the other, of labels up to a bucket of delay."""
     parts = [cell.counts(state, delay) for cell in cells]
     found: Ints = np.concatenate(parts)
     return found

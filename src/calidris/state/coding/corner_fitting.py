@@ -141,7 +141,7 @@ def _split_by(
     field = rows.fields[at]
     sums = _Sums.of(field, codes, deviation)
     right = len(codes) - sums.left
-    fits = (sums.left >= rows.least) & (right >= rows.least)
+    fits = np.minimum(sums.left, right) >= rows.least
     if field.kind is Kind.NUMERIC:
         # Beyond the last edge there is no bin that a condition could name.
         fits[-1] = False
@@ -149,8 +149,7 @@ def _split_by(
         return None
     gains = np.where(fits, sums.gains(right), -1.0)
     best = int(np.argmax(gains))
-    ours = sorted(sums.order[: best + 1].tolist())
-    return _Found(float(gains[best]), at, tuple(ours))
+    return _Found(float(gains[best]), at, sums.cells_to(best))
 
 
 class _Sums(NamedTuple):
@@ -173,6 +172,11 @@ class _Sums(NamedTuple):
             left += counts[low]
             total += sums[low]
         return cls(order, left, total)
+
+    def cells_to(self, split: int) -> tuple[int, ...]:
+        """The cells that go left at a split, ascending."""
+        end = split + 1
+        return tuple(sorted(self.order[:end].tolist()))
 
     def gains(self, right: Ints) -> Floats:
         """By how much each split lessens the sum of squares of numbers whose sum is 0."""
