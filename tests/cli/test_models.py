@@ -125,9 +125,7 @@ def test_labels_are_learned_anew_by_an_order_that_lasts(make: Make, tmp_path: Pa
     started.server.loop.save = lambda: None  # type: ignore[method-assign]  # as after kill -9: the journal has to tell
     started.server.stop()
     again = make(**settings)
-    assert re.search(
-        r"labels anew 20.*: credit:7, by ada: a new vendor", asked(again, "models", "list", "--all").out
-    )
+    assert re.search(r"labels anew 20.*: credit:7, by ada: a new vendor", asked(again, "models", "list", "--all").out)
     (watcher,) = again.server.loop.engine.watchers.values()
     assert watcher.relabelled
 
