@@ -35,6 +35,7 @@ class Kind(StrEnum):
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
     PRESENCE = "presence"  # one cell: nobody has told or learned the edges yet
+    PAIR = "pair"  # which group of one column came with which of another
 
 
 class Role(StrEnum):
@@ -46,6 +47,7 @@ class Role(StrEnum):
     VALUE = "value"
     DURATION = "duration"
     ERROR = "error"
+    PAIR = "pair"  # no column: the relation of two features (``pairs.Pair``)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Field:
         kind: what its ordered cells are.
         edges: K+1 ascending edges of a numeric field. Bin k holds ``(edges[k], edges[k+1]]``; the first one holds its left
             edge too.
-        levels: K levels of a categorical field.
+        levels: K levels of a categorical field; names of a pair's K cells.
     """
 
     name: str
