@@ -16,7 +16,8 @@ from tests.api.test_api import build
 
 from calidris.access import ALL, Access
 from calidris.api import ApiServer, Sources
-from calidris.engine.commands import Command
+from calidris.batch import ModelKey
+from calidris.engine.commands import START, Command, Effective
 from calidris.engine.snapshot import Snapshot
 
 
@@ -27,10 +28,18 @@ def two_tenants() -> Snapshot:
     theirs = replace(credit, key=credit.key._replace(tenant="acme"), rows=77)
     alarms = tuple(replace(a, id=a.id + 10, model=a.model._replace(tenant="acme")) for a in shot.alarms)
     commands = (Command(2, "ack", "ada", "", 1), Command(12, "ack", "eve", "", 2))
+    # A receiver that started by settings of each.
+    configured = tuple(
+        Command(
+            0, "configure", START, "settings", 1, "", ModelKey(tenant, "credit", ""), effective=Effective("5e", "1", {})
+        )
+        for tenant in ("default", "acme")
+    )
     latched = frozenset({*shot.latched, *(i + 10 for i in shot.latched)})
     return replace(
-        shot, models=(*shot.models, theirs), alarms=(*shot.alarms, *alarms), latched=latched, commands=commands
-    )
+        shot, models=(*shot.models, theirs), alarms=(*shot.alarms, *alarms), latched=latched, commands=commands,
+        configured=configured,
+    )  # fmt: skip
 
 
 class Asked:

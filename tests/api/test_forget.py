@@ -30,9 +30,11 @@ def forget(api: Asked, path: str, token: str | None, body: Any = None, **headers
 
 def test_each_tenant_lists_its_own(api: Asked) -> None:
     theirs = api.get("/v1/models", api.theirs).json()
-    assert list(theirs) == ["models", "absent", "forgotten"]
+    assert list(theirs) == ["models", "absent", "forgotten", "orders"]
     (model,) = theirs["models"]
     assert (model["tenant"], model["rows"], model["live"], model["latched"]) == ("acme", 77, True, [12])
+    (order,) = theirs["orders"]
+    assert order["model"] == ["acme", "credit", ""] and order["effective"]["settings"] == "5e"
     assert {m["tenant"] for m in api.get("/v1/models", api.oncall).json()["models"]} == {"default", "acme"}
     assert api.get("/v1/models", None).status_code == 401
 

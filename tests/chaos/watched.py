@@ -16,9 +16,9 @@ WATCHED = CONFIG + (
 )
 
 
-def write_baseline(folder: Path) -> None:
+def write_baseline(folder: Path, seed: int = 1) -> None:
     """``credit.calidris``, of rows as ``running.rows`` draws them."""
-    drawn = rows(5000, seed=1, time_ns=0)
+    drawn = rows(5000, seed=seed, time_ns=0)
     columns = BaselineColumns(drawn, labels(drawn).label)
     write(build(columns, Spec(positive="1"), window_s=1.0, slices=["country"]), folder / "credit.calidris")
 

@@ -99,6 +99,9 @@ def test_forget_ends_alarms_and_series_and_lasts(make: Make, tmp_path: Path) -> 
     listed = asked(started, "models", "list", "--all").out
     assert "credit is configured and never came" in listed
     assert re.search(r"forgotten 20.*: credit, every version, by ada: replaced by credit-2", listed)
+    assert re.search(
+        r"settings 20.*: credit, every version, by calidris serve: settings [0-9a-f]{12} from here on, program ", listed
+    )
     started.server.loop.save = lambda: None  # type: ignore[method-assign]  # as after kill -9: the journal has to tell
     started.server.stop()
     again = make(**settings)

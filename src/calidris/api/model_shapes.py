@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from calidris.batch import ModelKey
-from calidris.engine.commands import FORGET, NO_ALARM
+from calidris.engine.commands import FORGET, NO_ALARM, Command
 from calidris.engine.snapshot import ModelSnapshot, Snapshot
 from calidris.engine.standing import Absent, Expected, find_absent, find_unconfigured
 
@@ -64,6 +64,7 @@ def models_json(snapshot: Snapshot, expected: Sequence[Expected]) -> Json:
         "models": models,
         "absent": _find_absent(snapshot, expected),
         "forgotten": _forgotten(snapshot),
+        "orders": _orders(snapshot),
     }
 
 
@@ -71,6 +72,20 @@ def _forgotten(snapshot: Snapshot) -> list[Json]:
     """Each decision once: the trail has one more line for each alarm that ended with the model."""
     orders = [command for command in snapshot.commands if command.action == FORGET]
     return [order.plain() for order in orders if order.alarm == NO_ALARM]
+
+
+def _orders(snapshot: Snapshot) -> list[Json]:
+    """What was decided about models, and by which settings they were watched since when; oldest first."""
+    orders = list(snapshot.configured)
+    for command in snapshot.commands:
+        if command.model is not None and command.alarm == NO_ALARM:
+            orders.append(command)
+    orders.sort(key=_moment)
+    return [order.plain() for order in orders]
+
+
+def _moment(order: Command) -> int:
+    return order.at_ns
 
 
 def _listed(model: ModelSnapshot, snapshot: Snapshot) -> Json:

@@ -272,6 +272,7 @@ def scoped(snapshot: Snapshot, caller: Caller) -> Snapshot:
             latched=snapshot.latched & mine,
             senders=tuple(sums for sums in snapshot.senders if caller.sees(sums.owner[0])),
             commands=tuple(command for command in snapshot.commands if _is_of(command, mine, caller)),
+            configured=tuple(command for command in snapshot.configured if _is_of(command, mine, caller)),
             early={owner: n for owner, n in snapshot.early.items() if caller.sees(owner[0])},
             silent=frozenset(key for key in snapshot.silent if caller.sees(key.tenant)),
         )

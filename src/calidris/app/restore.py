@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable
@@ -23,14 +24,17 @@ from calidris.app.replay_progress import Progress
 from calidris.config import CalidrisConfig
 from calidris.engine.checkpoint.save import Checkpoint
 from calidris.engine.checkpoint.store import Store
+from calidris.engine.commands import Command
 from calidris.engine.core import Engine
-from calidris.errors import ConfigError, CorruptState, IncompatibleState
+from calidris.engine.standing.settings_trail import find_changes
+from calidris.errors import ConfigError, CorruptState, IncompatibleState, RetryableError
 from calidris.journal.disk import lock_directory
 from calidris.journal.journal import Journal
 from calidris.receive.intake import received_again
 from calidris.wire import decode
 from calidris.wire.limits import WireLimits
 
+_logger = logging.getLogger("calidris.audit")
 _UNREADABLE = (sqlite3.DatabaseError, CorruptState, IncompatibleState, ValueError, LookupError, TypeError)
 """What a file that is not ours, or not whole, makes of reading it."""
 
@@ -106,6 +110,26 @@ class Storage:
     def close(self) -> None:
         """Make what is queued durable, close the files, let the directory go. May be called more than once."""
         self._parts.close()
+
+
+def note_settings(engine: Engine, keep: Callable[[Command, str], None], at_ns: int) -> None:
+    """Have the journal say which settings hold from here on, where they are others than its newest record says.
+
+    Args:
+        engine: restored and replayed.
+        keep: makes a command durable, with its tenant.
+        at_ns: now, since the epoch.
+
+    A journal that takes nothing now is told at the next start: telemetry must not wait for it.
+    """
+    for command in find_changes(engine.config, engine.models, engine.configured, at_ns):
+        assert command.model is not None, "settings are a model's"
+        try:
+            keep(command, command.model.tenant)
+        except RetryableError as error:
+            _logger.warning("journal: that settings changed is not noted before the next start: %s", error)
+            return
+        _logger.info("audit: model %r: %s", command.model.name, command.reason)
 
 
 def _open(path: Path) -> Store:

@@ -17,7 +17,7 @@ from calidris.app.health import Health, Values, calidris_version
 from calidris.app.listeners import ListenerAuth, host, receivers, scheme
 from calidris.app.loop import EngineLoop
 from calidris.app.replay_progress import reported
-from calidris.app.restore import Storage
+from calidris.app.restore import Storage, note_settings
 from calidris.app.shutdown import Ending
 from calidris.batch import ModelKey
 from calidris.config import CalidrisConfig
@@ -113,6 +113,7 @@ class Server:
         with reported(storage.progress):
             self.replayed = storage.replay(interrupted=lambda: self._asked)
         if not self._asked:
+            note_settings(storage.engine, self.intake.accept_command, self.clock_ns())
             self.loop.publish()  # figures that are told from here on are never behind those of the process before
             self._restored = True
         return not self._asked

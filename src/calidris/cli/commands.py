@@ -197,7 +197,10 @@ def alarms_clear(
 @models_app.command("list")
 def models_list(
     config: ConfigOption = DEFAULT_CONFIG,
-    everything: Annotated[bool, typer.Option("--all", help="Also what was forgotten, when, by whom and why.")] = False,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Also the audit trail: what was decided, by whom, why; which settings, since when."),
+    ] = False,
     endpoint: EndpointOption = None,
     token: TokenOption = None,
     certificate: CertificateOption = None,

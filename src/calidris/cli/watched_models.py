@@ -16,13 +16,14 @@ from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.common import shown
 from calidris.cli.receiver_client import Receiver
+from calidris.engine.commands import CONFIGURE, FORGET, REBASE
 
 Json = dict[str, Any]
 NONE = "–"
 
 
 def show(receiver: Receiver, everything: bool, out: Console) -> int:
-    """A table of what is watched and what never came; with ``everything``, also of what was forgotten."""
+    """A table of what is watched and what never came; with ``everything``, also what was decided about models, and by which settings they were watched."""
     told: Json = receiver.get("/v1/models").json()
     if not told["models"] and not told["absent"]:
         out.print("no model has been seen yet")
@@ -31,7 +32,7 @@ def show(receiver: Receiver, everything: bool, out: Console) -> int:
     for line in describe_absent(told["absent"]):
         out.print(line)
     if everything:
-        for line in _forgotten(told["forgotten"]):
+        for line in _describe_orders(told):
             out.print(line)
     return 0
 
@@ -91,14 +92,19 @@ def describe_absent(absent: list[Json]) -> Iterator[Text]:
         yield line
 
 
-def _forgotten(orders: list[Json]) -> Iterator[Text]:
-    for order in orders:
+_WHAT = {FORGET: "forgotten", REBASE: "re-based", CONFIGURE: "settings"}
+
+
+def _describe_orders(told: Json) -> Iterator[Text]:
+    """The audit trail of models, oldest first; an older receiver tells of what was forgotten alone."""
+    for order in told["orders"] if "orders" in told else told["forgotten"]:
         tenant, name, version = order["model"]
         what = name_of({"tenant": tenant, "name": name})
         which = f"{what}:{version}" if version else f"{what}, every version"
+        said = f"{_WHAT[order['action']]} {_moment(order['at_ns'])}: {which}, by {order['by']}"
         why = order["reason"] or "no reason given"
         # Names and reasons are as long as who wrote them liked.
-        yield shown(f"forgotten {_moment(order['at_ns'])}: {which}, by {order['by']}: {why}", 400)
+        yield shown(f"{said}: {why}", 400)
 
 
 def name_of(told: Json) -> str:

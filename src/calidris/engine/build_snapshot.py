@@ -62,6 +62,7 @@ def snapshot(
         now_ns, tuple(models), alarms, latched, counters, engine.sequence, engine.began_ns, commands, early,
         {"requests": engine.requests.covered_s(now_ns), "spans": engine.spans.covered_s(now_ns)},
         engine.senders.taken(), frozenset(engine.silent()),
+        configured=tuple(engine.configured),
     )  # fmt: skip
 
 

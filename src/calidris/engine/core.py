@@ -30,7 +30,7 @@ from calidris.config import CalidrisConfig
 from calidris.detect import Alert, Slot
 from calidris.engine.alarms import AlarmBook
 from calidris.engine.alarms.mending import mend_alarms
-from calidris.engine.commands import CLEAR, EVERY_VERSION, FORGET, REBASE, RECOVERY, Command
+from calidris.engine.commands import CLEAR, CONFIGURE, EVERY_VERSION, FORGET, REBASE, RECOVERY, Command
 from calidris.engine.conservation import settled
 from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeated_reports, drop_repeats
 from calidris.engine.detectors.budgets import check_budgets
@@ -77,6 +77,7 @@ class Engine:
         self.book = AlarmBook()
         self.worlds = Worlds(self.fleet, self.book)
         self.commands: list[Command] = []  # the audit trail, oldest first
+        self.configured: list[Command] = []  # likewise: which settings held from when on
         self.counters: dict[str, Counter[str]] = defaultdict(Counter)
         self.sequence = 0
         self._gathered = Gathered()
@@ -391,13 +392,17 @@ class Engine:
                     self.execute(Command(alarm.id, CLEAR, RECOVERY, "all that it named has come back", self.sealed_ns))
 
     def execute(self, command: Command) -> None:
-        """Follow a person's decision, and remember it; one about what is not there, or no longer latched, is left out."""
-        if command.action == FORGET:
-            self._forget(command)
-            return
-        if command.action == REBASE:
-            self._rebase(command)
-            return
+        """Follow a decision, and remember it; one about what is not there, or no longer latched, is left out."""
+        of_models = {
+            FORGET: self._forget,
+            REBASE: self._rebase,
+            # What settings decide was done when they were read: the record is for those who ask since when.
+            CONFIGURE: self.configured.append,
+        }
+        follow = of_models.get(command.action, self._follow_about_alarm)
+        follow(command)
+
+    def _follow_about_alarm(self, command: Command) -> None:
         if command.alarm not in self.latched:
             return
         self.commands.append(command)

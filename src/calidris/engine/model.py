@@ -63,6 +63,7 @@ class WatchedModel:
         self.limits = limits
         self.baseline = baseline
         self.baseline_note = ""
+        self.restored_baseline: str | None = None  # id of the one that the checkpoint was made with
         self.specs: list[Spec] = [baseline.spec] if baseline else []
         self.panes = Panes(key, config.step_ns, self.specs, closed)
         self.reservoir = Reservoir(2 * limits.features) if baseline is None else None

@@ -229,6 +229,7 @@ class Snapshot:
         counters: the engine's own counters: metric name to (reason or "") to count.
         sequence: number of the last journal record that was applied.
         commands: what people decided about alarms, oldest first: the audit trail.
+        configured: which settings of a model held from when on, oldest first; the audit trail too.
         began_ns: since when the totals count, ns since the epoch; 0 before the first record.
         early: labels that came before their prediction and wait for it, by tenant and name of their model.
         dedup_horizon_s: how far back ``requests`` and ``spans`` are all remembered, to recognise those that come again.
@@ -244,6 +245,7 @@ class Snapshot:
     sequence: int = 0
     began_ns: int = 0
     commands: tuple[Command, ...] = ()
+    configured: tuple[Command, ...] = field(default=(), kw_only=True)
     early: Mapping[tuple[str, str], int] = field(default_factory=dict)
     dedup_horizon_s: Mapping[str, float] = field(default_factory=dict)
     senders: tuple[LeftOut, ...] = ()

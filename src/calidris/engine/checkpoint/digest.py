@@ -32,6 +32,8 @@ def _parts(engine: Engine) -> Iterable[object]:
         sorted(engine.latched),
     )
     yield [command.plain() for command in engine.commands]
+    if engine.configured:
+        yield [command.plain() for command in engine.configured]
     yield engine.counters
     if engine.senders.taken():
         yield engine.senders.to_json()

@@ -108,6 +108,8 @@ class Checkpoint:
         put("alarms", json.dumps([alarm_json(a) for a in engine.alarms]).encode())
         put("latched", json.dumps(sorted(engine.latched)).encode())
         put("orders", json.dumps([command.plain() for command in engine.commands]).encode())
+        if engine.configured:
+            put("configured", json.dumps([command.plain() for command in engine.configured]).encode())
         put("counters", json.dumps(engine.counters, sort_keys=True).encode())
         put("early", json.dumps([[*k, e.to_json()] for k, e in engine.early.items()]).encode())
         put("senders", engine.senders.to_json().encode())
@@ -190,6 +192,8 @@ class Checkpoint:
                 "engine: alarm %d is latched in the checkpoint and not in its list of alarms: left out", number
             )
         engine.commands = [Command.of(values) for values in plain("orders")]
+        # Checkpoints of versions before it have none.
+        engine.configured = [Command.of(values) for values in plain("configured") or ()]
         engine.counters.update({name: Counter(reasons) for name, reasons in plain("counters").items()})
         for tenant, name, text in plain("early"):
             engine.early[tenant, name] = EarlyLabels()
@@ -210,6 +214,7 @@ class Checkpoint:
         watcher = engine.watchers[key]
         # Where another baseline was given since, rows are counted under its spec from here on.
         model.specs[:] = specs if not model.specs or model.specs[-1:] == specs[-1:] else specs + model.specs
+        model.restored_baseline = state["baseline"]
         restore_totals(model, state, engine.sealed_ns)
         watcher.history.extend(WindowPoint(*point) for point in state["history"])
         for limit in watcher.limits:
