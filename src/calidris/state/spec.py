@@ -21,7 +21,8 @@ from calidris.state.bounded import Loss
 from calidris.state.coding.codebook import Codebook, embedded
 from calidris.state.coding.encoding import CountedFields
 from calidris.state.coding.fields import SPECIALS, Field, Kind, Role
-from calidris.state.coding.pairs import Pair, PairCells
+from calidris.state.coding.pair_cells import PairCells
+from calidris.state.coding.pairs import Pair
 from calidris.state.coding.slices import MAX_SLICE_ROWS, Slice, SliceAxis
 
 DURATION_EDGES: tuple[float, ...] = tuple(float(f"{10 ** (e / 20):.6g}") for e in range(-100, 41))
