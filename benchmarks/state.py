@@ -33,6 +33,7 @@ from calidris.state import (
     SparseTable,
     Spec,
     TableState,
+    WideErrorsState,
     learn_codebook,
     pane_bytes,
     row_losses,
@@ -117,6 +118,7 @@ def labelled(rng: np.random.Generator, rows: int) -> list[Row]:
         LossesState: (binary, (losses, delay, slices)),
         GroupsState: (binary, (outcome, decision, delay, slices)),
         ResidualsState: (regression, (value, value + score, delay, slices)),
+        WideErrorsState: (regression, (value, value + score, delay, slices)),
     }
     return [row for table, (spec, args) in columns.items() for row in one_table(table, spec, args, rows)]
 

@@ -181,7 +181,31 @@ ML_LABEL_DELAY_WITHIN: Final = "ml.label.delay.within"
 """Longest time from a prediction to its label."""
 
 ML_TREND_MEASURE: Final = "ml.trend.measure"
-"""Figure whose trend it is."""
+"""Figure whose trend it is. The first four take labels."""
+
+ML_TREND_MEASURE_ACCURACY: Final = "accuracy"
+"""Share of decided rows that were right."""
+
+ML_TREND_MEASURE_BRIER: Final = "brier"
+"""Mean squared distance of scores from outcomes."""
+
+ML_TREND_MEASURE_MAE: Final = "mae"
+"""Mean absolute error of a regression."""
+
+ML_TREND_MEASURE_BIAS: Final = "bias"
+"""Mean of predicted less true values."""
+
+ML_TREND_MEASURE_ERROR_RATIO: Final = "error_ratio"
+"""Share of calls that failed."""
+
+ML_TREND_MEASURE_LATENCY_P95: Final = "latency_p95"
+"""Seconds within which 95 % of calls answered."""
+
+ML_TREND_MEASURE_FEATURE_DRIFT: Final = "feature_drift"
+"""Mean over the features of PSI against the baseline, without its noise."""
+
+ML_TREND_MEASURE_PREDICTION_DRIFT: Final = "prediction_drift"
+"""PSI of the score against the baseline, without its noise; of the value or the decision where there is no score."""
 
 ML_LATENCY_QUANTILE: Final = "ml.latency.quantile"
 """Quantile of the duration."""
@@ -496,6 +520,22 @@ METRIC_ML_LABEL_COVERAGE: Final = Metric(
     instrument="gauge",
     description="Share of rows of a window whose label is known.",
     prometheus="ml_label_coverage",
+)
+
+METRIC_ML_WINDOW_LATE: Final = Metric(
+    name="ml.window.late",
+    unit="",
+    instrument="gauge",
+    description="Share of rows of a window that came after their step was closed.",
+    prometheus="ml_window_late",
+)
+
+METRIC_ML_WINDOW_STATUS: Final = Metric(
+    name="ml.window.status",
+    unit="",
+    instrument="gauge",
+    description="1 for the status of the figures of a window: ok, partial (not full yet, or 5 % of its rows came late), stale or mixed_baseline.",
+    prometheus="ml_window_status",
 )
 
 METRIC_ML_WINDOW_ROWS: Final = Metric(
@@ -1177,6 +1217,8 @@ METRICS: Final = (
     METRIC_ML_LATENCY_DURATION,
     METRIC_ML_ERROR_RATIO,
     METRIC_ML_LABEL_COVERAGE,
+    METRIC_ML_WINDOW_LATE,
+    METRIC_ML_WINDOW_STATUS,
     METRIC_ML_WINDOW_ROWS,
     METRIC_ML_DETECTION_EVIDENCE,
     METRIC_ML_DETECTION_ALARM,

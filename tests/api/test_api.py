@@ -92,7 +92,7 @@ def test_status_has_its_documented_shape(url: str) -> None:
     ]
     assert (credit["name"], credit["version"], credit["status"], credit["latched"]) == ("credit", "7", "ok", [2])
     assert {w["window"]: w["rows"] for w in credit["windows"]} == {"5m": 480, "1h": 5800, "1d": 60000}
-    assert list(credit["windows"][0]) == ["window", "start_ns", "end_ns", "rows", "labels", "unseen"]
+    assert list(credit["windows"][0]) == ["window", "start_ns", "end_ns", "rows", "labels", "status", "late", "unseen"]
     whole = next(e for e in credit["evidence"] if e["window"] == "1h" and e["feature"] is None)
     assert whole == {"window": "1h", "kind": "drift", "feature": None, "value": 1.21, "n": 23310, "status": "ok"}
     assert list(credit["history"][0]) == ["window", "end_ns", "rows", "evidence", "top", "alarm"]
@@ -143,6 +143,7 @@ def test_alarms_are_newest_last_with_what_since_when_and_examples(url: str) -> N
             "shared",
             "onset",
             "renews",
+            "moved",
             "settings",
             "program",
             "trace_ids",

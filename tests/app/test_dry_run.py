@@ -16,6 +16,7 @@ from calidris.engine.build_snapshot import snapshot
 from calidris.engine.core import Engine
 from calidris.engine.panes.days import DayPoint, Days
 from calidris.export import PrometheusExporter, points
+from calidris.metrics.day_figures import OF_ROWS
 from calidris.state import pane_bytes
 
 STEP = 5 * MINUTE
@@ -56,7 +57,8 @@ def test_series_are_those_of_a_scrape_after_hours_of_traffic(task: str) -> None:
 
 
 def weeks(task: str, end_ns: int) -> Days:
-    measures = ("mae", "bias") if task == "regression" else ("accuracy", "brier")
+    labelled = ("mae", "bias") if task == "regression" else ("accuracy", "brier")
+    measures = (*labelled, *OF_ROWS)
     return Days(
         points=[DayPoint(end_ns / 1e9 - d * 86_400, m, 0.5 + d / 100, 0.1) for d in range(28, 0, -1) for m in measures]
     )

@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
-from running import rows, until
+from running import labels, rows, until
 from served import FREE, configuration
 
 from calidris.app import Server
 from calidris.app.restore import Storage
+from calidris.engine.readings import detail
 from calidris.errors import ConfigError
-from calidris.wire import encode_predictions
+from calidris.wire import encode_labels, encode_predictions
 
 Make = Callable[..., Any]
 
@@ -153,3 +155,27 @@ def test_rows_over_http_are_counted_once_and_replayed(make: Make) -> None:
 def test_without_http(make: Make) -> None:
     started = make(receiver={"grpc": {"endpoint": FREE}, "http": None})
     assert not [line for line in started.lines if line.startswith("otlp/http")]
+
+
+def test_figures_of_detail_are_made_once_for_all_who_ask(make: Make) -> None:
+    started = make(export={"prometheus": {"endpoint": "127.0.0.1:0"}, "series": "full"})
+    batch = rows(400, 5)
+    started.export(encode_predictions(batch, form="packed", one_span_per_row=False))
+    started.export(encode_labels(labels(batch)))
+    server = started.server
+    until(lambda: server.snapshot().models and server.snapshot().models[0].labels == 400)
+    said = {line.split(" ", 1)[0]: line.rpartition(" ")[2] for line in started.lines}
+    api = next(address for name, address in said.items() if name == "api")
+    key = server.snapshot().models[0].key
+
+    def ask() -> list[dict[str, Any]]:
+        url = f"{api}/v1/models/{key.name}/{key.version}/readings"
+        found: list[dict[str, Any]] = httpx.get(url, timeout=30).json()
+        return [one for one in found if one["attributes"].get("ml.performance.measure") == "mcc"]
+
+    first = ask()
+    assert first and first[0]["n"] == 400
+    with patch.object(detail, "_of_labels", side_effect=AssertionError("made again")):
+        assert ask() == first
+        scraped = httpx.get(said["prometheus"], timeout=30).text
+    assert 'ml_performance_measure="mcc"' in scraped

@@ -325,7 +325,7 @@ WHILE_ALARMED = ("/How long ago it began", "/New while an alarm stands")
 def test_every_panel_has_series(prometheus: Any, ask: Any, asked: Any) -> None:
     # A trend takes five days, and others an alarm: they are asked for once one stands.
     patient = [a for a in asked.panels if not any(name in a.where for name in ("/Trend over", *WHILE_ALARMED))]
-    assert len(asked.panels) - len(patient) == 5 and not ask.unanswered(prometheus, tuple(patient))
+    assert len(asked.panels) - len(patient) == 8 and not ask.unanswered(prometheus, tuple(patient))
 
 
 def test_every_alert_has_a_value(prometheus: Any, ask: Any, asked: Any) -> None:

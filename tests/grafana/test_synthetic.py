@@ -44,7 +44,7 @@ VALUES: dict[str, list[str]] = {
     "ml.fairness.attribute": ["sex"],
     "ml.fairness.group": ["f", "m"],
     "ml.fairness.measure": ["demographic_parity", "equal_opportunity"],
-    "ml.trend.measure": ["accuracy"],
+    "ml.trend.measure": ["accuracy", "error_ratio", "latency_p95", "feature_drift", "prediction_drift"],
     "ml.prediction.class": ["", "cat"],
     "ml.data_quality.kind": ["missing", "unseen"],
     "ml.latency.quantile": ["0.5", "0.99"],

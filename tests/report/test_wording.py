@@ -23,7 +23,7 @@ ESTIMATE = {semconv.ML_PERFORMANCE_SOURCE: semconv.ML_PERFORMANCE_SOURCE_ESTIMAT
         (semconv.METRIC_ML_CALIBRATION_SCORE, FEW, None, {}, "too few rows to say: only labelled ones count"),
         (semconv.METRIC_ML_FAIRNESS_GAP, FEW, None, {}, "fewer than two groups have enough labelled ones"),
         (semconv.METRIC_ML_FAIRNESS_RATE, FEW, None, {}, "only labelled ones of this group count"),
-        (semconv.METRIC_ML_PERFORMANCE_TREND, FEW, None, {}, "only days with enough labelled ones count"),
+        (semconv.METRIC_ML_PERFORMANCE_TREND, FEW, None, {}, "only days with enough of them count"),
     ],
 )
 def test_because(

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from calidris.state import GroupsState, LossesState, MomentsState, ResidualsState, ScoresState, Spec
+from calidris.state import GroupsState, LossesState, MomentsState, ResidualsState, ScoresState, Spec, WideErrorsState
 from calidris.state.blocks.moments import scales
 from calidris.state.blocks.residuals import residual_scales
 from calidris.state.blocks.table_state import DELAY_EDGES_S
@@ -149,6 +149,42 @@ def residuals(spec: Spec, rows: Sequence[Row]) -> Counts:
             for at in slice_rows(r):
                 out[at, delay(r), i] += addends(x, scale)
     return out
+
+
+def wide_errors(spec: Spec, rows: Sequence[Row]) -> Counts:
+    """Each row in whole numbers of its own levels: 1/16, 1, 16, … caps of an error, 16, 16384, … spreads of a truth."""
+    out = np.zeros(WideErrorsState.shape(spec), np.int64)
+    size, truth = (scale.unit * 2.0**16 for scale in (residual_scales(spec)[0], residual_scales(spec)[3]))
+    centre = residual_scales(spec)[3].centre
+    for r in rows:
+        there = r.value is not None and math.isfinite(r.value)
+        e, y = (r.value - r.truth if there else 0.0), r.truth - centre
+        i, end = level(abs(e), [size / 16 * 16.0**k for k in range(11)])
+        j, far = level(abs(y), [truth * 16 * 1024.0**k for k in range(4)])
+        share, q = max(-1.0, min(1.0, e / end)), round(max(-1.0, min(1.0, y / far)) * 2**30)
+        a = math.floor((q + 2**14) / 2**15)
+        b, s = q - a * 2**15, round(share * share * 2**15)
+        row = [1, not there, abs(e) > end or abs(y) > far]
+        row += [round(x * 2**30) for x in (share, abs(share), share**2, (share**2) ** 2, (share**2) ** 4)]
+        row += [
+            q,
+            a,
+            a * a,
+            a * b,
+            b * b,
+            *divmod(a**3, 2**30),
+            *divmod(a**4, 2**30),
+            s,
+            s * a,
+            *divmod(s * a * a, 2**30),
+        ]
+        for at in slice_rows(r):
+            out[at, delay(r), i, j] += np.array(row, np.int64)
+    return out
+
+
+def level(x: float, ends: list[float]) -> tuple[int, float]:
+    return next(((i, end) for i, end in enumerate(ends) if x <= end), (len(ends) - 1, ends[-1]))
 
 
 def variables(r: Row) -> Iterator[float | None]:

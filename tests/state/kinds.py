@@ -28,6 +28,7 @@ from calidris.state import (
     SparseTable,
     Spec,
     TableState,
+    WideErrorsState,
     row_losses,
 )
 from calidris.state import Kind as FieldKind
@@ -161,6 +162,7 @@ KINDS = {
         MomentsState, MomentsState.from_bytes, lambda s, rows: s.update(batch_of(rows)), by_hand.moments, array
     ),
     **table(ResidualsState, residual_columns, by_hand.residuals),
+    **table(WideErrorsState, residual_columns, by_hand.wide_errors),
     "levels": Kind(
         LevelsState, LevelsState.from_bytes, level_rows, by_hand.levels,
         lambda s: {level.name: level.at_least for level in s.top(C)},

@@ -19,6 +19,7 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
+                     "status": "ok", "late": 0,                 of its figures; rows that came after their step was closed
                      "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
         "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet, or are on hold
@@ -99,7 +100,7 @@ from typing import Any
 from calidris import semconv
 from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.senders import LeftOut
-from calidris.engine.snapshot import Alarm, ModelSnapshot, Snapshot, WindowState
+from calidris.engine.snapshot import Alarm, ModelSnapshot, Moved, Snapshot, WindowState
 from calidris.metrics import Reading, Status
 from calidris.state import LevelsState
 
@@ -200,6 +201,8 @@ def _window(window: WindowState) -> Json:
         "end_ns": window.end_ns,
         "rows": window.counts.count,
         "labels": window.scores.count if window.merged is None else window.merged.labels.count,
+        "status": window.status.value,
+        "late": 0 if window.merged is None else window.merged.late,
         "unseen": {} if window.merged is None else _unseen(window.merged.levels),
     }
 
@@ -259,6 +262,17 @@ def _onset(alarm: Alarm) -> Json:
     }
 
 
+def _moved(moved: Moved) -> Json:
+    """Both sides with their rows; no value where none of them defines it."""
+    told = {"figure": moved.figure, "unit": moved.unit, "version": moved.version, "against": moved.against}
+    return told | {"from": _side(moved.before, moved.before_n), "to": _side(moved.after, moved.after_n)}
+
+
+def _side(value: float | None, n: int) -> Json:
+    status = Status.TOO_FEW if value is None else Status.OK
+    return {"value": value, "n": n, "status": status.value}
+
+
 def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
     return {
         "id": alarm.id,
@@ -284,6 +298,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> Json:
         "shared": alarm.shared,
         "onset": _onset(alarm),
         "renews": alarm.renews or None,
+        "moved": [_moved(one) for one in alarm.moved],
         "settings": alarm.settings or None,
         "program": alarm.program or None,
         "trace_ids": list(alarm.trace_ids),

@@ -21,11 +21,15 @@ from calidris.engine.panes.pane import MOST_NAMES
 from calidris.engine.readings.late_labels import YOUNGEST_S
 from calidris.export import points
 from calidris.labels import pending_dtype
+from calidris.metrics.day_figures import OF_ROWS
 from calidris.metrics.performance.decisions import threshold_decides
 from calidris.state import Field, Kind, Role, Spec, pane_bytes
 from calidris.state.blocks.scores import N
 from calidris.state.blocks.unseen_levels import NAME_BYTES, levels_bytes
 from calidris.wire import Decoded
+
+LABEL_TABLES = ("scores", "losses", "groups", "residuals", "wide_errors")
+"""Tables of labelled rows, by their names in ``pane_bytes``."""
 
 
 def rows_like(baseline: Baseline, key: ModelKey, time_ns: int, n: int, seed: int) -> PredictionBatch:
@@ -153,7 +157,7 @@ def memory(model: ModelConfig, baseline: Baseline, pending: int, waiting_bytes: 
         waiting_bytes: what one of them takes.
     """
     each = pane_bytes(baseline.spec)
-    tables = sum(each[name] for name in ("scores", "losses", "groups", "residuals"))
+    tables = sum(each[name] for name in LABEL_TABLES)
     fixed = each["counts"] + each["moments"]
     kept = math.ceil((_held_ns(model, baseline) + KEPT_NS) / model.step_ns)
     windows = len(model.all_windows_s)
@@ -177,7 +181,7 @@ def stranger_memory(config: CalidrisConfig) -> dict[str, int]:
     kept = math.ceil(HOT_NS / model.step_ns) + 1 + math.ceil(max(model.all_windows_s) * 1e9 / KEPT_NS)
     each = pane_bytes(spec)
     fixed = each["counts"] + each["moments"]
-    tables = sum(each[name] for name in ("scores", "losses", "groups", "residuals"))
+    tables = sum(each[name] for name in LABEL_TABLES)
     return {
         "panes": kept * fixed,
         "names": kept * (levels_bytes(spec) + MOST_NAMES * NAME_BYTES),
@@ -215,6 +219,7 @@ def _rows_needed(spec: Spec) -> int:
 
 def _four_weeks(spec: Spec, end_ns: int) -> Days:
     """A month of headline figures."""
-    measures = ("mae", "bias") if spec.task == semconv.ML_MODEL_TASK_REGRESSION else ("accuracy", "brier")
+    labelled = ("mae", "bias") if spec.task == semconv.ML_MODEL_TASK_REGRESSION else ("accuracy", "brier")
+    measures = (*labelled, *OF_ROWS)
     days = [end_ns / 1e9 - age * DAY_NS / 1e9 for age in range(28, 0, -1)]
     return Days(points=[DayPoint(day, measure, 0.5, 0.1) for day in days for measure in measures])

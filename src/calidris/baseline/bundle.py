@@ -6,7 +6,7 @@
     ├── manifest.json    name, spec, window length, rows, id, what a replay of its days said
     ├── counts.bin       state M of all rows
     ├── moments.bin      their exact moments
-    ├── labels.bin       states C, L, G and residuals of the labelled rows
+    ├── labels.bin       states C, L, G, residuals and wide errors of the labelled rows
     ├── windows.bin      begin of each window, then its counts: int64, deflated
     └── window_labels/N  the labelled rows of window N
 
@@ -34,7 +34,7 @@ from calidris.baseline.replayed import Replayed
 from calidris.batch import Ints, Mask
 from calidris.errors import CalidrisError, CorruptState
 from calidris.state import CountsState, Field, Kind, MomentsState, Role, ScoresState, SparseTable, Spec
-from calidris.state.blocks.labelled import LabelStates, LabelTables
+from calidris.state.blocks.labelled import EARLIER, KINDS, LabelStates, LabelTables
 from calidris.state.coding.fields import OTHER
 from calidris.state.related import count_candidates
 
@@ -151,8 +151,13 @@ class Baseline:
 
     def _arrays(self) -> Iterator[Ints]:
         yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)
-        yield from (state.array for state in self.labels.all)
-        yield from (part for w in self.window_labels for table in w.tables for part in (table.cells, table.sums))
+        yield from (state.array for state in self.labels.all[:EARLIER])
+        # Kinds of table that an earlier version did not have are not in the id of what it wrote.
+        more = [state.array for state in self.labels.all[EARLIER:] if state.array.any()]
+        yield from more
+        kinds = len(KINDS) if more else EARLIER
+        tables = (table for w in self.window_labels for table in w.tables[:kinds])
+        yield from (part for table in tables for part in (table.cells, table.sums))
 
     def _states(self) -> dict[str, bytes]:
         """What the file holds beside its manifest."""

@@ -28,12 +28,30 @@ def show(receiver: Receiver, everything: bool, out: Console) -> int:
     for alarm in alarms:
         names = ", ".join(f"{f['name']} ({f['direction']})" for f in alarm["features"])
         names = f"new beside alarm {alarm['renews']}: {names}" if alarm["renews"] else names
+        names = "; ".join([names, *map(_moved, alarm.get("moved", ()))])  # an older receiver does not tell
         who, kind = f"{_tenant(alarm)}{alarm['name']}:{alarm['version']}", f"{alarm['kind']} {alarm['window']}"
         budget = alarm["budget"] if alarm["budgeted"] else "none: a fixed limit"
         cells = (str(alarm["id"]), who, kind, severity(alarm), names, _since(alarm), budget, _state(alarm))
-        table.add_row(*(shown(text, 200) for text in cells))
+        table.add_row(*(shown(text, 400) for text in cells))
     out.print(table)
     return 0
+
+
+def _moved(one: dict[str, Any]) -> str:
+    """What moved between two versions, from what to what."""
+    was = _side(one["from"])
+    to = _side(one["to"])
+    against = one["against"]
+    version = one["version"]
+    return f"{one['figure']} {was} in {against}, {to} in {version}"
+
+
+def _side(told: dict[str, Any]) -> str:
+    n = told["n"]
+    value = told["value"]
+    if value is None:
+        return f"not known of {n:,}"
+    return f"{value:.3g} of {n:,}"
 
 
 def severity(alarm: dict[str, Any]) -> str:

@@ -233,9 +233,14 @@ def _identity(model: Json) -> Json:
 
 
 def _window(model: Json) -> str:
-    """The longest window that has rows."""
+    """The longest window that has rows, and what is to be known of its figures; an older receiver does not say."""
     found = [window for window in model["windows"] if window["rows"]]
-    return f"{found[-1]['window']}: {found[-1]['rows']:,}" if found else "–"
+    if not found:
+        return "–"
+    window = found[-1]
+    status = window.get("status", "ok")
+    doubt = "" if status == "ok" else f", {status}"
+    return f"{window['window']}: {window['rows']:,}{doubt}"
 
 
 def _worst(model: Json) -> Text:

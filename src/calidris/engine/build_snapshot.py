@@ -29,9 +29,10 @@ from calidris.engine.readings.window import (
 from calidris.engine.snapshot import ModelSnapshot, Snapshot, WindowState
 from calidris.engine.standing.notes import notes
 from calidris.engine.standing.seasons import describe, seasons
-from calidris.engine.status import detection_readings, status
+from calidris.engine.status import detection_readings, is_stale, status
 from calidris.metrics.base import BASELINE_WINDOW, Reading, Status
 from calidris.metrics.fairness.gaps import TOLERANCE
+from calidris.metrics.window_status import WindowContents
 
 
 def snapshot(
@@ -68,6 +69,7 @@ def snapshot(
 
 def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) -> ModelSnapshot:
     state, detail = status(engine, model)
+    _note_silence(engine, model)
     if before is None or model.recounted:
         taken = _model(engine, model, state, detail, before)
     elif model.changed or (before.status, before.status_detail) != (state, detail):
@@ -81,6 +83,13 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         taken = before
     model.changed = model.recounted = False
     return taken
+
+
+def _note_silence(engine: Engine, model: WatchedModel) -> None:
+    """Windows of a model that fell silent say so, whatever was counted since: nothing was."""
+    silent = is_stale(engine, model)
+    model.recounted |= silent != model.is_silent
+    model.is_silent = silent
 
 
 def _model(
@@ -133,17 +142,32 @@ def _windows(model: WatchedModel, now_ns: int, before: ModelSnapshot | None) -> 
     readings: list[Reading] = []
     windows: list[WindowState] = []
     for window_s in model.config.all_windows_s:
-        window, how, start_ns, end_ns = _window(model, window_s)
+        window, contents, start_ns, end_ns = _window(model, window_s)
+        how = contents.status
         now = WindowState(window_name(window_s), start_ns, end_ns, window.counts, window.scores, window, how)
-        windows.append(now)
+        then = _of_length(before, now.window)
+        windows.append(_share_labels(now, then))
         kept = Kept.of(model, now, before)
         of_rows = row_readings(model.config, model.baseline, window, window_s)
         readings += kept.rows or _marked(leave_out_absent(of_rows, model.absent_names(start_ns)), how)
         readings += kept.labels or _marked(known_readings(model.config, window, window_s), how)
         readings += _marked(guessed_readings(model.baseline, window, window_s, late), how)
+        readings += late.readings(window_s) if late else []
+        readings += contents.readings(now.window)
     readings += late.delays() if late else []
     readings += day_trend_readings(model.days, now_ns)
     return windows, readings
+
+
+def _of_length(before: ModelSnapshot | None, name: str) -> WindowState | None:
+    return next((w for w in before.windows if w.window == name), None) if before else None
+
+
+def _share_labels(now: WindowState, then: WindowState | None) -> WindowState:
+    """The window, with the labels of the previous snapshot's and what was made of them, where no labelled row came or went."""
+    if then is None or then.merged is None or now.merged is None or not _same_labels(then, now):
+        return now
+    return replace(now, merged=replace(now.merged, labels=then.merged.labels), detail=then.detail)
 
 
 def _marked(readings: Iterable[Reading], how: Status) -> list[Reading]:
@@ -162,16 +186,14 @@ def _newest(model: WatchedModel) -> int:
     return model.newest_sealed_ns or (model.last_event_ns // model.config.step_ns + 1) * model.config.step_ns
 
 
-def _window(model: WatchedModel, window_s: float) -> tuple[Window, Status, int, int]:
+def _window(model: WatchedModel, window_s: float) -> tuple[Window, WindowContents, int, int]:
     """The newest ``window_s`` of sealed panes, merged; before the first seal, whatever there is."""
-    length, step = round(window_s * 1e9), model.config.step_ns
-    sealed, end = model.newest_sealed_ns > 0, _newest(model)
-    panes = model.panes_in(end - length, end)
+    end = _newest(model)
+    start = end - round(window_s * 1e9)
+    panes = model.panes_in(start, end)
     merged = merge_panes(model.spec, (pane for _, pane in panes))
-    others = any(model.specs[k.spec] != model.spec and p.counts.count for k, p in panes)
-    full = sealed and end - length >= model.first_event_ns // step * step
-    how = Status.MIXED_BASELINE if others else Status.OK if full else Status.PARTIAL
-    return merged, how, end - length, end
+    contents = model.judge_window(panes, start, closed=model.newest_sealed_ns > 0)
+    return merged, contents, start, end
 
 
 OF_ROWS = frozenset(
@@ -218,7 +240,7 @@ class Kept(NamedTuple):
     @classmethod
     def of(cls, model: WatchedModel, now: WindowState, before: ModelSnapshot | None) -> Kept:
         """Those of one window of a model."""
-        then = next((w for w in before.windows if w.window == now.window), None) if before else None
+        then = _of_length(before, now.window)
         if before is None or then is None or not _same_rows(then, now):
             return cls([], [])
         if before.baseline != (model.baseline.id if model.baseline else None):
@@ -239,7 +261,7 @@ def _same_rows(then: WindowState, now: WindowState) -> bool:
 
 
 def _same_labels(then: WindowState, now: WindowState) -> bool:
-    if then.merged is None or now.merged is None:
+    if then.merged is None or now.merged is None or then.counts.spec.hash != now.counts.spec.hash:
         return False
     pairs = zip(then.merged.labels.all, now.merged.labels.all)
     return all(np.array_equal(a.array, b.array) for a, b in pairs)

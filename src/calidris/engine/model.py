@@ -22,9 +22,11 @@ from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.engine.panes.shared_features import SharedFeatures
+from calidris.engine.panes.traffic_day import TrafficDay
 from calidris.labels import PendingPredictions, pending_dtype
 from calidris.labels.id_hashes import Hashes
 from calidris.labels.pending import Rows
+from calidris.metrics.window_status import WindowContents
 from calidris.state import Spec, class_names
 from calidris.state.blocks.classes import with_score
 from calidris.state.blocks.labelled import ClassRows
@@ -83,11 +85,13 @@ class WatchedModel:
         self.left_out: Counter[str] = Counter()  # what caps have left out since somebody asked, by cap
         self.slo_events: Counter[tuple[str, str]] = Counter()
         self.days = Days()
+        self.traffic_day = TrafficDay()
         self.outcomes = Outcomes()
         self.arrivals = Arrivals()
         self.sent_slices = SentSlices()
         self.shared: SharedFeatures | None = None  # the features of all versions that serve, once there is another one
         self.role = semconv.ML_MODEL_ROLE_CHAMPION  # what it does beside other versions, by its newest rows
+        self.is_silent = False  # as of the last snapshot: its newest windows are old, and say so
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
         self.unsaved = True  # since the last checkpoint
@@ -271,6 +275,19 @@ class WatchedModel:
     def panes_in(self, start_ns: int, end_ns: int) -> Found:
         """Panes that lie in ``[start_ns, end_ns)``, oldest first; steps of past hours may be one pane together."""
         return self.panes.within(start_ns, end_ns)
+
+    def judge_window(self, panes: Found, start_ns: int, *, closed: bool = True) -> WindowContents:
+        """What a window is made of that begins at ``start_ns`` and has these panes, of whatever specs."""
+        mine = [pane for key, pane in panes if self.specs[key.spec] == self.spec]
+        rows = sum(pane.counts.count for pane in mine)
+        step_ns = self.config.step_ns
+        return WindowContents(
+            rows,
+            late=sum(pane.late for pane in mine),
+            others=sum(pane.counts.count for _, pane in panes) - rows,
+            full=closed and start_ns >= self.first_event_ns // step_ns * step_ns,
+            stale=self.is_silent,
+        )
 
     def needed_since_ns(self, sealed_ns: int) -> int:
         """Begin of the oldest step that windows need: the longest one up to a day before the newest sealed step, and an hour.

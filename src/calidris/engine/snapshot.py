@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 
 from calidris import semconv
 from calidris.baseline.replayed import Replayed
@@ -25,6 +26,31 @@ class NamedFeature:
     name: str
     direction: str
     evidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One figure of two versions side by side, in their rows since a change began.
+
+    Attributes:
+        figure: what, in words.
+        unit: ``1`` for a share, ``s`` for seconds, empty where it is the column's own.
+        version: the one that the alarm names.
+        against: the one that it is compared with.
+        before: the figure of ``against``; None where no row defines it.
+        before_n: rows behind that.
+        after: the figure of ``version``; likewise.
+        after_n: rows behind that.
+    """
+
+    figure: str
+    unit: str
+    version: str
+    against: str
+    before: float | None
+    before_n: int
+    after: float | None
+    after_n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +86,8 @@ class Alarm:
         severity: ``page`` or ``ticket``.
         strong_ns: when an early alarm rose to a strong one; 0 where it has not.
         shared: whether it is about the features of all versions that serve; ``model`` is the one that led when it was raised.
+        moved: of one version against another, what moved from what to what; none of other kinds, and of alarms that an earlier
+            version raised.
     """
 
     id: int
@@ -87,6 +115,7 @@ class Alarm:
     settings: str = ""
     program: str = ""
     shared: bool = False
+    moved: tuple[Moved, ...] = ()
 
     def is_of(self, kind: str, window: str, reference: str) -> bool:
         """Whether this detector raised it."""
@@ -138,12 +167,38 @@ class SeasonStanding:
     measured: Replayed | None = None
 
 
+class MadeOnce:
+    """Figures that are made when somebody asks first, and kept for whoever asks again; for any threads.
+
+    They are kept with what they were made of: of another source they are made anew, and the older ones go.
+
+    >>> kept = MadeOnce()
+    >>> source = object()
+    >>> kept.get(source, lambda: ()) is kept.get(source, lambda: ())
+    True
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._source: object = None
+        self._readings: tuple[Reading, ...] = ()
+
+    def get(self, source: object, make: Callable[[], tuple[Reading, ...]]) -> tuple[Reading, ...]:
+        """The figures of an immutable source. Who asks while they are made waits for them: nobody makes them twice."""
+        with self._lock:
+            if self._source is not source:
+                self._readings = make()
+                self._source = source
+            return self._readings
+
+
 @dataclass(frozen=True, slots=True)
 class WindowState:
     """The newest sealed window of one length, for pictures: its counts and labelled scores, and all it is made of.
 
     ``merged`` has the moments, unseen levels, confusion and features too; None where they are not known. ``status`` says
-    whether the window is full and of one spec.
+    whether the window is full and of one spec. ``detail`` are measures of its labelled rows that are made when somebody asks: a
+    window whose labels did not change since the previous snapshot shares them, and its labels, with that one's.
     """
 
     window: str
@@ -153,6 +208,7 @@ class WindowState:
     scores: ScoresState
     merged: Window | None = None
     status: Status = Status.OK
+    detail: MadeOnce = field(default_factory=MadeOnce, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def _standing(engine: Engine, model: WatchedModel, watcher: Watcher) -> tuple[St
         return Status.NO_BASELINE, reasons.without_baseline(model)
     if model.baseline.provisional:
         return Status.PROVISIONAL, reasons.provisional(model, model.baseline)
-    if _is_stale(engine, model, longest_ns):
+    if is_stale(engine, model):
         return Status.STALE, reasons.stale(model, longest_ns, engine.sealed_ns)
     sleeping = asleep(watcher)
     if sleeping:
@@ -51,12 +51,13 @@ def _standing(engine: Engine, model: WatchedModel, watcher: Watcher) -> tuple[St
     return Status.OK, reasons.compared(model, watcher)
 
 
-def _is_stale(engine: Engine, model: WatchedModel, longest_ns: int) -> bool:
+def is_stale(engine: Engine, model: WatchedModel) -> bool:
     """Whether the newest row is long ago. Between two nights of a job none comes, and nothing is wrong."""
     if not model.last_event_ns:
         return False
     if model.is_batch:
         return engine.fleet.silence_ns(model, engine.sealed_ns) is not None
+    longest_ns = round(max(model.config.detect_windows_s) * 1e9)
     return engine.sealed_ns - model.last_event_ns > reasons.STALE_WINDOWS * longest_ns
 
 

@@ -54,6 +54,7 @@ _HEADLINE = frozenset(
         semconv.ML_LABEL_DELAY_WITHIN,
         semconv.ML_LABEL_MATURITY,
         semconv.ML_LATENCY_QUANTILE,
+        semconv.ML_MONITORING_STATE,
         semconv.ML_PERFORMANCE_MEASURE,
         semconv.ML_PERFORMANCE_SOURCE,
         semconv.ML_TREND_MEASURE,

@@ -59,6 +59,7 @@ class Overview(IntEnum):
     WAITING = 28
     ONSET = 29
     RENEWED = 30
+    TREND_OF_ROWS = 31
 
 
 class Drift(IntEnum):

@@ -7,7 +7,7 @@ means "no data" never leave this package.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -25,7 +25,7 @@ class Status(StrEnum):
     """Whether a figure can be used, and if not, why."""
 
     OK = "ok"
-    PARTIAL = "partial"  # the window is not full yet
+    PARTIAL = "partial"  # the window is not full yet, or many of its rows came after it was closed
     TOO_FEW = "too_few"  # fewer rows than the figure needs
     UNDEFINED = "undefined"  # the rows do not define it: one class only, no numbers, a division by nothing
     NO_BASELINE = "no_baseline"
@@ -41,6 +41,16 @@ class Status(StrEnum):
         """True where a reading of this status carries a value."""
         return self not in _VALUELESS
 
+
+_SEVERITY = (
+    Status.OK,
+    Status.PARTIAL,  # some rows are not there yet, or were not there in time
+    Status.STALE,  # all of it was right, a while ago
+    Status.PROVISIONAL,  # right, beside something that nobody confirmed
+    Status.MIXED_BASELINE,  # of some of the rows only
+    Status.APPROXIMATE,  # a bound on one side
+)
+"""Statuses of figures that have a value, the least reason for doubt first: of two that hold, a figure carries the later one."""
 
 _VALUELESS = frozenset({Status.TOO_FEW, Status.UNDEFINED, Status.NO_BASELINE, Status.LEARNING, Status.SUPPRESSED})
 
@@ -92,7 +102,9 @@ class Reading:
             raise ValueError(f"{self.metric.name}: {low} <= {self.value} <= {high} does not hold")
 
     def marked(self, status: Status) -> Reading:
-        """The same figure with another status; a status without a value drops it, and a figure that has none keeps its own.
+        """The same figure with another status where that is the graver one.
+
+        A status without a value drops it, and a figure that has none keeps its own.
 
         >>> from calidris import semconv
         >>> rows = reading(semconv.METRIC_ML_WINDOW_ROWS, 3.0, 3, window="1h")
@@ -101,12 +113,19 @@ class Reading:
         """
         if self.value is None:
             return self
-        if self.status is Status.APPROXIMATE and status.has_value:
-            # A bound on one side stays one, in whatever window.
-            return self
         if status.has_value:
-            return replace(self, status=status)
+            graver = gravest((self.status, status))
+            return self if graver is self.status else replace(self, status=graver)
         return replace(self, status=status, value=None, lower=None, upper=None)
+
+
+def gravest(statuses: Iterable[Status]) -> Status:
+    """Of several statuses of figures that have a value the one with most reason for doubt; ``ok`` without any.
+
+    >>> gravest([Status.STALE, Status.PARTIAL, Status.OK]).value
+    'stale'
+    """
+    return max(statuses, key=_SEVERITY.index, default=Status.OK)
 
 
 def reading(

@@ -169,7 +169,7 @@ def _alarm(alarm: Alarm, snapshot: Snapshot) -> AlarmView:
     what = names[0] if names else alarm.kind
     others = f" and {wording.plural(len(names) - 1, 'more feature')}" if len(names) > 1 else ""
     facts = _facts_of_alarm(alarm) if alarm.budgeted else _facts_of_rule(alarm)
-    changes = tuple(_change(f, alarm.budgeted) for f in alarm.features)
+    changes = (*(_change(f, alarm.budgeted) for f in alarm.features), *map(wording.moved, alarm.moved))
     headline = f"{what}{others} changed" if names else f"A change in {alarm.kind}"
     if alarm.kind != "drift" and names:
         headline = f"{alarm.kind.capitalize()}: {', '.join(names)}"

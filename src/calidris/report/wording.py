@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from calidris import semconv
 from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config.units import parse_duration_s
+from calidris.engine.snapshot import Moved
 from calidris.metrics import BASELINE_WINDOW, Reading, Status
 from calidris.semconv import Metric
 
@@ -57,6 +58,10 @@ MEASURES = {
     "mape": "Mean absolute error, share of the truth",
     "bias": "Predictions too high by",
     "r_squared": "R²",
+    "error_ratio": "Failed calls",
+    "latency_p95": "Latency, 95 % of calls within (s)",
+    "feature_drift": "Drift of features, their mean PSI, noise removed",
+    "prediction_drift": "Drift of predictions, PSI, noise removed",
     "spiegelhalter_z": "Spiegelhalter",
     "hosmer_lemeshow": "Hosmer–Lemeshow",
     "cumulative_ks": "Cumulative, largest deviation",
@@ -78,13 +83,13 @@ MEASURES = {
 
 STATUS_MEANING = {
     Status.OK: "measured as shown",
-    Status.PARTIAL: "the window is not full yet, so the figure may still move",
+    Status.PARTIAL: "the window is not full yet, or one row in twenty of it or more came late, after it was closed: the figure may still move",
     Status.TOO_FEW: "there are too few rows to say",
     Status.UNDEFINED: "the rows do not define it, for example because all labels are of one class",
     Status.NO_BASELINE: "there is no baseline to compare with",
     Status.LEARNING: "what is normal is still being learned from live traffic; nothing alarms before",
     Status.PROVISIONAL: "compared with a baseline that was learned from live traffic and confirmed by nobody",
-    Status.MIXED_BASELINE: "the baseline changed inside the window, so the figure mixes two comparisons",
+    Status.MIXED_BASELINE: "the baseline changed inside the window: the figure is of the rows since then alone",
     Status.APPROXIMATE: "some rows lie so far out that they are counted as less: the true figure may be much larger",
     Status.SUPPRESSED: "withheld for privacy",
     Status.STALE: "no new rows have come since",
@@ -108,7 +113,7 @@ _FEW = {
     semconv.METRIC_ML_FAIRNESS_RATE: "only labelled ones of this group count",
     semconv.METRIC_ML_FAIRNESS_GAP: "fewer than two groups have enough labelled ones",
     semconv.METRIC_ML_DETECTION_EVIDENCE: "no window has been scored yet",
-    semconv.METRIC_ML_PERFORMANCE_TREND: "only days with enough labelled ones count",
+    semconv.METRIC_ML_PERFORMANCE_TREND: "only days with enough of them count",
 }
 """Which rows there are too few of, where it is not any."""
 
@@ -250,6 +255,23 @@ def direction(name: str) -> str:
     """
     level = re.fullmatch(r"level (.*) (more|less)", name, re.DOTALL)
     return f"{level[2]} of “{level[1]}”" if level else _DIRECTIONS.get(name, name)
+
+
+def moved(one: Moved) -> str:
+    """What moved between two versions, from what to what, with the rows behind either.
+
+    >>> moved(Moved("calls that failed", "1", "8", "7", 0.012, 3000, 0.25, 2900))
+    'calls that failed: 1.2 % of 3,000 in version 7, 25 % of 2,900 in version 8'
+    """
+    was = _side(one.before, one.unit, one.before_n, one.against)
+    to = _side(one.after, one.unit, one.after_n, one.version)
+    return f"{one.figure}: {was}, {to}"
+
+
+def _side(value: float | None, unit: str, n: int, version: str) -> str:
+    said = {"1": share, "s": seconds}.get(unit, number)
+    told = "not known" if value is None else said(value)
+    return f"{told} of {n:,} in version {version}"
 
 
 def window(name: str) -> str:

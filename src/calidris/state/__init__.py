@@ -12,6 +12,7 @@ from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.sparse import SparseTable
 from calidris.state.blocks.table_state import Entries, TableState
 from calidris.state.blocks.unseen_levels import LevelsState
+from calidris.state.blocks.wide_errors import WideErrorsState
 from calidris.state.bounded import Loss, row_losses
 from calidris.state.coding.centroids import fitting_rows, learn_codebook
 from calidris.state.coding.codebook import Codebook
@@ -43,6 +44,7 @@ __all__ = [
     "Spec",
     "State",
     "TableState",
+    "WideErrorsState",
     "class_codes",
     "class_names",
     "decision_codes",

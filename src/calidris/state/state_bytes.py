@@ -15,12 +15,13 @@ import zlib
 from calidris.errors import CorruptState, IncompatibleState
 
 _HEADER = struct.Struct("<4sBB16sI")
-_MAGIC = b"CALS"
+MAGIC = b"CALS"
+"""How all of them begin."""
 
 
 def pack(kind: int, version: int, spec_hash: str, raw: bytes) -> bytes:
     """Data of a state of some kind, with its header."""
-    return _HEADER.pack(_MAGIC, kind, version, bytes.fromhex(spec_hash), len(raw)) + zlib.compress(raw, 1)
+    return _HEADER.pack(MAGIC, kind, version, bytes.fromhex(spec_hash), len(raw)) + zlib.compress(raw, 1)
 
 
 def unpack(name: str, kind: int, version: int, spec_hash: str, data: bytes, most: int) -> bytes:
@@ -41,7 +42,7 @@ def unpack(name: str, kind: int, version: int, spec_hash: str, data: bytes, most
     if len(data) < _HEADER.size:
         raise CorruptState(f"{name}: {len(data)} bytes are too few for a header")
     magic, found_kind, found_version, found_hash, size = _HEADER.unpack_from(data)
-    if magic != _MAGIC or found_kind != kind:
+    if magic != MAGIC or found_kind != kind:
         raise CorruptState(f"{name}: the bytes hold something else")
     if found_version != version or found_hash.hex() != spec_hash:
         raise IncompatibleState(f"{name}: bytes of version {found_version}, spec {found_hash.hex()[:8]}")

@@ -28,6 +28,7 @@ PARTS = {
     "threshold": "calidris.detect.ThresholdRule.run",
     "drift": "calidris.engine.detectors.watcher.Watcher._without_absent",
     "days": "calidris.engine.detectors.watcher.note_day",
+    "rows of days": "calidris.engine.detectors.watcher.note_traffic",
     "history": "calidris.engine.detectors.watcher.Watcher._remember",
     "roll-up": "calidris.engine.model.WatchedModel.roll_up",
     "waiting labels": "calidris.labels.PendingPredictions.forget",

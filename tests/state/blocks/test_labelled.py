@@ -46,6 +46,26 @@ def test_parts_make_the_whole_and_bytes_come_back(spec, draw) -> None:
     assert LabelStates.of(again) == whole
 
 
+def test_tables_of_an_earlier_version_come_back_without_errors_by_level() -> None:
+    """Until November 2026 a pane had four tables: their sizes, then the tables."""
+    tables = LabelTables(NUMBERS)
+    tables.add(number_rows(1))
+    parts = [table.to_bytes() for table in tables.tables[:4]]
+    earlier = b"".join([len(part).to_bytes(4, "little") for part in parts] + parts)
+    back = LabelTables.from_bytes(NUMBERS, earlier)
+    assert back.tables[:4] == tables.tables[:4] and back.tables[4].count == 0
+    assert back.to_bytes() == earlier
+    back.merge(tables)
+    assert (back.count, LabelStates.of(back).wide_errors.count) == (120, 60)
+
+
+def test_classes_take_no_more_bytes_than_they_did() -> None:
+    tables = LabelTables(BINARY)
+    tables.add(class_rows(1))
+    parts = [table.to_bytes() for table in tables.tables[:4]]
+    assert tables.to_bytes() == b"".join([len(part).to_bytes(4, "little") for part in parts] + parts)
+
+
 def test_a_row_without_a_score_counts_by_its_decision_alone() -> None:
     tables = LabelTables(BINARY)
     nothing = np.full(2, np.nan)

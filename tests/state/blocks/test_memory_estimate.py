@@ -17,6 +17,7 @@ from calidris.state import (
     ScoresState,
     Slice,
     Spec,
+    WideErrorsState,
     pane_bytes,
 )
 from calidris.state.blocks.display import shown
@@ -34,8 +35,11 @@ def wide() -> Spec:
 def test_it_is_what_the_arrays_take() -> None:
     for spec in (Spec(), wide()):
         size = pane_bytes(spec)
-        states = (CountsState, ScoresState, LossesState, GroupsState, MomentsState, ResidualsState)
-        for name, state in zip(("counts", "scores", "losses", "groups", "moments", "residuals"), states, strict=False):
+        states = (
+            CountsState, ScoresState, LossesState, GroupsState, MomentsState, ResidualsState, WideErrorsState,
+        )  # fmt: skip
+        names = ("counts", "scores", "losses", "groups", "moments", "residuals", "wide_errors")
+        for name, state in zip(names, states, strict=True):
             assert size[name] == state(spec).array.nbytes
         assert size["levels"] == LevelsState.most_bytes(spec)
 

@@ -17,7 +17,8 @@ from calidris.engine.outcomes import Outcomes
 from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
 from calidris.engine.panes.rollup import Marks
-from calidris.engine.snapshot import Alarm, NamedFeature
+from calidris.engine.panes.traffic_day import TrafficDay
+from calidris.engine.snapshot import Alarm, Moved, NamedFeature
 
 _TOTALS = ("rows", "labels", "first_event_ns", "last_event_ns", "newest_sealed_ns")
 
@@ -43,6 +44,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         **{name: getattr(model, name) for name in _TOTALS},
         # Left out where there is nothing to tell, as in checkpoints of versions that did not note them.
         **model.arrivals.to_json(),
+        **model.traffic_day.to_json(),
         **model.sent_slices.to_json(),
         **model.inputs.to_json(),
         **({"role": model.role} if model.role != semconv.ML_MODEL_ROLE_CHAMPION else {}),
@@ -62,6 +64,7 @@ def restore_totals(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -
     _restore_jobs(model, state, sealed_ns)
     model.role = state.get("role", semconv.ML_MODEL_ROLE_CHAMPION)
     model.days = Days.from_json(state["days"])
+    model.traffic_day = TrafficDay.from_json(state, model.specs)
     model.arrivals = Arrivals.from_json(state)
     model.sent_slices = SentSlices.from_json(state)
     model.inputs = StatedInputs.from_json(model.config, state)
@@ -83,7 +86,7 @@ def alarm_json(alarm: Alarm) -> dict[str, Any]:
     """Plain values of an alarm."""
     values = dataclasses.asdict(alarm) | {"model": list(alarm.model)}
     # Nothing that a checkpoint of a version before it would not hold.
-    for name in ("silent", "onset", "renews", "settings", "program", "shared"):
+    for name in ("silent", "onset", "renews", "settings", "program", "shared", "moved"):
         if not values[name]:
             del values[name]
     before = _told_before(alarm.kind, alarm.budgeted)
@@ -99,6 +102,11 @@ def _told_before(kind: str, budgeted: bool) -> dict[str, Any]:
 def alarm_from(data: dict[str, Any]) -> Alarm:
     """The alarm that ``alarm_json`` described."""
     features = tuple(NamedFeature(**f) for f in data["features"])
-    changes = {"model": ModelKey(*data["model"]), "features": features, "trace_ids": tuple(data["trace_ids"])}
-    onset = Onset(*data["onset"]) if "onset" in data else None
-    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes | {"onset": onset}))
+    changes: dict[str, Any] = {
+        "model": ModelKey(*data["model"]),
+        "features": features,
+        "trace_ids": tuple(data["trace_ids"]),
+    }
+    changes["onset"] = Onset(*data["onset"]) if "onset" in data else None
+    changes["moved"] = tuple(Moved(**one) for one in data.get("moved", ()))
+    return Alarm(**(_told_before(data["kind"], data["budgeted"]) | data | changes))

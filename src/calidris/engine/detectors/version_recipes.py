@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Ints
 from calidris.config import ModelConfig
-from calidris.detect import Game, Layout, Slot, group_bets, version_bets, version_counts
+from calidris.detect import Change, Game, Layout, Slot, group_bets, version_bets, version_counts
 from calidris.detect.bets.losses import error_counts, loss_counts, watched_losses
 from calidris.detect.evidence.day_blocks import Days
 from calidris.engine.detectors.label_recipes import age_bucket
@@ -60,16 +60,19 @@ def _rates(
     assert canary is not None, "its slots are made from it"
     sides = (canary.version, canary.against)
 
-    def game(windows: Ints | None, _days: Days | None) -> Game:
+    def game(windows: Ints | None, _days: Days | None, recovered: str | None = None) -> Game:
         least = config.detect.minimum_rows
-        return group_bets(sides, words, windows, tolerance=canary.tolerance, minimum_rows=least)
+        return group_bets(sides, words, windows, tolerance=canary.tolerance, recovered=recovered, minimum_rows=least)
+
+    def back(_game: Game, changes: Sequence[Change], _counts: Ints, _learned: Ints | None) -> Game:
+        return game(None, None, changes[0].direction)
 
     def pair(window: Window, other: Window) -> Ints:
         both: Ints = np.concatenate([feed(window), feed(other)])
         return both
 
     layout: Layout = game(None, None).layout
-    return Recipe(slot, layout, _alone, game, None, learns=False, age_s=age_s, pair=pair)
+    return Recipe(slot, layout, _alone, game, None, learns=False, age_s=age_s, back=back, pair=pair)
 
 
 def _failed(window: Window) -> Ints:

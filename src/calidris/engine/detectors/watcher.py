@@ -18,6 +18,7 @@ from calidris.engine.alarms.mending import Latch
 from calidris.engine.alarms.provenance import stamp
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
+from calidris.engine.detectors.moved import MOST_WINDOWS, find_moved
 from calidris.engine.detectors.recipes import SHARED, Recipe, recipe
 from calidris.engine.detectors.slot import Renewed, Run, SlotWatcher
 from calidris.engine.detectors.thresholds import KIND, ThresholdWatcher, threshold_alarm, thresholds_of
@@ -25,7 +26,7 @@ from calidris.engine.detectors.version_recipes import version_recipe
 from calidris.engine.model import WatchedModel
 from calidris.engine.panes.arrivals import stand_in
 from calidris.engine.panes.pane import Window, merge_panes
-from calidris.engine.readings.day_trend import note_day
+from calidris.engine.readings.day_trend import note_day, note_traffic
 from calidris.engine.readings.window import leave_out_absent, window_families
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.metrics.base import Reading
@@ -168,6 +169,8 @@ class Watcher:
             self._come_of_age(seal, window_s, age_s)
         with self.failures.surviving("the days"):
             note_day(seal.model.days, seal.model, seal.after_ns, seal.until_ns)
+        with self.failures.surviving("the rows of days"):
+            note_traffic(seal.model, seal.after_ns, seal.until_ns)
 
     def _close(self, seal: Seal, window_s: float) -> None:
         """Take the windows of one length."""
@@ -246,7 +249,7 @@ class Watcher:
         raised_ns = start_ns + round((slot.window_s + watch.recipe.age_s) * 1e9)
         if verdict is not None and verdict.opened:
             alarm = self._alarm(model.key, watch, verdict, raised_ns, seal.book.next_id, trace_ids)
-            seal.open(alarm, slot.window_s)
+            seal.open(self._side_by_side(seal, slot, alarm, start_ns), slot.window_s)
         if verdict is not None and verdict.level == Level.STRONG:
             self._raise_levels(seal, watch, verdict, counts, raised_ns)
         new = watch.unwritten
@@ -257,6 +260,17 @@ class Watcher:
         for number in recovered:
             seal.note_recovered(slot, number)
         return verdict
+
+    def _side_by_side(self, seal: Seal, slot: Slot, alarm: Alarm, start_ns: int) -> Alarm:
+        """An alarm of one version against another with the figures of both since the change began."""
+        if slot.kind is not Alert.VERSIONS or seal.other is None:
+            return alarm
+        length_ns = round(slot.window_s * 1e9)
+        end_ns = start_ns + length_ns
+        since_ns = max(alarm.since_ns, end_ns - MOST_WINDOWS * length_ns)
+        with self.failures.surviving(f"figures of {slot.reference} side by side"):
+            alarm = replace(alarm, moved=find_moved(slot.reference, seal.model, seal.other, since_ns, end_ns))
+        return alarm
 
     def _raise_levels(self, seal: Seal, watch: SlotWatcher, verdict: Verdict, counts: Ints, at_ns: int) -> None:
         """Early alarms that stand on what has strong evidence now are strong ones from here on."""

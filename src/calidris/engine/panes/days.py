@@ -6,7 +6,7 @@ replaying the journal gives the same points bit for bit. Dense states of a day w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -67,6 +67,14 @@ class Days:
         self.scores = _plus(self.scores, labels.scores.array[0, :, : delay + 1].sum(axis=(1, 2)))
         self.residuals = _plus(self.residuals, labels.residuals.array[0, : delay + 1].sum(axis=0))
 
+    def note(self, day: int, measure: str, value: float, error: float) -> None:
+        """Remember a figure of a day that is over."""
+        self.points.append(DayPoint(middle_s(day), measure, value, error))
+
+    def forget(self, measures: Collection[str]) -> None:
+        """Drop the points of some measures, which those to come do not go on from."""
+        self.points = [point for point in self.points if point.measure not in measures]
+
     def close(self, spec: Spec, before_day: int) -> None:
         """Turn the sums into points if their day is over, and forget days that no trend needs."""
         if self.spec and self.day < before_day:
@@ -79,7 +87,7 @@ class Days:
         self.day, self.spec, self.right, self.scores, self.residuals = day, spec, [0, 0], [], []
 
     def _points(self, spec: Spec) -> Iterator[DayPoint]:
-        time_s = (self.day + 0.5) * DAY_NS / 1e9
+        time_s = middle_s(self.day)
         for measure, (value, n, lower, upper) in self._readings(spec).items():
             if n >= MINIMUM_LABELS and upper > lower:
                 yield DayPoint(time_s, measure, value, (upper - lower) / (2 * Z95))
@@ -97,7 +105,9 @@ class Days:
         if not state.array.size:
             return {}
         state.array[0, 0] = self.residuals
-        return {name: MEASURES[name](Errors.of(state)) for name in ("mae", "bias")}
+        figures = {name: MEASURES[name](Errors.of(state)) for name in ("mae", "bias")}
+        # A row that may be missing widens the interval above, but is no noise of the day.
+        return {name: (f.value, f.n, f.lower, min(f.upper, 2 * f.value - f.lower)) for name, f in figures.items()}
 
     def to_json(self) -> list[Any]:
         """Plain values that ``from_json`` reads back exactly."""
@@ -108,6 +118,15 @@ class Days:
         """The days that ``to_json`` described."""
         points, *sums = data
         return cls([DayPoint(*p) for p in points], *sums)
+
+
+def middle_s(day: int) -> float:
+    """The middle of a day since the epoch, in seconds.
+
+    >>> middle_s(1)
+    129600.0
+    """
+    return (day + 0.5) * DAY_NS / 1e9
 
 
 def _plus(sums: list[list[int]], more: Ints) -> list[list[int]]:

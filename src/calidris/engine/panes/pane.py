@@ -183,6 +183,7 @@ class Window:
     labels: LabelStates
     features: dict[str, int]
     trace_ids: tuple[str, ...]
+    late: int = 0
 
     @property
     def scores(self) -> ScoresState:
@@ -194,7 +195,9 @@ def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
     """One window with the rows of all panes; those of other specs are left out."""
     mine = [pane for pane in panes if pane.counts.spec.hash == spec.hash]
     examples = _examples([trace_id for pane in mine for trace_id in pane.trace_ids])
-    out = Window(CountsState(spec), MomentsState(spec), LevelsState(spec), LabelStates.empty(spec), {}, tuple(examples))
+    late = sum(pane.late for pane in mine)
+    sums = (CountsState(spec), MomentsState(spec), LevelsState(spec))
+    out = Window(*sums, LabelStates.empty(spec), {}, tuple(examples), late)
     dense_labels(out.labels, (pane.labels for pane in mine))
     for pane in mine:
         out.counts.merge(pane.counts)

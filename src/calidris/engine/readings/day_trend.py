@@ -7,6 +7,7 @@ from calidris.engine.model import WatchedModel
 from calidris.engine.panes.days import DAY_NS, Days
 from calidris.engine.panes.label_totals import whole_labels
 from calidris.metrics.base import Reading
+from calidris.metrics.day_figures import OF_BASELINE, day_figures
 from calidris.metrics.trend import Point, trend_readings
 
 
@@ -33,6 +34,35 @@ def note_day(days: Days, model: WatchedModel, after_ns: int, until_ns: int) -> N
         days.add(model.spec, day, whole_labels(model.spec, own), delay)
     days.close(model.spec, (until_ns - age) // DAY_NS)
     model.unsaved = True
+
+
+def note_traffic(model: WatchedModel, after_ns: int, until_ns: int) -> None:
+    """Add the windows that a seal closes to their day, and take the figures of one that is over.
+
+    To be called once a seal, after its windows, with the seal's own bounds. A function of the journal.
+    """
+    step = model.config.step_ns
+    panes = model.panes_in(after_ns - step + 1, until_ns - step + 1)
+    sealed = [(key.start_ns // DAY_NS, pane) for key, pane in panes if model.specs[key.spec] == model.spec]
+    for day in sorted({day for day, _ in sealed}):
+        _end_day(model, day)
+        model.traffic_day.add(day, model.spec, [pane for its_day, pane in sealed if its_day == day])
+    _end_day(model, until_ns // DAY_NS)
+    model.unsaved = True
+
+
+def _end_day(model: WatchedModel, day: int) -> None:
+    """Turn the rows of a day before ``day`` into points of that day."""
+    number = model.traffic_day.number
+    counts = model.traffic_day.take_finished(day)
+    if counts is None:
+        return
+    baseline = model.baseline
+    of_same_cells = baseline.counts if baseline is not None and baseline.spec == counts.spec else None
+    if baseline is not None and not model.traffic_day.compare_with(baseline.id):
+        model.days.forget(OF_BASELINE)
+    for figure in day_figures(counts, of_same_cells):
+        model.days.note(number, *figure)
 
 
 def day_trend_readings(days: Days, now_ns: int) -> list[Reading]:

@@ -1,12 +1,13 @@
 """Measures that are not among the usual ones, of all labelled rows of each window: for whoever asks.
 
 A tick does not compute them: together they cost several milliseconds a window, and most of them nobody looks at. What they need is
-in the snapshot.
+in the snapshot, which keeps them from the first question on: a scrape of what did not change computes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from calidris import semconv
 from calidris.engine.readings.labels import ARRIVED
@@ -30,7 +31,7 @@ PERFORMANCE = tuple(
 def detailed_readings(model: ModelSnapshot) -> Iterator[Reading]:
     """Those figures of a model version, of the labels that are in.
 
-    Cost: about 6 ms a window with labels, most of it the slope's.
+    Cost: about 6 ms a window with labels, most of it the slope's; once for all who ask, until its labels change.
     """
     for window in model.windows:
         how = window.status
@@ -41,13 +42,19 @@ def detailed_readings(model: ModelSnapshot) -> Iterator[Reading]:
             yield reading if how is Status.OK else reading.marked(how)
 
 
-def _of_window(window: WindowState) -> Iterator[Reading]:
+def _of_window(window: WindowState) -> tuple[Reading, ...]:
     if window.merged is None:
-        return
+        return ()
     labels = window.merged.labels
-    yield from _calibration(labels, window)
+    return window.detail.get(labels, partial(_of_labels, labels, window))
+
+
+def _of_labels(labels: LabelStates, window: WindowState) -> tuple[Reading, ...]:
+    """A function of the labelled rows and of the name of the window: of what they are kept with."""
+    figures = _calibration(labels, window)
     if window.counts.spec.task == semconv.ML_MODEL_TASK_BINARY:
-        yield from _performance(labels, window)
+        figures += _performance(labels, window)
+    return tuple(figures)
 
 
 def _calibration(labels: LabelStates, window: WindowState) -> list[Reading]:

@@ -88,7 +88,9 @@ def rows_by_slice(labels: LabelStates) -> list[int]:
 
 def _errors(labels: LabelStates, row: int, delay: int | None) -> Errors | None:
     """None where no baseline has given the output a scale."""
-    return Errors.of(labels.residuals, row, delay) if labels.residuals.array.size else None
+    if not labels.residuals.array.size:
+        return None
+    return Errors.of(labels.residuals, row, delay, wide=labels.wide_errors)
 
 
 def _several_classes(

@@ -39,7 +39,7 @@ Panes = list[tuple[PaneKey, Pane]]
 
 @dataclass(frozen=True)
 class Aged:
-    """The newest window of a length whose rows are all of some age, and whether all of it was watched."""
+    """The newest window of a length whose rows are all of some age, and whether it can be taken as it stands."""
 
     panes: Panes
     how: Status
@@ -87,13 +87,13 @@ class Late:
 
     def aged(self, window_s: float, age_s: float) -> Aged | None:
         """The newest window whose rows are all of an age; None where its steps may be rolled up."""
-        length, step = round(window_s * 1e9), self.model.config.step_ns
+        step = self.model.config.step_ns
         end = min(self.newest_ns, (self.now_ns - round(age_s * 1e9)) // step * step)
-        begin = end - length
+        begin = end - round(window_s * 1e9)
         if begin < self.model.needed_since_ns(self.now_ns):
             return None
-        full = begin >= self.model.first_event_ns // step * step
-        return Aged(_own(self.model, begin, end), Status.OK if full else Status.PARTIAL)
+        found = self.model.panes_in(begin, end)
+        return Aged(_own_of(self.model, found), self.model.judge_window(found, begin).status)
 
     def matured(self, window_s: float) -> tuple[LabelStates, Status] | None:
         """Labelled rows of the newest window whose labels are of age; None where its steps may be rolled up."""
@@ -154,7 +154,11 @@ def age_bucket(model: WatchedModel) -> int:
 
 def _own(model: WatchedModel, start_ns: int, end_ns: int) -> Panes:
     """Panes that are counted as rows are counted now."""
-    return [(k, p) for k, p in model.panes_in(start_ns, end_ns) if model.specs[k.spec] == model.spec]
+    return _own_of(model, model.panes_in(start_ns, end_ns))
+
+
+def _own_of(model: WatchedModel, panes: Panes) -> Panes:
+    return [(k, p) for k, p in panes if model.specs[k.spec] == model.spec]
 
 
 def _by_age(model: WatchedModel, panes: Panes, now_ns: int) -> list[tuple[float, int, LabelStates]]:

@@ -52,19 +52,17 @@ def known_readings(config: ModelConfig, merged: Window, window_s: float) -> Iter
 def guessed_readings(
     baseline: Baseline | None, merged: Window, window_s: float, late: Late | None = None
 ) -> Iterator[Reading]:
-    """Estimates without labels, and figures of earlier windows whose labels are of age.
+    """Estimates without labels.
 
     Args:
         baseline: the model's; one of another spec is left out.
         merged: the window.
         window_s: its length.
-        late: what is known of labels that come late; without it there are estimates only.
+        late: what is known of labels that come late: those that are of age say how far scores can be believed.
     """
     matured = None if late is None else late.matured(window_s)
     known = matured[0] if matured else None
     yield from estimated_readings(_same(baseline, merged), merged.counts, known, window_name(window_s))
-    if late is not None:
-        yield from late.readings(window_s)
 
 
 def leave_out_absent(readings: Iterable[Reading], absent: Collection[str]) -> Iterator[Reading]:

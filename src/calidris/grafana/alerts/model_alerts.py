@@ -190,7 +190,7 @@ _OTHER = _Words(
     summary=f"{MODEL}: {{{{ $labels.ml_detection_kind }}}} changed on its {{{{ $labels.ml_window }}}} windows",
     description=(
         f"The {{{{ $labels.ml_detection_kind }}}} detector of {MODEL} has raised an alarm.{_SINCE} /v1/alarms of the read API "
-        "says what changed, since when, and gives example traces; docs/detection.md says what each kind watches. The alarm "
+        "says what changed, since when, of a canary from what to what, and gives example traces; docs/detection.md says what each kind watches. The alarm "
         "stays latched until `calidris alarms clear` ends it."
     ),
     runbook="other-alarms",

@@ -19,6 +19,12 @@ _TREND = (
     semconv.METRIC_ML_PERFORMANCE_TREND_LOWER,
     semconv.METRIC_ML_PERFORMANCE_TREND_UPPER,
 )
+_WITHOUT_LABELS = (
+    semconv.ML_TREND_MEASURE_ERROR_RATIO,
+    semconv.ML_TREND_MEASURE_LATENCY_P95,
+    semconv.ML_TREND_MEASURE_FEATURE_DRIFT,
+    semconv.ML_TREND_MEASURE_PREDICTION_DRIFT,
+)
 _NO_LABELS = "no labels yet: send them with record_label"
 
 _CALIBRATION = (
@@ -35,7 +41,8 @@ _PERFORMANCE = (
 
 def label_panels(view: View) -> list[Panel]:
     """Calibration and performance against labels, and how many labels there are."""
-    return [_calibration(view), _performance(view), _other_measures(view), _coverage(view), _trend(view)]
+    labelled = [_calibration(view), _performance(view), _other_measures(view), _coverage(view)]
+    return [*labelled, _trend(view), _trend_of_rows(view)]
 
 
 def _calibration(view: View) -> Panel:
@@ -92,11 +99,28 @@ def _trend(view: View) -> Panel:
         "Change of a headline figure a day over the last 28 days, with its 95 % interval. An interval without 0 says that it "
         "moves. Days count when their labels are of age.",
         "none",
-        width=24,
         empty="no trend yet: it takes five days with labels",
     )
+    return _slopes(view, about, promql.outside(promql.TREND_MEASURE, _WITHOUT_LABELS))
+
+
+def _trend_of_rows(view: View) -> Panel:
+    about = About(
+        Overview.TREND_OF_ROWS,
+        "Trend over four weeks, without labels",
+        "Change a day over the last 28 days, with its 95 % interval: share of failed calls, seconds within which 95 % of calls "
+        "answered, and distance from the baseline (PSI without its noise) of predictions and, in the mean, of features. An interval "
+        "without 0 says that it moves.",
+        "none",
+        empty="no trend yet: it takes five days with rows",
+    )
+    return _slopes(view, about, promql.among(promql.TREND_MEASURE, _WITHOUT_LABELS))
+
+
+def _slopes(view: View, about: About, measures: str) -> Panel:
     kept, month = (promql.TREND_MEASURE,), promql.equals(promql.WINDOW, "28d")
-    queries = [Query(view.state(metric, kept, month), f"{legend(*kept)}{end}") for metric, end in zip(_TREND, _ENDS)]
+    found = zip(_TREND, _ENDS)
+    queries = [Query(view.state(metric, kept, month, measures), f"{legend(*kept)}{end}") for metric, end in found]
     return graph(about, queries)
 
 

@@ -43,11 +43,18 @@ def intercept(bins: Floats, spec: Spec) -> Estimate:
 def in_the_large(bins: Floats, spec: Spec) -> Estimate:
     """A of ``logit P(y=1) = a + logit(score)``: 0 is calibrated on average, above 0 the scores are too low.
 
-    Not defined with one outcome only.
+    Interval ± 1.96 standard errors of the sandwich: scores that are too extreme leave more spread about that line than it
+    has itself (H. White, Econometrica 1982). Not defined with one outcome only.
     """
     groups = points(bins)
-    fit = _newton(groups, np.ones((len(groups.rows), 1)), _logit(groups.score))
-    return Estimate(math.nan) if fit is None else _wald(fit[0][0], fit[1][0, 0])
+    offset = _logit(groups.score)
+    fit = _newton(groups, np.ones((len(groups.rows), 1)), offset)
+    if fit is None:
+        return Estimate(math.nan)
+    value, inverse = fit[0][0], fit[1][0, 0]
+    left = groups.outcome - expit(value + offset)
+    spread = float((groups.rows * left * left).sum())
+    return _wald(value, inverse * spread * inverse * groups.n / (groups.n - 1))
 
 
 def points(bins: Floats) -> Groups:

@@ -1,8 +1,10 @@
-"""Errors of a regression: MAE, RMSE, MAPE, bias and R², each with an interval, from exact means and variances.
+"""Errors of a regression: MAE, RMSE, MAPE, bias and R², each with an interval.
 
-Rows that lie further out than the sums can hold are counted at their end. A mean of sizes is then no more than "at least so
-much": ``approximate``, without an upper bound; a bias is ``approximate`` without any; and R² is ``undefined``. So that larger errors never
-look better, no figure is below one that it cannot be below: RMSE ≥ MAE ≥ |bias| whatever was sent.
+Sums are exact up to 128 times the baseline's error and more; where a row lies further out, figures are those of the coarser sums,
+within 2^-23 of themselves up to 6e10 times the baseline's error. Beyond, and where rows were counted by a version that had no coarser sums,
+a mean of sizes is no more than "at least so much": ``approximate``, without an upper bound; a bias is ``approximate`` without any; and R²
+is ``undefined``. So that larger errors never look better, no figure is below one that it cannot be below: RMSE ≥ MAE ≥ |bias|
+whatever was sent. An interval that one row decides is ``approximate`` as well.
 """
 
 from __future__ import annotations
@@ -15,12 +17,22 @@ from typing import NamedTuple, Protocol
 from calidris.metrics.base import Reading, Status
 from calidris.metrics.intervals import Z95
 from calidris.metrics.performance.confusion import Performance
+from calidris.metrics.performance.errors_of_any_size import Spread, WideErrors
 from calidris.metrics.performance.performance_measures import score_reading
-from calidris.state import ResidualsState
+from calidris.state import ResidualsState, WideErrorsState
 from calidris.state.blocks.residuals import ABSOLUTE, ERROR, RELATIVE, SQUARED, TRUTH
 
 MINIMUM_ROWS = 30
 """Fewer labelled rows are ``too_few``: the intervals of this page are normal ones."""
+
+CARRIED = 0.1
+"""Where one row may be more than this share of a sum, the interval of its mean is ``approximate``: it hangs on what that row is."""
+
+RECORD = 1.5
+"""So many of the largest row are added at the end where it hurts. Simulated: once leaves .88 of t with four degrees of freedom, n = 300."""
+
+TAIL = 0.1
+"""Likewise of R², where the truth's fourth moment over its squared variance is more than this share of n."""
 
 
 class Sums(Protocol):
@@ -56,6 +68,8 @@ class Errors(NamedTuple):
         squared: e².
         truth: the truth.
         relative: |e| / |truth| over rows whose truth is not 0.
+        largest: no row's e² is more than this; infinite where nobody knows.
+        spread: for the interval of R²; None where it was not kept.
     """
 
     error: Sums
@@ -63,12 +77,50 @@ class Errors(NamedTuple):
     squared: Sums
     truth: Sums
     relative: Sums
+    largest: float = math.inf
+    spread: Spread | None = None
 
     @classmethod
-    def of(cls, state: ResidualsState, slice_row: int = 0, delay: int | None = None) -> Errors:
-        """The moments of one slice of a state; all delays, or up to bucket ``delay``."""
+    def of(
+        cls,
+        state: ResidualsState,
+        slice_row: int = 0,
+        delay: int | None = None,
+        *,
+        wide: WideErrorsState | None = None,
+    ) -> Errors:
+        """The moments of one slice of a state; all delays, or up to bucket ``delay``.
+
+        ``wide`` holds the same rows. Where an earlier version counted some of them, it lacks these, and says nothing.
+        """
         wanted = (ERROR, ABSOLUTE, SQUARED, TRUTH, RELATIVE)
-        return cls(*(state.variable(which, slice_row, delay) for which in wanted))
+        error, absolute, squared, truth, relative = (state.variable(which, slice_row, delay) for which in wanted)
+        exact = cls(error, absolute, squared, truth, relative)
+        found = None if wide is None else WideErrors.of(wide, slice_row, delay)
+        if found is None or found.rows != exact.truth.n:
+            return exact
+        known = exact._replace(largest=found.largest, spread=found.spread)
+        if not (known.absolute.clipped or known.squared.clipped or known.truth.clipped):
+            return known
+        return known._replace(
+            error=found.error,
+            absolute=found.absolute,
+            squared=found.squared,
+            truth=found.truth,
+        )
+
+    def is_carried(self, sums: Sums, largest: float) -> bool:
+        """Whether one row may be more than ``CARRIED`` of a sum of sizes; ``largest`` is the most that it can be."""
+        return largest > CARRIED * sums.n * sums.mean
+
+    @property
+    def most(self) -> float:
+        """No row's e² is more than this, by what is known."""
+        n, mean, variance = self.squared.n, self.squared.mean, self.squared.variance
+        if not n:
+            return 0.0
+        # Whatever else: the root of the sum of their squares.
+        return min(self.largest, math.sqrt(n * (variance + mean * mean)))
 
 
 def bias(errors: Errors) -> Performance:
@@ -81,19 +133,42 @@ def bias(errors: Errors) -> Performance:
 
 
 def mae(errors: Errors) -> Performance:
-    """Mean absolute error, in the unit of the truth. ± 1.96 sd/√n."""
+    """Mean absolute error, in the unit of the truth. ± 1.96 sd/√n, and more than the largest row above: it may have been missing."""
     found = _size(errors.absolute)
+    if found.n:
+        found = found._replace(upper=found.upper + RECORD * math.sqrt(errors.most) / found.n)
     return _at_least(found, abs(errors.error.mean))
 
 
 def rmse(errors: Errors) -> Performance:
-    """Root of the mean squared error; its interval is the root of that of the mean. A few rows may carry it."""
+    """Root of the mean squared error.
+
+    Its interval is the root of that of the mean on the scale of its logarithm, with more than the largest row above: a few rows
+    carry a mean of squares, and the next one of their kind may not have come yet.
+    """
     mean = _size(errors.squared)
     if not mean.n:
         return mean
-    value, lower, upper = (math.sqrt(x) if x > 0 else max(x, 0.0) for x in (mean.value, mean.lower, mean.upper))
-    found = Performance(value, mean.n, lower, upper)
+    most = RECORD * errors.most / mean.n
+    lower, upper = _logarithmic(mean.value, _half(errors.squared))
+    upper = math.nan if errors.squared.clipped else upper + most
+    found = Performance(_root(mean.value), mean.n, _root(lower), _root(upper))
     return _at_least(found, mae(errors).value)
+
+
+def _logarithmic(mean: float, half: float) -> tuple[float, float]:
+    """Bounds of a mean that is above 0, on the scale of its logarithm: to first order the mean ± half."""
+    if half == math.inf:
+        return math.nan, math.nan
+    if not mean > 0:
+        return mean, mean
+    factor = math.exp(min(half / mean, 300.0))
+    return mean / factor, mean * factor
+
+
+def _root(value: float) -> float:
+    """NaN is no bound, and stays none."""
+    return math.sqrt(value) if value > 0 else max(value, 0.0)
 
 
 def mape(errors: Errors) -> Performance:
@@ -108,15 +183,26 @@ def mape(errors: Errors) -> Performance:
 def r_squared(errors: Errors) -> Performance:
     """1 - mean squared error over the truth's variance: 0 is as good as the truth's mean, below 0 worse.
 
-    Its interval is that of the mean squared error with the truths of this window as they are. Not defined where the truth
-    is constant, nor where errors or truths were clipped. Do not compare it between windows or slices whose truths spread differently.
+    Its interval is the delta method's: with A the mean squared error, B the variance of the truth and d a truth less their mean, a row
+    moves A/B by (e² - d²·A/B)/B; the rows furthest out widen both ends. Where that was not kept it is the one of the mean squared error alone, with the truths as they are. Not
+    defined where the truth is constant, nor where errors or truths were clipped. Do not compare it between windows or slices
+    whose truths spread differently.
     """
     if errors.squared.clipped or errors.truth.clipped:
         return Performance(math.nan, errors.squared.n)
     mean, spread = _positive(_mean(errors.squared)), errors.truth.variance
     if mean.n == 0 or not spread > 0:
         return Performance(math.nan, mean.n)
-    return Performance(1 - mean.value / spread, mean.n, 1 - mean.upper / spread, 1 - mean.lower / spread)
+    share = mean.value / spread
+    if errors.spread is None or mean.n == 1:
+        return Performance(1 - share, mean.n, 1 - mean.upper / spread, 1 - mean.lower / spread)
+    pull = math.sqrt(max(errors.spread.of_share(share), 0.0)) / spread
+    half = Z95 * pull / math.sqrt(mean.n - 1)
+    # As with means of squares: the largest error, or the truth furthest out, may be missing yet.
+    below = half + RECORD * errors.most / mean.n / spread
+    above = half + share * _furthest(errors.spread, errors.truth)
+    # It is 1 less a share of what is never below 0.
+    return Performance(1 - share, mean.n, 1 - share - below, min(1 - share + above, 1.0))
 
 
 MEASURES = {"mae": mae, "rmse": rmse, "mape": mape, "bias": bias, "r_squared": r_squared}
@@ -145,7 +231,7 @@ def regression_readings(
     found = []
     for name, estimate in MEASURES.items():
         figure = estimate(errors)
-        status = _status(figure, minimum, _clipped(name, errors))
+        status = _status(figure, minimum, _clipped(name, errors) > 0 or _hangs_on_few(name, errors))
         found.append(score_reading(name, figure, window, maturity, status=status, labels=labels))
     return found
 
@@ -159,10 +245,33 @@ def _clipped(measure: str, errors: Errors) -> int:
     return sums.clipped
 
 
-def _status(estimate: Performance, minimum: int, clipped: int) -> Status:
+def _furthest(spread: Spread, truth: Sums) -> float:
+    """What the truth furthest out may add to their variance, as a share of it: nothing where no few of them make it."""
+    share = spread.truth / truth.n / truth.variance**2
+    return math.sqrt(share) * min(share / TAIL, 1.0)
+
+
+def _hangs_on_few(measure: str, errors: Errors) -> bool:
+    """Whether the interval of a figure is decided by a row, or by what was not kept."""
+    if not errors.squared.n or measure in ("bias", "mape"):
+        return False
+    if measure == "mae":
+        return errors.is_carried(errors.absolute, math.sqrt(errors.most))
+    by_errors = errors.is_carried(errors.squared, errors.most)
+    return by_errors or (measure == "r_squared" and _is_truth_heavy(errors))
+
+
+def _is_truth_heavy(errors: Errors) -> bool:
+    variance = errors.truth.variance
+    if errors.spread is None or not variance > 0:
+        return errors.spread is None
+    return errors.spread.truth > TAIL * errors.truth.n * variance * variance
+
+
+def _status(estimate: Performance, minimum: int, rough: bool) -> Status:
     if estimate.n < max(minimum, 1):
         return Status.TOO_FEW
-    return Status.APPROXIMATE if clipped else Status.OK
+    return Status.APPROXIMATE if rough else Status.OK
 
 
 def _mean(sums: Sums) -> Performance:
@@ -170,8 +279,15 @@ def _mean(sums: Sums) -> Performance:
         return Performance(math.nan, 0)
     if sums.n == 1:
         return Performance(sums.mean, 1)
-    half = Z95 * math.sqrt(max(sums.variance, 0.0) / (sums.n - 1))
+    half = _half(sums)
     return Performance(sums.mean, sums.n, sums.mean - half, sums.mean + half)
+
+
+def _half(sums: Sums) -> float:
+    """Half of the interval of a mean; infinite with one row."""
+    if sums.n == 1:
+        return math.inf
+    return Z95 * math.sqrt(max(sums.variance, 0.0) / (sums.n - 1))
 
 
 def _size(sums: Sums) -> Performance:

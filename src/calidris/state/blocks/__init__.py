@@ -12,6 +12,7 @@ from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.sparse import SparseTable
 from calidris.state.blocks.table_state import Entries, TableState
 from calidris.state.blocks.unseen_levels import LevelsState
+from calidris.state.blocks.wide_errors import WideErrorsState
 
 __all__ = [
     "CountsState",
@@ -27,6 +28,7 @@ __all__ = [
     "ScoresState",
     "SparseTable",
     "TableState",
+    "WideErrorsState",
     "class_codes",
     "class_names",
     "decision_codes",

@@ -3,14 +3,14 @@
 ::
 
     binary, multiclass   score, right, truth, decision  ──►  scores C, losses L, groups G
-    regression           truth, prediction              ──►  losses L, residuals
+    regression           truth, prediction              ──►  losses L, residuals, wide errors
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -24,11 +24,15 @@ from calidris.state.blocks.residuals import ResidualsState, residual_scales
 from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.sparse import SparseTable
 from calidris.state.blocks.table_state import Entries, TableState
+from calidris.state.blocks.wide_errors import WideErrorsState
 from calidris.state.bounded import row_losses
 from calidris.state.spec import Spec
+from calidris.state.state_bytes import MAGIC
 
-KINDS: tuple[type[TableState], ...] = (ScoresState, LossesState, GroupsState, ResidualsState)
-_SIZES = struct.Struct(f"<{len(KINDS)}I")
+KINDS: tuple[type[TableState], ...] = (ScoresState, LossesState, GroupsState, ResidualsState, WideErrorsState)
+EARLIER = 4
+"""Kinds of the first version. Where nothing is in the others, bytes are as they were."""
+_NUMBER = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ class NumberRows:
             losses = row_losses(spec.losses, self.truth, None, self.prediction)
             out[LossesState] = LossesState.place(spec, losses, self.delay_s, self.slice_rows)
         if residual_scales(spec):
-            out[ResidualsState] = ResidualsState.place(spec, self.truth, self.prediction, self.delay_s, self.slice_rows)
+            rows = (self.truth, self.prediction, self.delay_s, self.slice_rows)
+            out[ResidualsState] = ResidualsState.place(spec, *rows)
+            out[WideErrorsState] = WideErrorsState.place(spec, *rows)
         return out
 
 
@@ -144,25 +150,36 @@ class LabelTables:
             mine.merge(theirs)
 
     def to_bytes(self) -> bytes:
-        """The bytes of every table, one behind the other."""
-        parts = [table.to_bytes() for table in self.tables]
-        return _SIZES.pack(*map(len, parts)) + b"".join(parts)
+        """The size of every table, then their bytes, one behind the other."""
+        told = self.tables if len(self.tables[-1].cells) else self.tables[:EARLIER]
+        parts = [table.to_bytes() for table in told]
+        return b"".join([*(_NUMBER.pack(len(part)) for part in parts), *parts])
 
     @classmethod
     def from_bytes(cls, spec: Spec, data: bytes) -> Self:
-        """The tables that ``to_bytes`` wrote.
+        """The tables that ``to_bytes`` wrote; a kind that an earlier version did not have is empty.
 
         Raises:
             CorruptState: not such bytes.
             IncompatibleState: bytes of another spec or format version.
         """
-        if len(data) < _SIZES.size:
-            raise CorruptState(f"{len(data)} bytes are too few for the tables of a pane")
-        ends = np.cumsum([_SIZES.size, *_SIZES.unpack_from(data)]).tolist()
-        if ends[-1] != len(data):
-            raise CorruptState(f"the tables of a pane take {ends[-1]} bytes, not {len(data)}")
-        parts = [data[a:b] for a, b in pairwise(ends)]
-        return cls(spec, tuple(SparseTable.from_bytes(kind, spec, part) for kind, part in zip(KINDS, parts)))
+        parts = _find_parts(data)
+        tables = [SparseTable.from_bytes(kind, spec, part) for kind, part in zip(KINDS, parts)]
+        tables += [SparseTable(kind, spec) for kind in KINDS[len(parts) :]]
+        return cls(spec, tuple(tables))
+
+
+def _find_parts(data: bytes) -> list[bytes]:
+    """The bytes of each table; how many there are is told by where the first one begins."""
+    number = EARLIER if data[_NUMBER.size * EARLIER :].startswith(MAGIC) else len(KINDS)
+    start = _NUMBER.size * number
+    if len(data) < start:
+        raise CorruptState(f"{len(data)} bytes are too few for the tables of a pane")
+    sizes = [size for (size,) in _NUMBER.iter_unpack(data[:start])]
+    ends = [start, *(start + end for end in accumulate(sizes))]
+    if ends[-1] != len(data):
+        raise CorruptState(f"the tables of a pane take {ends[-1]} bytes, not {len(data)}")
+    return [data[begin:end] for begin, end in pairwise(ends)]
 
 
 class Decisions(NamedTuple):
@@ -196,11 +213,18 @@ class LabelStates:
     losses: LossesState
     groups: GroupsState
     residuals: ResidualsState
+    wide_errors: WideErrorsState
 
     @classmethod
     def empty(cls, spec: Spec) -> Self:
         """No labelled row."""
-        return cls(ScoresState(spec), LossesState(spec), GroupsState(spec), ResidualsState(spec))
+        return cls(
+            ScoresState(spec),
+            LossesState(spec),
+            GroupsState(spec),
+            ResidualsState(spec),
+            WideErrorsState(spec),
+        )
 
     @classmethod
     def of(cls, tables: LabelTables) -> Self:
@@ -212,7 +236,7 @@ class LabelStates:
     @property
     def all(self) -> tuple[TableState, ...]:
         """Every state, in the order of ``KINDS``."""
-        return (self.scores, self.losses, self.groups, self.residuals)
+        return (self.scores, self.losses, self.groups, self.residuals, self.wide_errors)
 
     @property
     def count(self) -> int:

@@ -13,6 +13,7 @@ from calidris.state.blocks.moments import MomentsState
 from calidris.state.blocks.residuals import ResidualsState
 from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.unseen_levels import LevelsState
+from calidris.state.blocks.wide_errors import WideErrorsState
 from calidris.state.spec import Spec
 
 _ARRAYS: dict[str, type[ArrayState]] = {
@@ -22,6 +23,7 @@ _ARRAYS: dict[str, type[ArrayState]] = {
     "groups": GroupsState,
     "moments": MomentsState,
     "residuals": ResidualsState,
+    "wide_errors": WideErrorsState,
 }
 
 

@@ -53,10 +53,7 @@ class ResidualsState(TableState):
     ) -> Entries:
         """Where n labelled rows go; see ``update``."""
         scales = residual_scales(spec)
-        if not scales:
-            raise ValueError("residuals need a field of the regression output with edges")
-        if not np.isfinite(truth).all():
-            raise ValueError("a labelled row has a finite truth")
+        require_outcomes(spec, truth)
         rows = _variables(truth, prediction)
         valid = np.isfinite(rows) | (np.isinf(rows) & np.isfinite(prediction))
         k, n = len(VARIABLES), len(truth)
@@ -96,6 +93,18 @@ def residual_scales(spec: Spec) -> tuple[Scale, ...]:
     size = next((loss.cap for loss in spec.losses if loss.name == "absolute_error"), spread)
     error = Scale.of(0.0, size)
     return (error, error, Scale.of(0.0, size * size), output, output, Scale.of(0.0, 1.0))
+
+
+def require_outcomes(spec: Spec, truth: Floats) -> None:
+    """Refuse what no error can be had of.
+
+    Raises:
+        ValueError: a truth that is not finite, or a spec without a regression output.
+    """
+    if not residual_scales(spec):
+        raise ValueError("errors need a field of the regression output with edges")
+    if not np.isfinite(truth).all():
+        raise ValueError("a labelled row has a finite truth")
 
 
 def _variables(truth: Floats, prediction: Floats) -> Floats:
