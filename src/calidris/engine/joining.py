@@ -14,6 +14,7 @@ from calidris.labels.pending import Rows
 from calidris.state import Spec, class_codes, class_names
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, NumberRows
 from calidris.state.coding.stated_types import as_stated
+from calidris.state.weights import LEAST, MOST, units_of_numbers
 
 
 def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtype[np.void]) -> Rows:
@@ -34,6 +35,8 @@ def waiting_rows(batch: PredictionBatch, spec: Spec, number: int, dtype: np.dtyp
     rows["spec"] = number
     rows["slices"] = -1
     rows["slices"][:, : len(spec.slices)] = spec.slice_rows(slice_columns(batch, spec)).T
+    if "weight" in (dtype.names or ()):
+        rows["weight"] = 1.0 if batch.weight is None else _within(batch.weight)
     found: Rows = rows[(rows["id"] != NO_ID) & _answered(spec.task, rows)]
     return found
 
@@ -52,17 +55,26 @@ def labelled_rows(spec: Spec, rows: Rows, label: Column, label_time_ns: Ints) ->
     delay_s: Floats = np.maximum(label_time_ns - rows["time_ns"], 0) / 1e9
     slices = spec.cross(rows["slices"].T[: len(spec.slices)].astype(np.int64))
     score = rows["score"].astype(np.float64)
+    weights = rows["weight"].astype(np.float64) if "weight" in (rows.dtype.names or ()) else None
+    units = None if weights is None else units_of_numbers(weights)
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         truth = _as_numbers(label)
         use = truth.valid
-        return NumberRows(truth.values[use], score[use], delay_s[use], slices[:, use]), int(np.count_nonzero(~use))
+        found = NumberRows(truth.values, score, delay_s, slices, units)
+        return found.take(use), int(np.count_nonzero(~use))
     truth_codes = class_codes(spec, label)
     decided = _decision_codes(spec, rows)
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         right = truth_codes
     else:  # by hash, not by code: two classes beyond the cap are not one
         right = (class_hashes(label, len(rows)) == rows["decision"]).astype(np.int64)
-    return ClassRows(score, right, truth_codes, decided, delay_s, slices), 0
+    return ClassRows(score, right, truth_codes, decided, delay_s, slices, units), 0
+
+
+def _within(weight: NumberColumn) -> Floats:
+    """Weights as they are counted: a double of 1e300 would be infinite in four bytes."""
+    inside = np.clip(weight.values, LEAST, MOST)
+    return np.where(weight.valid, inside, 1.0)
 
 
 def outcome_column(texts: list[str], task: str) -> Column:

@@ -31,6 +31,7 @@ from calidris.state import Spec, class_names
 from calidris.state.blocks.classes import with_score
 from calidris.state.blocks.labelled import ClassRows
 from calidris.state.coding.stated_types import settle
+from calidris.state.weights import count_clipped, units_of
 
 KEPT_NS = 3_600_000_000_000
 """Steps are kept this long beyond what windows need, for labels and late rows."""
@@ -91,6 +92,7 @@ class WatchedModel:
         self.sent_slices = SentSlices()
         self.shared: SharedFeatures | None = None  # the features of all versions that serve, once there is another one
         self.role = semconv.ML_MODEL_ROLE_CHAMPION  # what it does beside other versions, by its newest rows
+        self.weighted = False  # a row came with another weight than one
         self.is_silent = False  # as of the last snapshot: its newest windows are old, and say so
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
@@ -133,6 +135,12 @@ class WatchedModel:
         stated = self.config.arrival
         return self.jobs.marked if stated is None else stated == "batch"
 
+    def begin_weighing(self) -> None:
+        """Let rows that wait for their label keep their weights: each of those that wait already counts once."""
+        self.weighted = True
+        slices = self.pending.dtype["slices"].shape[0]
+        self.pending.widen(pending_dtype(slices, weighted=True))
+
     def mark_batch(self) -> None:
         """Note that its first rows carry the id of a batch: from here on its own rows say what time it is, not the clock.
 
@@ -173,6 +181,8 @@ class WatchedModel:
         batch = with_score(self._settled(sent, blank_levels), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
+        if not self.weighted and units_of(batch.weight) is not None:
+            self.begin_weighing()
         embedded = self.spec.embedded(batch)
         cells, waiting = self.spec.encode(embedded), self._waiting(batch)
         # Coded before anything is counted: where it fails, nothing has changed.
@@ -187,6 +197,7 @@ class WatchedModel:
         self.late += late
         self.moved += 0 if batch.moved_ns is None else int(np.count_nonzero(batch.moved_ns))
         self._count_objectives(batch)
+        self.left_out.update(weights=count_clipped(batch.weight))
         self.outcomes.note_predictions(batch)
         self.arrivals.note(self.spec, cells, batch.event_time_ns)
         self.sent_slices.note(self.config.cuts, batch)

@@ -32,14 +32,28 @@ Rows = npt.NDArray[np.void]
 Marks = npt.NDArray[np.bool_]
 
 
-def pending_dtype(slices: int) -> np.dtype[np.void]:
-    """One waiting prediction: 34 bytes and two for each slice.
+def pending_dtype(slices: int, weighted: bool = False) -> np.dtype[np.void]:
+    """One waiting prediction: 34 bytes and two for each slice, and four for its weight where the model has weights.
 
     ``id`` is the hash of the prediction's id, ``time_ns`` its event time, ``score`` its probability, ``decision`` the hash
     of its class (0: none), ``spec`` the number of the spec its pane has, ``slices`` its rows on the slice axis.
     """
     fields = [("id", "<u8"), ("time_ns", "<i8"), ("score", "<f8"), ("decision", "<u8"), ("spec", "<u2")]
-    return np.dtype([*fields, ("slices", "<i2", (slices,))])
+    weight = [("weight", "<f4")] if weighted else []
+    return np.dtype([*fields, ("slices", "<i2", (slices,)), *weight])
+
+
+def with_dtype(rows: Rows, dtype: np.dtype[np.void]) -> Rows:
+    """The same rows where there are more or fewer slices, or where rows have weights since: theirs is one."""
+    out = np.zeros(len(rows), dtype=dtype)
+    for name in ("id", "time_ns", "score", "decision", "spec"):
+        out[name] = rows[name]
+    out["slices"] = -1
+    width = min(out["slices"].shape[1], rows["slices"].shape[1])
+    out["slices"][:, :width] = rows["slices"][:, :width]
+    if "weight" in (dtype.names or ()):
+        out["weight"] = rows["weight"] if "weight" in (rows.dtype.names or ()) else 1.0
+    return out
 
 
 @dataclass(slots=True)
@@ -153,6 +167,15 @@ class PendingPredictions:
                 chunk.used[place[take]] = True
                 chunk.unsaved_marks = True
         return Match(found, rows[found], repeated)
+
+    def widen(self, dtype: np.dtype[np.void]) -> None:
+        """Let rows have more to them from here on; O(rows), once."""
+        if dtype == self.dtype:
+            return
+        self.dtype = dtype
+        self._tail = [with_dtype(rows, dtype) for rows in self._tail]
+        for chunk in self.chunks:
+            chunk.rows, chunk.unsaved_rows = with_dtype(chunk.rows, dtype), True
 
     def settle(self) -> None:
         """Sort what was added into runs, each at least twice as long as the next."""

@@ -55,6 +55,8 @@ def _model_parts(key: ModelKey, model: WatchedModel, watcher: Watcher) -> Iterab
         yield [*pane_key], pane.late, pane.trace_ids, pane.features
         for state in (pane.counts, pane.moments, pane.levels, pane.labels, pane.display):
             yield state.to_bytes() if state is not None else b""
+        if pane.weighted is not None:
+            yield pane.weighted.to_bytes()
     for _, watch in sorted(watcher.slots.items()):
         yield slot_bytes(watch)
     for rows, used in model.pending.blocks():

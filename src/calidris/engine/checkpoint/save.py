@@ -25,6 +25,7 @@ from calidris.engine.panes.panes import Panes
 from calidris.engine.snapshot import WindowPoint
 from calidris.errors import IncompatibleState
 from calidris.labels import Chunk, EarlyLabels, pending_dtype
+from calidris.labels.pending import with_dtype
 from calidris.state import Spec
 
 _logger = logging.getLogger(__name__)
@@ -224,7 +225,8 @@ class Checkpoint:
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)
         model.load()
-        self._restore_pending(number, model, state["slices"], state.get("waiting_blocks"))
+        dtype = pending_dtype(state["slices"], model.weighted)
+        self._restore_pending(number, model, dtype, state.get("waiting_blocks"))
 
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:
         saved = self.store.blobs(number, "watch")
@@ -236,26 +238,15 @@ class Checkpoint:
             except IncompatibleState as error:
                 _logger.warning("model %s: the evidence of %s begins anew: %s", key, name, error)
 
-    def _restore_pending(self, number: int, model: WatchedModel, slices: int, blocks: int | None) -> None:
+    def _restore_pending(self, number: int, model: WatchedModel, dtype: np.dtype[np.void], blocks: int | None) -> None:
         query = "SELECT chunk, rows, marks FROM pending WHERE model=? ORDER BY chunk"
         chunks = []
         for chunk, rows, marks in self.store.db.execute(query, (number,)):
-            array = _with_slices(np.frombuffer(rows, dtype=pending_dtype(slices)), model.pending.dtype)
+            array = with_dtype(np.frombuffer(rows, dtype=dtype), model.pending.dtype)
             used = np.unpackbits(np.frombuffer(marks, dtype=np.uint8), count=len(array)).astype(bool)
-            changed = array.dtype != pending_dtype(slices)
+            changed = array.dtype != dtype
             chunks.append(Chunk(int(chunk), array, used, unsaved_rows=changed, unsaved_marks=changed))
         model.pending.restore(chunks, blocks)
-
-
-def _with_slices(rows: np.typing.NDArray[np.void], dtype: np.dtype[np.void]) -> np.typing.NDArray[np.void]:
-    """The same rows where there are more or fewer slices today."""
-    out = np.zeros(len(rows), dtype=dtype)
-    for name in ("id", "time_ns", "score", "decision", "spec"):
-        out[name] = rows[name]
-    out["slices"] = -1
-    width = min(out["slices"].shape[1], rows["slices"].shape[1])
-    out["slices"][:, :width] = rows["slices"][:, :width]
-    return out
 
 
 def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:
