@@ -59,12 +59,10 @@ class PairCells:
 
         Cost: a look-up a row and column of a pair, and a sum a row and pair.
         """
-        if not self._places:
-            return
-        rows = cells.shape[1]
+        rows = cells.shape[1] if self._places else 0
         for begin in range(0, rows, BLOCK_ROWS):
-            end = begin + BLOCK_ROWS
-            self._encode_block(cells[:, begin:end])
+            block = cells[:, begin : begin + BLOCK_ROWS]
+            self._encode_block(block)
 
     def _encode_block(self, cells: Ints) -> None:
         groups = self._columns.look_up(cells)

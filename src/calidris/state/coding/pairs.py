@@ -62,14 +62,17 @@ class Pair:
     @property
     def field(self) -> Field:
         """The field that it is counted in: groups of the first column, within each those of the second."""
-        rows, columns = map(range, self.shape)
-        levels = [f"{i + 1},{j + 1}" for i in rows for j in columns]
         return Field(
             self.name,
             Role.PAIR,
             Kind.PAIR,
-            levels=tuple(levels),
+            levels=self._name_cells(),
         )
+
+    def _name_cells(self) -> tuple[str, ...]:
+        rows, columns = map(range, self.shape)
+        names = [f"{i + 1},{j + 1}" for i in rows for j in columns]
+        return tuple(names)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``Pair.from_json`` reads back exactly."""
