@@ -27,15 +27,19 @@ from calidris.state import (
     Corners,
     CountsState,
     MomentsState,
+    Pair,
     Spec,
     class_codes,
     decision_codes,
     fit_corners,
     fitting_rows,
     learn_codebook,
+    pick_pairs,
 )
 from calidris.state.blocks.classes import same_class, with_score
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
+from calidris.state.coding.centroids import MAX_FIT_ROWS
+from calidris.state.related import MOST_PAIRS
 
 LABELLED_ROWS = 1 << 20
 """Labelled rows that wait to be counted by window, 50 MB: window by window, as each costs the same however few rows it has."""
@@ -86,6 +90,7 @@ class Wanted:
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        pairs: how many pairs of features are counted together, at most.
         corners: whether losses are counted by corners of the space, where there are labels.
     """
 
@@ -94,6 +99,7 @@ class Wanted:
     slices: Sequence[str] = ()
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     intersections: tuple[tuple[str, str], ...] = ()
+    pairs: int = MOST_PAIRS
     corners: bool = False
 
 
@@ -105,6 +111,7 @@ def build(
     slices: Sequence[str] = (),
     bins: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     intersections: tuple[tuple[str, str], ...] = (),
+    pairs: int = MOST_PAIRS,
     corners: bool = False,
 ) -> Baseline:
     """A baseline from rows.
@@ -116,6 +123,7 @@ def build(
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        pairs: how many pairs of features are counted together, at most: ``pick_pairs`` says which.
         corners: whether losses are counted by corners of the space, where there are labels.
 
     Raises:
@@ -124,11 +132,11 @@ def build(
 
     Cost: one sort a column and one pass; memory about 8 bytes a value.
     """
-    wanted = Wanted(template, window_s, slices, bins, intersections, corners)
+    wanted = Wanted(template, window_s, slices, bins, intersections, pairs, corners)
     spec, counted = learn(rows, wanted)
     counting = Counting(spec, window_s, windows_in(counted, window_s) if rows.timed else None)
     counting.add(counted)
-    return counting.finish(rows.batch.model.name)
+    return counting.finish(rows.batch.model.name, pairs)
 
 
 def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]:
@@ -156,8 +164,19 @@ def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]
         picking=rows.apart,
         drawing=rows.drawing,
     )
-    corners = _draw_corners(spec, rows)
-    return replace(spec, corners=corners), rows
+    spec = replace(spec, corners=_draw_corners(spec, rows))
+    return replace(spec, pairs=_pick_pairs(spec, rows.batch, wanted.pairs)), rows
+
+
+def _pick_pairs(spec: Spec, batch: PredictionBatch, most: int) -> tuple[Pair, ...]:
+    """The pairs to watch, by at most ``MAX_FIT_ROWS`` of the rows.
+
+    These are counted too: that pairs were picked by them is paid for where bets are laid (``detect/bets/freezing.py``).
+    """
+    if not most:
+        return ()
+    some = _part(batch, fitting_rows(len(batch))) if len(batch) > MAX_FIT_ROWS else batch
+    return pick_pairs(spec, spec.encode(some), most)
 
 
 def _draw_corners(spec: Spec, rows: BaselineColumns) -> Corners | None:
@@ -265,8 +284,8 @@ class Counting:
             if a < b:
                 tables.add(rows.take(order[a:b]))
 
-    def finish(self, name: str) -> Baseline:
-        """The baseline of the rows so far."""
+    def finish(self, name: str, pairs: int | None = None) -> Baseline:
+        """The baseline of the rows so far; ``pairs`` is how many were wanted."""
         self._count_labels()
         return Baseline(
             name=name,
@@ -281,6 +300,7 @@ class Counting:
             set_apart=self._set_apart,
             knows_corners=True,
             stated_label_times=self._label_times if self._labelled else None,
+            wanted_pairs=pairs,
         )
 
 

@@ -280,6 +280,7 @@ def _build(reader: RowReader, table: TableFile, model: ModelConfig, file: Path, 
         bins=model.bins,
         intersections=model.intersections,
         corners=model.detect.corners,
+        pairs=model.detect.pairs,
     )
     try:
         return build_from_file(table, reader, wanted, watch, tell)

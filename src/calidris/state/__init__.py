@@ -19,7 +19,9 @@ from calidris.state.coding.codebook import Codebook
 from calidris.state.coding.corner_fitting import fit_corners
 from calidris.state.coding.corners import Corners
 from calidris.state.coding.fields import Field, Kind, Role
+from calidris.state.coding.pairs import Pair
 from calidris.state.coding.slices import Slice
+from calidris.state.related import pick_pairs
 from calidris.state.spec import Spec
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Loss",
     "LossesState",
     "MomentsState",
+    "Pair",
     "ResidualsState",
     "Role",
     "ScoresState",
@@ -52,5 +55,6 @@ __all__ = [
     "fitting_rows",
     "learn_codebook",
     "pane_bytes",
+    "pick_pairs",
     "row_losses",
 ]
