@@ -24,6 +24,7 @@ from calidris.baseline.table_files import BLOCK_ROWS, TableFile, Tell
 from calidris.batch import Ints, Mask
 from calidris.errors import ConfigError
 from calidris.state import Spec
+from calidris.state.related import without_last_pair
 
 WINDOW_CELLS = 50_000_000
 """Cells of all windows together, 400 MB: 1400 days of five minutes with ten features."""
@@ -78,7 +79,7 @@ def build_from_file(
     Cost: two passes over the file; memory of the rows to learn from, of the windows and of one block, whatever the rows.
     """
     seen = look_through(table, reader, wanted.window_s, tell)
-    learned = _learn(seen, reader, wanted)
+    learned = _fit_pairs(_learn(seen, reader, wanted), seen)
     _refuse_many_windows(table, learned.spec, seen, wanted)
     counting = Counting(learned.spec, wanted.window_s, seen.starts)
     for rows, done in _counted_rows(table, learned, seen):
@@ -145,6 +146,16 @@ def _among(apart: Ints, first: int, rows: int) -> Mask:
     found = np.zeros(rows, dtype=np.bool_)
     found[apart[begin:end] - first] = True
     return found
+
+
+def _fit_pairs(learned: _Learned, seen: Seen) -> _Learned:
+    """With no more pairs than there is room for beside the columns: nobody's windows are refused for them."""
+    spec = learned.spec
+    windows = 0 if seen.starts is None else len(seen.starts)
+    most = WINDOW_CELLS // max(windows, 1)
+    while spec.pairs and spec.cells > most:
+        spec = without_last_pair(spec)
+    return replace(learned, spec=spec)
 
 
 def _refuse_many_windows(
