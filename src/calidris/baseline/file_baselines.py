@@ -79,7 +79,7 @@ def build_from_file(
     Cost: two passes over the file; memory of the rows to learn from, of the windows and of one block, whatever the rows.
     """
     seen = look_through(table, reader, wanted.window_s, tell)
-    learned = _fit_pairs(_learn(seen, reader, wanted), seen)
+    learned = _learn(seen, reader, wanted)
     _refuse_many_windows(table, learned.spec, seen, wanted)
     counting = Counting(learned.spec, wanted.window_s, seen.starts)
     for rows, done in _counted_rows(table, learned, seen):
@@ -119,7 +119,7 @@ def _learn(seen: Seen, reader: RowReader, wanted: Wanted) -> _Learned:
     vectors = sample.batch.embeddings
     dimensions = {name: column.dimension for name, column in vectors.items()}
     return _Learned(
-        spec,
+        _fit_pairs(spec, seen),
         replace(reader, dimensions=dimensions),
         apart,
         tuple(wide_columns(rows.batch, wanted.bins)),
@@ -148,14 +148,13 @@ def _among(apart: Ints, first: int, rows: int) -> Mask:
     return found
 
 
-def _fit_pairs(learned: _Learned, seen: Seen) -> _Learned:
+def _fit_pairs(spec: Spec, seen: Seen) -> Spec:
     """With no more pairs than there is room for beside the columns: nobody's windows are refused for them."""
-    spec = learned.spec
     windows = 0 if seen.starts is None else len(seen.starts)
     most = WINDOW_CELLS // max(windows, 1)
     while spec.pairs and spec.cells > most:
         spec = without_last_pair(spec)
-    return replace(learned, spec=spec)
+    return spec
 
 
 def _refuse_many_windows(
