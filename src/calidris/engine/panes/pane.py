@@ -172,9 +172,12 @@ class Pane:
         self.display.update(batch)
         self.dirty = True
 
-    def add_labels(self, rows: LabelledRows) -> None:
-        """Count labelled rows."""
+    def add_labels(self, rows: LabelledRows, gone: LabelledRows | None = None) -> None:
+        """Count labelled rows, some of them in place of ``gone``: of what they were counted as before."""
+        # In this order: no count is ever below what it ends at.
         self.labels.add(rows)
+        if gone is not None:
+            self.labels.take_off(gone)
         self.relabelled = True
 
     def merge(self, other: Pane) -> None:

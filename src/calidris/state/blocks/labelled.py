@@ -133,6 +133,11 @@ def cut(slice_rows: Ints | None, rows: Mask | Ints) -> Ints | None:
     return None if slice_rows is None else slice_rows[:, rows]
 
 
+def _units_of(rows: LabelledRows) -> Ints:
+    """Weights of rows: each counts once where none has another one."""
+    return np.full(len(rows.delay_s), ONE) if rows.units is None else rows.units
+
+
 class LabelTables:
     """The tables of labelled rows of a pane: touched cells only. Merging is an addition; bytes are exact.
 
@@ -178,9 +183,20 @@ class LabelTables:
         for kind, entries in rows.entries(self.spec).items():
             self.table(kind).add(entries)
         if self.weighted is not None:
-            units = np.full(len(rows.delay_s), ONE) if rows.units is None else rows.units
-            for kind, entries in rows.entries(self.spec, units).items():
+            for kind, entries in rows.entries(self.spec, _units_of(rows)).items():
                 self.weighted.table(kind).add(entries)
+
+    def take_off(self, rows: LabelledRows) -> None:
+        """Take off labelled rows that were added before, exactly.
+
+        Raises:
+            ValueError: they were not.
+        """
+        for kind, entries in rows.entries(self.spec).items():
+            self.table(kind).take_off(entries)
+        if self.weighted is not None:
+            for kind, entries in rows.entries(self.spec, _units_of(rows)).items():
+                self.weighted.table(kind).take_off(entries)
 
     def merge(self, other: LabelTables) -> None:
         """Add the rows of ``other``, which stays untouched.
