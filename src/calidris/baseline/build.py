@@ -23,15 +23,18 @@ from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn
 from calidris.state import (
     CountsState,
     MomentsState,
+    Pair,
     Spec,
     class_codes,
     decision_codes,
     fitting_rows,
     learn_codebook,
+    pick_pairs,
 )
 from calidris.state.blocks.classes import same_class, with_score
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
 from calidris.state.blocks.weighted_rows import WeightedRows
+from calidris.state.coding.centroids import MAX_FIT_ROWS
 from calidris.state.effective import (
     rounded_counts,
     scaled_counts,
@@ -40,6 +43,7 @@ from calidris.state.effective import (
     worth_of,
     worth_of_labels,
 )
+from calidris.state.related import MOST_PAIRS
 from calidris.state.weights import ONE, units_of
 
 LABELLED_ROWS = 1 << 20
@@ -88,6 +92,7 @@ class Wanted:
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        pairs: how many pairs of features are counted together, at most.
     """
 
     template: Spec
@@ -95,6 +100,7 @@ class Wanted:
     slices: Sequence[str] = ()
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     intersections: tuple[tuple[str, str], ...] = ()
+    pairs: int = MOST_PAIRS
 
 
 def build(
@@ -105,6 +111,7 @@ def build(
     slices: Sequence[str] = (),
     bins: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     intersections: tuple[tuple[str, str], ...] = (),
+    pairs: int = MOST_PAIRS,
 ) -> Baseline:
     """A baseline from rows.
 
@@ -115,6 +122,7 @@ def build(
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        pairs: how many pairs of features are counted together, at most: ``pick_pairs`` says which.
 
     Raises:
         ValueError: bins for a column that is not there or holds text, more slices than the cap allows, or fewer than 200 whole
@@ -122,11 +130,11 @@ def build(
 
     Cost: one sort a column and one pass; memory about 8 bytes a value.
     """
-    wanted = Wanted(template, window_s, slices, bins, intersections)
+    wanted = Wanted(template, window_s, slices, bins, intersections, pairs)
     spec, counted = learn(rows, wanted)
     counting = Counting(spec, window_s, windows_in(counted, window_s) if rows.timed else None)
     counting.add(counted)
-    return counting.finish(rows.batch.model.name)
+    return counting.finish(rows.batch.model.name, pairs)
 
 
 def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]:
@@ -151,7 +159,18 @@ def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]
         codebooks=codebooks,
         picking=rows.apart,
     )
-    return spec, rows
+    return replace(spec, pairs=_pick_pairs(spec, rows.batch, wanted.pairs)), rows
+
+
+def _pick_pairs(spec: Spec, batch: PredictionBatch, most: int) -> tuple[Pair, ...]:
+    """The pairs to watch, by at most ``MAX_FIT_ROWS`` of the rows.
+
+    These are counted too: that pairs were picked by them is paid for where bets are laid (``detect/bets/freezing.py``).
+    """
+    if not most:
+        return ()
+    some = _part(batch, fitting_rows(len(batch))) if len(batch) > MAX_FIT_ROWS else batch
+    return pick_pairs(spec, spec.encode(some), most)
 
 
 def windows_in(rows: BaselineColumns, window_s: float) -> Ints:
@@ -283,13 +302,16 @@ class Counting:
             if a < b:
                 tables.add(rows.take(order[a:b]))
 
-    def finish(self, name: str) -> Baseline:
-        """The baseline of the rows so far; of rows by weight as many whole ones as they are worth."""
+    def finish(self, name: str, pairs: int | None = None) -> Baseline:
+        """The baseline of the rows so far; of rows by weight as many whole ones as they are worth.
+
+        ``pairs`` is how many were wanted.
+        """
         self._count_labels()
-        made = self._finish(name)
+        made = self._finish(name, pairs)
         return made if self._weights is None else self._weights.give(made, self._labels)
 
-    def _finish(self, name: str) -> Baseline:
+    def _finish(self, name: str, pairs: int | None) -> Baseline:
         return Baseline(
             name=name,
             spec=self.spec,
@@ -302,6 +324,7 @@ class Counting:
             window_s=self._window_s,
             set_apart=self._set_apart,
             stated_label_times=self._label_times if self._labelled else None,
+            wanted_pairs=pairs,
         )
 
 

@@ -19,7 +19,7 @@ from calidris.engine.alarms.provenance import stamp
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.moved import MOST_WINDOWS, find_moved
-from calidris.engine.detectors.recipes import Recipe, carried_recipe, counts_calls_alike, recipe
+from calidris.engine.detectors.recipes import SHARED, Recipe, carried_recipe, counts_calls_alike, recipe
 from calidris.engine.detectors.slot import Renewed, Run, SlotWatcher
 from calidris.engine.detectors.thresholds import KIND, ThresholdWatcher, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
@@ -30,7 +30,6 @@ from calidris.engine.readings.day_trend import note_day, note_traffic
 from calidris.engine.readings.window import leave_out_absent, window_families
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.metrics.base import Reading
-from calidris.state import Role
 
 SILENT_NS = 1_800_000_000_000
 """Without rows for half an hour, and for two windows, a live model is silent, as alerts on what is said of it have it."""
@@ -123,9 +122,9 @@ class Watcher:
 
     @property
     def features(self) -> frozenset[str]:
-        """Names of the features of its baseline."""
+        """Names of the features of its baseline, and of relations of two of them."""
         spec = None if self.baseline is None else self.baseline.spec
-        return frozenset() if spec is None else frozenset(f.name for f in spec.fields if f.role is Role.FEATURE)
+        return frozenset() if spec is None else frozenset(f.name for f in spec.fields if f.role in SHARED)
 
     def leave_features(self) -> None:
         """Bet on features no longer: they are watched together with those of the other versions."""
