@@ -67,6 +67,7 @@ class Baseline:
         stated_label_times: whether its labels came with the times at which they did; None without labels, and in a file of an earlier
             version.
         knows_corners: whether the version that built it could divide the space into corners; where it did, the spec has them.
+        weighed: rows with weights that it was made of: it counts as many as those are worth, Kish's number. None where each counts once.
         wanted_pairs: how many pairs of columns were to be counted together at the most; None in a file of an earlier version, which knew
             none. Not part of its id: the pairs are part of the spec.
         left_out: what detectors said of its own days, each left out of it; empty where none was replayed. Not part of its id: it is
@@ -86,6 +87,7 @@ class Baseline:
     set_apart: int | None = None
     stated_label_times: bool | None = None
     knows_corners: bool = False
+    weighed: int | None = None
     wanted_pairs: int | None = None
     left_out: tuple[Replayed, ...] = ()
 
@@ -132,6 +134,8 @@ class Baseline:
             digest.update(f"{self.set_apart} rows set apart".encode())
         if self.stated_label_times is not None:
             digest.update(f"label times: {self.stated_label_times}".encode())
+        if self.weighed is not None:
+            digest.update(f"{self.weighed} rows by weight".encode())
         return digest.hexdigest()
 
     @cached_property
@@ -194,7 +198,7 @@ class Baseline:
     @property
     def given_rows(self) -> int:
         """Rows that it was made of, those included that are in no histogram."""
-        return self.rows + (self.set_apart or 0)
+        return (self.weighed or self.rows) + (self.set_apart or 0)
 
     @property
     def rows(self) -> int:
@@ -280,6 +284,8 @@ class Baseline:
             manifest["label_times"] = self.stated_label_times
         if self.knows_corners:
             manifest["knows_corners"] = True
+        if self.weighed is not None:
+            manifest["weighed"] = self.weighed
         if self.wanted_pairs is not None:
             manifest["pairs"] = self.wanted_pairs
         if self.left_out:
@@ -329,6 +335,7 @@ class Baseline:
                 set_apart=manifest.get("set_apart"),
                 stated_label_times=manifest.get("label_times"),
                 knows_corners=manifest.get("knows_corners", False),
+                weighed=manifest.get("weighed"),
                 wanted_pairs=manifest.get("pairs"),
                 left_out=tuple(map(Replayed.from_json, manifest.get("left_out_days", ()))),
             )
