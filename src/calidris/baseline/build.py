@@ -197,7 +197,7 @@ class Counting:
             batch, place = _part(batch, ~apart), place[~apart]
         cells = self.spec.encode(batch)
         self._counts.update(cells)
-        self._moments.update(batch)
+        self._moments.update(batch, cells)
         if len(self._starts):
             there = place >= 0
             # One addition for all windows: rows of a file need not come in the order of their times.

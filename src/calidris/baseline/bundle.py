@@ -5,7 +5,7 @@
     credit.calidris
     ├── manifest.json    name, spec, window length, rows, id, what a replay of its days said
     ├── counts.bin       state M of all rows
-    ├── moments.bin      their exact moments
+    ├── moments.bin      their exact moments, and their sums in each cell
     ├── labels.bin       states C, L, G, residuals and wide errors of the labelled rows
     ├── windows.bin      begin of each window, then its counts: int64, deflated
     └── window_labels/N  the labelled rows of window N
@@ -142,6 +142,8 @@ class Baseline:
 
     def _arrays(self) -> Iterator[Ints]:
         yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)
+        if self.moments.in_cells.count:
+            yield self.moments.in_cells.array
         yield from (state.array for state in self.labels.all[:EARLIER])
         # Kinds of table that an earlier version did not have are not in the id of what it wrote.
         more = [state.array for state in self.labels.all[EARLIER:] if state.array.any()]

@@ -213,7 +213,9 @@ def _by_chance(model: ModelSnapshot, window: str, measures: Iterable[str]) -> di
     base = model.baseline_counts
     if state is None or base is None or base.spec.hash != state.counts.spec.hash:
         return {}
-    table = drift_table(base.spec, base, state.counts, tuple(measures))
+    known, seen = model.baseline_moments, state.merged and state.merged.moments
+    moments = (known, seen) if known and seen else None
+    table = drift_table(base.spec, base, state.counts, tuple(measures), moments)
     return {
         (name, m): float(values[i])
         for m, values in table.expected.items()

@@ -88,7 +88,7 @@ class Pane:
         tables = sum(table.cells.nbytes + table.sums.nbytes for table in self.labels.tables)
         display = 0 if self.display is None else self.display.nbytes
         names = NAME_BYTES * len(self.features)
-        return int(self.counts.array.nbytes + self.moments.array.nbytes) + tables + display + names
+        return int(self.counts.array.nbytes + self.moments.nbytes) + tables + display + names
 
     def add(
         self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str], sizes: Sequence[int] = ()
@@ -102,7 +102,7 @@ class Pane:
             name, because the spec does not have their level and too many others have a name.
         """
         self.counts.update(cells)
-        self.moments.update(batch)
+        self.moments.update(batch, cells)
         levels = self.levels.update(batch, cells, sizes)
         features = self._note(batch)
         self.dirty = True
