@@ -260,6 +260,8 @@ class LabelBatch:
         label: the outcomes: numbers or classes, n rows.
         label_time_ns: int64[n], when each outcome became known, ns since the epoch.
         spans: int64[n], as of predictions.
+        untimed: bool[n], labels that did not say when; None where all did. Beside others for the same prediction they count as of
+            their arrival.
     """
 
     tenant: str
@@ -268,6 +270,7 @@ class LabelBatch:
     label: Column
     label_time_ns: Ints
     spans: Ints | None = None
+    untimed: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.label_time_ns)

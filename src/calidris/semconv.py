@@ -886,7 +886,7 @@ METRIC_CALIDRIS_ENGINE_LABELS: Final = Metric(
     name="calidris.engine.labels",
     unit="{label}",
     instrument="counter",
-    description="Labels read from the journal: joined, unmatched, duplicate or early.",
+    description="Labels read from the journal: joined, revised, unmatched, duplicate or early.",
     prometheus="calidris_engine_labels_total",
 )
 
@@ -920,6 +920,14 @@ METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED: Final = Metric(
     instrument="counter",
     description="Rows whose time was moved into the range that their arrival allows.",
     prometheus="calidris_receiver_times_clamped_total",
+)
+
+METRIC_CALIDRIS_LABELS_REVISED: Final = Metric(
+    name="calidris.labels.revised",
+    unit="{label}",
+    instrument="counter",
+    description="Labels that took the place of an earlier one for the same prediction.",
+    prometheus="calidris_labels_revised_total",
 )
 
 METRIC_CALIDRIS_LABELS_DUPLICATE: Final = Metric(
@@ -1267,6 +1275,7 @@ METRICS: Final = (
     METRIC_CALIDRIS_RECEIVER_SPANS_DUPLICATE,
     METRIC_CALIDRIS_RECEIVER_ROWS_DUPLICATE,
     METRIC_CALIDRIS_RECEIVER_TIMES_CLAMPED,
+    METRIC_CALIDRIS_LABELS_REVISED,
     METRIC_CALIDRIS_LABELS_DUPLICATE,
     METRIC_CALIDRIS_LABELS_EARLY,
     METRIC_CALIDRIS_DEDUP_HORIZON,

@@ -121,7 +121,8 @@ def conserved(told: Scrape, replayed: bool = False) -> None:
     assert told["calidris_engine_rows_total"] == counted + sum(told[f"{outcome}_total"] for outcome in outcomes)
     joined = told["ml_received_labels_total"] + retired[1]
     elsewhere = told["calidris_labels_unmatched_total"] + told["calidris_labels_duplicate_total"]
-    assert told["calidris_engine_labels_total"] == joined + elsewhere + told["calidris_labels_early"]
+    waiting, revised = told["calidris_labels_early"], told["calidris_labels_revised_total"]
+    assert told["calidris_engine_labels_total"] == joined + elsewhere + waiting + revised
     if not replayed:
         read = told["calidris_engine_rows_total"] + told["calidris_engine_labels_total"]
         assert told["calidris_receiver_rows_accepted_total"] == read

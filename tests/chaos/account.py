@@ -25,6 +25,7 @@ from calidris.wire import decode
 
 DUPLICATE = "calidris.receiver.requests.duplicate"
 UNMATCHED = "calidris.labels.unmatched"
+REVISED = "calidris.labels.revised"
 OVERFLOW = "calidris.models.overflow"
 FAILURES = "calidris.engine.failures"
 LOST = "calidris.journal.lost"
@@ -42,6 +43,7 @@ LAW = {
         semconv.METRIC_CALIDRIS_LABELS_DUPLICATE,
         semconv.METRIC_CALIDRIS_LABELS_UNMATCHED,
         semconv.METRIC_CALIDRIS_LABELS_EARLY,
+        semconv.METRIC_CALIDRIS_LABELS_REVISED,
     ),
 }
 
@@ -55,7 +57,7 @@ def total(told: dict[str, Any], name: str) -> int:
 def accounted(told: dict[str, Any]) -> tuple[int, int]:
     """Rows and labels that a status accounts for; late rows are among those of their model."""
     rows = sum(m["rows"] for m in told["models"]) + total(told, OVERFLOW)
-    return rows, sum(m["labels"] for m in told["models"]) + total(told, UNMATCHED)
+    return rows, sum(m["labels"] for m in told["models"]) + total(told, UNMATCHED) + total(told, REVISED)
 
 
 def settled(receiver: Running) -> None:

@@ -88,7 +88,7 @@ def _plain(column: Any) -> Any:
         assert column.codes.dtype == np.int32 and len(set(column.levels)) == len(column.levels)
         return column.strings()
     if isinstance(column, np.ndarray):
-        assert column.dtype == np.int64
+        assert column.dtype in (np.int64, np.bool_)
         return column.tolist()
     if isinstance(column, dict):
         return {name: _plain(one) for name, one in column.items()}

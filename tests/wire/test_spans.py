@@ -111,6 +111,7 @@ def test_label_times_are_exact(wire: Any) -> None:
     label = {"ml.prediction.count": 2, "ml.label": [True, None], "ml.prediction.id": [1, 2], "ml.label.time": times}
     batch = wire.one(wire.span(label))
     assert batch.label_time_ns.tolist() == [wire.now_ns - 1, wire.now_ns]
+    assert batch.untimed is not None and batch.untimed.tolist() == [False, True]
     assert (batch.ids, wire.plain(batch)["label"]) == (["1", "2"], [1.0, None])
 
 

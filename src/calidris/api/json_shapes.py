@@ -15,10 +15,12 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "late": 17, "moved": 0,              of the rows: came after their window was closed; had an impossible time
         "arrival": "live",                   or "batch": its rows come in jobs
         "role": "champion",                  what it does beside other versions, by its newest rows; or "canary", "shadow"
+        "weighted": false,                   true: rows have weights; figures are by weight, their n is Kish's number of rows
         "faults": [{"feature": "age", "kind": "out_of_range", "rows": 3, "example": "130, above 120"}],     against its `schema`
         "owner": "risk-ml", "tier": "high",  or null
         "latched": [2],                      ids of its alarms that are latched
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
+                     "effective_rows": 5800,         what the rows are worth: Kish's number where they have weights
                      "status": "ok", "late": 0,                 of its figures; rows that came after their step was closed
                      "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
@@ -153,6 +155,7 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "moved": model.moved,
         "arrival": "batch" if model.batch else "live",
         "role": model.role,
+        "weighted": model.weighted,
         "faults": [fault._asdict() for fault in model.faults],
         "owner": model.owner,
         "tier": model.tier,
@@ -200,6 +203,7 @@ def _window(window: WindowState) -> Json:
         "start_ns": window.start_ns,
         "end_ns": window.end_ns,
         "rows": window.counts.count,
+        "effective_rows": window.counts.count if window.merged is None else window.merged.figures.counts.count,
         "labels": window.scores.count if window.merged is None else window.merged.labels.count,
         "status": window.status.value,
         "late": 0 if window.merged is None else window.merged.late,

@@ -20,7 +20,7 @@ from calidris.engine.panes.days import DAY_NS, DayPoint, Days
 from calidris.engine.panes.pane import MOST_NAMES
 from calidris.engine.readings.late_labels import YOUNGEST_S
 from calidris.export import points
-from calidris.labels import pending_dtype
+from calidris.labels import row_bytes
 from calidris.metrics.day_figures import OF_ROWS
 from calidris.metrics.performance.decisions import threshold_decides
 from calidris.state import Field, Kind, Role, Spec, pane_bytes
@@ -190,7 +190,7 @@ def stranger_memory(config: CalidrisConfig) -> dict[str, int]:
         "names": kept * (levels_bytes(spec) + MOST_NAMES * NAME_BYTES),
         "windows": 2 * len(model.all_windows_s) * (fixed + tables),
         "learning": 2 * MAX_BYTES,
-        "labels": config.limits.pending_labels * pending_dtype(0).itemsize,
+        "labels": config.limits.pending_labels * row_bytes(0, semconv.ML_MODEL_TASK_REGRESSION),
     }
 
 

@@ -22,6 +22,7 @@ _MET = {
     (_LIMITS, "levels"): "{n:,} values are counted as other levels, without a name",
     (_LIMITS, "slices"): "{n:,} values are counted with the other levels of their slice",
     (_LIMITS, "classes"): "{n:,} labels are counted with the other classes",
+    (_LIMITS, "weights"): "{n:,} weights beyond 2^-10 or 2^16 count as these",
     (_LIMITS, "pending_labels"): "{n:,} predictions beyond limits.pending_labels wait for a label no longer",
     (_LIMITS, "pending_retired"): "{n:,} predictions of retired versions wait for a label no longer",
     (

@@ -29,7 +29,7 @@ from calidris.engine.standing.reasons import explain_no_label_times, few_days, m
 from calidris.engine.standing.replays import describe_replays
 from calidris.engine.standing.seasons import describe, seasons_of
 from calidris.errors import ConfigError
-from calidris.labels import pending_dtype
+from calidris.labels import row_bytes
 from calidris.state import Role
 
 _WITHOUT_BASELINE = frozenset({Alert.FAIRNESS, Alert.VERSIONS})
@@ -93,7 +93,7 @@ def _row(config: CalidrisConfig, model: ModelConfig) -> tuple[str, ...]:
 
 def _memory(config: CalidrisConfig, model: ModelConfig, made: Baseline) -> dict[str, int]:
     slices = max(len(model.cuts), len(made.spec.slices))
-    return memory(model, made, config.limits.pending_labels, pending_dtype(slices).itemsize)
+    return memory(model, made, config.limits.pending_labels, row_bytes(slices, model.task))
 
 
 def _details(config: CalidrisConfig) -> Iterator[str]:

@@ -50,9 +50,9 @@ class LimitsConfig(Config):
         silent_after: rows must have stopped for so long before a version is forgotten for a new one's sake, and before its gauges
             leave where another version of its model is live; its alarms stay.
         features: features that are watched of a model nobody configured.
-        pending_labels: predictions of one model version that wait for their label.
+        pending_labels: predictions of one model version that wait for their label, or have it and may see it corrected; these go first.
         early_labels: labels of one tenant that wait for their prediction.
-        label_horizon: how long a prediction waits for its label.
+        label_horizon: how long a prediction waits for its label, and for corrections of it.
         pane_bytes: past steps, hours and days that all models together hold in memory; others are read from the disk again.
     """
 

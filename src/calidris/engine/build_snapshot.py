@@ -78,6 +78,7 @@ def _taken(engine: Engine, model: WatchedModel, before: ModelSnapshot | None) ->
         totals |= {"late": model.late, "moved": model.moved, "batch": model.is_batch, "faults": model.inputs.counts}
         told = seasons(engine.watchers[model.key])
         totals |= {"seasons": told, "notes": (*notes(model), *map(describe, told)), "role": model.role}
+        totals |= {"weighted": model.weighted}
         taken = replace(before, status=state, status_detail=detail, slo_events=dict(model.slo_events), **totals)
     else:
         taken = before
@@ -104,7 +105,9 @@ def _model(
         readings = [r.marked(Status.UNDEFINED) if r.metric in OF_OUTCOMES else r for r in readings]
     world = engine.worlds.of(model.key)
     shared = world.slots.values() if world is not None and world.speaks_of(model) else ()
-    readings += detection_readings(watcher, engine.book.standing_of(model.key), shared)
+    found = detection_readings(watcher, engine.book.standing_of(model.key), shared)
+    # Of rows by weight nothing is proven of how often there is a false alarm.
+    readings += _marked(found, Status.APPROXIMATE if model.weighted else Status.OK)
     return ModelSnapshot(
         key=model.key,
         task=model.spec.task,
@@ -129,6 +132,7 @@ def _model(
         moved=model.moved,
         batch=model.is_batch,
         role=model.role,
+        weighted=model.weighted,
         notes=(*notes(model), *map(describe, told)),
         checks=model.inputs.checks,
         faults=model.inputs.counts,
@@ -257,11 +261,12 @@ def _same_rows(then: WindowState, now: WindowState) -> bool:
         return False
     spans = [(w.start_ns, w.end_ns, w.status) for w in (then, now)]
     same = spans[0] == spans[1] and then.merged.features == now.merged.features
+    same = same and then.merged.weighted == now.merged.weighted
     return same and np.array_equal(then.counts.array, now.counts.array)
 
 
 def _same_labels(then: WindowState, now: WindowState) -> bool:
     if then.merged is None or now.merged is None or then.counts.spec.hash != now.counts.spec.hash:
         return False
-    pairs = zip(then.merged.labels.all, now.merged.labels.all)
-    return all(np.array_equal(a.array, b.array) for a, b in pairs)
+    before, after = then.merged.labels.every, now.merged.labels.every
+    return len(before) == len(after) and all(np.array_equal(a.array, b.array) for a, b in zip(before, after))

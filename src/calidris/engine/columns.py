@@ -43,6 +43,7 @@ def part_of(batch: PredictionBatch, rows: Mask | Ints) -> PredictionBatch:
         value=batch.value and batch.value.take(rows),
         duration_s=batch.duration_s and batch.duration_s.take(rows),
         error=batch.error and batch.error.take(rows),
+        weight=batch.weight and batch.weight.take(rows),
     )
 
 

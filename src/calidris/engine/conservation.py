@@ -3,9 +3,10 @@
 ::
 
     calidris.engine.rows   = ml.received.rows   + rows.retired   + rows.duplicate   + models.overflow  + engine.rows.failed
-    calidris.engine.labels = ml.received.labels + labels.retired + labels.duplicate + labels.unmatched + labels.early
+    calidris.engine.labels = ml.received.labels + labels.retired + labels.duplicate + labels.unmatched + labels.early + labels.revised
 
-Late rows are among the received ones. ``labels.early`` is a gauge: what still waits for its prediction. A defect of ours must
+Late rows are among the received ones. ``labels.early`` is a gauge: what still waits for its prediction. A row that has a label is
+received once, however often that is replaced; each replacement is counted as revised. A defect of ours must
 not break the law: what it leaves without an outcome of a batch is counted as failed.
 """
 
@@ -60,7 +61,8 @@ def settled(engine: Books, batch: Batch) -> int:
     owner = (batch.tenant, batch.model_name)
     joined = sum(engine.models[key].labels for key in engine.registry.versions(owner))
     waiting = len(engine.early.get(owner, ()))
-    return joined + waiting + _total(engine.counters, semconv.METRIC_CALIDRIS_LABELS_UNMATCHED)
+    elsewhere = (semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, semconv.METRIC_CALIDRIS_LABELS_REVISED)
+    return joined + waiting + sum(_total(engine.counters, metric) for metric in elsewhere)
 
 
 def balance(engine: Books) -> None:

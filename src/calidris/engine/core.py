@@ -67,7 +67,7 @@ class Engine:
         self.config = config
         self.fleet = Fleet(config, find_baseline, closed)
         self.models, self.watchers, self.registry = self.fleet.models, self.fleet.watchers, self.fleet.registry
-        self.labelling = Labelling(self.models, self.registry, config.limits, self._unmatched)
+        self.labelling = Labelling(self.models, self.registry, config.limits, self._unmatched, self._revised)
         self.early = self.labelling.early
         self.senders = SenderReports(self.registry.configured, config.limits.models)
         horizon_ns = round(config.receiver.dedup_horizon * 1e9)
@@ -227,6 +227,9 @@ class Engine:
 
     def _unmatched(self, reason: str, n: int) -> None:
         self._count(semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, n, reason)
+
+    def _revised(self, n: int) -> None:
+        self._count(semconv.METRIC_CALIDRIS_LABELS_REVISED, n)
 
     def _add_predictions(self, batch: PredictionBatch, sizes: Sequence[int] = ()) -> None:
         model = self._model(batch)

@@ -15,15 +15,16 @@ from calidris.batch import Column, Ints, ModelKey, PredictionBatch
 from calidris.config import LimitsConfig, ModelConfig, RetentionConfig
 from calidris.engine.arrival import Jobs, SentSlices, StatedInputs
 from calidris.engine.columns import by_step, part_of
-from calidris.engine.joining import labelled_rows, waiting_rows
+from calidris.engine.joining import held_labels, labelled_rows, waiting_rows
 from calidris.engine.learning import Reservoir, first_spec
-from calidris.engine.outcomes import Outcomes
+from calidris.engine.outcomes import NO_CODES, Outcomes
 from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
+from calidris.engine.panes.pane import PaneKey
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.engine.panes.shared_features import SharedFeatures
 from calidris.engine.panes.traffic_day import TrafficDay
-from calidris.labels import PendingPredictions, pending_dtype
+from calidris.labels import Held, Match, PendingPredictions, Verdicts, held_dtype, judge, pending_dtype
 from calidris.labels.id_hashes import Hashes
 from calidris.labels.pending import Rows
 from calidris.metrics.window_status import WindowContents
@@ -31,6 +32,7 @@ from calidris.state import Spec, class_names
 from calidris.state.blocks.classes import with_score
 from calidris.state.blocks.labelled import ClassRows
 from calidris.state.coding.stated_types import settle
+from calidris.state.weights import count_clipped, units_of
 
 KEPT_NS = 3_600_000_000_000
 """Steps are kept this long beyond what windows need, for labels and late rows."""
@@ -70,7 +72,7 @@ class WatchedModel:
         self.panes = Panes(key, config.step_ns, self.specs, closed)
         self.reservoir = Reservoir(2 * limits.features) if baseline is None else None
         slices = max(len(config.cuts), len(baseline.spec.slices) if baseline else 0)
-        self.pending = PendingPredictions(pending_dtype(slices), limits.pending_labels)
+        self.pending = PendingPredictions(pending_dtype(slices), limits.pending_labels, held_dtype(config.task))
         self.rows = 0
         self.labels = 0
         self.first_event_ns = 0
@@ -91,6 +93,7 @@ class WatchedModel:
         self.sent_slices = SentSlices()
         self.shared: SharedFeatures | None = None  # the features of all versions that serve, once there is another one
         self.role = semconv.ML_MODEL_ROLE_CHAMPION  # what it does beside other versions, by its newest rows
+        self.weighted = False  # a row came with another weight than one
         self.is_silent = False  # as of the last snapshot: its newest windows are old, and say so
         self.changed = True  # since the last snapshot
         self.recounted = True  # likewise, in what its windows show
@@ -133,6 +136,12 @@ class WatchedModel:
         stated = self.config.arrival
         return self.jobs.marked if stated is None else stated == "batch"
 
+    def begin_weighing(self) -> None:
+        """Let rows that wait for their label keep their weights: each of those that wait already counts once."""
+        self.weighted = True
+        slices = self.pending.dtype["slices"].shape[0]
+        self.pending.widen(pending_dtype(slices, weighted=True))
+
     def mark_batch(self) -> None:
         """Note that its first rows carry the id of a batch: from here on its own rows say what time it is, not the clock.
 
@@ -173,6 +182,8 @@ class WatchedModel:
         batch = with_score(self._settled(sent, blank_levels), self.template)
         if not self.specs:
             self.specs.append(first_spec(batch, self.template, self.limits.features))
+        if not self.weighted and units_of(batch.weight) is not None:
+            self.begin_weighing()
         embedded = self.spec.embedded(batch)
         cells, waiting = self.spec.encode(embedded), self._waiting(batch)
         # Coded before anything is counted: where it fails, nothing has changed.
@@ -187,6 +198,7 @@ class WatchedModel:
         self.late += late
         self.moved += 0 if batch.moved_ns is None else int(np.count_nonzero(batch.moved_ns))
         self._count_objectives(batch)
+        self.left_out.update(weights=count_clipped(batch.weight))
         self.outcomes.note_predictions(batch)
         self.arrivals.note(self.spec, cells, batch.event_time_ns)
         self.sent_slices.note(self.config.cuts, batch)
@@ -244,27 +256,51 @@ class WatchedModel:
         self.left_out.update(pending_labels=self.pending.evicted - evicted, slices=_others(waiting, self.spec))
         return np.ascontiguousarray(waiting["id"])
 
-    def add_labels(self, rows: Rows, label: Column, label_time_ns: Ints) -> int:
-        """Count the labels, none of them missing, of predictions that were found waiting, each in its prediction's pane.
+    def add_labels(self, match: Match, label: Column, label_time_ns: Ints, as_of_ns: Ints) -> Counter[str]:
+        """Count the labels, none of them missing, of predictions that were found, each in its prediction's pane.
+
+        Args:
+            match: the predictions, n.
+            label: what came true, a row each.
+            label_time_ns: when that became known, int64[n]: of a row's first label it says how long labels take.
+            as_of_ns: which of two labels for one row is newer, int64[n].
 
         Returns:
-            How many were left out because they are no numbers, in a regression.
+            What became of them but for those that are a row's first: ``Verdicts.told``.
         """
-        step, unusable = self.config.step_ns, 0
-        keys = np.stack([rows["time_ns"] // step * step, rows["spec"].astype(np.int64)])
-        for start, spec in np.unique(keys, axis=1).T.tolist():
-            here = (keys[0] == start) & (keys[1] == spec)
-            found, left_out = labelled_rows(self.specs[spec], rows[here], label.take(here), label_time_ns[here])
-            self.panes.add_labels(start, spec, found)
-            unusable += left_out
-            if isinstance(found, ClassRows):
-                self.outcomes.note_labels(label.take(here), found.truth)
-            if isinstance(found, ClassRows) and self.config.task == semconv.ML_MODEL_TASK_MULTICLASS:
-                others = found.truth == len(class_names(self.specs[spec])) - 1
-                self.left_out.update(classes=int(np.count_nonzero(others)))
-        self.labels += len(rows) - unusable
+        step, told = self.config.step_ns, Counter[str]()
+        delay_s = np.maximum(label_time_ns - match.rows["time_ns"], 0) / 1e9
+        keys = np.stack([match.rows["time_ns"] // step * step, match.rows["spec"].astype(np.int64)])
         self.touch()
-        return unusable
+        for start, number in np.unique(keys, axis=1).T.tolist():
+            here = np.flatnonzero((keys[0] == start) & (keys[1] == number))
+            part, labels = match.take(here), label.take(here)
+            if start < self.panes.marks.deleted_ns:
+                part.forget_labels()  # nothing can be taken off a pane that is gone
+            held = np.zeros(len(here), self.pending.held)
+            held["as_of_ns"] = as_of_ns[here]
+            usable = held_labels(self.specs[number], part, labels, delay_s[here], held)
+            verdicts = judge(part, held, usable)
+            self._count_labels(PaneKey(start, number), part, labels, held, verdicts)
+            self.pending.hold(part, verdicts.holds, held)
+            told.update(verdicts.told())
+        return told
+
+    def _count_labels(self, at: PaneKey, part: Match, label: Column, held: Held, verdicts: Verdicts) -> None:
+        """Count labels of one step's rows: those that are the first of their row, and those in place of another."""
+        spec, counted, revises = self.specs[at.spec], verdicts.first | verdicts.revises, verdicts.revises
+        if not counted.any():
+            return
+        rows = labelled_rows(spec, part.rows[counted], held[counted])
+        gone = labelled_rows(spec, part.rows[revises], part.held[revises]) if revises.any() else None
+        self.panes.add_labels(at.start_ns, at.spec, rows, gone)
+        self.labels += int(np.count_nonzero(verdicts.first))
+        if isinstance(rows, ClassRows):
+            before = gone.truth if isinstance(gone, ClassRows) else NO_CODES
+            self.outcomes.note_labels(label.take(counted), rows.truth, before)
+            if self.config.task == semconv.ML_MODEL_TASK_MULTICLASS:
+                others = rows.truth == len(class_names(spec)) - 1
+                self.left_out.update(classes=int(np.count_nonzero(others)))
 
     def windows_between(self, after_ns: int, until_ns: int, window_ns: int) -> list[int]:
         """Begins of the windows with rows that end in ``(after_ns, until_ns]``, oldest first."""

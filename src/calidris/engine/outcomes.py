@@ -35,6 +35,8 @@ SHOWN_NAMES: Final = 3
 SCALE: Final = 1 << 30
 """Units that scores are summed in: whole ones, so that no order of additions makes a difference."""
 
+NO_CODES: Final[Ints] = np.empty(0, dtype=np.int64)
+
 
 @dataclass
 class Outcomes:
@@ -79,10 +81,12 @@ class Outcomes:
             scaled = np.rint(known * SCALE)
             self.score_sum += int(scaled.astype(np.int64).sum())
 
-    def note_labels(self, label: Column, truth: Ints) -> None:
-        """Take down labels and their codes, ``class_codes`` of a binary task."""
+    def note_labels(self, label: Column, truth: Ints, gone: Ints = NO_CODES) -> None:
+        """Take down labels and their codes, ``class_codes`` of a binary task; ``gone`` are codes in whose place some of them stand."""
         self.labels += len(truth)
-        self.positives += int(np.count_nonzero(truth == 1))
+        self.labels -= len(gone)
+        self.positives += _count_positives(truth)
+        self.positives -= _count_positives(gone)
         names = _names(label, self.label_names)
         _remember(self.label_names, names)
 
@@ -188,6 +192,10 @@ def listed(names: Iterable[str]) -> str:
     shown = ", ".join(map(repr, first))
     more = len(ordered) - len(first)
     return f"{shown} and {more} more" if more else shown
+
+
+def _count_positives(truth: Ints) -> int:
+    return int(np.count_nonzero(truth == 1))
 
 
 def _names(column: Column, known: list[str]) -> Iterator[str]:

@@ -238,6 +238,7 @@ class ModelSnapshot:
         moved: predictions among ``rows`` whose time lay too far from their arrival and was moved.
         batch: its rows come in jobs.
         role: what it does beside other versions, by its newest rows.
+        weighted: a row came with another weight than one: figures are by weight, their n is Kish's, and detection is approximate.
         notes: what people should know beside the status: a baseline that is another version's, slices that never came.
         checks: what every row is looked at for, by feature and kind of fault.
         faults: rows that were not what the settings state of the model's inputs, by feature and kind.
@@ -267,6 +268,7 @@ class ModelSnapshot:
     moved: int = 0
     batch: bool = False
     role: str = semconv.ML_MODEL_ROLE_CHAMPION
+    weighted: bool = False
     notes: tuple[str, ...] = ()
     checks: tuple[tuple[str, str], ...] = ()
     faults: tuple[FaultCount, ...] = ()

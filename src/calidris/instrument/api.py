@@ -228,7 +228,7 @@ class Model:
         time: object = None,
         time_unit: str | None = None,
     ) -> None:
-        """The true outcome of an earlier prediction, any time later, from any process."""
+        """The true outcome of an earlier prediction, any time later, from any process; a second call corrects the first."""
         _record_label(id, label, self._series.name, time_ns, time, time_unit)
 
     @_door("record_labels")
@@ -269,7 +269,7 @@ def record_labels(
     times: Any = None,
     time_unit: str | None = None,
 ) -> None:
-    """True outcomes of earlier predictions.
+    """True outcomes of earlier predictions. A second call for one of them corrects the first: of two outcomes the newer one counts.
 
     Args:
         ids: of the predictions. A label whose id is None or NaN is dropped and counted.

@@ -6,10 +6,13 @@ Spans of one process keep their order, but the label may come from another proce
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
+from calidris.config.class_names import class_text
+from calidris.labels.held import REVISED
 from calidris.labels.id_hashes import Hashes
 
 LABEL_BYTES = 1400
@@ -17,11 +20,23 @@ LABEL_BYTES = 1400
 
 
 class EarlyLabel(NamedTuple):
-    """A label whose prediction has not been seen: the outcome as text, when it was known, when it arrived."""
+    """A label whose prediction has not been seen.
+
+    Attributes:
+        outcome: as text.
+        label_time_ns: when the first outcome of the prediction was known.
+        arrival_ns: when this one arrived.
+        as_of_ns: which of two is newer.
+    """
 
     outcome: str
     label_time_ns: int
     arrival_ns: int
+    as_of_ns: int
+
+    def plain(self) -> list[str | int]:
+        """Its values, without the last one where that is the time of the outcome, as earlier versions had them."""
+        return [*self[:3]] if self.as_of_ns == self.label_time_ns else [*self]
 
 
 @dataclass(slots=True)
@@ -35,16 +50,31 @@ class EarlyLabels:
     def __len__(self) -> int:
         return len(self.waiting)
 
-    def add(self, ids: Hashes, labels: list[EarlyLabel]) -> int:
-        """Keep labels until their predictions come; the first label of an id stays.
+    def add(self, ids: Hashes, labels: list[EarlyLabel]) -> Counter[str]:
+        """Keep labels until their predictions come; of two for one id the newer one, of equal times the later.
 
         Returns:
-            How many repeat an id that waits already.
+            What became of those whose id waits already: `REVISED`, where one takes the other's place, "repeated" or "superseded".
         """
-        before = len(self.waiting)
+        told = Counter[str]()
         for key, label in zip(ids.tolist(), labels, strict=True):
-            self.waiting.setdefault(key, label)
-        return len(labels) - (len(self.waiting) - before)
+            before = self.waiting.get(key)
+            if before is None:
+                self.waiting[key] = label
+            else:
+                told[self._add_again(key, before, label)] += 1
+        return told
+
+    def _add_again(self, key: int, before: EarlyLabel, label: EarlyLabel) -> str:
+        if class_text(label.outcome) == class_text(before.outcome):
+            as_of_ns = max(label.as_of_ns, before.as_of_ns)
+            self.waiting[key] = before._replace(as_of_ns=as_of_ns)
+            return "repeated"
+        if label.as_of_ns < before.as_of_ns:
+            return "superseded"
+        del self.waiting[key]  # the oldest stand first
+        self.waiting[key] = label._replace(label_time_ns=before.label_time_ns)
+        return REVISED
 
     def take(self, ids: Hashes) -> list[tuple[int, EarlyLabel]]:
         """Position in ``ids`` and label of each prediction whose label came first; they stop waiting. O(ids)."""
@@ -70,11 +100,13 @@ class EarlyLabels:
 
     def to_json(self) -> str:
         """Text that ``restore`` reads back exactly."""
-        return json.dumps([[key, *label] for key, label in self.waiting.items()])
+        return json.dumps([[key, *label.plain()] for key, label in self.waiting.items()])
 
     def restore(self, text: str) -> None:
         """Take over what ``to_json`` wrote."""
-        self.waiting = {int(key): EarlyLabel(*label) for key, *label in json.loads(text)}
+        # Of earlier versions the time that a label was known is all that there is.
+        stated = ((int(key), label, label[1]) for key, *label in json.loads(text))
+        self.waiting = {key: EarlyLabel(*label[:3], *(label[3:] or [known_ns])) for key, label, known_ns in stated}
 
 
 def even_level(sizes: list[int], most: int) -> int:

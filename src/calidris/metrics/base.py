@@ -164,13 +164,13 @@ def reading(
 
 
 def share_reading(
-    metric: Metric, part: int, n: int, window: str, attributes: Mapping[str, str] | None = None
+    metric: Metric, part: float, n: float, window: str, attributes: Mapping[str, str] | None = None
 ) -> Reading:
-    """Share of n rows with Wilson's interval; ``too_few`` without rows."""
+    """Share of n rows with Wilson's interval; ``too_few`` without rows. Not whole numbers where rows carry weights."""
     if n == 0:
         return reading(metric, 0.0, 0, window=window, attributes=attributes, status=Status.TOO_FEW)
     lower, upper = share_interval(part, n)
-    return reading(metric, part / n, n, window=window, lower=lower, upper=upper, attributes=attributes)
+    return reading(metric, part / n, round(n), window=window, lower=lower, upper=upper, attributes=attributes)
 
 
 def _bound(bound: float, value: float, outer: Callable[[float, float], float]) -> float | None:

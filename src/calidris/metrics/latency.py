@@ -41,8 +41,8 @@ def error_reading(spec: Spec, counts: CountsState, window: str) -> Reading:
     if i is None:
         return reading(semconv.METRIC_ML_ERROR_RATIO, math.nan, 0, window=window)
     f, cells = spec.fields[i], counts.field(i)
-    fine = int(cells[f.levels.index("none")]) if "none" in f.levels else 0
-    n = int(cells.sum() - cells[f.ordered + MISSING])
+    fine = cells[f.levels.index("none")].item() if "none" in f.levels else 0
+    n = (cells.sum() - cells[f.ordered + MISSING]).item()
     return share_reading(semconv.METRIC_ML_ERROR_RATIO, n - fine, n, window)
 
 
@@ -52,7 +52,7 @@ class _Durations:
     def __init__(self, edges: Sequence[float], line: np.typing.NDArray[np.int64]) -> None:
         self.edges = edges
         self.at_or_below = np.cumsum(line)
-        self.n = int(self.at_or_below[-1])
+        self.n: float = self.at_or_below[-1].item()  # not whole where rows carry weights
 
     def quantile(self, level: float) -> float:
         """The duration that ``level`` of the rows do not exceed; the outer edge where it lies under or over the bins."""
@@ -88,11 +88,13 @@ def _reading(durations: _Durations, level: str, window: str) -> Reading:
     # A tolerance, because 100 * (1 - 0.99) is not 1.
     if n * (1 - q) < 1 - 1e-9:
         few = Status.TOO_FEW
-        return reading(semconv.METRIC_ML_LATENCY_DURATION, 0.0, n, window=window, attributes=attributes, status=few)
+        return reading(
+            semconv.METRIC_ML_LATENCY_DURATION, 0.0, round(n), window=window, attributes=attributes, status=few
+        )
     value = durations.quantile(q)
     lower, upper = _interval(durations, q)
     metric = semconv.METRIC_ML_LATENCY_DURATION
-    return reading(metric, value, n, window=window, lower=lower, upper=upper, attributes=attributes)
+    return reading(metric, value, round(n), window=window, lower=lower, upper=upper, attributes=attributes)
 
 
 def _interval(durations: _Durations, q: float) -> tuple[float, float]:

@@ -39,7 +39,7 @@ def rows_reading(counts: CountsState, window: str) -> Reading:
     return reading(semconv.METRIC_ML_WINDOW_ROWS, counts.count, counts.count, window=window)
 
 
-def _of_feature(f: Field, cells: list[int], window: str, kinds: Sequence[str]) -> Iterator[Reading]:
+def _of_feature(f: Field, cells: Sequence[float], window: str, kinds: Sequence[str]) -> Iterator[Reading]:
     n = sum(cells)
     for kind in kinds:
         fields, special = KINDS[kind]

@@ -20,6 +20,7 @@ import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
 from calidris.state.coding.fields import Field
+from calidris.state.weights import ONE
 
 HALF = 15
 LIMIT = 2.0 ** (2 * HALF)
@@ -29,6 +30,8 @@ RESOLUTION = 2.0**-16
 N, CLIPPED, Q, AA, AB, BB = range(6)
 SUMS = 6
 """Rows with a value, how many of them were clipped, and the four sums of their fixed-point numbers."""
+OF_ROWS = (N, CLIPPED)
+"""Those that count rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,32 @@ def row_sums(values: Floats, valid: Mask, scale: Scale) -> Ints:
     whole = q.astype(np.int64)
     a, b = whole >> HALF, whole & ((1 << HALF) - 1)
     return np.stack([valid, clipped, whole, a * a, a * b, b * b]).astype(np.int64)
+
+
+def weigh_rows(sums: Ints, units: Ints) -> Ints:
+    """What ``row_sums`` gives, int64[SUMS, n], by weights int64[n]: rows in units, the others rounded once.
+
+    The parts of a square are no larger than a handful for ordinary values: what weighing leaves behind the point of one goes to the next.
+    """
+    n, clipped, q, aa, ab, bb = sums
+    high, middle = aa * units, ab * units
+    rest = (high % ONE << HALF) + 2 * (middle % ONE)
+    weights = units / ONE
+    whole, low = np.rint(q * weights), np.rint(bb * weights)
+    return np.stack([n * units, clipped * units, whole, high // ONE, middle // ONE, low + rest]).astype(np.int64)
+
+
+def weighted_moments(sums: Ints, scale: Scale, worth: float) -> Moments:
+    """The same of rows by weight, int64[SUMS] as ``weights.weigh`` makes them; ``worth`` is Kish's rows a weight of one."""
+    n, clipped, q, aa, ab, bb = (int(s) for s in sums.tolist())
+    rows = round(n / ONE * worth)
+    if n == 0 or rows == 0:
+        return Moments(0, 0, math.nan, math.nan, scale.unit)
+    squares = (aa << 2 * HALF) + (ab << HALF + 1) + bb
+    mean = scale.centre + scale.unit * (q * ONE / n)
+    # Each row was rounded by itself: of a constant a little less than nothing may be left.
+    variance = max(squares * n * ONE - (q * ONE) ** 2, 0) / (n * n) * scale.unit * scale.unit
+    return Moments(rows, -(-clipped // ONE), mean, variance, scale.unit)
 
 
 def moments(sums: Ints, scale: Scale) -> Moments:

@@ -39,8 +39,9 @@ Ids are strings, or ints, which become strings; a prediction's missing id is the
 label's missing id is rejected. An empty error is none. An unknown ``ml.model.task`` is left out.
 
 **Span fields.** A row's time is its span's start (the arrival if 0) plus its offset; a label's is its
-``ml.label.time``, else its span's start. A time more than 60 s after the arrival becomes the arrival, one more than
-``receiver.max_age`` (30 days) before it becomes that bound; both are counted. Without ``ml.prediction.duration`` a one-row span lasts from its
+``ml.label.time``, else its span's start; beside other labels for the same row it is then as new as its arrival. A time more
+than 60 s after the arrival becomes the arrival, one more than ``receiver.max_age`` (30 days) before it becomes that bound; both
+are counted. Without ``ml.prediction.duration`` a one-row span lasts from its
 start to its end. Without ``ml.prediction.error`` the ``error.type`` of the span holds for its rows, and ``_OTHER``
 where only its status says that it failed. Without ``ml.prediction.trace_id`` it is the span's own.
 ``ml.model.*`` and ``ml.prediction.batch_id`` on the resource stand in for what the span leaves out.

@@ -18,6 +18,7 @@ from tests.engine.checkpoint.testdata.standing_story import Said
 
 from calidris.app.restore import Storage
 from calidris.baseline import read
+from calidris.batch import Mask
 from calidris.detect import Alert
 from calidris.detect.evidence.onset import PageSums
 from calidris.engine.arrival import SentSlices
@@ -29,6 +30,7 @@ from calidris.engine.outcomes import Outcomes
 from calidris.engine.panes.traffic_day import TrafficDay
 from calidris.journal.journal import Journal
 from calidris.journal.segment_format import Kind
+from calidris.labels import Held, Match, PendingPredictions, Verdicts
 from calidris.metrics.day_figures import OF_ROWS
 from calidris.metrics.drift.drift_measures import LENGTHS
 
@@ -144,6 +146,22 @@ def expected(stood: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
+def first_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two labels for one row the first counts, and none is kept, as that version had it."""
+
+    def judge_then(rows: Match, labels: Held, usable: Mask) -> Verdicts:
+        never = np.zeros_like(usable)
+        first = usable & ~rows.used
+        return Verdicts(first, never, usable & rows.used, never, never, first)
+
+    hold = PendingPredictions.hold
+    monkeypatch.setattr("calidris.engine.model.judge", judge_then)
+    monkeypatch.setattr(
+        PendingPredictions, "hold", lambda self, match, which, labels: hold(self, match, which, np.zeros_like(labels))
+    )
+
+
+@pytest.fixture
 def reopened(stood: Path) -> Iterator[Storage]:
     storage = Storage(standing.configuration(stood), on_failure=lambda error: None)
     yield storage
@@ -151,7 +169,7 @@ def reopened(stood: Path) -> Iterator[Storage]:
 
 
 @pytest.fixture
-def as_then(stood: Path) -> Iterator[Storage]:
+def as_then(stood: Path, first_counts: None) -> Iterator[Storage]:
     """By settings without the kinds and the level that were added since: they take their part from what there was."""
     config = standing.configuration(stood)
     (model,) = config.models
@@ -171,10 +189,27 @@ def said(storage: Storage, expected: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_what_was_remembered_while_alarms_stood_is_remembered(reopened: Storage, expected: dict[str, Any]) -> None:
+def test_what_was_remembered_while_alarms_stood_is_remembered(
+    reopened: Storage, first_counts: None, expected: dict[str, Any]
+) -> None:
     assert said(reopened, expected) == expected["saved"]["told"]
     assert reopened.replay(lambda: False) == 53
     assert said(reopened, expected) == expected["replayed"]["told"]
+
+
+def test_labels_that_came_again_are_revised_where_it_is_known_how_the_row_was_labelled(
+    reopened: Storage, expected: dict[str, Any]
+) -> None:
+    """What a row was labelled by before the checkpoint, that version did not keep: such a label is not taken off by guess."""
+    then = expected["replayed"]["told"]
+    reopened.replay(lambda: False)
+    now = said(reopened, expected)
+    assert now["models"] == then["models"] and now["waiting"] == then["waiting"]
+    was, told = (found["counters"]["calidris.labels.unmatched"] for found in (then, now))
+    revised = now["counters"]["calidris.labels.revised"][""]
+    again = told["repeated"] - expected["saved"]["told"]["counters"]["calidris.labels.unmatched"]["repeated"]
+    assert (revised, told["not_kept"], again) == (6, 62, 12)
+    assert told["repeated"] + told["not_kept"] + revised == was["repeated"]
 
 
 def test_no_evidence_begins_anew(stood: Path, old: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -236,7 +271,7 @@ def test_it_is_the_same_to_the_last_bit(as_then: Storage, expected: dict[str, An
 
 
 def test_a_checkpoint_after_the_replay_holds_all_of_it(
-    reopened: Storage, stood: Path, expected: dict[str, Any]
+    reopened: Storage, first_counts: None, stood: Path, expected: dict[str, Any]
 ) -> None:
     reopened.replay(lambda: False)
     reopened.checkpoint.save(reopened.engine)

@@ -55,11 +55,15 @@ def _model_parts(key: ModelKey, model: WatchedModel, watcher: Watcher) -> Iterab
         yield [*pane_key], pane.late, pane.trace_ids, pane.features
         for state in (pane.counts, pane.moments, pane.levels, pane.labels, pane.display):
             yield state.to_bytes() if state is not None else b""
+        if pane.weighted is not None:
+            yield pane.weighted.to_bytes()
     for _, watch in sorted(watcher.slots.items()):
         yield slot_bytes(watch)
-    for rows, used in model.pending.blocks():
+    for rows, used, held in model.pending.blocks():
         yield rows.tobytes()
         yield used.tobytes()
+        if held["marks"].any():  # earlier versions kept none
+            yield held.tobytes()
     if model.reservoir is not None:
         yield from model.reservoir.to_bytes()
     if model.baseline is not None:

@@ -47,6 +47,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         **model.traffic_day.to_json(),
         **model.sent_slices.to_json(),
         **model.inputs.to_json(),
+        **({"weighted": True} if model.weighted else {}),
         **({"role": model.role} if model.role != semconv.ML_MODEL_ROLE_CHAMPION else {}),
         **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
         **({"jobs": model.jobs.to_json() | {"sealed_ns": model.sealed_ns}} if model.is_batch else {}),
@@ -62,6 +63,8 @@ def restore_totals(model: WatchedModel, state: dict[str, Any], sealed_ns: int) -
     for name in _SET_ASIDE:
         setattr(model, name, state.get(name, 0))
     _restore_jobs(model, state, sealed_ns)
+    if state.get("weighted", False):
+        model.begin_weighing()
     model.role = state.get("role", semconv.ML_MODEL_ROLE_CHAMPION)
     model.days = Days.from_json(state["days"])
     model.traffic_day = TrafficDay.from_json(state, model.specs)

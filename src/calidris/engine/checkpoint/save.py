@@ -7,10 +7,9 @@ import logging
 from collections import Counter
 from typing import Any
 
-import numpy as np
-
 from calidris.baseline import Baseline
 from calidris.batch import ModelKey
+from calidris.engine.checkpoint.pending_rows import Written, restore_pending, save_pending
 from calidris.engine.checkpoint.plain_json import alarm_from, alarm_json, model_json, restore_totals
 from calidris.engine.checkpoint.shared_worlds import mark_worlds_saved, restore_worlds, save_worlds
 from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, restore_dedup_digests, save_dedup
@@ -24,7 +23,7 @@ from calidris.engine.panes.pane import COLUMNS, Pane, PaneKey, pane_from, pane_r
 from calidris.engine.panes.panes import Panes
 from calidris.engine.snapshot import WindowPoint
 from calidris.errors import IncompatibleState
-from calidris.labels import Chunk, EarlyLabels, pending_dtype
+from calidris.labels import EarlyLabels, held_dtype, pending_dtype
 from calidris.state import Spec
 
 _logger = logging.getLogger(__name__)
@@ -125,7 +124,7 @@ class Checkpoint:
             if watch.unsaved:
                 self.store.put_blob(number, "watch", slot_name(slot), slot_bytes(watch))
         self._save_learning(number, model)
-        self._save_pending(number, model)
+        save_pending(self.store, number, model.pending)
         return number
 
     def _save_panes(self, number: int, panes: Panes) -> None:
@@ -147,21 +146,6 @@ class Checkpoint:
             kept = self.store.count_blobs(number, "reservoir")
             for i, raw in enumerate(model.reservoir.to_bytes(kept), start=kept):
                 self.store.put_blob(number, "reservoir", f"{i:08d}", raw)
-
-    def _save_pending(self, number: int, model: WatchedModel) -> None:
-        model.pending.settle()
-        saved = {n for (n,) in self.store.db.execute("SELECT chunk FROM pending WHERE model=?", (number,))}
-        gone = saved - {chunk.number for chunk in model.pending.chunks}
-        self.store.db.executemany("DELETE FROM pending WHERE model=? AND chunk=?", [(number, n) for n in gone])
-        for chunk in model.pending.chunks:
-            marks = np.packbits(chunk.used).tobytes()
-            if chunk.unsaved_rows:
-                values = (number, chunk.number, chunk.rows.tobytes(), marks)
-                self.store.db.execute("INSERT OR REPLACE INTO pending VALUES (?, ?, ?, ?)", values)
-            elif chunk.unsaved_marks:
-                self.store.db.execute(
-                    "UPDATE pending SET marks=? WHERE model=? AND chunk=?", (marks, number, chunk.number)
-                )
 
     def restore(self, engine: Engine) -> None:
         """Bring the engine to the last checkpoint; an empty store leaves it empty.
@@ -224,7 +208,9 @@ class Checkpoint:
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)
         model.load()
-        self._restore_pending(number, model, state["slices"], state.get("waiting_blocks"))
+        rows = pending_dtype(state["slices"], model.weighted)
+        written = Written(rows, held_dtype(state["task"]))
+        restore_pending(self.store, number, model.pending, written, state.get("waiting_blocks"))
 
     def _restore_watches(self, number: int, key: ModelKey, watcher: Watcher) -> None:
         saved = self.store.blobs(number, "watch")
@@ -236,27 +222,6 @@ class Checkpoint:
             except IncompatibleState as error:
                 _logger.warning("model %s: the evidence of %s begins anew: %s", key, name, error)
 
-    def _restore_pending(self, number: int, model: WatchedModel, slices: int, blocks: int | None) -> None:
-        query = "SELECT chunk, rows, marks FROM pending WHERE model=? ORDER BY chunk"
-        chunks = []
-        for chunk, rows, marks in self.store.db.execute(query, (number,)):
-            array = _with_slices(np.frombuffer(rows, dtype=pending_dtype(slices)), model.pending.dtype)
-            used = np.unpackbits(np.frombuffer(marks, dtype=np.uint8), count=len(array)).astype(bool)
-            changed = array.dtype != pending_dtype(slices)
-            chunks.append(Chunk(int(chunk), array, used, unsaved_rows=changed, unsaved_marks=changed))
-        model.pending.restore(chunks, blocks)
-
-
-def _with_slices(rows: np.typing.NDArray[np.void], dtype: np.dtype[np.void]) -> np.typing.NDArray[np.void]:
-    """The same rows where there are more or fewer slices today."""
-    out = np.zeros(len(rows), dtype=dtype)
-    for name in ("id", "time_ns", "score", "decision", "spec"):
-        out[name] = rows[name]
-    out["slices"] = -1
-    width = min(out["slices"].shape[1], rows["slices"].shape[1])
-    out["slices"][:, :width] = rows["slices"][:, :width]
-    return out
-
 
 def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:
     model.unsaved = False
@@ -264,4 +229,4 @@ def _mark_saved(model: WatchedModel, watcher: Watcher) -> None:
     for watch in watcher.slots.values():
         watch.unsaved = False
     for chunk in model.pending.chunks:
-        chunk.unsaved_rows = chunk.unsaved_marks = False
+        chunk.mark_saved()

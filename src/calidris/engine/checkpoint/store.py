@@ -10,6 +10,7 @@
     labels    likewise → their labelled rows, which change long after all else
     blobs     (model, kind, name)  → a window's watch, reservoir rows, the provisional baseline
     pending   (model, chunk)       → rows (written once), marks (when they changed)
+    held      (model, chunk, part) → labels of its rows: each part has those that changed since the last one
 
 No pickle: states are their own self-describing bytes, the rest is JSON. ``synchronous=FULL``: a commit is on the disk.
 
@@ -59,6 +60,8 @@ CREATE TABLE IF NOT EXISTS blobs (model INTEGER, kind TEXT, name TEXT, value BLO
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (model INTEGER, chunk INTEGER, rows BLOB NOT NULL, marks BLOB NOT NULL,
   PRIMARY KEY (model, chunk)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS held (model INTEGER, chunk INTEGER, part INTEGER, labels BLOB NOT NULL,
+  PRIMARY KEY (model, chunk, part)) WITHOUT ROWID;
 """
 _TABLES = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", _SCHEMA)
 _FROM_4 = """
@@ -193,7 +196,7 @@ class Store:
 
     def drop_model(self, model: int) -> None:
         """Forget a model version and all that belongs to it."""
-        for table in ("panes", "labels", "blobs", "pending"):
+        for table in ("panes", "labels", "blobs", "pending", "held"):
             self.db.execute(f"DELETE FROM {table} WHERE model=?", (model,))
         self.db.execute("DELETE FROM models WHERE id=?", (model,))
 

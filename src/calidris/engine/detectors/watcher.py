@@ -432,12 +432,13 @@ def _strongest(verdicts: Iterable[Verdict | None]) -> Verdict | None:
 def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | None) -> Ints | None:
     """What a detector is fed with; None where it compares two versions and the other one is not there."""
     if made.pair is None:
-        return made.counts(window)
+        return made.counts(window.evidence)
     spec = window.counts.spec
     if other is None or not other.specs or other.spec.hash != spec.hash:
         return None
     length = round(made.slot.window_s * 1e9)
-    return made.pair(window, merge_panes(spec, (p for _, p in other.panes_in(start_ns, start_ns + length))))
+    beside = merge_panes(spec, (p for _, p in other.panes_in(start_ns, start_ns + length)))
+    return made.pair(window.evidence, beside.evidence)
 
 
 def _window(model: WatchedModel, start_ns: int, length_ns: int) -> Window:

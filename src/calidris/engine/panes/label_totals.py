@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from calidris import semconv
 from calidris.batch import Floats, Ints
 from calidris.metrics.labels.maturity import Cohort
-from calidris.state import Spec
+from calidris.state import SparseTable, Spec, TableState
 from calidris.state.blocks.labelled import LabelStates, LabelTables
 from calidris.state.blocks.scores import SCALE
 
@@ -26,21 +27,30 @@ def uncut(spec: Spec) -> Spec:
 
 def whole_labels(spec: Spec, parts: Iterable[LabelTables]) -> LabelStates:
     """All labelled rows of some panes of a spec, as states of ``uncut(spec)``; O(touched cells)."""
-    return dense_labels(LabelStates.empty(uncut(spec)), parts)
+    return dense_labels(uncut(spec), parts)
 
 
-def dense_labels(out: LabelStates, parts: Iterable[LabelTables]) -> LabelStates:
-    """Add the rows of many panes at once, in place: each column of sums in one pass. Cells beyond the states are left out."""
+def dense_labels(spec: Spec, parts: Iterable[LabelTables]) -> LabelStates:
+    """The rows of many panes as states of a spec: each column of sums in one pass. Cells beyond the states are left out."""
     found = list(parts)
+    out = LabelStates.empty(spec, any(tables.weighted is not None for tables in found))
     for i, state in enumerate(out.all):
-        tables = [tables.tables[i] for tables in found]
-        ends = [int(np.searchsorted(table.cells, len(state.cells))) for table in tables]
-        if sum(ends):
-            cells = np.concatenate([table.cells[:end] for table, end in zip(tables, ends)])
-            sums = np.concatenate([table.sums[:end] for table, end in zip(tables, ends)])
-            for column, values in zip(state.cells.T, sums.T):
-                np.add.at(column, cells, values)  # one column at a time is ten times faster than rows
+        _add_tables(state, [tables.tables[i] for tables in found])
+    if out.weighted is not None:
+        by_weight = [tables.by_weight() for tables in found]
+        for i, state in enumerate(out.weighted):
+            _add_tables(state, [tables.tables[i] for tables in by_weight])
     return out
+
+
+def _add_tables(state: TableState, tables: Sequence[SparseTable[Any]]) -> None:
+    ends = [int(np.searchsorted(table.cells, len(state.cells))) for table in tables]
+    if not sum(ends):
+        return
+    cells = np.concatenate([table.cells[:end] for table, end in zip(tables, ends)])
+    sums = np.concatenate([table.sums[:end] for table, end in zip(tables, ends)])
+    for column, values in zip(state.cells.T, sums.T):
+        np.add.at(column, cells, values)  # one column at a time is ten times faster than rows
 
 
 def added(spec: Spec, parts: Iterable[LabelStates]) -> LabelStates:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -15,6 +15,15 @@ from calidris.batch import Ints, PredictionBatch
 from calidris.engine.panes.label_totals import dense_labels
 from calidris.state import CountsState, DisplayState, LevelsState, MomentsState, ScoresState, Spec
 from calidris.state.blocks.labelled import LabelledRows, LabelStates, LabelTables
+from calidris.state.blocks.weighted_rows import WeightedRows
+from calidris.state.effective import (
+    EffectiveMoments,
+    effective_counts,
+    effective_labels,
+    rounded_counts,
+    rounded_labels,
+)
+from calidris.state.weights import units_of
 
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
@@ -60,6 +69,7 @@ class Pane:
         display: log-linear bins of the numbers, which no baseline decides, so that a later one can re-bin the past. Those of
             an hour's rows are in its hour pane from the first row on, while their counts are in steps until the roll-up.
         features: rows in batches that carried each feature, by its name.
+        weighted: all rows by weight; None until one has another weight than one.
         late: rows that came after the step was sealed: shown, and scored only by a longer window that was still open.
         trace_ids: of the first few calls.
         dirty: whether the checkpoint has an older copy, its labels apart.
@@ -72,6 +82,7 @@ class Pane:
     labels: LabelTables
     display: DisplayState | None = None
     features: dict[str, int] = field(default_factory=dict)
+    weighted: WeightedRows | None = None
     late: int = 0
     trace_ids: list[str] = field(default_factory=list)
     dirty: bool = True
@@ -85,7 +96,8 @@ class Pane:
     @property
     def nbytes(self) -> int:
         """Bytes in memory, nearly all of them."""
-        tables = sum(table.cells.nbytes + table.sums.nbytes for table in self.labels.tables)
+        by_weight = 0 if self.weighted is None else self.weighted.array.nbytes
+        tables = self.labels.nbytes + by_weight
         display = 0 if self.display is None else self.display.nbytes
         names = NAME_BYTES * len(self.features)
         return int(self.counts.array.nbytes + self.moments.nbytes) + tables + display + names
@@ -101,6 +113,7 @@ class Pane:
             How many values were counted nowhere, because there are too many features, and how many as ``other`` without a
             name, because the spec does not have their level and too many others have a name.
         """
+        self._weigh(cells, units_of(batch.weight), batch)
         self.counts.update(cells)
         self.moments.update(batch, cells)
         levels = self.levels.update(batch, cells, sizes)
@@ -127,14 +140,29 @@ class Pane:
             self.features[name] = len(batch)
         return left_out
 
-    def count_cells(self, cells: Ints) -> None:
+    def _weigh(self, cells: Ints, units: Ints | None, batch: PredictionBatch | None = None) -> None:
+        """Count rows by weight, before they are counted by row: those of before are taken from there."""
+        if units is not None:
+            self.weighted = self.by_weight()
+        if self.weighted is not None:
+            self.weighted.update(cells, units, batch)
+
+    def by_weight(self) -> WeightedRows:
+        """All rows by weight: each once where none has another one."""
+        return self.weighted or WeightedRows.at_one(self.counts, self.moments)
+
+    def count_cells(self, cells: Ints, units: Ints | None = None) -> None:
         """Count rows whose cells, int64[fields, n], are those of some fields of the spec; nothing else is kept of them."""
+        self._weigh(cells, units)
         self.counts.update(cells)
         self.dirty = True
 
-    def merge_counts(self, counts: Ints) -> None:
-        """Add counts int64[cells] of other rows."""
-        self.counts.merge(CountsState(self.counts.spec, counts))
+    def merge_counts(self, counts: CountsState, weighted: WeightedRows | None) -> None:
+        """Add counts of other rows, with what they are by weight where that is not the same."""
+        if self.weighted is not None or weighted is not None:
+            self.weighted = self.by_weight()
+            self.weighted.merge(weighted or WeightedRows.at_one(counts))
+        self.counts.merge(counts)
         self.dirty = True
 
     def show(self, batch: PredictionBatch) -> None:
@@ -144,9 +172,12 @@ class Pane:
         self.display.update(batch)
         self.dirty = True
 
-    def add_labels(self, rows: LabelledRows) -> None:
-        """Count labelled rows."""
+    def add_labels(self, rows: LabelledRows, gone: LabelledRows | None = None) -> None:
+        """Count labelled rows, some of them in place of ``gone``: of what they were counted as before."""
+        # In this order: no count is ever below what it ends at.
         self.labels.add(rows)
+        if gone is not None:
+            self.labels.take_off(gone)
         self.relabelled = True
 
     def merge(self, other: Pane) -> None:
@@ -155,6 +186,9 @@ class Pane:
         Raises:
             IncompatibleState: another spec.
         """
+        if self.weighted is not None or other.weighted is not None:
+            self.weighted = self.by_weight()
+            self.weighted.merge(other.by_weight())
         self.counts.merge(other.counts)
         self.moments.merge(other.moments)
         self.levels.merge(other.levels)
@@ -175,7 +209,10 @@ class Pane:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Panes of one spec, merged: the same parts, the labelled rows as dense states."""
+    """Panes of one spec, merged: the same parts, the labelled rows as dense states.
+
+    Where rows have weights, ``counts`` and ``labels`` are by row all the same, and ``figures`` and ``evidence`` by weight.
+    """
 
     counts: CountsState
     moments: MomentsState
@@ -184,11 +221,43 @@ class Window:
     features: dict[str, int]
     trace_ids: tuple[str, ...]
     late: int = 0
+    weighted: WeightedRows | None = None
+    _made: dict[str, Window] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def scores(self) -> ScoresState:
         """State C of the labelled rows."""
         return self.labels.scores
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether a row of it has another weight than one."""
+        return self.weighted is not None or self.labels.weighted is not None
+
+    @property
+    def figures(self) -> Window:
+        """The rows as so many as they are worth, for figures; the same window where each counts once."""
+        if not self.is_weighted:
+            return self
+        if "figures" not in self._made:
+            made = replace(self, labels=effective_labels(self.labels), _made={})
+            if self.weighted is not None:
+                counts, moments = effective_counts(self.weighted), EffectiveMoments(self.weighted)
+                made = replace(made, counts=counts, moments=moments)
+            self._made["figures"] = made
+        return self._made["figures"]
+
+    @property
+    def evidence(self) -> Window:
+        """The same in whole rows, for detectors."""
+        if not self.is_weighted:
+            return self
+        if "evidence" not in self._made:
+            shown = self.figures
+            counts = shown.counts if self.weighted is None else rounded_counts(shown.counts)
+            labels = shown.labels if self.labels.weighted is None else rounded_labels(shown.labels)
+            self._made["evidence"] = replace(shown, counts=counts, labels=labels, weighted=None, _made={})
+        return self._made["evidence"]
 
 
 def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
@@ -196,9 +265,9 @@ def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
     mine = [pane for pane in panes if pane.counts.spec.hash == spec.hash]
     examples = _examples([trace_id for pane in mine for trace_id in pane.trace_ids])
     late = sum(pane.late for pane in mine)
+    labels = dense_labels(spec, (pane.labels for pane in mine))
     sums = (CountsState(spec), MomentsState(spec), LevelsState(spec))
-    out = Window(*sums, LabelStates.empty(spec), {}, tuple(examples), late)
-    dense_labels(out.labels, (pane.labels for pane in mine))
+    out = Window(*sums, labels, {}, tuple(examples), late, weighted_rows(spec, mine))
     for pane in mine:
         out.counts.merge(pane.counts)
         out.moments.merge(pane.moments)
@@ -206,6 +275,16 @@ def merge_panes(spec: Spec, panes: Iterable[Pane]) -> Window:
         for name, n in pane.features.items():
             out.features[name] = out.features.get(name, 0) + n
     _keep_commonest(out.features, spec.feature_names)
+    return out
+
+
+def weighted_rows(spec: Spec, panes: Sequence[Pane]) -> WeightedRows | None:
+    """The rows of some panes of a spec by weight; None where each counts once."""
+    if all(pane.weighted is None for pane in panes):
+        return None
+    out = WeightedRows(spec)
+    for pane in panes:
+        out.merge(pane.by_weight())
     return out
 
 
@@ -226,10 +305,14 @@ PaneRow = tuple[bytes, bytes, bytes, bytes | None, int, str]
 
 def pane_row(pane: Pane) -> PaneRow:
     """The columns of a pane but for its labels, in the order of ``COLUMNS``."""
-    notes = json.dumps([pane.trace_ids, pane.features])
     counts, moments, levels = (state.to_bytes() for state in (pane.counts, pane.moments, pane.levels))
+    notes: list[object] = [pane.trace_ids, pane.features]
+    if pane.weighted is not None:
+        # Behind the counts, and where they end: nothing more of a pane without weights.
+        notes.append(len(counts))
+        counts += pane.weighted.to_bytes()
     display = None if pane.display is None else pane.display.to_bytes()
-    return counts, moments, levels, display, pane.late, notes
+    return counts, moments, levels, display, pane.late, json.dumps(notes)
 
 
 def pane_from(spec: Spec, row: PaneRow, labels: bytes | None) -> Pane:
@@ -240,9 +323,11 @@ def pane_from(spec: Spec, row: PaneRow, labels: bytes | None) -> Pane:
         IncompatibleState: bytes of another spec or format version.
     """
     counts, moments, levels, display, late, notes = row
-    trace_ids, features = json.loads(notes)
+    trace_ids, features, *end = json.loads(notes)
+    counts, weighted = (counts[: end[0]], counts[end[0] :]) if end else (counts, None)
     return Pane(
         counts=CountsState.from_bytes(spec, counts),
+        weighted=None if weighted is None else WeightedRows.from_bytes(spec, weighted),
         moments=MomentsState.from_bytes(spec, moments),
         levels=LevelsState.from_bytes(spec, levels),
         labels=LabelTables(spec) if labels is None else LabelTables.from_bytes(spec, labels),

@@ -117,12 +117,12 @@ class Panes:
         short = key.level == Level.STEP and self.step_ns < HOUR_NS
         self.get(_hour(start_ns, spec) if short else key).show(batch)
 
-    def add_labels(self, start_ns: int, spec: int, rows: LabelledRows) -> None:
-        """Count labelled rows of a step."""
-        self.get(self.place(start_ns, spec)).add_labels(rows)
+    def add_labels(self, start_ns: int, spec: int, rows: LabelledRows, gone: LabelledRows | None = None) -> None:
+        """Count labelled rows of a step, some of them in place of ``gone``: of what they were counted as before."""
+        self.get(self.place(start_ns, spec)).add_labels(rows, gone)
         summed = self.sums.get(_hour(start_ns, spec))
         if summed is not None:
-            summed.add_labels(rows)
+            summed.add_labels(rows, gone)
 
     def keys(self, start_ns: int, end_ns: int) -> list[PaneKey]:
         """Panes with rows that lie in ``[start_ns, end_ns)``, a step by its begin, oldest first."""

@@ -13,10 +13,13 @@ import numpy as np
 from calidris.batch import Ints, Mask, ModelKey, PredictionBatch
 from calidris.engine.columns import by_step
 from calidris.engine.panes.arrivals import Arrivals
-from calidris.engine.panes.pane import HOUR_NS, Pane
+from calidris.engine.panes.pane import HOUR_NS, Pane, weighted_rows
 from calidris.engine.panes.panes import ClosedPanes, Panes
 from calidris.engine.panes.rollup import Marks
-from calidris.state import Role, Spec
+from calidris.state import CountsState, Role, Spec
+from calidris.state.blocks.weighted_rows import WeightedRows
+from calidris.state.effective import effective_counts, rounded_counts
+from calidris.state.weights import units_of
 
 HOT_NS = 2 * HOUR_NS
 """The newest steps never leave memory, as those of versions do not."""
@@ -29,10 +32,12 @@ class Coded:
     Attributes:
         times_ns: of the rows, int64[n].
         cells: int64[fields, n], those of all fields of the spec.
+        units: their weights, int64[n]; None where each counts once.
     """
 
     times_ns: Ints
     cells: Ints
+    units: Ints | None = None
 
 
 class SharedFeatures:
@@ -103,7 +108,7 @@ class SharedFeatures:
             sent = settled(self.spec.blank_levels)
             embedded = self.spec.embedded(sent)
             cells = self.spec.encode(embedded)
-        return Coded(batch.event_time_ns, cells)
+        return Coded(batch.event_time_ns, cells, units_of(batch.weight))
 
     def count(self, coded: Coded) -> None:
         """Count coded rows, each in the step of its own time."""
@@ -122,7 +127,8 @@ class SharedFeatures:
             if start < self.kept_ns:
                 continue
             pane = self.panes.for_rows(start, 0)
-            pane.count_cells(features[:, here])
+            units = coded.units
+            pane.count_cells(features[:, here], None if units is None else units[here])
 
     def copy_open(
         self,
@@ -137,16 +143,26 @@ class SharedFeatures:
         for key in panes.keys(self.kept_ns, 2**63 - 1):
             if key.spec == newest:
                 mine = self.panes.for_rows(key.start_ns, 0)
-                mine.merge_counts(self._features_of(panes.get(key)))
+                found = panes.get(key)
+                mine.merge_counts(self._features_of(found), self._weights_of(found))
 
-    def _features_of(self, pane: Pane) -> Ints:
+    def _features_of(self, pane: Pane) -> CountsState:
         """A pane's counts with nothing in the cells of other fields."""
         counts: Ints = np.where(
             self._mask(),
             pane.counts.array,
             0,
         )
-        return counts
+        return CountsState(self.spec, counts)
+
+    def _weights_of(self, pane: Pane) -> WeightedRows | None:
+        """Likewise by weight."""
+        if pane.weighted is None:
+            return None
+        weighted = pane.weighted.copy()
+        weighted.cells[~self._mask()] = 0
+        weighted.moments[1:] = 0
+        return weighted
 
     def _mask(self) -> Mask:
         mask = np.zeros(self.spec.cells, dtype=np.bool_)
@@ -171,11 +187,15 @@ class SharedFeatures:
         start_ns: int,
         length_ns: int,
     ) -> Ints:
-        """The rows of one window together, int64[cells]."""
-        total: Ints = np.zeros(self.spec.cells, dtype=np.int64)
-        for pane in self._within(start_ns, start_ns + length_ns):
-            total += pane.counts.array
-        return total
+        """The rows of one window together, int64[cells]; as many as they are worth where they have weights."""
+        total = CountsState(self.spec)
+        panes = list(self._within(start_ns, start_ns + length_ns))
+        for pane in panes:
+            total.merge(pane.counts)
+        weighted = weighted_rows(self.spec, panes)
+        if weighted is not None:
+            total = rounded_counts(effective_counts(weighted))
+        return total.array
 
     def _within(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from calidris import semconv
-from calidris.engine.readings.labels import ARRIVED
+from calidris.engine.readings.labels import ARRIVED, rows_behind
 from calidris.engine.snapshot import ModelSnapshot, WindowState
 from calidris.metrics.base import Reading, Status
 from calidris.metrics.calibration import calibration_measures
@@ -46,7 +46,7 @@ def _of_window(window: WindowState) -> tuple[Reading, ...]:
     if window.merged is None:
         return ()
     labels = window.merged.labels
-    return window.detail.get(labels, partial(_of_labels, labels, window))
+    return window.detail.get(labels, partial(_of_labels, window.merged.figures.labels, window))
 
 
 def _of_labels(labels: LabelStates, window: WindowState) -> tuple[Reading, ...]:
@@ -78,4 +78,5 @@ def _performance(labels: LabelStates, window: WindowState) -> list[Reading]:
         window.window,
         ARRIVED,
         measures=PERFORMANCE,
+        behind=rows_behind(labels),
     )

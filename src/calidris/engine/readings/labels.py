@@ -15,6 +15,7 @@ from calidris.metrics.performance.decisions import binary_readings
 from calidris.metrics.performance.multiclass import MEASURES, multiclass_readings
 from calidris.metrics.performance.performance_measures import score_reading, slice_labels
 from calidris.metrics.performance.regression import Errors, regression_readings
+from calidris.metrics.performance.rows_behind import RowsBehind
 from calidris.state import Spec, class_names
 from calidris.state.blocks.labelled import LabelStates
 
@@ -59,8 +60,15 @@ def label_readings(
     out = calibration_of_bins(spec, bins, window, maturity, labels=about)
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         counts = labels.groups.confusion(row, delay)
-        return out + binary_readings(counts, bins, spec, window, maturity, labels=about)
+        behind = rows_behind(labels, row)
+        return out + binary_readings(counts, bins, spec, window, maturity, labels=about, behind=behind)
     return out + _several_classes(spec, labels, window, maturity, row, delay, about)
+
+
+def rows_behind(labels: LabelStates, row: int = 0) -> RowsBehind | None:
+    """How many rows those behind each measure of one slice are worth; None where each counts once."""
+    worth = labels.worth
+    return None if worth is None else RowsBehind(worth.weights[row], worth.squares[row])
 
 
 def slice_readings(spec: Spec, labels: LabelStates, window: str) -> list[Reading]:
@@ -98,7 +106,7 @@ def _several_classes(
 ) -> list[Reading]:
     decisions = labels.decisions(row, delay)
     if decisions is None:
-        nothing = Performance(math.nan, int(labels.groups.confusion(row, delay).sum()))
+        nothing = Performance(math.nan, round(labels.groups.confusion(row, delay).sum().item()))
         return [score_reading(m, nothing, window, maturity, labels=about) for m in MEASURES]
     # Of a slice only the figures of all classes together: each class of each slice would be hundreds.
     classes = () if about else class_names(spec)

@@ -28,6 +28,7 @@ from calidris.metrics.performance.decisions import RANKED, threshold_decides
 from calidris.metrics.performance.performance_measures import score_reading
 from calidris.state.blocks.labelled import LabelStates
 from calidris.state.blocks.table_state import DELAY_EDGES_S
+from calidris.state.effective import effective_labels
 
 YOUNGEST_S = DELAY_EDGES_S[0]
 """Rows younger than the shortest delay tell nothing about delays."""
@@ -100,7 +101,8 @@ class Late:
         if window_s not in self._matured:
             aged = self.aged(window_s, self.model.config.detect.label_age)
             labels = (pane.labels for _, pane in aged.panes) if aged else ()
-            self._matured[window_s] = None if aged is None else (whole_labels(self.model.spec, labels), aged.how)
+            found = None if aged is None else effective_labels(whole_labels(self.model.spec, labels))
+            self._matured[window_s] = None if aged is None or found is None else (found, aged.how)
         return self._matured[window_s]
 
     @cached_property
@@ -125,7 +127,7 @@ class Late:
         age_s = self.settled_age_s
         settled = None if age_s is None else self.aged(window_s, age_s)
         if settled is not None:
-            labels = whole_labels(self.model.spec, (pane.labels for _, pane in settled.panes))
+            labels = effective_labels(whole_labels(self.model.spec, (pane.labels for _, pane in settled.panes)))
             found = label_readings(spec, labels, window, COMPLETE)
             return _marked(found, settled.how)
         if spec.task not in HEADLINE:
@@ -142,9 +144,11 @@ class Late:
         binary = spec.task == semconv.ML_MODEL_TASK_BINARY  # several classes have no table of two by two
         if binary and not threshold_decides(labels.groups.confusion(), labels.scores.bins(), spec):
             measures = tuple(m for m in measures if m in RANKED)  # weights are those of scores, not of decisions
-        return adjusted_calibration(adjusted, spec, window) + adjusted_performance(
+        figures = adjusted_calibration(adjusted, spec, window) + adjusted_performance(
             adjusted, spec, window, measures=measures
         )
+        # Rows that have weights of their own would need both at once.
+        return _marked(figures, Status.UNDEFINED if self.model.weighted else Status.OK)
 
 
 def age_bucket(model: WatchedModel) -> int:

@@ -44,9 +44,10 @@ def known_readings(config: ModelConfig, merged: Window, window_s: float) -> Iter
     """Figures of the labels that are in: a function of those and of the settings."""
     spec, window = merged.counts.spec, window_name(window_s)
     yield coverage_reading(int(labels_by_delay(merged.labels).sum()), merged.counts.count, window)
-    yield from label_readings(spec, merged.labels, window)
-    yield from slice_readings(spec, merged.labels, window)
-    yield from fairness_readings(config, spec, merged.labels, window)
+    labels = merged.figures.labels
+    yield from label_readings(spec, labels, window)
+    yield from slice_readings(spec, labels, window)
+    yield from fairness_readings(config, spec, labels, window)
 
 
 def guessed_readings(
@@ -62,7 +63,8 @@ def guessed_readings(
     """
     matured = None if late is None else late.matured(window_s)
     known = matured[0] if matured else None
-    yield from estimated_readings(_same(baseline, merged), merged.counts, known, window_name(window_s))
+    counts = merged.figures.counts
+    yield from estimated_readings(_same(baseline, merged), counts, known, window_name(window_s))
 
 
 def leave_out_absent(readings: Iterable[Reading], absent: Collection[str]) -> Iterator[Reading]:
@@ -102,15 +104,19 @@ def baseline_readings(config: ModelConfig, baseline: Baseline | None) -> list[Re
 def traffic_readings(
     config: ModelConfig, merged: Window, baseline: Baseline | None, window_s: float
 ) -> Iterator[Reading]:
-    """Rows, errors, latency, data quality; against a baseline of the same spec also schema and drift."""
-    counts, window = merged.counts, window_name(window_s)
+    """Rows, errors, latency, data quality; against a baseline of the same spec also schema and drift.
+
+    Rows are counted as rows, and so are those that lack a column; all else by weight where rows have any.
+    """
+    counts, window = merged.figures.counts, window_name(window_s)
     spec = counts.spec
-    yield rows_reading(counts, window)
+    yield rows_reading(merged.counts, window)
     yield error_reading(spec, counts, window)
     yield from latency_readings(spec, counts, window)
     yield from quality_readings(spec, counts, window)
     if baseline is not None:
-        yield from schema_readings(spec, with_values(baseline.counts, counts, merged.features), counts.count, window)
+        rows = merged.counts
+        yield from schema_readings(spec, with_values(baseline.counts, rows, merged.features), rows.count, window)
         yield from constant_readings(spec, baseline.counts, counts, window)
         yield from _drift(config, merged, baseline, window_s)
 
@@ -118,7 +124,7 @@ def traffic_readings(
 def _drift(config: ModelConfig, merged: Window, baseline: Baseline, window_s: float) -> Iterator[Reading]:
     scored = window_s in config.detect_windows_s
     readings = drift_readings(
-        baseline.spec, baseline.counts, merged.counts, window=window_name(window_s), baseline_id=baseline.id,
+        baseline.spec, baseline.counts, merged.figures.counts, window=window_name(window_s), baseline_id=baseline.id,
         measures=tuple(MEASURES) if scored else STANDARD, minimum=config.detect.minimum_rows,
         moments=(baseline.moments, merged.moments),
     )  # fmt: skip

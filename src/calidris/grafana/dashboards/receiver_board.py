@@ -86,6 +86,7 @@ def balance() -> list[Panel]:
         _rates(
             _about(Receiver.LABELS, "Labels", "What became of the labels that the journal holds, a second.", "cps", 8),
             (semconv.METRIC_CALIDRIS_ENGINE_LABELS, "read"),
+            (semconv.METRIC_CALIDRIS_LABELS_REVISED, "in place of another"),
             (semconv.METRIC_CALIDRIS_LABELS_UNMATCHED, "unmatched"),
             (semconv.METRIC_CALIDRIS_LABELS_DUPLICATE, "repeated"),
         ),

@@ -126,7 +126,7 @@ def _mark_length(found: Reading) -> Reading:
 
 def _readings(table: DriftTable, window: str, baseline_id: str | None, minimum: int) -> Iterator[Reading]:
     for i, name in enumerate(table.names):
-        n, status = int(table.n[i]), _status(table.n[i], table.m[i], minimum)
+        n, status = round(table.n[i]), _status(table.n[i], table.m[i], minimum)
         for measure, values in table.values.items():
             half = table.half_width[measure][i] if measure in table.half_width else math.nan
             yield reading(

@@ -18,6 +18,7 @@ from calidris.metrics.performance import confusion as decisions
 from calidris.metrics.performance.confusion import Confusion, Performance
 from calidris.metrics.performance.discrimination import average_precision, gini, ks_separation, roc_auc
 from calidris.metrics.performance.performance_measures import STANDARD, confusion, score_reading
+from calidris.metrics.performance.rows_behind import RowsBehind
 from calidris.metrics.score_bins import labelled
 from calidris.state import Spec
 
@@ -55,6 +56,7 @@ def binary_readings(
     measures: Sequence[str] = STANDARD,
     minimum: int = MINIMUM_LABELS,
     labels: Mapping[str, str] = MappingProxyType({}),
+    behind: RowsBehind | None = None,
 ) -> list[Reading]:
     """``ml.performance.score`` of a binary task.
 
@@ -67,13 +69,15 @@ def binary_readings(
         measures: names out of ``DECIDED`` and ``RANKED``.
         minimum: fewer labelled rows are ``too_few``.
         labels: further attributes, such as the slice's name and level.
+        behind: of rows by weight, how many those behind each measure are worth; None where each counts once.
     """
-    c, least = confusion_of(counts), max(minimum, 1)
+    least = max(minimum, 1)
     decided, scored = (Status.TOO_FEW if n < least else Status.OK for n in (counts.sum(), labelled(bins)))
     out = []
     for name in measures:
         ranks = name in RANKED
-        estimate = RANKED[name](bins, spec) if ranks else DECIDED[name](c)
+        mine, in_bins = (counts, bins) if behind is None else behind.worth(name, counts, bins)
+        estimate = RANKED[name](in_bins, spec) if ranks else DECIDED[name](confusion_of(mine))
         status = scored if ranks else decided
         out.append(score_reading(name, estimate, window, maturity, status=status, labels=labels))
     return out

@@ -1,6 +1,6 @@
 """Figures of decisions between several classes, from K x K confusion counts, and calibration class by class.
 
-Everywhere ``counts`` is int64[K, K], ``counts[truth, decision]``. A class that is neither true nor decided anywhere takes no
+Everywhere ``counts`` is int64[K, K], ``counts[truth, decision]``; numbers need not be whole where rows carry weights. A class that is neither true nor decided anywhere takes no
 part in a mean over classes, as in scikit-learn.
 """
 
@@ -30,20 +30,20 @@ _PSEUDO_ROWS = 2.0
 
 def accuracy(counts: Ints) -> Performance:
     """Share of rows on the diagonal, Wilson interval."""
-    return proportion(int(np.trace(counts)), int(counts.sum()))
+    return proportion(np.trace(counts).item(), counts.sum().item())
 
 
-def recall_of(counts: Ints, k: int, mistaken: int = 0) -> Performance:
+def recall_of(counts: Ints, k: int, mistaken: float = 0) -> Performance:
     """Share of the rows of class k that were decided so; not defined without one. Wilson interval.
 
     Where k stands for several classes, ``mistaken`` rows more were of one of them and decided for another one.
     """
-    return proportion(int(counts[k, k]), int(counts[k].sum()) + mistaken)
+    return proportion(counts[k, k].item(), counts[k].sum().item() + mistaken)
 
 
-def precision_of(counts: Ints, k: int, mistaken: int = 0) -> Performance:
+def precision_of(counts: Ints, k: int, mistaken: float = 0) -> Performance:
     """Share of the decisions for class k that were right; not defined without one. Wilson interval; ``mistaken`` as above."""
-    return proportion(int(counts[k, k]), int(counts[:, k].sum()) + mistaken)
+    return proportion(counts[k, k].item(), counts[:, k].sum().item() + mistaken)
 
 
 def balanced_accuracy(counts: Ints) -> Performance:
@@ -54,7 +54,7 @@ def balanced_accuracy(counts: Ints) -> Performance:
     value = sum(p.value for p in parts) / len(parts)
     below = math.hypot(*(p.value - p.lower for p in parts)) / len(parts)
     above = math.hypot(*(p.upper - p.value for p in parts)) / len(parts)
-    return Performance(value, int(counts.sum()), max(0.0, value - below), min(1.0, value + above))
+    return Performance(value, round(counts.sum().item()), max(0.0, value - below), min(1.0, value + above))
 
 
 def macro_f1(counts: Ints) -> Performance:
@@ -71,7 +71,7 @@ def weighted_f1(counts: Ints) -> Performance:
 
 
 def _mean_f1(counts: Ints, weighted: bool) -> Performance:
-    n = int(counts.sum())
+    n: float = counts.sum().item()
     if n == 0:
         return Performance(math.nan, 0)
     taking_part = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
@@ -82,7 +82,7 @@ def _mean_f1(counts: Ints, weighted: bool) -> Performance:
     slope = _slope(p, weighted)
     variance = float((p * slope**2).sum() - (p * slope).sum() ** 2)
     half = Z95 * math.sqrt(max(variance, 0.0) / n)
-    return Performance(value, n, max(0.0, value - half), min(1.0, value + half))
+    return Performance(value, round(n), max(0.0, value - half), min(1.0, value + half))
 
 
 def _f1(p: Floats) -> Floats:
@@ -118,7 +118,7 @@ def multiclass_readings(
     window: str,
     maturity: str,
     *,
-    mistaken: int | None = None,
+    mistaken: float | None = None,
     minimum: int = MINIMUM_LABELS,
     class_attribute: str = semconv.ML_PREDICTION_CLASS,
     labels: Mapping[str, str] = MappingProxyType({}),
@@ -142,11 +142,11 @@ def multiclass_readings(
     if mistaken is not None and not _has_last(counts, mistaken):
         counts, classes, mistaken = counts[:-1, :-1], classes[: len(counts) - 1], None
     found = {measure: estimate(counts) for measure, estimate in MEASURES.items()}
-    rows = int(counts.sum())
+    rows: float = counts.sum().item()
     if mistaken is not None:
         rows += mistaken
-        found = dict.fromkeys(MEASURES, Performance(math.nan, rows))
-        found["accuracy"] = proportion(int(np.trace(counts)), rows)
+        found = dict.fromkeys(MEASURES, Performance(math.nan, round(rows)))
+        found["accuracy"] = proportion(np.trace(counts).item(), rows)
     status = Status.TOO_FEW if rows < max(minimum, 1) else Status.OK
     out = [score_reading(m, one, window, maturity, status=status, labels=labels) for m, one in found.items()]
     for k, name in enumerate(classes):
@@ -157,7 +157,7 @@ def multiclass_readings(
     return out
 
 
-def _has_last(counts: Ints, mistaken: int) -> bool:
+def _has_last(counts: Ints, mistaken: float) -> bool:
     """Whether a row is of the last class, true or decided."""
     return bool(counts[-1].any() or counts[:, -1].any() or mistaken)
 

@@ -34,7 +34,9 @@ class CountsState(ArrayState):
     @property
     def count(self) -> int:
         """Rows seen: every row is in exactly one cell of the first field."""
-        return int(self.array[: self.spec.offsets[1]].sum())
+        # Not whole where these are rows by weight as so many as they are worth.
+        rows: float = self.array[: self.spec.offsets[1]].sum().item()
+        return round(rows)
 
     def update(self, cells: Ints) -> None:
         """Count encoded rows, int64[fields, n] as ``Spec.encode`` gives them."""

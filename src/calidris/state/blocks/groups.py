@@ -49,14 +49,23 @@ class GroupsState(TableState):
         return np.arange(cls.size(spec) // spec.slice_count)
 
     @classmethod
-    def place(cls, spec: Spec, truth: Ints, decision: Ints, delay_s: Floats, slice_rows: Ints | None = None) -> Entries:
-        """Where n labelled rows go; see ``update``."""
+    def place(
+        cls,
+        spec: Spec,
+        truth: Ints,
+        decision: Ints,
+        delay_s: Floats,
+        slice_rows: Ints | None = None,
+        units: Ints | None = None,
+    ) -> Entries:
+        """Where n labelled rows go; see ``update``. With weights (``units_of``), what they add by those."""
         k = len(class_names(spec))
         if len(truth) and not (truth.min() >= 0 and truth.max() < k and decision.min() >= -1 and decision.max() < k):
             raise ValueError(f"a true class is 0 to {k - 1}, a decided one too, or -1 where there is none")
         decided = np.where(decision < 0, k, decision)
         cells = (delay_buckets(delay_s) * k + truth) * (k + 1) + decided
-        return over_slices(Entries(cells, np.ones((1, len(truth)), np.int64)), slice_rows, DELAYS * k * (k + 1))
+        each = np.ones((1, len(truth)), np.int64) if units is None else units[None]
+        return over_slices(Entries(cells, each), slice_rows, DELAYS * k * (k + 1))
 
     def update(self, truth: Ints, decision: Ints, delay_s: Floats, slice_rows: Ints | None = None) -> None:
         """Add n labelled rows.

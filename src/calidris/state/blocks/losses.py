@@ -13,6 +13,7 @@ import numpy as np
 from calidris.batch import Floats, Ints, Mask
 from calidris.state.blocks.table_state import DELAYS, Entries, TableState, delay_buckets, over_slices
 from calidris.state.spec import Spec
+from calidris.state.weights import weigh
 
 LOSS_BINS = 20
 SHIFT = 30
@@ -61,8 +62,15 @@ class LossesState(TableState):
         return (np.arange(DELAYS)[:, None] * step + np.arange(width if step else 0)).ravel()
 
     @classmethod
-    def place(cls, spec: Spec, losses: Floats, delay_s: Floats, slice_rows: Ints | None = None) -> Entries:
-        """Where n labelled rows go; see ``update``."""
+    def place(
+        cls,
+        spec: Spec,
+        losses: Floats,
+        delay_s: Floats,
+        slice_rows: Ints | None = None,
+        units: Ints | None = None,
+    ) -> Entries:
+        """Where n labelled rows go; see ``update``. With weights (``units_of``), what they add by those."""
         fixed, missing, over = _scaled(spec, losses, len(delay_s))
         count, width = len(spec.losses), LOSS_BINS + 1
         slice_cells = DELAYS * count * width
@@ -70,10 +78,13 @@ class LossesState(TableState):
         bins = np.where(missing, _ASIDE, np.minimum(fixed * LOSS_BINS >> SHIFT, LOSS_BINS - 1))
         base = (delay_buckets(delay_s) * count + np.arange(count)[:, None]) * width
         slices = None if slice_rows is None else np.tile(slice_rows, count)
-        each = Entries((base + bins).ravel(), np.stack([np.ones(fixed.size, np.int64), fixed.ravel()]))
+        weights = None if units is None else np.tile(units, count)
+        each = Entries((base + bins).ravel(), _weighed(np.ones(fixed.size, np.int64), fixed.ravel(), weights))
         entries = over_slices(each, slices, slice_cells)
         if over.any():
-            clipped = Entries((base + _ASIDE)[over], np.stack([np.zeros(over.sum(), np.int64), over[over]]))
+            of_clipped = None if weights is None else weights[over.ravel()]
+            sums = _weighed(np.zeros(over.sum(), np.int64), over[over].astype(np.int64), of_clipped)
+            clipped = Entries((base + _ASIDE)[over], sums)
             slices = None if slices is None else slices[:, over.ravel()]
             entries = entries.and_also(over_slices(clipped, slices, slice_cells))
         return entries
@@ -98,6 +109,12 @@ class LossesState(TableState):
         sums = part.sum(axis=0)
         inner, aside = sums[:, :_ASIDE], sums[:, _ASIDE]
         return LossBins(inner[..., 0], inner[..., 1] / _ONE, aside[:, 0], aside[:, 1])
+
+
+def _weighed(rows: Ints, sums: Ints, units: Ints | None) -> Ints:
+    """What each adds to both sums of a cell."""
+    both: Ints = np.stack([rows, sums])
+    return both if units is None else weigh(both, units)
 
 
 def _scaled(spec: Spec, losses: Floats, n: int) -> tuple[Ints, Mask, Mask]:

@@ -70,7 +70,7 @@ class MomentsState(ArrayState):
             cells: int64[fields, n] as the spec's ``encode`` gives them, so that values are summed by cell as well.
         """
         self.array[0, 0] += len(batch)
-        there = _find_numbers(self.spec, batch)
+        there = find_numbers(self.spec, batch)
         rows, step = list(there), max(1, BLOCK_VALUES // max(len(there), 1))
         centre = np.array([[s.centre] for s, _ in there.values()])
         unit = np.array([[s.unit] for s, _ in there.values()])
@@ -158,10 +158,14 @@ class MomentsState(ArrayState):
         Raises:
             KeyError: the field is not measured.
         """
+        return fixed.moments(*self.sums_of(i))
+
+    def sums_of(self, i: int) -> tuple[Ints, Scale]:
+        """Sums int64[6] of field i of the spec, and their scale; raises as ``field``."""
         measured = scales(self.spec)
         if i not in measured:
             raise KeyError(f"field {self.spec.fields[i].name!r} has no moments")
-        return fixed.moments(self.array[1 + list(measured).index(i)], measured[i])
+        return self.array[1 + list(measured).index(i)], measured[i]
 
 
 def _measured(spec: Spec) -> list[tuple[int, Field, Scale]]:
@@ -169,7 +173,7 @@ def _measured(spec: Spec) -> list[tuple[int, Field, Scale]]:
     return [(1 + at, spec.fields[i], scale) for at, (i, scale) in enumerate(scales(spec).items())]
 
 
-def _find_numbers(spec: Spec, batch: PredictionBatch) -> dict[int, tuple[Scale, NumberColumn]]:
+def find_numbers(spec: Spec, batch: PredictionBatch) -> dict[int, tuple[Scale, NumberColumn]]:
     """Scale and column of each measured field that a batch has numbers of, by its row of the array."""
     columns = ((row, s, column_of(batch, f)) for row, f, s in _measured(spec))
     return {row: (s, c) for row, s, c in columns if isinstance(c, NumberColumn)}

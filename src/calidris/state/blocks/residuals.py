@@ -49,18 +49,28 @@ class ResidualsState(TableState):
 
     @classmethod
     def place(
-        cls, spec: Spec, truth: Floats, prediction: Floats, delay_s: Floats, slice_rows: Ints | None = None
+        cls,
+        spec: Spec,
+        truth: Floats,
+        prediction: Floats,
+        delay_s: Floats,
+        slice_rows: Ints | None = None,
+        units: Ints | None = None,
     ) -> Entries:
-        """Where n labelled rows go; see ``update``."""
+        """Where n labelled rows go; see ``update``. With weights (``units_of``), what they add by those."""
         scales = residual_scales(spec)
         require_outcomes(spec, truth)
         rows = _variables(truth, prediction)
+        # An error may be infinite where both numbers are finite: it counts, at the end of what sums hold.
         valid = np.isfinite(rows) | (np.isinf(rows) & np.isfinite(prediction))
         k, n = len(VARIABLES), len(truth)
         sums = np.stack([fixed.row_sums(*row) for row in zip(rows, valid, scales)], axis=1)
         cells = delay_buckets(delay_s) * k + np.arange(k)[:, None]
         slices = None if slice_rows is None else np.tile(slice_rows, k)
-        return over_slices(Entries(cells.ravel(), sums.reshape(fixed.SUMS, k * n)), slices, DELAYS * k)
+        flat = sums.reshape(fixed.SUMS, k * n)
+        if units is not None:
+            flat = fixed.weigh_rows(flat, np.tile(units, k))
+        return over_slices(Entries(cells.ravel(), flat), slices, DELAYS * k)
 
     def update(self, truth: Floats, prediction: Floats, delay_s: Floats, slice_rows: Ints | None = None) -> None:
         """Add n labelled rows.

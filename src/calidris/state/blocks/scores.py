@@ -9,6 +9,7 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.state.blocks.table_state import DELAY_EDGES_S, DELAYS, Entries, TableState, delay_buckets, over_slices
 from calidris.state.spec import Spec
+from calidris.state.weights import weigh
 
 __all__ = ["DELAY_EDGES_S", "SCALE", "SMALLEST_P", "STATS", "ScoresState"]
 
@@ -45,9 +46,15 @@ class ScoresState(TableState):
 
     @classmethod
     def place(
-        cls, spec: Spec, score: Floats, outcome: Ints, delay_s: Floats, slice_rows: Ints | None = None
+        cls,
+        spec: Spec,
+        score: Floats,
+        outcome: Ints,
+        delay_s: Floats,
+        slice_rows: Ints | None = None,
+        units: Ints | None = None,
     ) -> Entries:
-        """Where n labelled rows go; see ``update``."""
+        """Where n labelled rows go; see ``update``. With weights (``units_of``), what they add by those."""
         if len(score) == 0:
             return Entries(np.empty(0, dtype=np.int64), np.empty((cls.SUMS, 0), dtype=np.int64))
         if not (score.min() >= 0.0 and score.max() <= 1.0 and outcome.min() >= 0 and outcome.max() <= 1):
@@ -55,7 +62,10 @@ class ScoresState(TableState):
         bins = len(spec.score_edges) + 1
         score_bin = np.searchsorted(spec.score_edges, score, side="right")
         cells = (outcome * DELAYS + delay_buckets(delay_s)) * bins + score_bin
-        return over_slices(Entries(cells, _row_stats(score, outcome)), slice_rows, 2 * DELAYS * bins)
+        stats = _row_stats(score, outcome)
+        return over_slices(
+            Entries(cells, stats if units is None else weigh(stats, units)), slice_rows, 2 * DELAYS * bins
+        )
 
     def update(self, score: Floats, outcome: Ints, delay_s: Floats, slice_rows: Ints | None = None) -> None:
         """Add n labelled rows.

@@ -63,6 +63,15 @@ class SparseTable(Generic[T]):
         cells, sums = entries.summed()
         self._fold(cells, sums.T)
 
+    def take_off(self, entries: Entries) -> None:
+        """Take off entries that were added before, exactly: what is left is as if they had never come.
+
+        Raises:
+            ValueError: they were not, and nothing is taken off.
+        """
+        cells, sums = entries.summed()
+        self._fold(cells, -sums.T)
+
     def merge(self, other: Self) -> None:
         """Add the rows of ``other``, which stays untouched; O(touched cells).
 
@@ -79,7 +88,11 @@ class SparseTable(Generic[T]):
         out = np.zeros((len(union), self.table.SUMS), dtype=np.int64)
         out[np.searchsorted(union, self.cells)] = self.sums
         out[np.searchsorted(union, cells)] += sums
-        self.cells, self.sums = union, out
+        if (out[:, 0] < 0).any():  # the first sum of a cell counts rows
+            raise ValueError(f"{self.table.__name__}: more rows would be taken off than there are")
+        # What nothing is left of is not there: rows that came and went leave no trace.
+        left = out.any(axis=1)
+        self.cells, self.sums = union[left], out[left]
 
     def _require(self, table: type[TableState], spec: Spec) -> None:
         if table is not self.table or spec.hash != self.spec.hash:

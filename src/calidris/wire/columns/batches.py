@@ -208,10 +208,16 @@ def _count(moved_ns: Ints | None) -> int:
     return 0 if moved_ns is None else int(np.count_nonzero(moved_ns))
 
 
+_UNSTATED_NS: Final = -(2**63)
+"""No time that was sent: those are cut long before."""
+
+
 def _labels(table: Table, origin: Origin, settler: _Settler) -> tuple[LabelBatch, int]:
     starts = origin.start_of(table.spans)
-    times = settler.one(lambda raw: convert.nanoseconds(raw, starts), semconv.ML_LABEL_TIME, table.fields)
-    label_time_ns, moved_ns = origin.clamp(starts if times is None else times)
+    unstated = np.full(len(starts), _UNSTATED_NS)
+    stated = settler.one(lambda raw: convert.nanoseconds(raw, unstated), semconv.ML_LABEL_TIME, table.fields)
+    untimed = (unstated if stated is None else stated) == _UNSTATED_NS
+    label_time_ns, moved_ns = origin.clamp(starts if stated is None else np.where(untimed, starts, stated))
     batch = LabelBatch(
         tenant=origin.tenant,
         model_name=table.identity.name,
@@ -219,6 +225,7 @@ def _labels(table: Table, origin: Origin, settler: _Settler) -> tuple[LabelBatch
         label=settler.one(convert.outcomes, semconv.ML_LABEL, table.fields) or convert.nothing(0),
         label_time_ns=label_time_ns,
         spans=table.spans,
+        untimed=untimed if untimed.any() else None,
     )
     return batch, _count(moved_ns)
 

@@ -17,7 +17,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from calidris.batch import CodedColumn, Codes, Column, Ints, LabelBatch, MatrixColumn, NumberColumn, PredictionBatch
+from calidris.batch import (
+    CodedColumn,
+    Codes,
+    Column,
+    Ints,
+    LabelBatch,
+    Mask,
+    MatrixColumn,
+    NumberColumn,
+    PredictionBatch,
+)
 from calidris.wire.columns.batches import Batch, Origin
 from calidris.wire.columns.embeddings import split
 from calidris.wire.columns.span_tables import Table
@@ -115,7 +125,15 @@ def _join_labels(parts: Iterable[Batch]) -> LabelBatch:
         label=_columns([part.label for part in labels]),
         label_time_ns=np.concatenate([part.label_time_ns for part in labels]),
         spans=_optional([part.spans for part in labels], np.concatenate),
+        untimed=_join_untimed(labels),
     )
+
+
+def _join_untimed(labels: Sequence[LabelBatch]) -> Mask | None:
+    if all(part.untimed is None for part in labels):
+        return None
+    stated = (np.zeros(len(part), dtype=np.bool_) for part in labels)
+    return np.concatenate([zeros if part.untimed is None else part.untimed for part, zeros in zip(labels, stated)])
 
 
 def _join_predictions(parts: Sequence[PredictionBatch]) -> PredictionBatch:
