@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calidris.state import GroupsState, LossesState, MomentsState, ResidualsState, ScoresState, Spec, WideErrorsState
-from calidris.state.blocks.cell_sums import scales
 from calidris.state.blocks.residuals import residual_scales
 from calidris.state.blocks.table_state import DELAY_EDGES_S
+from calidris.state.cell_sums import scales
 from calidris.state.fixed import LIMIT, Scale
 
 Counts = NDArray[np.int64]

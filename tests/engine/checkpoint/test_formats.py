@@ -263,6 +263,9 @@ def test_it_is_the_same_to_the_last_bit(as_then: Storage, expected: dict[str, An
         model.sent_slices = SentSlices()  # likewise
         model.traffic_day = TrafficDay()  # likewise
         model.days.forget(OF_ROWS)  # likewise
+        for panes in (model.panes.memory, model.panes.sums):
+            for key, pane in panes.items():
+                panes[key] = standing.as_kept_then(pane)  # likewise of sums by cell
     for watcher in as_then.engine.watchers.values():
         for limit in watcher.limits:
             limit.valueless = 0  # likewise

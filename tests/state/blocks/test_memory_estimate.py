@@ -20,8 +20,8 @@ from calidris.state import (
     WideErrorsState,
     pane_bytes,
 )
-from calidris.state.blocks.cell_sums import CellSums
 from calidris.state.blocks.display import shown
+from calidris.state.cell_sums import CellSums
 
 
 def wide() -> Spec:

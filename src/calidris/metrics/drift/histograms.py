@@ -13,7 +13,7 @@ from calidris.batch import Floats, Ints, Mask
 from calidris.errors import IncompatibleState
 from calidris.metrics.drift.psi_noise import Noise, find_noise
 from calidris.state import CountsState, Kind, MomentsState, Role, Spec
-from calidris.state.blocks.cell_sums import centres, units
+from calidris.state.cell_sums import centres, units
 from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, SPECIALS
 
 COMPARED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})

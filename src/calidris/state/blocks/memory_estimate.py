@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from calidris.state.base import ArrayState
-from calidris.state.blocks.cell_sums import CellSums
 from calidris.state.blocks.counts import CountsState
 from calidris.state.blocks.display import FIELD, PAGES, shown
 from calidris.state.blocks.groups import GroupsState
@@ -15,6 +14,7 @@ from calidris.state.blocks.residuals import ResidualsState
 from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.unseen_levels import LevelsState
 from calidris.state.blocks.wide_errors import WideErrorsState
+from calidris.state.cell_sums import CellSums
 from calidris.state.spec import Spec
 
 _ARRAYS: dict[str, type[ArrayState]] = {

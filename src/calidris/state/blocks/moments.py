@@ -10,7 +10,7 @@ from calidris.batch import Floats, Ints, Mask, NumberColumn, PredictionBatch
 from calidris.errors import CorruptState
 from calidris.state import fixed, state_bytes
 from calidris.state.base import ArrayState
-from calidris.state.blocks.cell_sums import CellSums, cell_places, scales
+from calidris.state.cell_sums import CellSums, cell_places, scales
 from calidris.state.coding.fields import Field
 from calidris.state.fixed import Moments, Scale
 from calidris.state.spec import Spec, column_of

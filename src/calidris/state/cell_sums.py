@@ -53,7 +53,7 @@ class CellSums(ArrayState):
     8 bytes a cell, as the counts themselves. Numbers are those of ``MomentsState``, from the middle of each field's scale.
     """
 
-    KIND: ClassVar[int] = 10
+    KIND: ClassVar[int] = 12
     __slots__ = ()
 
     @classmethod
