@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-seeds test check lint types contracts house generate render bench bench-load bench-detect bench-peers bench-alternate fuzz format clean
+.PHONY: help setup demo demo-seeds test check lint types contracts house generate render bench bench-load bench-detect bench-coverage bench-peers bench-alternate fuzz format clean
 
 help:           ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -62,6 +62,9 @@ bench-load: setup  ## 10 000 rows a second for a minute, each acknowledged on di
 
 bench-detect: setup  ## false alarms and delays of detection, simulated with fixed seeds (ARGS=--quick for the short one)
 	$(BIN)/python -m benchmarks.detect $(ARGS)
+
+bench-coverage: setup  ## how often each interval holds the truth, simulated with fixed seeds (ARGS=--quick for the short one)
+	$(BIN)/python -m benchmarks.coverage $(ARGS)
 
 bench-peers: setup  ## beside Evidently and NannyML, each in an environment of its own (the first run builds them)
 	$(BIN)/python -m benchmarks.peers

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from calidris.metrics.intervals import auc_interval, mean_interval, wilson
+from calidris.metrics.intervals import auc_interval, exact_interval, mean_interval, wilson
 
 
 @given(n=st.integers(1, 10**9), share=st.floats(0, 1))
@@ -53,3 +53,17 @@ def test_auc_interval_holds_the_area_and_stays_inside_the_unit(auc: float, posit
 
 def test_auc_interval_needs_both_classes() -> None:
     assert all(math.isnan(v) for v in (*auc_interval(0.5, 0, 5), *auc_interval(0.5, 5, 0)))
+
+
+@given(n=st.integers(1, 10**6), share=st.floats(0, 1))
+def test_exact_interval_is_scipys(n: int, share: float) -> None:
+    k = round(n * share)
+    want = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
+    assert exact_interval(k, n) == pytest.approx((want.low, want.high), rel=1e-6, abs=1e-12)
+
+
+def test_auc_interval_of_rows_that_are_worth_less_than_two() -> None:
+    """Of labels that are weighted: a square root of less than nothing once, and no window's figures at all."""
+    for area in (0.0, 0.5, 1.0, 1.0 + 1e-12):
+        lower, upper = auc_interval(area, 0.4, 0.9)
+        assert 0.0 <= lower <= min(area, 1.0) <= upper <= 1.0

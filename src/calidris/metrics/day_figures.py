@@ -93,19 +93,18 @@ def _mean(measure: str, table: DriftTable, fields: Ints) -> Iterator[DayFigure]:
     if not len(fields):
         return
     values = table.values[_DRIFT]
-    halves = table.half_width[_DRIFT]
+    errors = table.error[_DRIFT]
     value = float(values[fields].mean())
-    half = float(halves[fields].mean())
-    error = half / Z95
+    error = float(errors[fields].mean())
     yield DayFigure(measure, value, error)
 
 
 def _find_known(table: DriftTable) -> Mask:
     """The fields of which a figure with an error can be given, bool[F]."""
     values = table.values[_DRIFT]
-    halves = table.half_width[_DRIFT]
+    errors = table.error[_DRIFT]
     finite = np.isfinite(values)
-    bounded = np.isfinite(halves)
+    bounded = np.isfinite(errors)
     enough = table.n >= MINIMUM_ROWS
     compared = table.m > 0
     known: Mask = finite & bounded & enough & compared

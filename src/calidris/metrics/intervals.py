@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betaincinv
 
 from calidris.batch import Floats
 
@@ -47,6 +48,17 @@ def share_interval(successes: float, n: float) -> tuple[float, float]:
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
     return min(max(centre - half, 0.0), 1.0), min(max(centre + half, 0.0), 1.0)
+
+
+def exact_interval(successes: float, n: float) -> tuple[float, float]:
+    """Clopper and Pearson's interval of one proportion, n above 0: holds it in 95 % of windows at least, whatever it is.
+
+    >>> tuple(round(end, 4) for end in exact_interval(3, 100))
+    (0.0062, 0.0852)
+    """
+    lower = betaincinv(successes, n - successes + 1, 0.025) if successes > 0 else 0.0
+    upper = betaincinv(successes + 1, n - successes, 0.975) if successes < n else 1.0
+    return float(lower), float(upper)
 
 
 def mean_interval(total: float, squares: float, n: float) -> tuple[float, float]:
@@ -182,7 +194,8 @@ def auc_interval(auc: float, positives: float, negatives: float) -> tuple[float,
     """
     if positives == 0 or negatives == 0:
         return math.nan, math.nan
-    spread = (positives + negatives) / 2 - 1
+    # Weighted rows may be worth fewer than two, and round an area to a hair above 1.
+    spread, auc = max((positives + negatives) / 2 - 1, 0.0), min(auc, 1.0)
 
     def excess(t: float) -> float:
         factor = 1 + spread * ((1 - t) / (2 - t) + t / (1 + t))

@@ -10,7 +10,7 @@ import numpy as np
 
 from calidris import semconv
 from calidris.batch import Ints
-from calidris.metrics.base import Reading, Status, reading, share_reading
+from calidris.metrics.base import Reading, Status, counted_reading, reading
 from calidris.state import CountsState, Field, Kind, Role, Spec
 from calidris.state.coding.fields import MISSING
 
@@ -78,7 +78,7 @@ def schema_readings(spec: Spec, seen: Mapping[str, int], rows: int, window: str)
     """``ml.data_quality.ratio`` of kinds ``absent`` and ``unexpected``: one reading a feature that is either.
 
     ``absent`` is the share of the window's rows that came without the feature's column, for features that some rows lack it
-    of, and all rows where none has a value of it; ``unexpected`` the share that came with a column the spec does not know. Both with Wilson's interval.
+    of, and all rows where none has a value of it; ``unexpected`` the share that came with a column the spec does not know. Both with the exact interval.
 
     Args:
         spec: the spec of the model.
@@ -135,4 +135,4 @@ def _of_kind(kind: str, name: str, count: int, rows: int, window: str) -> Readin
     metric = semconv.METRIC_ML_DATA_QUALITY_RATIO
     if rows == 0:
         return reading(metric, 0.0, 0, window=window, attributes=attributes, status=Status.TOO_FEW)
-    return share_reading(metric, count, rows, window, attributes)
+    return counted_reading(metric, count, rows, window, attributes)

@@ -74,7 +74,9 @@ MEASURES = {
     "predictive_parity": "Positive decisions right",
     "calibration": "Outcome less score",
     "missing": "Missing",
+    "rare": "Rare in the baseline",
     "unseen": "Not in the baseline",
+    "other": "Beyond the baseline's commonest",
     "out_of_range": "Outside the baseline's range",
     "type_violation": "Wrong type",
 }
@@ -129,7 +131,7 @@ _DIRECTIONS = {
     "spread narrower": "values spread less",
     "missing more": "more values are missing",
     "missing less": "fewer values are missing",
-    "unknown values more": "more values that the baseline does not have",
+    "unknown values more": "more values that are rare in the baseline or not in it",
     "below the range": "more values below the baseline's range",
     "above the range": "more values above the baseline's range",
     "shape": "the distribution has another shape",

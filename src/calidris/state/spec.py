@@ -20,7 +20,7 @@ from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, Pred
 from calidris.state.bounded import Loss
 from calidris.state.coding.codebook import Codebook, embedded
 from calidris.state.coding.encoding import CountedFields
-from calidris.state.coding.fields import SPECIALS, Field, Kind, Role
+from calidris.state.coding.fields import OTHER, RARE, SPECIALS, Field, Kind, Role
 from calidris.state.coding.slices import MAX_SLICE_ROWS, Slice, SliceAxis
 
 DURATION_EDGES: tuple[float, ...] = tuple(float(f"{10 ** (e / 20):.6g}") for e in range(-100, 41))
@@ -80,6 +80,27 @@ class Spec:
     def offsets(self) -> Ints:
         """First cell of each field, and the number of all cells at the end: int64[fields + 1]."""
         return np.cumsum([0, *(f.width for f in self.fields)], dtype=np.int64)
+
+    @cached_property
+    def rare_cells(self) -> Ints:
+        """Cells of rare levels, of the fields that know theirs: int64[fields that do]."""
+        pairs = zip(self.fields, self.offsets.tolist())
+        special = [begin + f.ordered for f, begin in pairs if f.known is not None]
+        return np.array(special, dtype=np.int64) + RARE
+
+    def join_rare(self, counts: Ints) -> Ints:
+        """Counts int64[..., cells] with rare levels among the others, as distances compare them.
+
+        Which levels a baseline met is a matter of its size, so all its own rows are known and none is ever new: set apart from
+        rare ones, the few that are new in any later sample would look like a change.
+        """
+        rare = self.rare_cells
+        if not len(rare):
+            return counts
+        joined = counts.copy()
+        joined[..., rare - RARE + OTHER] += counts[..., rare]
+        joined[..., rare] = 0
+        return joined
 
     @cached_property
     def feature_names(self) -> frozenset[str]:

@@ -143,7 +143,7 @@ def test_fields_of_unequal_width_do_not_touch_each_other() -> None:
     for i, f in enumerate(fields):
         spec = Spec(fields=(f,))
         alone = drift_table(spec, *(counts(spec, **{f.name: raw[f.name][side]}) for side in (0, 1)), ALL)
-        for of in ("values", "expected", "half_width"):
+        for of in ("values", "expected", "lower", "upper", "error"):
             for name in getattr(together, of):
                 assert getattr(together, of)[name][i] == pytest.approx(
                     getattr(alone, of)[name][0], **EXACT, nan_ok=True

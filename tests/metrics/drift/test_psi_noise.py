@@ -70,13 +70,48 @@ def test_nothing_changed_reads_nothing(cells: int, power: float, m: int, n: int)
     rng, shares = np.random.default_rng(7), zipf(cells, power)
     levels = tuple(map(str, range(cells)))
     spec = Spec(fields=(Field("x", Role.FEATURE, Kind.CATEGORICAL, levels=levels),))
-    values, halves = [], []
+    values, bounds = [], []
     for _ in range(DRAWS):
         before, after = state(spec, rng.multinomial(m, shares)), state(spec, rng.multinomial(n, shares))
         table = drift_table(spec, before, after, ("psi_debiased",))
         values.append(table.values["psi_debiased"][0])
-        halves.append(table.half_width["psi_debiased"][0])
-    value, half = np.array(values), np.array(halves)
+        bounds.append((table.lower["psi_debiased"][0], table.upper["psi_debiased"][0]))
+    value, (lower, upper) = np.array(values), np.array(bounds).T
     assert abs(value.mean()) < 0.015, value.mean()
-    assert (np.abs(value) <= half).mean() >= 0.9
-    assert (value + half < 0).mean() <= 0.04
+    assert ((lower <= 0) & (upper >= 0)).mean() >= 0.9
+    assert (upper < 0).mean() <= 0.04
+
+
+def test_a_change_as_small_as_its_noise_is_inside_the_interval() -> None:
+    """Two levels, PSI .02, a hundred rows: 66 % when the width was read off at the figure itself."""
+    rng, p, q = np.random.default_rng(8), np.array([0.7, 0.3]), np.array([0.763, 0.237])
+    truth = float(((q - p) * np.log(q / p)).sum())
+    spec = Spec(fields=(Field("x", Role.FEATURE, Kind.CATEGORICAL, levels=("a", "b")),))
+    held = 0
+    for _ in range(DRAWS):
+        before, after = state(spec, rng.multinomial(5000, p)), state(spec, rng.multinomial(100, q))
+        table = drift_table(spec, before, after, ("psi_debiased",))
+        lower, upper = (float(end["psi_debiased"][0]) for end in (table.lower, table.upper))
+        held += lower <= truth <= upper
+    assert held >= 0.92 * DRAWS
+
+
+def test_bounds_solve_for_the_true_figure() -> None:
+    """At each bound the figure is 1.96 standard deviations away, those of no change and of as much change put together."""
+    rng = np.random.default_rng(9)
+    spec = Spec(fields=(Field("x", Role.FEATURE, Kind.CATEGORICAL, levels=tuple("abcde")),))
+    n, m = 400, 2000
+    before = state(spec, rng.multinomial(m, np.full(5, 0.2)))
+    after = state(spec, rng.multinomial(n, np.array([0.2, 0.2, 0.22, 0.18, 0.2])))
+    table = drift_table(spec, before, after, ("psi_debiased",))
+    value, upper, lower = (float(of["psi_debiased"][0]) for of in (table.values, table.upper, table.lower))
+    counts = [s.array[int(spec.offsets[2]) :][:5].astype(float) for s in (before, after)]
+    s = 1 / n + 1 / m
+    noise = float(
+        find_noise(
+            (counts[0] + counts[1])[:, None], np.array([n * 1.0]), np.array([m * 1.0]), np.array([5.0])
+        ).variance[0]
+    )
+    assert upper - value == pytest.approx(1.959964 * np.sqrt(noise + 4 * s * upper), rel=0.05)
+    lowest = lower + 0.2 * 4 * s
+    assert value - lowest == pytest.approx(1.959964 * np.sqrt(noise + 4 * s * lowest), rel=0.05)

@@ -276,3 +276,11 @@ def test_no_counts_whatever_give_a_nan(cells: list[tuple[int, int, int, int]]) -
     names = [str(i) for i in range(len(counts))]
     for r in gap_readings(counts, "sex", "1d") + group_readings(counts, "sex", names, "1d"):
         assert r.value is None or math.isfinite(r.value)
+
+
+def test_groups_that_are_all_withheld_have_no_gap_of_calibration() -> None:
+    """A window of a few rows of each group ended all figures of its model once."""
+    counts = np.array([[[2, 1], [1, 2]], [[1, 1], [1, 1]]])
+    bins = [bins_of(drawn(np.full(int(c.sum()), 0.4), np.random.default_rng(1))) for c in counts]
+    found = gap_readings(counts, "sex", "1h", bins=bins)
+    assert {r.status for r in found} == {Status.TOO_FEW}

@@ -131,7 +131,9 @@ def test_adjusted_weighs_each_class_by_what_is_in(history: list[tuple[Raw, Cohor
     weight = 1 / known.share[rows.outcome[here], last]
     right = (rows.score[here] >= 0.5) == rows.outcome[here]
     assert value(adjusted.bins) == pytest.approx((weight * right).sum() / weight.sum(), abs=1e-9)
-    assert adjusted.bins[..., 0].sum() == pytest.approx(weight.sum() ** 2 / (weight**2).sum())
+    of_classes = [weight[rows.outcome[here] == outcome] for outcome in (0, 1)]
+    worth = min(w.sum() / (w**2).sum() for w in of_classes)
+    assert adjusted.bins[..., 0].sum() == pytest.approx(weight.sum() * worth)
     assert adjusted.labelled == here.sum()
     assert adjusted.smallest == pytest.approx(known.share[:, last].min())
 

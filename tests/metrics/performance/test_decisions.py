@@ -18,6 +18,7 @@ from calidris import semconv
 from calidris.metrics import Status
 from calidris.metrics.performance import multiclass
 from calidris.metrics.performance.confusion import Confusion, balanced_accuracy, mcc, prevalence, specificity
+from calidris.metrics.performance.decisions import binary_readings
 from calidris.metrics.performance.discrimination import (
     WIDEST,
     average_precision,
@@ -251,3 +252,35 @@ def test_classwise_ece_is_the_mean_over_classes() -> None:
     assert multiclass.classwise_ece(bins, SPEC).value == pytest.approx(np.mean(raw), abs=1e-8)
     assert multiclass.classwise_ece(bins, SPEC, debiased=True).value < np.mean(raw)
     assert math.isnan(multiclass.classwise_ece([bins_of(shapes()["no rows"])], SPEC).value)
+
+
+def test_average_precision_of_a_handful_of_positives_is_too_few() -> None:
+    """One positive of thirty rows is no sign that positives are one in thirty, and average precision follows how common they are."""
+    score = np.linspace(0.01, 0.99, 60)
+    for positives, status in ((4, Status.TOO_FEW), (5, Status.OK)):
+        outcome = (np.arange(60) >= 60 - positives).astype(np.int64)
+        rows = Rows(score, outcome)
+        counts = np.array([[60 - positives, 0], [0, positives]])
+        (found,) = binary_readings(counts, bins_of(rows), SPEC, "1h", ARRIVED, measures=["average_precision"])
+        assert found.status is status
+
+
+def test_rare_classes_widen_the_interval_of_macro_f1() -> None:
+    """One row in a hundred of the fourth class: its F1 is anything, and the delta method held the truth in 82 %."""
+    counts = np.array([[55, 4, 1, 0], [5, 22, 2, 0], [2, 2, 6, 0], [0, 0, 0, 1]])
+    found = multiclass.macro_f1(counts)
+    alone = multiclass.macro_f1(np.vstack([np.hstack([counts[:3, :3], np.zeros((3, 1), int)]), np.zeros((1, 4), int)]))
+    assert found.upper - found.lower > 0.25
+    # A class that did not come may have any F1: a quarter of the mean each way.
+    assert alone.value - alone.lower >= alone.value / 4
+    assert alone.upper - alone.value >= (1 - alone.value) / 4
+
+
+def test_classes_nearly_always_right_leave_room_above() -> None:
+    g, held = np.random.default_rng(6), 0
+    for _ in range(400):
+        counts = np.diag(g.binomial(10, 0.97, 10))
+        counts[np.arange(10), (np.arange(10) + 1) % 10] = 10 - np.diag(counts)
+        found = multiclass.balanced_accuracy(counts)
+        held += found.lower <= 0.97 <= found.upper
+    assert held >= 370

@@ -127,6 +127,4 @@ def _coefficients(bets: Bets, f: int, part: _Return) -> Floats:
     most = _MOST / max(highest - part.limit, 1e-12)
     stake = -np.minimum(np.array(STEPS) * gap / max(variance + gap**2, 1e-12), most)
     log_ratio = np.log1p(stake[:, None] * (part.values - part.limit))
-    out = np.zeros((len(STEPS), bets.layout.cells + 1))
-    out[:, bets.watch.index[f]] = log_ratio * bets.watch.real[f]
-    return out[:, :-1]
+    return bets.watch.lay_out(f, log_ratio)

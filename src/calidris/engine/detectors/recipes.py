@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,7 +33,8 @@ from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import merge_small
 from calidris.detect.levels import TwoLevels
 from calidris.engine.panes.pane import Window
-from calidris.state import CountsState, Role
+from calidris.state import CountsState, Role, Spec
+from calidris.state.spec import ALWAYS
 
 WATCHED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
 
@@ -56,7 +57,8 @@ class Recipe:
         age_s: how old a window is when it is scored: 0 is when it closes.
         back: bets on the return of what an alarm named, from the game, the names, the window that fired and the windows that were
             learned live, if any were; None where there are none.
-        pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``.
+        pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``; None where
+            the two are counted in different cells.
         references: what a seasonal game is laid against, and learns from each window.
         teaches: whether a window's counts are to be learned from, where not all are.
         both_levels: whether what it learns will have bets at both levels: series of alarms are there before it speaks.
@@ -73,7 +75,7 @@ class Recipe:
     age_s: float = 0.0
     back: MakeRecovery | None = None
     references: References | None = None
-    pair: Callable[[Window, Window], Ints] | None = None
+    pair: Callable[[Window, Window], Ints | None] | None = None
     teaches: Callable[[Ints], bool] | None = None
     former: Callable[[], Game] | None = None
     both_levels: bool = False
@@ -195,6 +197,29 @@ def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
         slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows),
         both_levels=has_early(detect),
     )  # fmt: skip
+
+
+def carried_recipe(slot: Slot, config: ModelConfig, base: Baseline) -> Recipe | None:
+    """The recipe of errors or latency against another version's baseline: rows of any spec are fed into it.
+
+    All specs have the fields of errors and of durations, with the same cells: what is fed is bit for bit what it would be there.
+    """
+    made = recipe(slot, config, base)
+    if made is None or slot.kind is not Alert.LATENCY:
+        return made
+
+    def counts(window: Window) -> Ints:
+        fed: Ints = np.zeros(base.spec.cells, dtype=np.int64)
+        shared = base.spec.offsets[len(ALWAYS)]
+        fed[:shared] = window.counts.array[:shared]
+        return fed
+
+    return replace(made, counts=counts)
+
+
+def counts_calls_alike(one: Spec, other: Spec) -> bool:
+    """Whether two specs have the same cells for errors and durations: all do, but for those of a release that had others."""
+    return one.fields[: len(ALWAYS)] == other.fields[: len(ALWAYS)] == ALWAYS
 
 
 def with_early(detect: DetectConfig, at: Callable[[float, bool], Game], strong: Game | None = None) -> Game:

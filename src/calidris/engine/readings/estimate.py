@@ -78,12 +78,12 @@ def estimated_readings(
     if found.by_threshold:
         confidence = average_confidence(found.rows, found.spec, bin_means(found.bins, found.spec))
         yield score_reading("average_confidence", confidence, window, None, source=SOURCE, status=verdict.status)
-        yield from _class_shares(found, window)
+        yield from class_share_readings(found, window)
         if matured is not None:
             yield residual_reading(found.bins, matured.scores.bins(), found.spec, window)
 
 
-def _class_shares(found: Estimated, window: str) -> Iterator[Reading]:
+def class_share_readings(found: Estimated, window: str) -> Iterator[Reading]:
     """``ml.label.share`` of the positive class: how common it is now if a row of each class looks as it did."""
     assert found.decided is not None
     shares, n = bbse(found.confusion, found.decided), int(found.decided.sum())

@@ -38,7 +38,9 @@ class DriftTable:
         cells: K, cells that hold a row on either side, float64[F].
         values: measure to float64[F].
         expected: measure to its mean if nothing had changed, float64[F].
-        half_width: measure to half of its 95 % interval, float64[F]; only where one is known.
+        lower: measure to the lower end of its 95 % interval, float64[F]; only where one is known.
+        upper: likewise the upper end.
+        error: measure to its standard error, float64[F]; only where one is known.
     """
 
     names: tuple[str, ...]
@@ -47,7 +49,9 @@ class DriftTable:
     cells: Floats
     values: Mapping[str, Floats]
     expected: Mapping[str, Floats]
-    half_width: Mapping[str, Floats]
+    lower: Mapping[str, Floats]
+    upper: Mapping[str, Floats]
+    error: Mapping[str, Floats]
 
 
 def drift_table(
@@ -74,6 +78,7 @@ def drift_table(
     """
     parts = pairs(spec, baseline, window, moments)
     found = {name: MEASURES[name] for name in measures}
+    bounds = {name: [m.bounds(part) for part in parts] for name, m in found.items() if m.bounds}
     return DriftTable(
         names=tuple(name for part in parts for name in part.block.names),
         n=_joined(parts, lambda part: part.n),
@@ -81,12 +86,18 @@ def drift_table(
         cells=_joined(parts, lambda part: part.cells),
         values={name: _joined(parts, measure.value) for name, measure in found.items()},
         expected={name: _joined(parts, measure.expected) for name, measure in found.items()},
-        half_width={name: _joined(parts, m.half_width) for name, m in found.items() if m.half_width},
+        lower={name: _laid_out([low for low, _ in of_parts]) for name, of_parts in bounds.items()},
+        upper={name: _laid_out([high for _, high in of_parts]) for name, of_parts in bounds.items()},
+        error={name: _joined(parts, m.error) for name, m in found.items() if m.error},
     )
 
 
 def _joined(parts: Sequence[Pair], measure: Callable[[Pair], Floats]) -> Floats:
-    return np.concatenate([np.zeros(0), *(measure(part) for part in parts)], dtype=np.float64)
+    return _laid_out([measure(part) for part in parts])
+
+
+def _laid_out(of_parts: Sequence[Floats]) -> Floats:
+    return np.concatenate([np.zeros(0), *of_parts], dtype=np.float64)
 
 
 def drift_readings(
@@ -128,14 +139,15 @@ def _readings(table: DriftTable, window: str, baseline_id: str | None, minimum: 
     for i, name in enumerate(table.names):
         n, status = round(table.n[i]), _status(table.n[i], table.m[i], minimum)
         for measure, values in table.values.items():
-            half = table.half_width[measure][i] if measure in table.half_width else math.nan
+            lower = table.lower[measure][i] if measure in table.lower else math.nan
+            upper = table.upper[measure][i] if measure in table.upper else math.nan
             yield reading(
                 semconv.METRIC_ML_DRIFT_SCORE,
                 values[i],
                 n,
                 window=window,
-                lower=values[i] - half,
-                upper=values[i] + half,
+                lower=lower,
+                upper=upper,
                 attributes={semconv.ML_FEATURE_NAME: name, semconv.ML_DRIFT_MEASURE: measure},
                 baseline=baseline_id,
                 status=status,

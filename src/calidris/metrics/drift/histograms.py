@@ -89,7 +89,7 @@ def pairs(
     """
     if not spec.hash == baseline.spec.hash == window.spec.hash:
         raise IncompatibleState("drift compares counts under one spec only")
-    b, c = (np.append(state.array, 0).astype(np.float64) for state in (baseline, window))
+    b, c = (np.append(spec.join_rare(state.array), 0).astype(np.float64) for state in (baseline, window))
     means = _find_means(spec, (baseline, window), moments)
     found = []
     for block in blocks(spec):

@@ -37,7 +37,7 @@ from calidris.metrics.fairness.group_rates import (
     smallest_ratio,
 )
 from calidris.metrics.score_bins import Estimate, Significance
-from calidris.state.blocks.scores import P2, N, P
+from calidris.state.blocks.scores import P2, STATS, N, P
 
 SUPPRESSED_ROWS = 10
 """Groups of fewer rows are withheld: their figures would be about persons."""
@@ -203,7 +203,8 @@ def calibration_gaps(bins: Sequence[Floats]) -> tuple[Floats, Floats, Ints]:
     Args:
         bins: float64[2, bins, stats] of each group, as ``ScoresState.bins`` gives them.
     """
-    sums = np.array([b.sum(axis=1) for b in bins]).reshape(len(bins), 2, -1)
+    # Every group may be withheld: then there is none.
+    sums = np.array([b.sum(axis=1) for b in bins] or np.zeros((0, 2, len(STATS))))
     negative, positive = sums[:, 0], sums[:, 1]
     n = negative[:, N] + positive[:, N]
     squares = negative[:, P2] + positive[:, N] - 2 * positive[:, P] + positive[:, P2]

@@ -101,7 +101,8 @@ class Adjusted(NamedTuple):
     """Labelled scores weighted for what is still to come.
 
     Attributes:
-        bins: float64[2, bins, stats], scaled to as many rows as they are worth (L. Kish, "Survey Sampling", 1965).
+        bins: float64[2, bins, stats], scaled to as many rows as those of the less labelled class are worth (L. Kish, "Survey Sampling",
+            1965).
         labelled: labels that are in.
         smallest: smallest share of a class's labels that is in, over the cohorts.
         variance: of the logarithm of each class's weight, float64[2].
@@ -183,7 +184,7 @@ def delay_adjusted(cohorts: Sequence[Cohort], known: Reporting) -> Adjusted | No
         None where less than a tenth of a class's labels is in for some cohort, where its delays are not known, or without
         labels.
     """
-    parts, squares, labelled, smallest, variance = [], 0.0, 0.0, 1.0, np.zeros(2)
+    parts, squares, labelled, smallest, variance = [], np.zeros(2), 0.0, 1.0, np.zeros(2)
     for cohort in cohorts:
         last = min(cohort.complete, known.share.shape[1]) - 1
         if last < 0:
@@ -194,13 +195,22 @@ def delay_adjusted(cohorts: Sequence[Cohort], known: Reporting) -> Adjusted | No
         bins = cohort.scores[:, : last + 1].sum(axis=1)
         rows = bins[..., N].sum(axis=1)
         parts.append(bins / share[:, None, None])
-        squares, labelled = squares + float((rows / share**2).sum()), labelled + float(rows.sum())
+        squares, labelled = squares + rows / share**2, labelled + float(rows.sum())
         smallest, variance = min(smallest, float(share.min())), np.maximum(variance, known.variance[:, last])
     if not labelled:
         return None
     bins = _total(cohorts, parts)
-    worth = float(bins[..., N].sum()) / squares  # Kish: (Σw)² / Σw² rows, and Σw of them are in the bins
-    return Adjusted(bins * worth, int(labelled), smallest, variance)
+    return Adjusted(bins * _worth(bins[..., N].sum(axis=1), squares), int(labelled), smallest, variance)
+
+
+def _worth(weights: Floats, squares: Floats) -> float:
+    """Rows that a weighted one is worth: Kish's (Σw)² / Σw² over the Σw that are in the bins, of the class where it is least.
+
+    Of both classes together the common one decides, and figures of the rare one, which has fewer labels in, claim to know too much:
+    recall held the truth in 79 % of windows at 1 % positives.
+    """
+    there = squares > 0
+    return float((weights[there] / squares[there]).min())
 
 
 def _total(cohorts: Sequence[Cohort], parts: Sequence[Floats]) -> Floats:

@@ -42,6 +42,9 @@ RANKED: dict[str, Callable[[Floats, Spec], Performance]] = {
 }
 """Measures of the order of scores."""
 
+EVENTS = {"average_precision": 5}
+"""Positive outcomes that a measure needs: with fewer, those that came by chance are far commoner than they are, and it follows that."""
+
 LARGEST_DISAGREEMENT = 0.01
 """Share of labelled rows that an explicit decision may set apart from the threshold's."""
 
@@ -79,6 +82,8 @@ def binary_readings(
         mine, in_bins = (counts, bins) if behind is None else behind.worth(name, counts, bins)
         estimate = RANKED[name](in_bins, spec) if ranks else DECIDED[name](confusion_of(mine))
         status = scored if ranks else decided
+        if 0 < estimate.n < EVENTS.get(name, 0):
+            status = Status.TOO_FEW
         out.append(score_reading(name, estimate, window, maturity, status=status, labels=labels))
     return out
 

@@ -18,6 +18,8 @@ from calidris.metrics.performance.confusion import Performance
 from calidris.state import Spec
 from calidris.state.blocks.scores import N
 
+_TINY = 1e-9
+
 WIDEST = 0.5
 """What bins may leave open of a figure in [0, 1]: a figure of .5 that could be anything is none."""
 
@@ -34,7 +36,7 @@ def roc_auc(bins: Floats, spec: Spec) -> Performance:
     if n0 == 0 or n1 == 0:
         return Performance(math.nan, round(n0 + n1))
     below = np.cumsum(negative) - negative
-    area = float((positive * (below + negative / 2)).sum() / (n0 * n1))
+    area = min(float((positive * (below + negative / 2)).sum() / (n0 * n1)), 1.0)
     lower, upper = auc_interval(area, n1, n0)
     error = roc_auc_error(bins)
     if 2 * error > WIDEST:
@@ -79,8 +81,8 @@ def average_precision(bins: Floats, spec: Spec) -> Performance:
 
     Inside a bin the order of a random draw is assumed (J. Davis & M. Goadrich, ICML 2006); ``average_precision_bounds``
     are those of the best and the worst order. Interval: Wilson's with n the positive rows, in place of the binomial one of
-    K. Boyd, K. H. Eng & C. D. Page, ECML PKDD 2013, widened by those bounds. Not defined without a positive row. Its level
-    is the prevalence: do not compare it where that differs.
+    K. Boyd, K. H. Eng & C. D. Page, ECML PKDD 2013, together with what the prevalence may be, and widened by those bounds. Not defined
+    without a positive row. Its level is the prevalence: do not compare it where that differs.
     """
     negative, positive = bins[:, ::-1, N]
     n1 = float(positive.sum())
@@ -90,10 +92,24 @@ def average_precision(bins: Floats, spec: Spec) -> Performance:
     worst, best = average_precision_bounds(bins)
     if best - worst > WIDEST:
         return Performance(math.nan, round(n1))
-    lower, upper = wilson(value * n1, n1)
-    return Performance(
-        value, round(n1), max(0.0, float(lower) - (value - worst)), min(1.0, float(upper) + best - value)
-    )
+    lower, upper = (float(end) for end in wilson(value * n1, n1))
+    rarely, often = (_at_odds(positive, negative, odds) for odds in _odds_ratios(n1, float(negative.sum())))
+    below = math.hypot(value - lower, value - rarely) + value - worst
+    above = math.hypot(upper - value, often - value) + best - value
+    return Performance(value, round(n1), max(0.0, value - below), min(1.0, value + above))
+
+
+def _odds_ratios(n1: float, n0: float) -> tuple[float, float]:
+    """Odds of a positive row at the ends of Wilson's interval of the prevalence, over those of the window."""
+    ends = (float(end) for end in wilson(n1, n1 + n0))
+    lower, upper = ((end * n0) / max((1 - end) * n1, _TINY) for end in ends)
+    return lower, upper
+
+
+def _at_odds(positive: Floats, negative: Floats, odds: float) -> float:
+    """Average precision if positives were so many times as common beside the same negatives."""
+    fewer = negative / max(odds, _TINY)
+    return float(_precision_sum(positive, fewer).sum() / positive.sum())
 
 
 def average_precision_bounds(bins: Floats) -> tuple[float, float]:

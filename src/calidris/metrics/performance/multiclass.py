@@ -51,10 +51,19 @@ def balanced_accuracy(counts: Ints) -> Performance:
     parts = [recall_of(counts, k) for k in range(len(counts)) if counts[k].any()]
     if not parts:
         return Performance(math.nan, 0)
+    return _mean_of(parts, round(counts.sum().item()))
+
+
+def _mean_of(parts: Sequence[Performance], n: int) -> Performance:
+    """Mean of independent figures in [0, 1], from an interval of each (MOVER), and no nearer to it than half the widths tell.
+
+    Figures at 1 have no room above, but their mean has: of ten classes nearly always right the interval held the truth in 84 %.
+    """
     value = sum(p.value for p in parts) / len(parts)
-    below = math.hypot(*(p.value - p.lower for p in parts)) / len(parts)
-    above = math.hypot(*(p.upper - p.value for p in parts)) / len(parts)
-    return Performance(value, round(counts.sum().item()), max(0.0, value - below), min(1.0, value + above))
+    half = math.hypot(*((p.upper - p.lower) / 2 for p in parts))
+    below = max(math.hypot(*(p.value - p.lower for p in parts)), half) / len(parts)
+    above = max(math.hypot(*(p.upper - p.value for p in parts)), half) / len(parts)
+    return Performance(value, n, max(0.0, value - below), min(1.0, value + above))
 
 
 def macro_f1(counts: Ints) -> Performance:
@@ -82,7 +91,22 @@ def _mean_f1(counts: Ints, weighted: bool) -> Performance:
     slope = _slope(p, weighted)
     variance = float((p * slope**2).sum() - (p * slope).sum() ** 2)
     half = Z95 * math.sqrt(max(variance, 0.0) / n)
-    return Performance(value, round(n), max(0.0, value - half), min(1.0, value + half))
+    if weighted:
+        return Performance(value, round(n), max(0.0, value - half), min(1.0, value + half))
+    apart = _mean_of([_f1_of(cells, k) for k in range(len(cells))], round(n))
+    # Of a class that did not come this time anything may be true.
+    absent = 1 - len(cells) / len(counts)
+    below = math.hypot(max(half, value - apart.lower), absent * value)
+    above = math.hypot(max(half, apart.upper - value), absent * (1 - value))
+    return Performance(value, round(n), max(0.0, value - below), min(1.0, value + above))
+
+
+def _f1_of(counts: Ints, k: int) -> Performance:
+    """F1 of one class, with Wilson's interval for j carried through 2j/(1+j) as of two outcomes."""
+    right = counts[k, k].item()
+    j = proportion(right, (counts[k].sum() + counts[:, k].sum()).item() - right)
+    value, lower, upper = (2 * x / (1 + x) for x in (j.value, j.lower, j.upper))
+    return Performance(value, j.n, lower, upper)
 
 
 def _f1(p: Floats) -> Floats:
