@@ -279,6 +279,7 @@ def _build(reader: RowReader, table: TableFile, model: ModelConfig, file: Path, 
         slices=model.cuts,
         bins=model.bins,
         intersections=model.intersections,
+        pairs=model.detect.pairs,
     )
     try:
         return build_from_file(table, reader, wanted, watch, tell)

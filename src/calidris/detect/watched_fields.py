@@ -6,7 +6,7 @@ columns, so that one array operation serves all of them::
     | 0 … K-1 ordered | padding … | missing | other | low | high |
 
 A special cell that a kind of field can never fill (``high`` of a categorical one) is padding too. Rare levels of a categorical
-field are counted as ``other``, as ``Spec.join_rare`` says why.
+field are counted as ``other``, as ``Spec.join_rare`` says why. A pair is a field with the cells of its table in front.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.state import CountsState, Field, Kind, Role, Spec
+from calidris.detect.relations import find_direction
+from calidris.state import CountsState, Field, Kind, Pair, Role, Spec
 from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, RARE, SPECIALS
 
 _POSSIBLE: dict[Kind, tuple[int, ...]] = {
     Kind.NUMERIC: (MISSING, OTHER, LOW, HIGH),
     Kind.CATEGORICAL: (MISSING, OTHER),
     Kind.PRESENCE: (MISSING,),
+    Kind.PAIR: (MISSING,),
 }
 
 
@@ -70,6 +72,22 @@ class WatchedFields:
     def of_kind(self, kind: Kind) -> Mask:
         """Fields of one kind, bool[F]."""
         return np.array([f.kind is kind for f in self.fields], dtype=np.bool_)
+
+    @property
+    def pairs(self) -> tuple[tuple[int, Pair], ...]:
+        """Row of each watched pair, and the pair."""
+        known = {pair.name: pair for pair in self.spec.pairs}
+        return tuple((row, known[f.name]) for row, f in enumerate(self.fields) if f.kind is Kind.PAIR)
+
+    def directions(self, p: Floats) -> tuple[Floats, Mask]:
+        """``directions`` of the fields; a pair has its relation in place of a location, and no spread."""
+        g, varies = directions(p, self.ordered)
+        for row, pair in self.pairs:
+            cells = pair.field.ordered
+            g[row] = 0.0
+            g[row, 0, :cells] = find_direction(p[row, :cells], pair.shape)
+            varies[row] = g[row, 0].any(), False
+        return g, varies
 
     def padded(self, counts: Ints) -> Ints:
         """Counts int64[..., cells] of a model as rectangles int64[..., F, K], zero in the padding."""

@@ -135,6 +135,9 @@ _DIRECTIONS = {
     "below the range": "more values below the baseline's range",
     "above the range": "more values above the baseline's range",
     "shape": "the distribution has another shape",
+    "relation changed": "what belonged together does so in another way",
+    "relation changed (weaker)": "what belonged together does so less, or the other way round",
+    "relation changed (stronger)": "what belonged together does so more",
 }
 _SHARES = frozenset(
     {

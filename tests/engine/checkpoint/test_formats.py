@@ -183,8 +183,16 @@ def as_then(stood: Path, first_counts: None) -> Iterator[Storage]:
     storage.close()
 
 
+LACKS_PAIRS = "; rebuild its baseline: it lacks `pairs`, as an earlier version built it, so that no relation of two columns is watched"
+"""What is said since of a version whose baseline is of then."""
+
+
 def said(storage: Storage, expected: dict[str, Any]) -> dict[str, Any]:
     found = standing.told(storage.engine)
+    said_since = [told_of for told_of in found["models"].values() if told_of[2].endswith(LACKS_PAIRS)]
+    assert said_since
+    for told_of in said_since:
+        told_of[2] = told_of[2].removesuffix(LACKS_PAIRS)
     if standing.deflate() != expected["deflate"]:
         found["panes"]["sha256"] = None
     return found

@@ -36,7 +36,9 @@ from calidris.engine.panes.pane import Window
 from calidris.state import CountsState, Role, Spec
 from calidris.state.spec import ALWAYS
 
-WATCHED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
+SHARED = frozenset({Role.FEATURE, Role.PAIR})
+"""What is the model's, whichever of its versions serves."""
+WATCHED = SHARED | {Role.SCORE, Role.DECISION, Role.VALUE}
 
 MakeGame = Callable[[Ints | None, Days | None], Game]
 MakeRecovery = Callable[[Game, Sequence[Change], Ints, Ints | None], Game | None]
@@ -96,12 +98,13 @@ def recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None
 
 def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     detect, spec, spread = config.detect, baseline.spec, baseline.windows_of(slot.window_s)
+    roles, importance = _watched(config, baseline)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         def at(tolerance: float, small: bool) -> Bets:
             return freeze(
-                spec, baseline.counts, windows, delta=detect.delta, tolerance=tolerance, weights=detect.importance,
-                roles=WATCHED, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows, small=small,
+                spec, baseline.counts, windows, delta=detect.delta, tolerance=tolerance, weights=importance,
+                roles=roles, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows, small=small,
             )  # fmt: skip
 
         bets = at(detect.tolerance, False)
@@ -116,6 +119,14 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
 
     days = days_of(slot, config, baseline)
     return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
+
+
+def _watched(config: ModelConfig, baseline: Baseline) -> tuple[frozenset[Role], dict[str, float]]:
+    """What is watched, and the weights of its names: of the baseline's pairs as many as the settings allow, the strongest first."""
+    most, given = config.detect.pairs, config.detect.importance
+    if not most:
+        return WATCHED - {Role.PAIR}, given
+    return WATCHED, given | {pair.name: 0.0 for pair in baseline.spec.pairs[most:]}
 
 
 def _drift_back(config: ModelConfig, rows: int) -> MakeRecovery:
@@ -134,12 +145,13 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
         return None
     which: Which = "hour_of_week" if slot.reference == "hour_of_week" else "decayed"
     references = references_of(slot, config, baseline, spread)
+    roles, importance = _watched(config, baseline)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         assert windows is not None, "they are the baseline's own"
         return SeasonalBets(
             baseline.spec, baseline.counts, windows, baseline.starts_of(slot.window_s), references, which,
-            delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance, roles=WATCHED,
+            delta=detect.delta, tolerance=detect.tolerance, weights=importance, roles=roles,
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ from calidris.engine.alarms.provenance import stamp
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.moved import MOST_WINDOWS, find_moved
-from calidris.engine.detectors.recipes import Recipe, carried_recipe, counts_calls_alike, recipe
+from calidris.engine.detectors.recipes import SHARED, Recipe, carried_recipe, counts_calls_alike, recipe
 from calidris.engine.detectors.slot import Renewed, Run, SlotWatcher
 from calidris.engine.detectors.thresholds import KIND, ThresholdWatcher, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
@@ -30,7 +30,6 @@ from calidris.engine.readings.day_trend import note_day, note_traffic
 from calidris.engine.readings.window import leave_out_absent, window_families
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.metrics.base import Reading
-from calidris.state import Role
 
 SILENT_NS = 1_800_000_000_000
 """Without rows for half an hour, and for two windows, a live model is silent, as alerts on what is said of it have it."""
@@ -98,6 +97,7 @@ class Watcher:
         self.carried: Baseline | None = (
             None  # what errors and latency are compared with, where that is another version's
         )
+        self.relabelled = False  # whether live windows tell how labels come, by somebody's decision
         if baseline is not None:
             self.adopt(baseline)
 
@@ -106,7 +106,7 @@ class Watcher:
 
         A provisional baseline is compared with and never alarms, so nothing watches against it.
         """
-        self.baseline, self.carried = baseline, None
+        self.baseline, self.carried, self.relabelled = baseline, None, False
         made = {} if baseline.provisional else {slot: self._recipe(slot, baseline) for slot in self.budget.slots}
         self.slots = {
             slot: SlotWatcher(found, self.config, self.budget.threshold(slot))
@@ -123,9 +123,9 @@ class Watcher:
 
     @property
     def features(self) -> frozenset[str]:
-        """Names of the features of its baseline."""
+        """Names of the features of its baseline, and of relations of two of them."""
         spec = None if self.baseline is None else self.baseline.spec
-        return frozenset() if spec is None else frozenset(f.name for f in spec.fields if f.role is Role.FEATURE)
+        return frozenset() if spec is None else frozenset(f.name for f in spec.fields if f.role in SHARED)
 
     def leave_features(self) -> None:
         """Bet on features no longer: they are watched together with those of the other versions."""
@@ -143,6 +143,15 @@ class Watcher:
             assert made is not None, "every baseline has errors and durations"
             self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
         return list(ended.values())
+
+    def learn_labels_anew(self) -> None:
+        """Learn from live windows when labels come, and of how many rows: as they do now is ordinary."""
+        self.relabelled = True
+        for slot in [slot for slot in self.slots if slot.kind is Alert.LABELS]:
+            assert self.baseline is not None, "slots are made from one"
+            made = label_recipe(slot, self.config, self.baseline, anew=True)
+            assert made is not None, "there is one already"
+            self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
 
     def _of_service(self) -> dict[Slot, SlotWatcher]:
         return {slot: watch for slot, watch in self.slots.items() if slot.kind in OF_SERVICE}
@@ -170,12 +179,22 @@ class Watcher:
         if self.baseline is None or other.baseline is None:
             return
         self._succeed_in_service(other, other.carried or other.baseline)
+        if other.relabelled:
+            self._succeed_in_labels(other)
         if self.baseline.id != other.baseline.id:
             return
         for slot, watch in self.slots.items():
             theirs = other.slots.get(slot)
             if theirs is not None and frozen_drift(slot):
                 watch.take_over(theirs, self.features)
+
+    def _succeed_in_labels(self, other: Watcher) -> None:
+        """Learn on how labels come where somebody had the version before learn it: whoever labels does so for all versions."""
+        self.learn_labels_anew()
+        for slot, watch in self.slots.items():
+            theirs = other.slots.get(slot)
+            if slot.kind is Alert.LABELS and theirs is not None and theirs.recipe.layout == watch.recipe.layout:
+                watch.succeed(theirs)
 
     def _succeed_in_service(self, other: Watcher, base: Baseline) -> None:
         """Take over the detectors of errors and latency of the version before, whatever they are compared with."""

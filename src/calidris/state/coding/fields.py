@@ -42,6 +42,7 @@ class Kind(StrEnum):
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
     PRESENCE = "presence"  # one cell: nobody has told or learned the edges yet
+    PAIR = "pair"  # which group of one column came with which of another
 
 
 class Role(StrEnum):
@@ -53,6 +54,7 @@ class Role(StrEnum):
     VALUE = "value"
     DURATION = "duration"
     ERROR = "error"
+    PAIR = "pair"  # no column: the relation of two features (``pairs.Pair``)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Field:
         kind: what its ordered cells are.
         edges: K+1 ascending edges of a numeric field. Bin k holds ``(edges[k], edges[k+1]]``; the first one holds its left
             edge too.
-        levels: K levels of a categorical field.
+        levels: K levels of a categorical field; names of a pair's K cells.
         known: the levels that the baseline met beside those; None where there were none, or nobody kept them.
     """
 
