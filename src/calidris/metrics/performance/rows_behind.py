@@ -19,20 +19,25 @@ _RIGHT_YES = (1, 1)
 _NO_UNDECIDED = (0, 2)
 _YES_UNDECIDED = (1, 2)
 
-_DENOMINATOR: Final[dict[str, Cells]] = {
-    "precision": (_FALSE_YES, _RIGHT_YES),
-    "recall": (_FALSE_NO, _RIGHT_YES),
-    "specificity": (_RIGHT_NO, _FALSE_YES),
-    "f1": (_FALSE_YES, _FALSE_NO, _RIGHT_YES),
+_PARTS: Final[dict[str, tuple[Cells, Cells]]] = {
+    "accuracy": ((_RIGHT_NO, _RIGHT_YES), (_FALSE_YES, _FALSE_NO)),
+    "precision": ((_RIGHT_YES,), (_FALSE_YES,)),
+    "recall": ((_RIGHT_YES,), (_FALSE_NO,)),
+    "specificity": ((_RIGHT_NO,), (_FALSE_YES,)),
+    "f1": ((_RIGHT_YES,), (_FALSE_YES, _FALSE_NO)),
+    "prevalence": (
+        (_FALSE_NO, _RIGHT_YES),
+        (_RIGHT_NO, _FALSE_YES),
+    ),
     "average_precision": (
-        _FALSE_NO,
-        _RIGHT_YES,
-        _YES_UNDECIDED,
+        (_FALSE_NO, _RIGHT_YES, _YES_UNDECIDED),
+        (),
     ),
 }
-_OUTCOMES: Final[Sequence[Cells]] = (
-    (_RIGHT_NO, _FALSE_YES, _NO_UNDECIDED),
-    (_FALSE_NO, _RIGHT_YES, _YES_UNDECIDED),
+"""Rows that count for a measure, and those that count against it: the two are its denominator."""
+_OUTCOMES: Final[Sequence[tuple[Cells, Cells]]] = (
+    ((_RIGHT_NO,), (_FALSE_YES, _NO_UNDECIDED)),
+    ((_RIGHT_YES,), (_FALSE_NO, _YES_UNDECIDED)),
 )
 _BY_OUTCOME: Final = frozenset(
     {
@@ -46,7 +51,7 @@ _BY_OUTCOME: Final = frozenset(
 
 
 class RowsBehind(NamedTuple):
-    """Kish's number of rows for each measure, from its own denominator.
+    """The number of rows for each measure, from its own denominator: Kish's, or fewer.
 
     Where a sender keeps every positive decision and a tenth of the others, all rows behind a precision have one weight: they are
     worth what they are, however much the weights of all rows differ.
@@ -68,8 +73,8 @@ class RowsBehind(NamedTuple):
         """Counts [truth, decision] and score bins of all rows' worth, as those of the measure's own rows."""
         if measure in _BY_OUTCOME:
             return self._by_outcome(counts, bins)
-        cells = _DENOMINATOR.get(measure, ())
-        share = self._share(cells)
+        parts = _PARTS.get(measure, ((), ()))
+        share = self._share(*parts)
         scaled = counts * share
         return cast(Ints, scaled), bins * share
 
@@ -78,16 +83,52 @@ class RowsBehind(NamedTuple):
         counts: Ints,
         bins: Floats,
     ) -> tuple[Ints, Floats]:
-        shares = np.array([self._share(cells) for cells in _OUTCOMES])
+        shares = np.array([self._share(*parts) for parts in _OUTCOMES])
         scaled = counts * shares[:, None]
         in_bins = bins * shares[:, None, None]
         return cast(Ints, scaled), in_bins
 
-    def _share(self, cells: Cells) -> float:
+    def _share(
+        self,
+        hits: Cells,
+        misses: Cells,
+    ) -> float:
         """What a weight of one is worth in some cells, of what it is in all of them; 1 where they are none, or empty."""
-        weights = sum(float(self.weights[cell]) for cell in cells)
-        squares = sum(float(self.squares[cell]) for cell in cells)
-        if not squares > 0:
+        hit = self._add_up(hits)
+        missed = self._add_up(misses)
+        if not hit.squares + missed.squares > 0:
             return 1.0
         of_all = self.weights.sum() / self.squares.sum()
-        return float(weights / squares / of_all)
+        return _find_worth(hit, missed) / float(of_all)
+
+    def _add_up(self, cells: Cells) -> _Sums:
+        return _Sums(
+            sum(float(self.weights[cell]) for cell in cells),
+            sum(float(self.squares[cell]) for cell in cells),
+        )
+
+
+class _Sums(NamedTuple):
+    """Σw and Σw² of some rows."""
+
+    weights: float
+    squares: float
+
+
+def _find_worth(hit: _Sums, missed: _Sums) -> float:
+    """Rows that a weight of one is worth: Kish's, or fewer by the variance of the share itself where that is larger.
+
+    Kish's takes it that a row's weight says nothing about its answer. Where the rarer answer has the heavier rows, the share varies more:
+    by Σw²(y - p)² over (Σw)², linearised (W. G. Cochran, "Sampling Techniques", 1977).
+    """
+    weights = hit.weights + missed.weights
+    squares = hit.squares + missed.squares
+    kish = weights / squares
+    share = hit.weights / weights
+    of_hit = (1.0 - share) ** 2
+    of_missed = share**2
+    plain = hit.weights * of_hit + missed.weights * of_missed
+    varied = hit.squares * of_hit + missed.squares * of_missed
+    if not varied > 0:
+        return kish
+    return min(kish, plain / varied)
