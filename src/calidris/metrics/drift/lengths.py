@@ -97,14 +97,12 @@ class Bins(NamedTuple):
 
     @classmethod
     def of(cls, pair: Pair) -> Bins:
-        """From edge to edge, or three times as far from one of them as the means, if that is less.
-
-        The last bin of a long tail is wide, and nearly empty but for its begin.
-        """
+        """From edge to edge, or three times as far from one of them as the means, if that is less."""
         left, right = pair.block.edges[:-1], pair.block.edges[1:]
         known, seen = (np.maximum(mean[1:-1], left) for mean in _points(pair))
         from_left = np.maximum(known, seen) - left
         from_right = right - np.minimum(known, seen)
+        # The last bin of a long tail is wide, and nearly empty but for its begin.
         high = np.minimum(right, left + 3 * from_left)
         low = np.maximum(left, right - 3 * from_right)
         return cls(low, high, known, seen)
