@@ -307,7 +307,7 @@ class Counting:
             batch, cells, place = _part(batch, ~apart), cells[:, ~apart], place[~apart]
         self._weigh(batch, cells, place)
         self._counts.update(cells)
-        self._moments.update(batch)
+        self._moments.update(batch, cells)
         if len(self._starts):
             there = place >= 0
             # One addition for all windows: rows of a file need not come in the order of their times.
