@@ -6,6 +6,7 @@ something that must hold does not.
 
     python -m benchmarks.detect             # about thirty-five minutes; writes the tables into docs/detection.md
     python -m benchmarks.detect --quick     # two minutes; prints only
+    python -m benchmarks.detect --part relations   # one part in full; puts its tables, and what must hold of them, in their places
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks.detection import (
     compared,
@@ -28,22 +30,28 @@ from benchmarks.detection import (
     onsets,
     own_weeks,
     real_days,
+    relations,
     seasons,
     whole,
 )
-from benchmarks.detection.config import CONFIG, placed
+from benchmarks.detection.config import BEGIN, CONFIG, END, placed
 from benchmarks.detection.rivals import river_version
-from benchmarks.detection.table import Effort, Must, Table, targets
+from benchmarks.detection.table import Effort, Must, Table, put_in, targets
 
 PAGE = Path(__file__).parents[1] / "docs" / "detection.md"
 QUICK = Effort(streams=6, windows=300, delay_streams=10, horizon=60)
 FULL = Effort(CONFIG["streams"], CONFIG["null_windows"], CONFIG["delay_streams"], CONFIG["horizon"])
 
 
-def run(effort: Effort) -> tuple[str, list[Must]]:
+PARTS = (
+    features, dependent, real_days, compared, seasons, own_weeks, relations, labels, late_labels, onsets, whole, deploys
+)  # fmt: skip
+NAMES = {part.__name__.rsplit(".", 1)[-1]: part for part in PARTS}
+
+
+def run(effort: Effort, parts: Sequence[ModuleType] = PARTS) -> tuple[str, list[Must]]:
     """Print the tables; return them, what must hold first."""
     texts, musts = [], []
-    parts = (features, dependent, real_days, compared, seasons, own_weeks, labels, late_labels, onsets, whole, deploys)
     for table in _timed(itertools.chain.from_iterable(part.tables(effort) for part in parts)):
         print(table.text, end="\n\n", flush=True)
         texts.append(table.text)
@@ -63,9 +71,22 @@ def _timed(tables: Iterable[Table]) -> Iterator[Table]:
 
 def write(tables: str) -> None:
     """Put the tables between the page's markers."""
-    text = placed(
-        PAGE.read_text(encoding="utf-8"), f"{tables}\n\nADWIN and Page-Hinkley: river {river_version()}, defaults."
+    _replace(
+        placed(
+            PAGE.read_text(encoding="utf-8"), f"{tables}\n\nADWIN and Page-Hinkley: river {river_version()}, defaults."
+        )
     )
+
+
+def write_part(tables: str) -> None:
+    """Put the tables of one part in the places of those of the same title, or behind the last; and its rows of what must hold."""
+    page = PAGE.read_text(encoding="utf-8")
+    figures = page.split(BEGIN)[1].split(END)[0].split("-->", 1)[1].strip()
+    found, note = figures.rsplit("\n\n", 1)  # which river it was
+    _replace(placed(page, f"{put_in(found, tables)}\n\n{note}"))
+
+
+def _replace(text: str) -> None:
     draft = PAGE.with_suffix(".md.new")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, PAGE)
@@ -84,10 +105,14 @@ def lacking() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer streams, two minutes; writes nothing")
-    quick = parser.parse_args().quick
-    tables, musts = run(QUICK if quick else FULL)
+    parser.add_argument("--part", choices=sorted(NAMES), help="run one part alone")
+    options = parser.parse_args()
+    quick, part = options.quick, options.part
+    tables, musts = run(QUICK if quick else FULL, [NAMES[part]] if part else PARTS)
     missing = lacking()
-    if not quick and not missing:
+    if not quick and part:
+        write_part(tables)
+    elif not quick and not missing:
         write(tables)
     elif not quick:
         print(f"rows are missing, and the page is left as it was: {missing}")

@@ -80,6 +80,35 @@ def delay(delays: Sequence[float]) -> str:
     return mean_se(found) + share
 
 
+MUSTS = "What must hold"
+
+
+def put_in(page: str, part: str) -> str:
+    """The figures of a page with those of one part: each table in the place of the one of its title, a new one behind the last.
+
+    Of what must hold, rows of the same figure are replaced and others come behind. So a part's figures have names of their own: a row that is
+    the worst of many can only be told by a run of all of them.
+    """
+    tables = dict(zip(_titles(page), _cut(page)))
+    for title, table in zip(_titles(part), _cut(part)):
+        tables[title] = _joined(tables[title], table) if title == MUSTS else table
+    return "\n\n".join(tables.values())
+
+
+def _cut(figures: str) -> list[str]:
+    return [f"### {table.strip()}" for table in figures.split("### ")[1:]]
+
+
+def _titles(figures: str) -> list[str]:
+    return [table.splitlines()[0].removeprefix("### ") for table in _cut(figures)]
+
+
+def _joined(table: str, part: str) -> str:
+    rows = {line.split("|")[1]: line for line in part.splitlines()[4:]}
+    kept = [rows.pop(line.split("|")[1], line) if line.startswith("|") else line for line in table.splitlines()]
+    return "\n".join([*kept, *rows.values()])
+
+
 def targets(musts: Sequence[Must]) -> str:
     """The musts, those about false alarms in one row."""
     rows = [m for m in musts if not m.what.startswith("false alarms")]
@@ -88,7 +117,7 @@ def targets(musts: Sequence[Must]) -> str:
         worst = max(nulls, key=lambda m: m.measured)
         rows.insert(0, worst._replace(what=f"{worst.what} (the worst of {len(nulls)} rows)"))
     cells = [[m.what, f"≤ {m.limit:g}", f"{m.measured:.2f}", "yes" if m.met else "**no**"] for m in rows]
-    return markdown("What must hold", ("figure", "limit", "measured", "met"), cells)
+    return markdown(MUSTS, ("figure", "limit", "measured", "met"), cells)
 
 
 def markdown(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -12,12 +12,15 @@ from scipy.stats import chi2_contingency, ks_2samp
 from calidris.baseline import BaselineColumns, build
 from calidris.batch import CodedColumn, Column, Floats, Ints, ModelKey, PredictionBatch
 from calidris.compat import ColumnKind, verdicts
-from calidris.detect import Detector, freeze
+from calidris.config import DetectConfig
+from calidris.detect import Bets, Detector, freeze
+from calidris.detect.levels import TwoLevels
 from calidris.state import CountsState, Spec
 
 Judge = Callable[[Column], bool]
 """Takes one window, says whether it alarms."""
 THRESHOLD, DELTA, TOLERANCE = 1000.0, 0.05, 0.05
+EARLY = DetectConfig().early_tolerance
 PSI_ABOVE, P_BELOW, SIGMAS = 0.2, 0.05, 3.0
 FEWEST_CHUNKS = 10
 NAMES = ("Evidently 0.7", "NannyML mean + 3 σ", "PSI > 0.2", "p < .05 (KS, χ²)", "Calidris")
@@ -102,12 +105,17 @@ def p_value(baseline: Column) -> Judge:
 
 
 def ours(baseline: Column) -> Judge:
-    """The detector at one false alarm in a thousand windows, with the default tolerance."""
+    """The detector at one false alarm in a thousand windows of both levels together, with the default tolerances."""
     size = len(baseline) // WINDOWS
     times = np.repeat(np.arange(WINDOWS) * _HOUR_NS, size)
     made = build(BaselineColumns(PredictionBatch(_KEY, times, {"x": baseline})), Spec(), window_s=3600.0)
-    bets = freeze(made.spec, made.counts, made.windows, delta=DELTA, tolerance=TOLERANCE)
-    detector = Detector(bets, THRESHOLD)
+
+    def bets(tolerance: float, *, small: bool) -> Bets:
+        return freeze(made.spec, made.counts, made.windows, delta=DELTA, tolerance=tolerance, small=small)
+
+    # As the receiver has them: an early alarm is a ticket, and one that a user sees.
+    levels = TwoLevels(bets(TOLERANCE, small=False), bets(EARLY, small=True))
+    detector = Detector(levels, THRESHOLD)
 
     def judge(window: Column) -> bool:
         counts = CountsState(made.spec)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-from benchmarks.peers.rules import DELTA, NAMES, THRESHOLD, TOLERANCE, rules
+from benchmarks.peers.rules import DELTA, EARLY, NAMES, THRESHOLD, TOLERANCE, rules
 from benchmarks.peers.streams import SCENES, WINDOWS, Scene
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
@@ -24,6 +24,7 @@ CONFIG: dict[str, float] = {
     "threshold": THRESHOLD,
     "delta": DELTA,
     "tolerance": TOLERANCE,
+    "early_tolerance": EARLY,
     "seed": 20,
 }
 """Goes into the page's marker: a page written with another configuration fails a test."""

@@ -127,7 +127,7 @@ ML_WINDOW: Final = "ml.window"
 """Length of the window the figure is of, or `baseline`."""
 
 ML_FEATURE_NAME: Final = "ml.feature.name"
-"""Feature the figure is of."""
+"""Feature the figure is of; of the relation of two, both of them."""
 
 ML_DRIFT_MEASURE: Final = "ml.drift.measure"
 """Measure of distance from the baseline."""

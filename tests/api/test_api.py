@@ -92,7 +92,7 @@ def test_status_has_its_documented_shape(url: str) -> None:
     ]
     assert (credit["name"], credit["version"], credit["status"], credit["latched"]) == ("credit", "7", "ok", [2])
     assert {w["window"]: w["rows"] for w in credit["windows"]} == {"5m": 480, "1h": 5800, "1d": 60000}
-    columns = ("window", "start_ns", "end_ns", "rows", "effective_rows", "labels", "status", "late", "unseen")
+    columns = ("window", "start_ns", "end_ns", "rows", "effective_rows", "labels", "status", "late", "unseen", "other")
     assert tuple(credit["windows"][0]) == columns
     whole = next(e for e in credit["evidence"] if e["window"] == "1h" and e["feature"] is None)
     assert whole == {"window": "1h", "kind": "drift", "feature": None, "value": 1.21, "n": 23310, "status": "ok"}

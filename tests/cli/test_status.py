@@ -90,6 +90,16 @@ def test_rows_that_are_not_scored_are_told_by_model(told: dict[str, Any]) -> Non
     assert "credit:7: 12 of 1,200 (1.0%) rows had a time beyond `receiver.max_age`" in text
 
 
+@pytest.mark.parametrize(
+    ("status", "said"), [("ok", "1h: 5,800 "), ("stale", "1h: 5,800, stale"), (None, "1h: 5,800 ")]
+)
+def test_a_window_says_what_is_to_be_known_of_its_figures(told: dict[str, Any], status: str | None, said: str) -> None:
+    credit = next(model for model in told["models"] if model["name"] == "credit")
+    window = {"window": "1h", "rows": 5800} | ({"status": status} if status else {})  # an older receiver says nothing
+    credit["windows"] = [window]
+    assert said in shown(Look(told, 10.0))
+
+
 def test_names_from_the_wire_do_nothing_to_the_terminal(endpoint: str) -> None:
     out = run("status", "--endpoint", endpoint).out
     assert "\x1b" not in out and "evil\\x1b[31m[red]name\\n" in out

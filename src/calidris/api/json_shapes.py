@@ -22,7 +22,8 @@ not known is ``null`` with a status or sentence beside it. ``GET /v1/status``::
         "windows": [{"window": "1h", "start_ns": 0, "end_ns": 0, "rows": 5800, "labels": 1276,     newest of each length
                      "effective_rows": 5800,         what the rows are worth: Kish's number where they have weights
                      "status": "ok", "late": 0,                 of its figures; rows that came after their step was closed
-                     "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]}}],   levels new to the baseline
+                     "unseen": {"country": [{"name": "PL", "at_least": 210, "at_most": 210}]},     levels new to the baseline
+                     "other": {}}],                             likewise rare or new, where an older baseline cannot tell
         "evidence": [{"window": "1h", "kind": "drift", "feature": null, "value": 1.21, "n": 23310, "status": "ok"}],
         "waiting": [{"window": "1h", "kind": "performance", "for": "labels", "detectors": 1}],   have no evidence yet, or are on hold
         "history": [{"window": "1h", "end_ns": 0, "rows": 5800, "evidence": 0.1, "top": "age", "alarm": false}],
@@ -104,7 +105,6 @@ from calidris.engine.readings.detail import detailed_readings
 from calidris.engine.senders import LeftOut
 from calidris.engine.snapshot import Alarm, ModelSnapshot, Moved, Snapshot, WindowState
 from calidris.metrics import Reading, Status
-from calidris.state import LevelsState
 
 Json = dict[str, Any]
 UNSEEN = 10
@@ -160,7 +160,7 @@ def _model(model: ModelSnapshot, snapshot: Snapshot) -> Json:
         "owner": model.owner,
         "tier": model.tier,
         "latched": [a.id for a in snapshot.alarms if a.model == model.key and a.id in snapshot.latched],
-        "windows": [_window(window) for window in model.windows],
+        "windows": [_window(model, window) for window in model.windows],
         "evidence": [_evidence(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_EVIDENCE],
         "waiting": [_waiting(r) for r in model.readings if r.metric is semconv.METRIC_ML_DETECTION_WAITING],
         "history": [
@@ -197,7 +197,7 @@ def _left_out(sums: LeftOut) -> Json:
     return {"tenant": tenant, "name": name or None, "dropped": dict(sums.dropped), "withheld": dict(sums.withheld)}
 
 
-def _window(window: WindowState) -> Json:
+def _window(model: ModelSnapshot, window: WindowState) -> Json:
     return {
         "window": window.window,
         "start_ns": window.start_ns,
@@ -207,14 +207,19 @@ def _window(window: WindowState) -> Json:
         "labels": window.scores.count if window.merged is None else window.merged.labels.count,
         "status": window.status.value,
         "late": 0 if window.merged is None else window.merged.late,
-        "unseen": {} if window.merged is None else _unseen(window.merged.levels),
+        "unseen": _levels(model, window, new=True),
+        "other": _levels(model, window, new=False),
     }
 
 
-def _unseen(levels: LevelsState) -> Json:
-    """Levels that the baseline does not have, by feature, commonest first."""
-    fields = ((f.name, levels.top(i, UNSEEN)) for i, f in enumerate(levels.spec.fields))
-    return {name: [level._asdict() for level in found] for name, found in fields if found}
+def _levels(model: ModelSnapshot, window: WindowState, *, new: bool) -> Json:
+    """Levels by feature, commonest first: those that no row of the baseline had, or those of which nobody knows whether one had."""
+    if window.merged is None:
+        return {}
+    levels = window.merged.levels
+    spec = levels.spec
+    asked = ((f.name, levels.top(i, UNSEEN)) for i, f in enumerate(spec.fields) if model.names_new(spec, i) is new)
+    return {name: [level._asdict() for level in found] for name, found in asked if found}
 
 
 def _evidence(reading: Reading) -> Json:

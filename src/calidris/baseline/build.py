@@ -23,14 +23,18 @@ from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn
 from calidris.state import (
     CountsState,
     MomentsState,
+    Pair,
     Spec,
     class_codes,
     decision_codes,
     fitting_rows,
     learn_codebook,
+    pick_pairs,
 )
 from calidris.state.blocks.classes import same_class, with_score
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
+from calidris.state.coding.centroids import MAX_FIT_ROWS
+from calidris.state.related import MOST_PAIRS
 
 LABELLED_ROWS = 1 << 20
 """Labelled rows that wait to be counted by window, 50 MB: window by window, as each costs the same however few rows it has."""
@@ -78,6 +82,7 @@ class Wanted:
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        pairs: how many pairs of features are counted together, at most.
     """
 
     template: Spec
@@ -85,6 +90,7 @@ class Wanted:
     slices: Sequence[str] = ()
     bins: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     intersections: tuple[tuple[str, str], ...] = ()
+    pairs: int = MOST_PAIRS
 
 
 def build(
@@ -95,6 +101,7 @@ def build(
     slices: Sequence[str] = (),
     bins: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     intersections: tuple[tuple[str, str], ...] = (),
+    pairs: int = MOST_PAIRS,
 ) -> Baseline:
     """A baseline from rows.
 
@@ -105,6 +112,7 @@ def build(
         slices: names of the attributes to cut labelled rows by.
         bins: edges fixed by the user, by the field's name.
         intersections: pairs of ``slices`` to cut by together.
+        pairs: how many pairs of features are counted together, at most: ``pick_pairs`` says which.
 
     Raises:
         ValueError: bins for a column that is not there or holds text, more slices than the cap allows, or fewer than 200 whole
@@ -112,11 +120,11 @@ def build(
 
     Cost: one sort a column and one pass; memory about 8 bytes a value.
     """
-    wanted = Wanted(template, window_s, slices, bins, intersections)
+    wanted = Wanted(template, window_s, slices, bins, intersections, pairs)
     spec, counted = learn(rows, wanted)
     counting = Counting(spec, window_s, windows_in(counted, window_s) if rows.timed else None)
     counting.add(counted)
-    return counting.finish(rows.batch.model.name)
+    return counting.finish(rows.batch.model.name, pairs)
 
 
 def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]:
@@ -141,7 +149,18 @@ def learn(rows: BaselineColumns, wanted: Wanted) -> tuple[Spec, BaselineColumns]
         codebooks=codebooks,
         picking=rows.apart,
     )
-    return spec, rows
+    return replace(spec, pairs=_pick_pairs(spec, rows.batch, wanted.pairs)), rows
+
+
+def _pick_pairs(spec: Spec, batch: PredictionBatch, most: int) -> tuple[Pair, ...]:
+    """The pairs to watch, by at most ``MAX_FIT_ROWS`` of the rows.
+
+    These are counted too: that pairs were picked by them is paid for where bets are laid (``detect/bets/freezing.py``).
+    """
+    if not most:
+        return ()
+    some = _part(batch, fitting_rows(len(batch))) if len(batch) > MAX_FIT_ROWS else batch
+    return pick_pairs(spec, spec.encode(some), most)
 
 
 def windows_in(rows: BaselineColumns, window_s: float) -> Ints:
@@ -224,8 +243,8 @@ class Counting:
             if a < b:
                 tables.add(rows.take(order[a:b]))
 
-    def finish(self, name: str) -> Baseline:
-        """The baseline of the rows so far."""
+    def finish(self, name: str, pairs: int | None = None) -> Baseline:
+        """The baseline of the rows so far; ``pairs`` is how many were wanted."""
         self._count_labels()
         return Baseline(
             name=name,
@@ -239,6 +258,7 @@ class Counting:
             window_s=self._window_s,
             set_apart=self._set_apart,
             stated_label_times=self._label_times if self._labelled else None,
+            wanted_pairs=pairs,
         )
 
 

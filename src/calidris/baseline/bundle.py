@@ -35,10 +35,11 @@ from calidris.batch import Ints, Mask
 from calidris.errors import CalidrisError, CorruptState
 from calidris.state import CountsState, Field, Kind, MomentsState, Role, ScoresState, SparseTable, Spec
 from calidris.state.blocks.labelled import EARLIER, KINDS, LabelStates, LabelTables
-from calidris.state.coding.fields import OTHER
+from calidris.state.coding.fields import OTHER, RARE
+from calidris.state.related import count_candidates
 
 FORMAT = 4
-"""3: rows that pick levels are set apart. 4: it says whether it has label times. Files of formats 2 and 3 are read: `same_rows` and
+"""3: rows that pick levels are set apart. 4: it says whether it has label times, and may count pairs of columns. Files of formats 2 and 3 are read: `same_rows` and
 `label_times` say what they lack."""
 READABLE = (2, 3, 4)
 MIN_WINDOWS = 30
@@ -63,6 +64,8 @@ class Baseline:
         set_apart: rows that placed centroids and picked levels, in none of the histograms; None in a file of an earlier version.
         stated_label_times: whether its labels came with the times at which they did; None without labels, and in a file of an earlier
             version.
+        wanted_pairs: how many pairs of columns were to be counted together at the most; None in a file of an earlier version, which knew
+            none. Not part of its id: the pairs are part of the spec.
         left_out: what detectors said of its own days, each left out of it; empty where none was replayed. Not part of its id: it is
             said of the content.
     """
@@ -79,6 +82,7 @@ class Baseline:
     provisional: bool = field(default=False)
     set_apart: int | None = None
     stated_label_times: bool | None = None
+    wanted_pairs: int | None = None
     left_out: tuple[Replayed, ...] = ()
 
     def __post_init__(self) -> None:
@@ -105,6 +109,11 @@ class Baseline:
         by_delay = (self.labels.groups, self.labels.losses, self.labels.residuals)
         later = any(table.array[:, 1:].any() for table in by_delay)
         return True if later else None
+
+    @property
+    def lacks_pairs(self) -> bool:
+        """Whether it has two numbers or more, and nobody looked for those that belong together: an earlier version built it."""
+        return self.wanted_pairs is None and count_candidates(self.spec) > 0
 
     @cached_property
     def id(self) -> str:
@@ -134,11 +143,20 @@ class Baseline:
         wide = (f.name for i, f in fields if f.name not in made and self._levels_met(i, f) > DISCRETE_LEVELS)
         return frozenset(wide)
 
+    @cached_property
+    def untold_rare(self) -> frozenset[str]:
+        """Features with levels beyond those that are kept of which nobody knows the names: of files of earlier versions."""
+        spec = self.spec
+        fields = [(i, f) for i, f in enumerate(spec.fields) if f.role is Role.FEATURE and f.kind is Kind.CATEGORICAL]
+        lacking = (f.name for i, f in fields if f.known is None and self.counts.field(i)[f.ordered + OTHER])
+        return frozenset(lacking)
+
     def _levels_met(self, i: int, f: Field) -> int:
         """The most levels that a column can have had; 0 of a number."""
         if f.kind is not Kind.CATEGORICAL or f.role is Role.ERROR:
             return 0
-        return f.ordered + int(self.counts.field(i)[f.ordered + OTHER])
+        cells = self.counts.field(i)[f.ordered :]
+        return f.ordered + int(cells[OTHER] + cells[RARE])
 
     def _arrays(self) -> Iterator[Ints]:
         yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)
@@ -228,7 +246,7 @@ class Baseline:
     @property
     def _format(self) -> int:
         """The earliest that holds what it knows: a file of an earlier version is written as it was."""
-        if self.stated_label_times is not None:
+        if self.stated_label_times is not None or self.spec.pairs:
             return FORMAT
         return 2 if self.set_apart is None else 3
 
@@ -250,6 +268,8 @@ class Baseline:
             manifest["set_apart"] = self.set_apart
         if self.stated_label_times is not None:
             manifest["label_times"] = self.stated_label_times
+        if self.wanted_pairs is not None:
+            manifest["pairs"] = self.wanted_pairs
         if self.left_out:
             manifest["left_out_days"] = [one.to_json() for one in self.left_out]
         out = io.BytesIO()
@@ -296,6 +316,7 @@ class Baseline:
                 provisional=manifest["provisional"],
                 set_apart=manifest.get("set_apart"),
                 stated_label_times=manifest.get("label_times"),
+                wanted_pairs=manifest.get("pairs"),
                 left_out=tuple(map(Replayed.from_json, manifest.get("left_out_days", ()))),
             )
         return made, str(manifest["id"])

@@ -85,9 +85,8 @@ def build_from_file(
         counting.add(rows)
         watch(rows, learned.spec)
         tell("counting", done)
-    made = counting.finish(reader.model.name)
     return Built(
-        made,
+        counting.finish(reader.model.name, wanted.pairs),
         seen.findings,
         len(seen.places),
         learned.wide,

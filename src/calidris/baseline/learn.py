@@ -19,6 +19,7 @@ from calidris.state import Codebook, Field, Kind, Loss, Role, Slice, Spec
 from calidris.state.blocks.groups import MAX_CLASSES
 from calidris.state.bounded import OF_TASK
 from calidris.state.coding.fields import as_classes, as_coded, search_edges
+from calidris.state.coding.known_levels import KnownLevels
 
 BINS = 10
 DISCRETE_LEVELS = 20
@@ -178,7 +179,10 @@ def learn_field(
         return Field(name, role, Kind.NUMERIC, edges=edges)
     if isinstance(column, CodedColumn) or role is Role.DECISION:
         levels = _levels(role, column, picking)
-        return Field(name, role, Kind.CATEGORICAL, levels=levels) if levels else _presence(name, role)
+        if not levels:
+            return _presence(name, role)
+        known = _rest(column, levels) if isinstance(column, CodedColumn) and role is Role.FEATURE else None
+        return Field(name, role, Kind.CATEGORICAL, levels=levels, known=known)
     values = column.values[column.valid]
     return Field(name, role, Kind.NUMERIC, edges=learn_edges(values)) if len(values) else _presence(name, role)
 
@@ -191,6 +195,13 @@ def _levels(role: Role, column: Column, picking: Mask | None) -> tuple[str, ...]
     if isinstance(column, NumberColumn):
         return _classes(column)
     return _common_levels(as_classes(column) if role is Role.DECISION else column, least)
+
+
+def _rest(column: CodedColumn, levels: tuple[str, ...]) -> KnownLevels | None:
+    """Levels that rows have and the field does not keep; of all rows, those that are set apart too: the baseline met them."""
+    met = np.unique(column.codes[column.codes >= 0]).tolist()
+    rest = {column.levels[code] for code in met}.difference(levels)
+    return KnownLevels.of(rest) if rest else None
 
 
 def _presence(name: str, role: Role) -> Field:

@@ -14,7 +14,7 @@ from calidris.baseline.table_files import TableFile
 from calidris.instrument.privacy import Action, Policy
 from calidris.state import Kind
 from calidris.state.coding.centroids import FIT_SHARE
-from calidris.state.coding.fields import MISSING, OTHER, Role
+from calidris.state.coding.fields import MISSING, OTHER, RARE, Role
 from calidris.state.coding.fields import Field as CountedField
 
 _COUNTED = {
@@ -24,6 +24,11 @@ _COUNTED = {
     "duration": Role.DURATION,
 }
 
+_UNITS = {
+    Kind.NUMERIC: "bins",
+    Kind.CATEGORICAL: "levels",
+    Kind.PAIR: "cells",
+}
 _MOSTLY = 0.5
 """A share of rows beyond which a column is rather another one than it is said to be."""
 
@@ -47,7 +52,7 @@ class TakenColumn(NamedTuple):
 
 
 def summarise(built: Built, roles: Roles, table: TableFile) -> Iterator[TakenColumn]:
-    """Each column that was read: outputs first, then features, slices and embeddings."""
+    """Each column that was read: outputs first, then features, slices and embeddings; last the relations that are watched."""
     made = built.baseline
     kinds = {column.name: str(column.type) for column in table.schema}
     for role, name in roles.by_role.items():
@@ -57,6 +62,7 @@ def summarise(built: Built, roles: Roles, table: TableFile) -> Iterator[TakenCol
     yield from _summarise_features(made, roles, kinds)
     yield from _summarise_slices(made, roles, kinds)
     yield from _summarise_embeddings(made, roles, kinds)
+    yield from _summarise_pairs(made)
 
 
 def _summarise_features(
@@ -93,6 +99,18 @@ def _summarise_embeddings(
         yield TakenColumn(name, "embedding", kinds[name], *counted)
 
 
+def _summarise_pairs(made: Baseline) -> Iterator[TakenColumn]:
+    for pair in made.spec.pairs:
+        counted, missing = _describe(made, Role.PAIR, pair.name)
+        yield TakenColumn(
+            pair.name,
+            "relation",
+            "",
+            counted,
+            missing,
+        )
+
+
 def _describe(made: Baseline, role: Role | None, name: str | None) -> tuple[str, str]:
     """How a field is counted, and its rows without a value."""
     if role is None:
@@ -104,13 +122,15 @@ def _describe(made: Baseline, role: Role | None, name: str | None) -> tuple[str,
     special = made.counts.field(at)[field.ordered :]
     missing = int(special[MISSING])
     others = int(special[OTHER])
+    if field.kind is Kind.CATEGORICAL:
+        others += int(special[RARE])
     return _describe_cells(field, others), f"{missing:,}"
 
 
 def _describe_cells(field: CountedField, others: int) -> str:
     if field.kind is Kind.PRESENCE:
         return "no more than whether it is there"
-    unit = "bins" if field.kind is Kind.NUMERIC else "levels"
+    unit = _UNITS[field.kind]
     counted = f"{field.ordered} {unit}"
     if not others:
         return counted

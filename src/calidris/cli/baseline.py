@@ -279,6 +279,7 @@ def _build(reader: RowReader, table: TableFile, model: ModelConfig, file: Path, 
         slices=model.cuts,
         bins=model.bins,
         intersections=model.intersections,
+        pairs=model.detect.pairs,
     )
     try:
         return build_from_file(table, reader, wanted, watch, tell)
@@ -325,7 +326,8 @@ def show(path: Path, out: Console) -> int:
     table = Table("field", "kind", "cells", "rows by cell", box=None)
     for i, f in enumerate(made.spec.fields):
         counts = made.counts.field(i).tolist()
-        special = [f"{name} {n}" for name, n in zip(SPECIALS, counts[f.ordered :]) if n]
+        names = SPECIALS if f.kind is Kind.NUMERIC else ("missing", "other", "rare", "high")
+        special = [f"{name} {n}" for name, n in zip(names, counts[f.ordered :]) if n]
         ordered = "" if f.kind is Kind.NUMERIC and f.ordered > 60 else " ".join(map(str, counts[: f.ordered]))
         table.add_row(escape(f.name), f.kind.value, str(f.ordered), escape("  ".join([ordered, *special])))
     out.print(table)

@@ -114,7 +114,7 @@ def _details(config: CalidrisConfig) -> Iterator[str]:
                 yield f"{model.name}: {never_positive(made.spec.positive, made.labels.count)}, and build the baseline again"
             yield from (f"{model.name}: {said}" for said in uncut(made, model.cuts))
             said_of_it = (
-                rebuild(made),
+                rebuild(made, model.detect.pairs),
                 explain_no_label_times(made),
                 *(few_days(made, window_s, calendar) for window_s in model.detect_windows_s),
                 missing_weekdays(made, calendar),

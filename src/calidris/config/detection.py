@@ -99,6 +99,8 @@ class DetectConfig(Config):
             the others a little more.
         minimum_rows: a window with fewer rows is merged with the next one before it is scored.
         delta: chance, over the draw of the baseline, that the budget does not hold.
+        pairs: how many pairs of numbers are watched for a change of their relation, those that belong together most; `baseline build`
+            picks them. 0 is off.
         page: kinds of alarms that wake somebody too, where their evidence is strong; losses on true outcomes always do.
         clear_recovered: clear an alarm by itself when all that it named has come back, instead of only saying so. One of labels that
             moved always ends so.
@@ -121,6 +123,7 @@ class DetectConfig(Config):
     importance: dict[str, Annotated[float, Field(gt=0.0, le=1e6)]] = Field(default_factory=dict)
     minimum_rows: int = Field(default=30, ge=1)
     delta: float = Field(default=0.05, gt=0.0, lt=1.0)
+    pairs: int = Field(default=10, ge=0, le=100)
     page: tuple[AlarmKind, ...] = ()
     clear_recovered: bool = False
     thresholds: tuple[ThresholdConfig, ...] = ()

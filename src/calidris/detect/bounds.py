@@ -60,7 +60,7 @@ def mean_radius(skewness: Floats, total: Floats, alpha: Floats, tolerance: float
     return radius
 
 
-def ball_radius(freedom: Floats, total: Floats, alpha: float, tolerance: float) -> Floats:
+def ball_radius(freedom: Floats, total: Floats, alpha: Floats | float, tolerance: float) -> Floats:
     """Radius, in χ-distance, of the ball around the baseline's histogram that holds the truth.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -62,6 +63,16 @@ class TwoLevels:
     def names(self) -> tuple[str, ...]:
         """The things."""
         return self.strong.names
+
+    @property
+    def pairs(self) -> Mapping[str, tuple[str, str]]:
+        """Names of the two columns of each thing that is a pair."""
+        found: Mapping[str, tuple[str, str]] = getattr(
+            self.strong,
+            "pairs",
+            {},
+        )
+        return found
 
     @cached_property
     def owner(self) -> Ints:

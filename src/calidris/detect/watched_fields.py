@@ -5,7 +5,8 @@ columns, so that one array operation serves all of them::
 
     | 0 … K-1 ordered | padding … | missing | other | low | high |
 
-A special cell that a kind of field can never fill (``low`` of a categorical one) is padding too.
+A special cell that a kind of field can never fill (``high`` of a categorical one) is padding too. Rare levels of a categorical
+field are counted as ``other``, as ``Spec.join_rare`` says why. A pair is a field with the cells of its table in front.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
-from calidris.state import CountsState, Field, Kind, Role, Spec
-from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, SPECIALS
+from calidris.detect.relations import find_direction
+from calidris.state import CountsState, Field, Kind, Pair, Role, Spec
+from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, RARE, SPECIALS
 
 _POSSIBLE: dict[Kind, tuple[int, ...]] = {
     Kind.NUMERIC: (MISSING, OTHER, LOW, HIGH),
     Kind.CATEGORICAL: (MISSING, OTHER),
     Kind.PRESENCE: (MISSING,),
+    Kind.PAIR: (MISSING,),
 }
 
 
@@ -70,11 +73,38 @@ class WatchedFields:
         """Fields of one kind, bool[F]."""
         return np.array([f.kind is kind for f in self.fields], dtype=np.bool_)
 
+    @property
+    def pairs(self) -> tuple[tuple[int, Pair], ...]:
+        """Row of each watched pair, and the pair."""
+        known = {pair.name: pair for pair in self.spec.pairs}
+        return tuple((row, known[f.name]) for row, f in enumerate(self.fields) if f.kind is Kind.PAIR)
+
+    def directions(self, p: Floats) -> tuple[Floats, Mask]:
+        """``directions`` of the fields; a pair has its relation in place of a location, and no spread."""
+        g, varies = directions(p, self.ordered)
+        for row, pair in self.pairs:
+            cells = pair.field.ordered
+            g[row] = 0.0
+            g[row, 0, :cells] = find_direction(p[row, :cells], pair.shape)
+            varies[row] = g[row, 0].any(), False
+        return g, varies
+
     def padded(self, counts: Ints) -> Ints:
         """Counts int64[..., cells] of a model as rectangles int64[..., F, K], zero in the padding."""
         zero = np.zeros((*counts.shape[:-1], 1), dtype=np.int64)
-        rectangle: Ints = np.concatenate([counts, zero], axis=-1)[..., self.index]
+        joined = self.spec.join_rare(counts)
+        rectangle: Ints = np.concatenate([joined, zero], axis=-1)[..., self.index]
         return rectangle
+
+    def lay_out(self, row: int, values: Floats) -> Floats:
+        """Values float64[..., K] of one field's cells of the rectangle over all cells of the spec, float64[..., cells]; 0 elsewhere."""
+        spec = self.spec
+        out = np.zeros((*values.shape[:-1], spec.cells + 1))
+        out[..., self.index[row]] = values * self.real[row]
+        # What is said of other levels is said of rare ones: they are counted together.
+        rare = spec.rare_cells
+        out[..., rare] = out[..., rare - RARE + OTHER]
+        return out[..., :-1]
 
     def rows(self, counts: Ints) -> int:
         """Rows behind counts int64[cells]: every row is in exactly one cell of the first field."""

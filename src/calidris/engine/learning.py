@@ -99,7 +99,7 @@ class Reservoir:
             return None
         batches = [batch for raw in self.to_bytes() for batch in _batches(raw, "")]
         rows = BaselineColumns(_concatenated(batches, slices, max_features))
-        return replace(build(rows, template, window_s=window_s, slices=slices), provisional=True)
+        return replace(build(rows, template, window_s=window_s, slices=slices, pairs=0), provisional=True)
 
     def to_bytes(self, first: int = 0) -> list[bytes]:
         """Each batch from the ``first``-th on as an OTLP request, exact to the bit."""

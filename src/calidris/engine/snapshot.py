@@ -16,7 +16,8 @@ from calidris.engine.panes.pane import Window
 from calidris.engine.senders import LeftOut
 from calidris.metrics.base import Reading, Status
 from calidris.metrics.input_faults import FaultCount
-from calidris.state import CountsState, MomentsState, ScoresState
+from calidris.metrics.quality import is_new
+from calidris.state import CountsState, MomentsState, ScoresState, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,12 @@ class ModelSnapshot:
     checks: tuple[tuple[str, str], ...] = ()
     faults: tuple[FaultCount, ...] = ()
     seasons: tuple[SeasonStanding, ...] = ()
+
+    def names_new(self, spec: Spec, at: int) -> bool:
+        """Whether other levels of field ``at`` of a spec were in no row of the baseline, or nobody can tell them from rare ones."""
+        base = self.baseline_counts
+        cells = None if base is None or base.spec.hash != spec.hash else base.field(at)
+        return is_new(spec.fields[at], cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from calidris.report import interval_plots, scopes, wording
 from calidris.report.tables import TOP_ROWS, Cell, Row, Table, cell
 from calidris.state.blocks.moments import scales
 
+_RARE_OR_NEW = "rare in the baseline or not in it: its file is of an earlier version and cannot tell; build it again"
+
 NAMES = 6
 """Unseen levels that are named for each feature."""
 
@@ -81,8 +83,8 @@ def schema(model: ModelSnapshot, window: str) -> tuple[str, ...]:
     return tuple(out)
 
 
-def unseen_levels(state: WindowState | None) -> Table | None:
-    """Values that the baseline does not have, by name, commonest first."""
+def unseen_levels(model: ModelSnapshot, state: WindowState | None) -> Table | None:
+    """Values that the baseline does not have, by name, commonest first; beside those of which nobody knows whether it has them."""
     if state is None or state.merged is None:
         return None
     levels, rows = state.merged.levels, []
@@ -90,7 +92,9 @@ def unseen_levels(state: WindowState | None) -> Table | None:
         found = levels.top(i, NAMES)
         if found:
             names = ", ".join(f"“{level.name}” ({_count(level.at_least, level.at_most)})" for level in found)
-            rows.append((levels.unseen(i), Row(wording.field(f.name), (Cell(f"{levels.unseen(i):,}"), Cell(names)))))
+            doubt = () if model.names_new(levels.spec, i) else (_RARE_OR_NEW,)
+            cells = (Cell(f"{levels.unseen(i):,}"), Cell(names, doubt))
+            rows.append((levels.unseen(i), Row(wording.field(f.name), cells)))
     rows.sort(key=lambda row: -row[0])
     caption = f"Values that the baseline does not have, {state.window} window"
     return Table(caption, ("Feature", "Rows", "Commonest of them"), tuple(row for _, row in rows)) if rows else None

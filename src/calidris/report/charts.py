@@ -13,6 +13,7 @@ from markupsafe import Markup
 from calidris.batch import Ints
 from calidris.engine.snapshot import WindowPoint
 from calidris.metrics.calibration.calibration_measures import ReliabilityBin
+from calidris.metrics.quality import is_new
 from calidris.report import svg, wording
 from calidris.state import Field, Kind
 from calidris.state.coding.fields import SPECIALS
@@ -99,6 +100,10 @@ def bars(field: Field, baseline: Ints, now: Ints) -> list[Bar]:
     names = {"missing": "missing", "other": "new values", "low": "below", "high": "above"}
     if field.kind is Kind.NUMERIC:
         names["other"] = "wrong type"
+    if field.kind is Kind.CATEGORICAL:
+        names["low"] = "rare values"
+    if not is_new(field, baseline):
+        names["other"] = "other values"
     order = [*((c, False, label) for c, label in enumerate(_labels(field)))]
     order += [(special[s], True, names[s]) for s in ("high", "other", "missing")]
     order.insert(0, (special["low"], True, names["low"]))

@@ -117,7 +117,7 @@ def model_view(snapshot: Snapshot, model: ModelSnapshot, anchor: str) -> ModelVi
         quality=tables.quality(model, windows[0]) if windows else None,
         violations=tuple(_violation(fault) for fault in model.faults),
         schema=changes.schema(model, windows[0]) if windows else (),
-        unseen=changes.unseen_levels(_state(model, windows[0])) if windows else None,
+        unseen=changes.unseen_levels(model, _state(model, windows[0])) if windows else None,
         speed=tables.by_window(model, _SPEED, "Duration and failure of the calls", "Figure", _NAMES),
         labels=tables.by_window(model, _LABELS, "Rows, and how many of them have a label by now", "Figure", _NAMES),
         objectives=objectives(model),

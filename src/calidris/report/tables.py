@@ -13,7 +13,7 @@ from calidris import semconv
 from calidris.engine.snapshot import ModelSnapshot
 from calidris.metrics import BASELINE_WINDOW, Reading, Status, drift_table
 from calidris.metrics.drift.drift_measures import MEASURES as DRIFT_MEASURES
-from calidris.metrics.quality import KINDS
+from calidris.metrics.quality import KINDS, OTHER_LEVELS, RARE_LEVELS
 from calidris.report import scopes, wording
 from calidris.semconv import Metric
 
@@ -123,12 +123,18 @@ def quality(model: ModelSnapshot, window: str) -> Table | None:
     """Faults of each feature in one window, the worst first; features without any fault come last."""
     every = by_feature(model, semconv.METRIC_ML_DATA_QUALITY_RATIO, semconv.ML_DATA_QUALITY_KIND, window)
     # Columns that came or went are told in words.
-    cells = {name: {kind: r for kind, r in row.items() if kind in KINDS} for name, row in every.items()}
+    cells = {
+        name: {kind: r for kind, r in row.items() if kind in (*KINDS, OTHER_LEVELS)} for name, row in every.items()
+    }
     found = {name: row for name, row in cells.items() if row}
     if not found:
         return None
     kinds = list(dict.fromkeys(kind for row in found.values() for kind in row))
-    worst = {name: max((r.value or 0.0) for r in row.values()) for name, row in found.items()}
+    # A rare level is no fault: it is told beside those that are.
+    worst = {
+        name: max(((r.value or 0.0) for kind, r in row.items() if kind != RARE_LEVELS), default=0.0)
+        for name, row in found.items()
+    }
     names = sorted(found, key=lambda name: (-worst[name], name))
     rows = {name: Row(wording.field(name), tuple(_fault(found[name].get(kind)) for kind in kinds)) for name in names}
     caption = f"Share of rows with a fault in the newest {window} window"

@@ -74,7 +74,9 @@ MEASURES = {
     "predictive_parity": "Positive decisions right",
     "calibration": "Outcome less score",
     "missing": "Missing",
+    "rare": "Rare in the baseline",
     "unseen": "Not in the baseline",
+    "other": "Beyond the baseline's commonest",
     "out_of_range": "Outside the baseline's range",
     "type_violation": "Wrong type",
 }
@@ -129,10 +131,13 @@ _DIRECTIONS = {
     "spread narrower": "values spread less",
     "missing more": "more values are missing",
     "missing less": "fewer values are missing",
-    "unknown values more": "more values that the baseline does not have",
+    "unknown values more": "more values that are rare in the baseline or not in it",
     "below the range": "more values below the baseline's range",
     "above the range": "more values above the baseline's range",
     "shape": "the distribution has another shape",
+    "relation changed": "what belonged together does so in another way",
+    "relation changed (weaker)": "what belonged together does so less, or the other way round",
+    "relation changed (stronger)": "what belonged together does so more",
 }
 _SHARES = frozenset(
     {

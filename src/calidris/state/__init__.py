@@ -17,7 +17,9 @@ from calidris.state.bounded import Loss, row_losses
 from calidris.state.coding.centroids import fitting_rows, learn_codebook
 from calidris.state.coding.codebook import Codebook
 from calidris.state.coding.fields import Field, Kind, Role
+from calidris.state.coding.pairs import Pair
 from calidris.state.coding.slices import Slice
+from calidris.state.related import pick_pairs
 from calidris.state.spec import Spec
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Loss",
     "LossesState",
     "MomentsState",
+    "Pair",
     "ResidualsState",
     "Role",
     "ScoresState",
@@ -48,5 +51,6 @@ __all__ = [
     "fitting_rows",
     "learn_codebook",
     "pane_bytes",
+    "pick_pairs",
     "row_losses",
 ]

@@ -20,7 +20,9 @@ from calidris.batch import CodedColumn, Column, Floats, Ints, NumberColumn, Pred
 from calidris.state.bounded import Loss
 from calidris.state.coding.codebook import Codebook, embedded
 from calidris.state.coding.encoding import CountedFields
-from calidris.state.coding.fields import SPECIALS, Field, Kind, Role
+from calidris.state.coding.fields import OTHER, RARE, SPECIALS, Field, Kind, Role
+from calidris.state.coding.pair_cells import PairCells
+from calidris.state.coding.pairs import Pair
 from calidris.state.coding.slices import MAX_SLICE_ROWS, Slice, SliceAxis
 
 DURATION_EDGES: tuple[float, ...] = tuple(float(f"{10 ** (e / 20):.6g}") for e in range(-100, 41))
@@ -38,8 +40,8 @@ class Spec:
 
     Attributes:
         task: one of ``semconv.ML_MODEL_TASK_*``.
-        fields: the columns that are counted; ``ALWAYS`` are added in front and those of the codebooks behind where they are
-            absent.
+        fields: the columns that are counted; ``ALWAYS`` are added in front and those of codebooks and pairs behind where they
+            are absent.
         positive: the label that counts as 1 (binary tasks), as text.
         classes: the classes of a multi-class task, commonest first.
         threshold: a score at or above it is a positive decision.
@@ -48,6 +50,7 @@ class Spec:
         intersections: pairs of slices to cut by together.
         slice_cap: rows that slices and intersections may have together.
         codebooks: how embeddings are counted.
+        pairs: features whose relation is counted, strongest first.
 
     Raises:
         ValueError: the parts contradict each other; the message says what to change.
@@ -63,10 +66,12 @@ class Spec:
     intersections: tuple[tuple[str, str], ...] = ()
     slice_cap: int = MAX_SLICE_ROWS
     codebooks: tuple[Codebook, ...] = ()
+    pairs: tuple[Pair, ...] = ()
     axis: SliceAxis = field(init=False, repr=False)
+    _paired: PairCells = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", _completed(self.fields, self.codebooks))
+        object.__setattr__(self, "fields", _completed(self.fields, self.codebooks, self.pairs))
         object.__setattr__(self, "threshold", float(self.threshold))
         object.__setattr__(self, "axis", SliceAxis(self.slices, self.intersections, self.slice_cap))
         if len({(f.role, f.name) for f in self.fields}) != len(self.fields):
@@ -75,11 +80,33 @@ class Spec:
             raise ValueError("a loss is listed twice")
         if not 0.0 <= self.threshold <= 1.0:
             raise ValueError(f"a threshold is a probability, got {self.threshold}")
+        object.__setattr__(self, "_paired", PairCells(self.fields, self.offsets, self.pairs))
 
     @cached_property
     def offsets(self) -> Ints:
         """First cell of each field, and the number of all cells at the end: int64[fields + 1]."""
         return np.cumsum([0, *(f.width for f in self.fields)], dtype=np.int64)
+
+    @cached_property
+    def rare_cells(self) -> Ints:
+        """Cells of rare levels, of the fields that know theirs: int64[fields that do]."""
+        pairs = zip(self.fields, self.offsets.tolist())
+        special = [begin + f.ordered for f, begin in pairs if f.known is not None]
+        return np.array(special, dtype=np.int64) + RARE
+
+    def join_rare(self, counts: Ints) -> Ints:
+        """Counts int64[..., cells] with rare levels among the others, as distances compare them.
+
+        Which levels a baseline met is a matter of its size, so all its own rows are known and none is ever new: set apart from
+        rare ones, the few that are new in any later sample would look like a change.
+        """
+        rare = self.rare_cells
+        if not len(rare):
+            return counts
+        joined = counts.copy()
+        joined[..., rare - RARE + OTHER] += counts[..., rare]
+        joined[..., rare] = 0
+        return joined
 
     @cached_property
     def feature_names(self) -> frozenset[str]:
@@ -92,6 +119,12 @@ class Spec:
         made = {f.name for book in self.codebooks for f in book.fields}
         features = ((at, f.name) for at, f in enumerate(self.fields) if f.role is Role.FEATURE)
         return tuple((at, name) for at, name in features if name not in made)
+
+    @cached_property
+    def paired_features(self) -> tuple[tuple[int, tuple[str, str]], ...]:
+        """Place of each pair's field, and the names of its two features."""
+        columns = {pair.name: pair.columns for pair in self.pairs}
+        return tuple((at, columns[f.name]) for at, f in enumerate(self.fields) if f.role is Role.PAIR)
 
     @cached_property
     def blank_levels(self) -> frozenset[str]:
@@ -147,12 +180,15 @@ class Spec:
         out = np.empty((len(self.fields), n), dtype=np.int64)
         counted: dict[int, NumberColumn] = {}
         for i, f in enumerate(self.fields):
+            if f.role is Role.PAIR:
+                continue
             column = column_of(batch, f)
             if isinstance(column, NumberColumn) and i in self._counted.rows:
                 counted[i] = column
             else:
                 np.add(f.encode(column, n), self.offsets[i], out=out[i])
         self._counted.encode(counted, out)
+        self._paired.encode(out)
         return out
 
     def embedded(self, batch: PredictionBatch) -> PredictionBatch:
@@ -173,6 +209,8 @@ class Spec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``Spec.from_json`` reads back exactly."""
+        # Without pairs as before there were any: a spec keeps its hash.
+        pairs = {"pairs": [pair.to_json() for pair in self.pairs]} if self.pairs else {}
         return {
             "format": 1,
             "task": self.task,
@@ -185,6 +223,7 @@ class Spec:
             "intersections": [list(pair) for pair in self.intersections],
             "slice_cap": self.slice_cap,
             "codebooks": [book.to_json() for book in self.codebooks],
+            **pairs,
         }
 
     @classmethod
@@ -201,6 +240,7 @@ class Spec:
             intersections=tuple((one, two) for one, two in data["intersections"]),
             slice_cap=data["slice_cap"],
             codebooks=tuple(Codebook.from_json(book) for book in data["codebooks"]),
+            pairs=tuple(map(Pair.from_json, data.get("pairs", ()))),
         )
 
     @cached_property
@@ -233,18 +273,21 @@ class Spec:
         return out
 
 
-def _completed(fields: tuple[Field, ...], codebooks: tuple[Codebook, ...]) -> tuple[Field, ...]:
-    """The fields with those that every model has in front, and those of the codebooks behind."""
+def _completed(
+    fields: tuple[Field, ...], codebooks: tuple[Codebook, ...], pairs: tuple[Pair, ...]
+) -> tuple[Field, ...]:
+    """The fields with those that every model has in front, and those of the codebooks and then of the pairs behind."""
     roles = {f.role for f in fields}
-    books = {(f.role, f.name): f for book in codebooks for f in book.fields}
+    made = [f for book in codebooks for f in book.fields] + [pair.field for pair in pairs]
+    missing = {(f.role, f.name): f for f in made}
     for f in fields:
-        if books.pop((f.role, f.name), f) != f:
-            raise ValueError(f"field {f.name!r} is not the one of its codebook")
-    return (*(f for f in ALWAYS if f.role not in roles), *fields, *books.values())
+        if missing.pop((f.role, f.name), f) != f:
+            raise ValueError(f"field {f.name!r} is not the one of its codebook or pair")
+    return (*(f for f in ALWAYS if f.role not in roles), *fields, *missing.values())
 
 
 def column_of(batch: PredictionBatch, f: Field) -> Column | None:
-    """The column of a batch that a field reads, or None where the batch does not have it."""
+    """The column of a batch that a field reads, or None where the batch does not have it; a pair reads none."""
     if f.role is Role.FEATURE:
         return batch.features.get(f.name)
     if f.role is Role.ERROR:

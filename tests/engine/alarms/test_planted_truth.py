@@ -327,6 +327,24 @@ def test_a_canary_says_what_moved_in_which_version_from_what_to_what(
     assert (now.recovered_ns > START + back * SECOND) == planted.recovers
 
 
+def test_a_canary_with_a_baseline_file_of_its_own_is_compared_too(base: Baseline) -> None:
+    """Errors, accuracy, decisions and durations are counted alike whatever the file; scores in bins of their own are not compared."""
+    other = baseline(windows=50)
+    assert other.spec.hash != base.spec.hash
+    canary = {"version": "8", "against": "7", "on": ["errors", "duration", "score"]}
+    config = configuration(detect=settings() | {"shares": {"versions": 0.5}}, canary=canary)
+    engine = Engine(config, lambda key, _: (other if key == CANARY else base, ""))
+    journal = Journal()
+    side_by_side(engine, journal, 0, QUIET, None)
+    assert not [a for a in engine.alarms if a.kind == "versions"]
+    sent = side_by_side(engine, journal, QUIET, CHANGED, Truth("errors", "", lambda batch: slow(failing(batch))))
+    found = {a.reference: a for a in engine.alarms if a.kind == "versions"}
+    assert set(found) == {"errors", "duration"} and len(sent) == CHANGED
+    assert [(m.before, m.after) for m in found["errors"].moved] == [(0.0, 0.25)]
+    slots = {slot.reference: watch for slot, watch in engine.watchers[CANARY].slots.items() if slot.kind == "versions"}
+    assert slots["score"].waits_for == "rows", "that it cannot be compared is told"
+
+
 def test_settings_have_one_id_whether_defaults_are_written_or_not() -> None:
     (one,), (other,) = configuration().models, configuration(threshold=0.5).models
     (third,) = configuration(detect=settings() | {"tolerance": 0.02}).models

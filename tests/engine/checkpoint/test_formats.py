@@ -31,6 +31,7 @@ from calidris.engine.panes.traffic_day import TrafficDay
 from calidris.journal.journal import Journal
 from calidris.journal.segment_format import Kind
 from calidris.labels import Held, Match, PendingPredictions, Verdicts
+from calidris.metrics import window_status
 from calidris.metrics.day_figures import OF_ROWS
 
 DATA = Path(__file__).parent / "testdata"
@@ -178,8 +179,16 @@ def as_then(stood: Path, first_counts: None) -> Iterator[Storage]:
     storage.close()
 
 
+LACKS_PAIRS = "; rebuild its baseline: it lacks `pairs`, as an earlier version built it, so that no relation of two columns is watched"
+"""What is said since of a version whose baseline is of then."""
+
+
 def said(storage: Storage, expected: dict[str, Any]) -> dict[str, Any]:
     found = standing.told(storage.engine)
+    said_since = [told_of for told_of in found["models"].values() if told_of[2].endswith(LACKS_PAIRS)]
+    assert said_since
+    for told_of in said_since:
+        told_of[2] = told_of[2].removesuffix(LACKS_PAIRS)
     if standing.deflate() != expected["deflate"]:
         found["panes"]["sha256"] = None
     return found
@@ -246,7 +255,11 @@ def forget_onsets(engine: Engine) -> None:
     engine.book.restore(then, engine.latched)
 
 
-def test_it_is_the_same_to_the_last_bit(as_then: Storage, expected: dict[str, Any]) -> None:
+def test_it_is_the_same_to_the_last_bit(
+    as_then: Storage, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # That version said nothing of rows that came late.
+    monkeypatch.setattr(window_status, "LATE_SHARE", 2.0)
     if standing.deflate() != expected["deflate"]:
         pytest.skip("this deflate writes other bytes than that one, of the same content")
     assert digest(as_then.engine) == expected["saved"]["engine"]

@@ -9,7 +9,7 @@ import numpy as np
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bounds import BALL_ROWS, cell_lower, cell_upper
 from calidris.detect.evidence.design_effect import Windows
-from calidris.detect.watched_fields import WatchedFields, directions
+from calidris.detect.watched_fields import WatchedFields
 from calidris.state import Kind
 from calidris.state.coding.fields import MISSING, SPECIALS
 
@@ -90,7 +90,8 @@ def make(
     upper = cell_upper(rows, total, alpha[:, None], tolerance)
     lower = cell_lower(rows, total, alpha[:, None], tolerance)
     known = _Bound(p, upper, lower, effect)
-    special = watch.real & ~watch.ordered
+    # That a value is missing is told of its own column, not of every pair that it is in.
+    special = watch.real & ~watch.ordered & ~watch.of_kind(Kind.PAIR)[:, None]
     levels = watch.ordered & watch.of_kind(Kind.CATEGORICAL)[:, None]
     parts = [_raised(watch, known, special, r, i) for i, r in enumerate(raises[0])]
     parts += [_raised(watch, known, levels, r, i) for i, r in enumerate(raises[1])]
@@ -115,7 +116,7 @@ def _effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows) -
 
 def largest_effect(watch: WatchedFields, counts: Floats, p: Floats, windows: Windows) -> Floats:
     """The largest D of each field over location, spread and the cells with rows enough to show theirs, float64[F]."""
-    g, _ = directions(p, watch.ordered)
+    g, _ = watch.directions(p)
     cells = np.where(watch.real & (counts >= BALL_ROWS), windows.per_cell(), 1.0)
     largest: Floats = np.maximum(windows.along(g).max(-1), cells.max(-1))
     return largest

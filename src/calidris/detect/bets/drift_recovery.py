@@ -15,7 +15,8 @@ from calidris.detect.bounds import mean_radius
 from calidris.detect.evidence.verdict import Change
 from calidris.detect.game import SHAPE
 from calidris.detect.layout import identity
-from calidris.detect.watched_fields import directions
+from calidris.detect.relations import RELATION
+from calidris.detect.relations import WORDS as RELATION_WORDS
 
 STEPS: tuple[float, ...] = (0.25, 0.5, 1.0)
 """Bets: this much of the best stake against a mean that is back where the baseline's was."""
@@ -81,16 +82,15 @@ def drift_recovery(
 
 def _return(bets: Bets, m: int, change: Change, counts: Floats, delta: float, tolerance: float) -> _Return:
     f = bets.names.index(change.field)
-    named = [b for b in range(len(bets)) if bets.owner[b] == f and bets.directions[b] == change.direction]
+    said = SHAPE if change.direction == RELATION else change.direction
+    named = [b for b in range(len(bets)) if bets.owner[b] == f and bets.directions[b] == said]
     effect = float((1.0 + bets.excess[named]).max())
-    if change.direction == SHAPE:
+    if said == SHAPE:
         return _Return(_shape(bets, f, counts), float(bets.learned.rho[f]), effect)
-    for d, words in enumerate(WORDS):
+    for d, words in enumerate((RELATION_WORDS,) if change.direction in RELATION_WORDS else WORDS):
         if change.direction in words:
             p = bets.learned.p[f]
-            g = directions(bets.learned.p, bets.watch.ordered)[0][f, d] * (
-                1.0 if change.direction == words[1] else -1.0
-            )
+            g = bets.watch.directions(bets.learned.p)[0][f, d] * (1.0 if change.direction == words[1] else -1.0)
             alpha = np.array(delta / (2.0 * len(bets.names) * len(bets)))
             return _Return(g, float(mean_radius(p @ g**3, np.array(m / effect), alpha, tolerance)), effect)
     return _cell(bets, named[0] - len(bets.tilts.field), effect)
@@ -112,6 +112,9 @@ def _shape(bets: Bets, f: int, counts: Floats) -> Floats:
     share = counts[f] / max(counts[f].sum(), 1.0)
     g = np.divide(share - p, p, out=np.zeros_like(p), where=inside & (p > 0)) * inside
     g = (g - (p @ g) / max(float(p @ inside), 1e-300)) * inside
+    relation = dict(zip(bets.learned.relations.rows.tolist(), bets.learned.relations.keep)).get(f)
+    if relation is not None:
+        g = relation @ g
     deviation = float(np.sqrt(p @ g**2))
     shape: Floats = g / deviation if deviation > 1e-9 else g
     return shape
@@ -127,6 +130,4 @@ def _coefficients(bets: Bets, f: int, part: _Return) -> Floats:
     most = _MOST / max(highest - part.limit, 1e-12)
     stake = -np.minimum(np.array(STEPS) * gap / max(variance + gap**2, 1e-12), most)
     log_ratio = np.log1p(stake[:, None] * (part.values - part.limit))
-    out = np.zeros((len(STEPS), bets.layout.cells + 1))
-    out[:, bets.watch.index[f]] = log_ratio * bets.watch.real[f]
-    return out[:, :-1]
+    return bets.watch.lay_out(f, log_ratio)

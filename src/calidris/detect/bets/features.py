@@ -71,6 +71,11 @@ class Bets:
         """Names of the watched fields, F of them."""
         return tuple(f.name for f in self.watch.fields)
 
+    @cached_property
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """Names of the two columns of each watched pair."""
+        return {pair.name: pair.columns for _, pair in self.watch.pairs}
+
     def __len__(self) -> int:
         return len(self.owner)
 

@@ -16,9 +16,11 @@ from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.evidence.handicap import handicap
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.detect.layout import identity
+from calidris.detect.relations import WEIGHT
 from calidris.detect.watched_fields import WatchedFields
 from calidris.errors import IncompatibleState
 from calidris.state import CountsState, Kind, Role, Spec
+from calidris.state.related import count_candidates
 
 ALL_ROLES: frozenset[Role] = frozenset(Role)
 SLOWER: frozenset[str] = frozenset({"mean up", "above the range"})
@@ -51,7 +53,7 @@ def freeze(
     (exactly for bets on cells, to second order for tilts, asymptotically for learned bets; see ``detect/bounds.py``), every bet has
     E[e | past] <= 1 in every window whose rows are drawn from a distribution within χ-distance ``tolerance`` of the one the
     baseline was drawn from. δ is split in halves over the fixed and the learned bets, then over the F fields, then over the
-    J bounds of a field. With windows, the same is claimed of rows whose dependence the design effects describe; that part is
+    J bounds of a field; a pair's part of it is shared with all pairs that might have been picked in its place. With windows, the same is claimed of rows whose dependence the design effects describe; that part is
     approximate (``design``).
 
     Cost: O(W·F·K) once, the windows being played over twice; a tenth of a second at 100 fields and 168 windows.
@@ -87,7 +89,9 @@ def freeze(
     _check(spec, baseline, delta, tolerance)
     watch = WatchedFields.of(spec, baseline, roles)
     seen = Windows.of(watch, windows, minimum_rows, days) if windows is not None else None
-    settings = (delta, tolerance, sorted(weights.items()), sorted(roles), minimum_rows, *(("small",) if small else ()))
+    # Roles that the model has nothing of make no other bets.
+    told = sorted(role for role in roles if role is not Role.PAIR or spec.pairs)
+    settings = (delta, tolerance, sorted(weights.items()), told, minimum_rows, *(("small",) if small else ()))
     bets = lay(
         watch,
         baseline,
@@ -119,12 +123,13 @@ def lay(
     counts = watch.padded(baseline.array).astype(np.float64)
     p = np.where(watch.real, (counts + 0.5) / (counts + 0.5 * watch.real).sum(-1, keepdims=True), 0.0)
     thetas, raises = (tilts.SMALL_THETAS, cells.SMALL_RAISES) if small else (tilts.THETAS, cells.RAISES)
-    alpha = delta / (2.0 * _bounds(watch, len(thetas)) * max(len(watch.fields), 1))
+    picked, fields = _picked(watch), max(len(watch.fields), 1)
+    alpha = delta / (2.0 * _bounds(watch, len(thetas)) * fields) * picked
     return Bets(
         watch=watch,
         tilts=tilts.make(watch, p, baseline.count, alpha, seen, tolerance, thetas),
         cells=cells.make(watch, counts, p, alpha, seen, tolerance, raises),
-        learned=learned_shapes.make(watch, counts, p, delta / (2.0 * max(len(p), 1)), seen, tolerance),
+        learned=learned_shapes.make(watch, counts, p, delta / (2.0 * fields) * picked, seen, tolerance),
         field_weight=shares(watch, weights),
         window_rows=float(seen.rows.mean()) if seen else 0.0,
         design_known=seen is not None,
@@ -155,16 +160,31 @@ def _identity(
 
 def _bounds(watch: WatchedFields, thetas: int) -> Floats:
     """J: how many scalar bounds each field rests on, float64[F]."""
-    special = (watch.real & ~watch.ordered).sum(-1)
+    pairs = watch.of_kind(Kind.PAIR)
+    special = (watch.real & ~watch.ordered).sum(-1) * ~pairs
     levels = 2 * watch.ordered.sum(-1) * watch.of_kind(Kind.CATEGORICAL)
-    bounds: Floats = (special + levels + tilts.DIRECTIONS * thetas * watch.of_kind(Kind.NUMERIC)).astype(np.float64)
+    tilted = tilts.DIRECTIONS * thetas * watch.of_kind(Kind.NUMERIC) + thetas * pairs
+    bounds: Floats = (special + levels + tilted).astype(np.float64)
     return bounds
 
 
+def _picked(watch: WatchedFields) -> Floats:
+    """What of its part of δ a field has for itself, float64[F].
+
+    Pairs were picked by the rows that are counted, out of all pairs of columns: their part pays for every one that might have been.
+    """
+    of_pair = len(watch.spec.pairs) / max(count_candidates(watch.spec), 1)
+    return np.where(watch.of_kind(Kind.PAIR), min(of_pair, 1.0), 1.0)
+
+
 def shares(watch: WatchedFields, weights: Mapping[str, float]) -> Floats:
-    """Weight of each watched field, float64[F]; adds up to 1."""
+    """Weight of each watched field, float64[F]; adds up to 1. Pairs have ``relations.WEIGHT`` of it together."""
     importance = np.array([weights.get(f.name, 1.0) for f in watch.fields], dtype=np.float64)
     if (importance < 0).any() or not np.isfinite(importance).all():
         raise ValueError(f"weights must be finite and not negative, got {dict(weights)}")
-    share: Floats = importance / max(float(importance.sum()), 1e-300)
+    pairs = watch.of_kind(Kind.PAIR)
+    of_pairs, of_columns = float(importance[pairs].sum()), float(importance[~pairs].sum())
+    part = (WEIGHT if of_columns else 1.0) if of_pairs else 0.0
+    total = np.where(pairs, of_pairs, of_columns)
+    share: Floats = importance / np.maximum(total, 1e-300) * np.where(pairs, part, 1.0 - part)
     return share

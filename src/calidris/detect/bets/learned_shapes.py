@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calidris.batch import Floats, Mask
+from calidris.batch import Floats, Ints, Mask
 from calidris.detect.bets.cells import largest_effect
 from calidris.detect.bounds import BALL_ROWS, ball_radius
 from calidris.detect.evidence.design_effect import Windows
 from calidris.detect.game import SHAPE
+from calidris.detect.relations import remove_margins
 from calidris.detect.watched_fields import WatchedFields
 
 MEMORY: tuple[float, ...] = (0.0, 0.8)
@@ -19,6 +20,47 @@ MEMORY: tuple[float, ...] = (0.0, 0.8)
 
 GROUP = SHAPE
 PRIOR_ROWS_PER_CELL = 2.0
+
+
+class Relations(NamedTuple):
+    """The pairs among the fields: of what was learned of them only that is bet on which is orthogonal to the margins.
+
+    What is left has mean 0 under the baseline as the whole had, and lies in a space of fewer dimensions, so that the ball's bound
+    holds for it with fewer degrees of freedom (Scheffé's bound of all functions in a space).
+
+    Attributes:
+        rows: of the pairs, int64[P].
+        freedom: dimensions of what is left, int64[P].
+        keep: ``relations.remove_margins`` of each pair, float64[P, K, K].
+    """
+
+    rows: Ints
+    freedom: Ints
+    keep: Floats
+
+    @classmethod
+    def of(cls, watch: WatchedFields, p: Floats, inside: Mask) -> Relations:
+        """Of the pairs that are watched."""
+        pairs, size = watch.pairs, p.shape[1]
+        keep = np.zeros((len(pairs), size, size))
+        for matrix, (row, pair) in zip(keep, pairs):
+            cells = pair.field.ordered
+            matrix[:cells, :cells] = remove_margins(p[row, :cells], pair.shape, inside[row, :cells])
+        rows = np.array([row for row, _ in pairs], dtype=np.int64)
+        # The trace of a projection is its rank.
+        freedom = np.rint(np.trace(keep, axis1=1, axis2=2)).astype(np.int64)
+        return cls(rows, freedom, keep)
+
+    def purify(self, shift: Floats) -> None:
+        """Take the margins out of relative shifts float64[γ, F, K] of the pairs; none may take more than there is of a cell."""
+        if not len(self.rows):
+            return
+        pure = np.einsum("pjk,gpk->gpj", self.keep, shift[:, self.rows])
+        lowest = -pure.min(axis=-1, keepdims=True)
+        shift[:, self.rows] = pure * np.minimum(1.0, _MOST_TAKEN / np.maximum(lowest, 1e-300))
+
+
+_MOST_TAKEN = 0.95
 
 
 class Stake(NamedTuple):
@@ -42,12 +84,14 @@ class Learned:
         inside: cells that are coordinates of the ball, bool[F, K].
         rho: the ball's radius, float64[F].
         effect: design effect D, the largest over directions and cells, float64[F].
+        relations: what keeps the bets on pairs off the margins.
     """
 
     p: Floats
     inside: Mask
     rho: Floats
     effect: Floats
+    relations: Relations
 
     def stake(self, seen: Floats) -> Stake:
         """The bets after rows float64[γ, F, K] were learned; O(F·K)."""
@@ -59,6 +103,7 @@ class Learned:
         weight = (mass / np.maximum(prior + rows, 1e-300))[..., None]
         learned = weight * (prior / np.maximum(mass, 1e-300))[:, None] * p + weight * seen
         shift = np.divide(learned - p, p, out=np.zeros_like(learned), where=self.inside)
+        self.relations.purify(shift)
         chi = np.sqrt((p * shift**2).sum(-1))
         keep = np.maximum(0.0, 1.0 - self.rho / np.maximum(chi, 1e-300))
         log_ratio = np.log1p(keep[..., None] * shift) - np.log1p(self.rho * keep * chi)[..., None]
@@ -77,11 +122,14 @@ class Learned:
 
 
 def make(
-    watch: WatchedFields, counts: Floats, p: Floats, alpha: float, windows: Windows | None, tolerance: float
+    watch: WatchedFields, counts: Floats, p: Floats, alpha: Floats, windows: Windows | None, tolerance: float
 ) -> Learned:
-    """The learned bets; counts and p float64[F, K] are the baseline's, alpha is each field's chance to miss the truth."""
+    """The learned bets; counts and p float64[F, K] are the baseline's, alpha float64[F] each field's chance to miss the truth."""
     total = counts.sum(axis=-1)
     effect = largest_effect(watch, counts, p, windows) if windows else np.ones(len(p))
     inside = watch.real & (counts / effect[:, None] >= BALL_ROWS)
     free = inside.sum(-1) - (inside == watch.real).all(-1)
-    return Learned(p, inside, ball_radius(free.astype(np.float64), total / effect, alpha, tolerance), effect)
+    relations = Relations.of(watch, p, inside)
+    free[relations.rows] = relations.freedom
+    radius = ball_radius(free.astype(np.float64), total / effect, alpha, tolerance)
+    return Learned(p, inside, radius, effect, relations)

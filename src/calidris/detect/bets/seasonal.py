@@ -128,6 +128,11 @@ class SeasonalBets:
         return self.anchor.names
 
     @property
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """Names of the two columns of each watched pair."""
+        return self.anchor.pairs
+
+    @property
     def owner(self) -> Ints:
         """Field of each bet, as of the frozen baseline's."""
         return self.anchor.owner

@@ -1,4 +1,4 @@
-"""Bets that a number moved: its location or its spread, tilted exponentially over the ordered bins."""
+"""Bets that a number moved: its location or its spread, tilted exponentially over the ordered bins; and so the relation of a pair."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from calidris.batch import Floats, Ints
 from calidris.detect.bounds import mean_radius
 from calidris.detect.evidence.design_effect import Windows
-from calidris.detect.watched_fields import WatchedFields, directions
+from calidris.detect.relations import GROUP as RELATION_GROUP
+from calidris.detect.relations import WORDS as RELATION_WORDS
+from calidris.detect.watched_fields import WatchedFields
 from calidris.state import Kind
 
 THETAS: tuple[float, ...] = (-0.4, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.4)
@@ -26,7 +28,7 @@ GROUPS = ("location", "spread")
 
 @dataclass(frozen=True, eq=False)
 class Tilts:
-    """T bets ``q = p·exp(θg)/norm`` with g a standardised rank (location) or its square (spread), 0 on special cells.
+    """T bets ``q = p·exp(θg)/norm`` with g a standardised rank (location), its square (spread) or a pair's relation, 0 on special cells.
 
     The log e-value of a window with counts c is ``c · log_ratio`` (before the design effect divides it). Its ratio r = q/p
     is divided by ``1 + ρ·χ(q)``, an upper bound of the mean of r over the truth (``bounds.mean_radius``), hence
@@ -59,17 +61,22 @@ def make(
     tolerance: float,
     thetas: tuple[float, ...] = THETAS,
 ) -> Tilts:
-    """The tilts of the numeric fields; p float64[F, K] the baseline's proportions of m rows, alpha float64[F] a bound."""
-    g, varies = directions(p, watch.ordered)
+    """The tilts of the numeric fields and pairs; p float64[F, K] the baseline's proportions of m rows, alpha float64[F] a bound."""
+    g, varies = watch.directions(p)
     effect = windows.along(g) if windows else np.ones(g.shape[:2])
     ratio = np.exp(np.array(thetas)[:, None] * g[:, :, None, :])
     ratio /= np.einsum("fk,fdjk->fdj", p, ratio)[..., None]
     chi, skewness = _moments(p, ratio)
     rho = mean_radius(skewness, m / effect[..., None], alpha[:, None, None], tolerance)
     log_ratio = np.log(ratio) - np.log1p(rho * chi)[..., None]
-    keep = np.broadcast_to((varies & watch.of_kind(Kind.NUMERIC)[:, None])[..., None], chi.shape)
+    tilted = watch.of_kind(Kind.NUMERIC) | watch.of_kind(Kind.PAIR)
+    keep = np.broadcast_to((varies & tilted[:, None])[..., None], chi.shape)
     owner = _Owner(*(i.astype(np.int64) for i in np.nonzero(keep)))
-    names = tuple((GROUPS[d], WORDS[d][thetas[j] > 0]) for d, j in zip(owner.direction, owner.theta))
+    pairs = {row for row, _ in watch.pairs}
+    names = tuple(
+        (RELATION_GROUP, RELATION_WORDS[thetas[j] > 0]) if f in pairs else (GROUPS[d], WORDS[d][thetas[j] > 0])
+        for f, d, j in zip(owner.field.tolist(), owner.direction, owner.theta)
+    )
     return Tilts(owner.field, log_ratio[keep], effect[owner.field, owner.direction], names)
 
 

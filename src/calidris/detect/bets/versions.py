@@ -9,7 +9,7 @@ from calidris.detect.bets.groups import GroupBets, group_bets
 from calidris.detect.evidence.windows import MINIMUM_ROWS
 from calidris.errors import IncompatibleState
 from calidris.state import CountsState, Field, Kind
-from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER
+from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, RARE
 
 MOST_BINS = 10
 """Neighbouring bins of a number are taken together down to so many."""
@@ -93,4 +93,8 @@ def _ordered(field: Field, cells: Ints) -> Ints:
     special = cells[field.ordered :].tolist()
     if field.kind is Kind.NUMERIC:
         inside = [special[LOW], *inside, special[HIGH]]
-    return np.array([*inside, special[MISSING], special[OTHER]], dtype=np.int64)
+    others = special[OTHER]
+    if field.kind is Kind.CATEGORICAL:
+        # Each version's baseline met others: together they are the same values.
+        others += special[RARE]
+    return np.array([*inside, special[MISSING], others], dtype=np.int64)

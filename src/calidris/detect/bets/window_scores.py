@@ -18,7 +18,7 @@ from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_small
 from calidris.detect.game import SHAPE, Play, log_weights
 from calidris.detect.layout import Layout, identity
 from calidris.detect.watched_fields import WatchedFields
-from calidris.state import CountsState, Role, Spec
+from calidris.state import CountsState, Kind, Role, Spec
 
 QUANTILES: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95)
 THETAS: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
@@ -121,6 +121,8 @@ def window_score_bets(
     Raises:
         ValueError: fewer than 50 baseline windows.
     """
+    # A distance sees all cells at once, and so the margins of a pair: it would tell every change of a column twice.
+    roles = frozenset(roles) - {Role.PAIR}
     watch = WatchedFields.of(spec, baseline, roles)
     merged = merge_small(spec, windows, minimum_rows)
     if len(merged) < FEWEST:
@@ -161,7 +163,8 @@ def needed(bets: Bets) -> bool:
     """
     if bets.days_depend:
         return False
-    return bool(len(bets.names)) and float(np.median(bets.learned.effect)) > STRONG
+    columns = bets.learned.effect[~bets.watch.of_kind(Kind.PAIR)]
+    return bool(len(columns)) and float(np.median(columns)) > STRONG
 
 
 def _proportions(watch: WatchedFields, counts: Floats) -> Floats:

@@ -22,7 +22,8 @@ from scipy import special
 from calidris.batch import Floats, Ints
 from calidris.detect.evidence.day_blocks import DayBlocks, Days, Scatter
 from calidris.detect.evidence.windows import MINIMUM_ROWS, merge_with_ends
-from calidris.detect.watched_fields import WatchedFields, directions
+from calidris.detect.watched_fields import WatchedFields
+from calidris.state import Kind
 
 UPPER = 0.10
 """Each D is the upper end of a one-sided 90 % interval."""
@@ -77,9 +78,11 @@ class Windows(NamedTuple):
     def _find_longer(self, watch: WatchedFields, days: Days) -> tuple[Longer, ...]:
         """What days show along location, spread and the cells that are common enough to be about normal in a day."""
         pooled = self.pooled
-        g, _ = directions(pooled, watch.ordered)
+        g, _ = watch.directions(pooled)
         rows_a_day = self.rows.sum() / max(len(np.unique(days.number)), 1)
         often = watch.real & (pooled * rows_a_day >= _ROWS_A_DAY)
+        # Cells of pairs say of their columns again what these say, and many directions hide what one shows.
+        often &= ~watch.of_kind(Kind.PAIR)[:, None]
         along = self._along(g)[0].reshape(len(self.rows), -1)
         return longer_blocks(
             self.rows, np.concatenate([along, (self.share - pooled)[:, often]], axis=1), self.freedom, days

@@ -11,6 +11,7 @@ import numpy as np
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.evidence.weighing import Weighing, total_of
 from calidris.detect.game import Game, Play
+from calidris.detect.relations import PairedThings, find_things
 from calidris.errors import CorruptState
 
 
@@ -27,6 +28,7 @@ class Renewal:
     def __init__(self, bets: Game, weighing: Weighing) -> None:
         self._bets = bets
         self._weighing = weighing
+        self._pairs = PairedThings(bets)
         self._aside: Mask = np.zeros(len(bets.names), dtype=np.bool_)
         self._log_r: Floats = np.full(len(bets.owner), -np.inf)
         self._memory: Floats = bets.nothing
@@ -98,11 +100,12 @@ class Renewal:
     def let_back(self, names: Collection[str]) -> None:
         """What an alarm named that somebody cleared is watched again, from nothing."""
         coming = self._find(names)
-        self._aside &= ~coming
+        self._aside = self._pairs.add_implied(self._aside & ~coming)
 
     def _find(self, names: Collection[str]) -> Mask:
-        asked = [name in names for name in self._bets.names]
-        return np.array(asked, dtype=np.bool_)
+        """The things of these names, and relations of those that are columns: they would say it again."""
+        things = find_things(self._bets.names, names)
+        return self._pairs.add_implied(things)
 
     def to_bytes(self) -> bytes:
         """Exact bytes; none where it holds nothing that the names of the alarm do not tell."""

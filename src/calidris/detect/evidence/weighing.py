@@ -7,6 +7,7 @@ import numpy as np
 from calidris.batch import Floats, Mask
 from calidris.detect.evidence.verdict import Change, named
 from calidris.detect.game import EITHER, SHAPE, Game, safe_log
+from calidris.detect.relations import RELATION, PairedThings, find_things
 
 _SHAPE_MARGIN = 0.5
 
@@ -30,6 +31,7 @@ class Weighing:
         self._log_field_weight = safe_log(bets.field_weight)
         self._log_weight = bets.log_weight
         self._weighs = self._log_weight > -np.inf
+        self._pairs = PairedThings(bets)
 
     def weigh(self, log_r: Floats) -> Floats:
         """``log(w_f·R_f)`` of each thing, float64[F], from log R float64[B]: never leaves the logs, so never overflows."""
@@ -50,11 +52,13 @@ class Weighing:
     ) -> tuple[Change, ...]:
         """The things that an alarm names, strongest first, from the evidence of bets float64[B] and of things float64[F]."""
         shares = find_shares(fields, log_threshold)
-        strongest = named(fields, log_threshold)
+        strongest = self._pairs.drop_implied(named(fields, log_threshold))
         changes = []
         for thing in strongest.tolist():
             name = self._bets.names[thing]
             direction = self._find_direction(log_r, thing)
+            if direction == SHAPE and thing in self._pairs.places:
+                direction = RELATION
             share = float(shares[thing])
             changes.append(Change(name, direction, share))
         return tuple(changes)
@@ -62,8 +66,7 @@ class Weighing:
     def find_bets(self, changes: tuple[Change, ...]) -> Mask:
         """The bets on what an alarm names that have a weight, bool[B]."""
         names = {change.field for change in changes}
-        asked = [name in names for name in self._bets.names]
-        things = np.array(asked, dtype=np.bool_)
+        things = find_things(self._bets.names, names)
         about = things[self._bets.owner]
         return about & self._weighs
 

@@ -11,7 +11,13 @@ from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.engine.checkpoint.pending_rows import Written, restore_pending, save_pending
 from calidris.engine.checkpoint.plain_json import alarm_from, alarm_json, model_json, restore_totals
-from calidris.engine.checkpoint.shared_worlds import mark_worlds_saved, restore_worlds, save_worlds
+from calidris.engine.checkpoint.shared_worlds import (
+    CarriedBaselines,
+    mark_worlds_saved,
+    restore_worlds,
+    save_carried,
+    save_worlds,
+)
 from calidris.engine.checkpoint.store import Store, mark_saved, restore_dedup, restore_dedup_digests, save_dedup
 from calidris.engine.commands import Command
 from calidris.engine.conservation import balance
@@ -75,6 +81,7 @@ class Checkpoint:
             self._forget(engine)
             self._save_engine(engine)
             numbers = {key: self._save_model(key, model, engine.watchers[key]) for key, model in engine.models.items()}
+            save_carried(self.store, engine.watchers.values())
             save_worlds(self.store, engine)
             for world in engine.worlds:
                 numbers[world.key] = world.number
@@ -157,10 +164,11 @@ class Checkpoint:
         with self.store.readable():
             if self.store.get("sequence") is not None:
                 self._restore_engine(engine)
+                carried = CarriedBaselines(self.store)
                 rows = self.store.db.execute("SELECT id, tenant, name, version, state FROM models ORDER BY id")
                 for number, tenant, name, version, state in rows.fetchall():
                     key = ModelKey(tenant, name, version)
-                    self._restore_model(engine, int(number), key, json.loads(state))
+                    self._restore_model(engine, int(number), key, json.loads(state), carried)
                     engine.mend_alarms(engine.models[key])
                 restore_worlds(self.store, engine, self.numbers)
                 balance(engine)
@@ -186,7 +194,9 @@ class Checkpoint:
         restore_dedup_digests(self.store, engine.requests)
         restore_dedup(self.store, engine.repeats)
 
-    def _restore_model(self, engine: Engine, number: int, key: ModelKey, state: dict[str, Any]) -> None:
+    def _restore_model(
+        self, engine: Engine, number: int, key: ModelKey, state: dict[str, Any], carried: CarriedBaselines
+    ) -> None:
         self.numbers[key] = number
         specs = [Spec.from_json(s) for s in state["specs"]]
         config = engine.fleet.settings(key, state["task"])
@@ -204,6 +214,7 @@ class Checkpoint:
         for limit in watcher.limits:
             limit.restore(state["limits"])
         if baseline is not None and baseline.id == state["baseline"]:
+            carried.give(watcher, state.get("carried"))
             self._restore_watches(number, key, watcher)
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)

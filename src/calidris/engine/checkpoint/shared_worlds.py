@@ -16,7 +16,7 @@ from calidris.batch import ModelKey
 from calidris.engine.checkpoint.store import Store
 from calidris.engine.core import Engine
 from calidris.engine.detectors.slot import restore_slot, slot_bytes
-from calidris.engine.detectors.watcher import slot_name
+from calidris.engine.detectors.watcher import Watcher, slot_name
 from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.rollup import Marks
 from calidris.engine.world.world import World
@@ -25,6 +25,7 @@ from calidris.errors import IncompatibleState
 Json = dict[str, Any]
 _logger = logging.getLogger(__name__)
 _LIST = "worlds"
+_CARRIED = "carried/"
 
 
 def world_json(world: World) -> Json:
@@ -95,6 +96,58 @@ def mark_worlds_saved(engine: Engine, most_bytes: int) -> None:
         world.shared.saved(most_bytes)
         for watch in world.slots.values():
             watch.unsaved = False
+
+
+def save_carried(store: Store, watchers: Iterable[Watcher]) -> None:
+    """Write the baselines that errors and latency of other versions are compared with, each once, inside the caller's transaction.
+
+    The file of the version that one was built for may be gone by the next start. What nobody needs any more is dropped.
+    """
+    wanted = {}
+    for watcher in watchers:
+        base = watcher.carried
+        if base is not None:
+            wanted[base.id] = base
+    found = store.db.execute(
+        "SELECT key FROM meta WHERE key LIKE ?",
+        (f"{_CARRIED}%",),
+    )
+    kept = {str(key).removeprefix(_CARRIED) for (key,) in found}
+    for gone in kept - wanted.keys():
+        store.drop(_CARRIED + gone)
+    for new in wanted.keys() - kept:
+        raw = wanted[new].to_bytes()
+        store.put(_CARRIED + new, raw)
+
+
+class CarriedBaselines:
+    """Brings those baselines back, each once, however many versions go by it.
+
+    Args:
+        store: the checkpoint.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: dict[str, Baseline] = {}
+
+    def give(
+        self,
+        watcher: Watcher,
+        number: str | None,
+    ) -> None:
+        """Let a version go by the baseline of this id again; nothing where it goes by its own."""
+        if number is None:
+            return
+        base = self._read.get(number) or self._load(number)
+        self._read[number] = base
+        watcher.carry(base)
+
+    def _load(self, number: str) -> Baseline:
+        raw = self._store.get(_CARRIED + number)
+        if raw is None:
+            raise LookupError(f"the baseline {number}, which a version's errors are compared with, is missing")
+        return Baseline.from_bytes(raw)
 
 
 def restore_worlds(

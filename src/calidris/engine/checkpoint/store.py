@@ -169,6 +169,10 @@ class Store:
         """Set a value of ``meta``."""
         self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def drop(self, key: str) -> None:
+        """Forget a value of ``meta``."""
+        self.db.execute("DELETE FROM meta WHERE key = ?", (key,))
+
     def blob(self, model: int, kind: str, name: str = "") -> bytes | None:
         """A named blob of a model."""
         row = self.db.execute(

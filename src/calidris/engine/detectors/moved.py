@@ -57,9 +57,9 @@ def find_moved(
     sides = []
     for model in (mine, other):
         panes = [pane for _, pane in model.panes_in(start_ns, end_ns)]
-        # Whoever fired is counted by one spec on both sides: rows of an earlier baseline are left out.
-        window = merge_panes(mine.spec, panes)
-        figures = read(window, mine.config)
+        # Rows of an earlier baseline are left out.
+        window = merge_panes(model.spec, panes)
+        figures = read(window.evidence, mine.config)
         sides.append(figures)
     found = []
     for to, was in zip(*sides, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,9 +33,12 @@ from calidris.detect.evidence.day_blocks import Days
 from calidris.detect.evidence.windows import merge_small
 from calidris.detect.levels import TwoLevels
 from calidris.engine.panes.pane import Window
-from calidris.state import CountsState, Role
+from calidris.state import CountsState, Role, Spec
+from calidris.state.spec import ALWAYS
 
-WATCHED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
+SHARED = frozenset({Role.FEATURE, Role.PAIR})
+"""What is the model's, whichever of its versions serves."""
+WATCHED = SHARED | {Role.SCORE, Role.DECISION, Role.VALUE}
 
 MakeGame = Callable[[Ints | None, Days | None], Game]
 MakeRecovery = Callable[[Game, Sequence[Change], Ints, Ints | None], Game | None]
@@ -56,7 +59,8 @@ class Recipe:
         age_s: how old a window is when it is scored: 0 is when it closes.
         back: bets on the return of what an alarm named, from the game, the names, the window that fired and the windows that were
             learned live, if any were; None where there are none.
-        pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``.
+        pair: the counts of a window beside the same window of the version that it is compared with, in place of ``counts``; None where
+            the two are counted in different cells.
         references: what a seasonal game is laid against, and learns from each window.
         teaches: whether a window's counts are to be learned from, where not all are.
         both_levels: whether what it learns will have bets at both levels: series of alarms are there before it speaks.
@@ -73,7 +77,7 @@ class Recipe:
     age_s: float = 0.0
     back: MakeRecovery | None = None
     references: References | None = None
-    pair: Callable[[Window, Window], Ints] | None = None
+    pair: Callable[[Window, Window], Ints | None] | None = None
     teaches: Callable[[Ints], bool] | None = None
     former: Callable[[], Game] | None = None
     both_levels: bool = False
@@ -94,12 +98,13 @@ def recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None
 
 def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
     detect, spec, spread = config.detect, baseline.spec, baseline.windows_of(slot.window_s)
+    roles, importance = _watched(config, baseline)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         def at(tolerance: float, small: bool) -> Bets:
             return freeze(
-                spec, baseline.counts, windows, delta=detect.delta, tolerance=tolerance, weights=detect.importance,
-                roles=WATCHED, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows, small=small,
+                spec, baseline.counts, windows, delta=detect.delta, tolerance=tolerance, weights=importance,
+                roles=roles, minimum_rows=detect.minimum_rows, days=days, doubted=baseline.same_rows, small=small,
             )  # fmt: skip
 
         bets = at(detect.tolerance, False)
@@ -114,6 +119,14 @@ def _drift(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
 
     days = days_of(slot, config, baseline)
     return Recipe(slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows))
+
+
+def _watched(config: ModelConfig, baseline: Baseline) -> tuple[frozenset[Role], dict[str, float]]:
+    """What is watched, and the weights of its names: of the baseline's pairs as many as the settings allow, the strongest first."""
+    most, given = config.detect.pairs, config.detect.importance
+    if not most:
+        return WATCHED - {Role.PAIR}, given
+    return WATCHED, given | {pair.name: 0.0 for pair in baseline.spec.pairs[most:]}
 
 
 def _drift_back(config: ModelConfig, rows: int) -> MakeRecovery:
@@ -132,12 +145,13 @@ def _seasonal(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | N
         return None
     which: Which = "hour_of_week" if slot.reference == "hour_of_week" else "decayed"
     references = references_of(slot, config, baseline, spread)
+    roles, importance = _watched(config, baseline)
 
     def game(windows: Ints | None, days: Days | None) -> Game:
         assert windows is not None, "they are the baseline's own"
         return SeasonalBets(
             baseline.spec, baseline.counts, windows, baseline.starts_of(slot.window_s), references, which,
-            delta=detect.delta, tolerance=detect.tolerance, weights=detect.importance, roles=WATCHED,
+            delta=detect.delta, tolerance=detect.tolerance, weights=importance, roles=roles,
             minimum_rows=detect.minimum_rows,
         )  # fmt: skip
 
@@ -195,6 +209,29 @@ def _latency(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe:
         slot, Layout.of(spec), _cells, game, spread, days, back=_drift_back(config, baseline.rows),
         both_levels=has_early(detect),
     )  # fmt: skip
+
+
+def carried_recipe(slot: Slot, config: ModelConfig, base: Baseline) -> Recipe | None:
+    """The recipe of errors or latency against another version's baseline: rows of any spec are fed into it.
+
+    All specs have the fields of errors and of durations, with the same cells: what is fed is bit for bit what it would be there.
+    """
+    made = recipe(slot, config, base)
+    if made is None or slot.kind is not Alert.LATENCY:
+        return made
+
+    def counts(window: Window) -> Ints:
+        fed: Ints = np.zeros(base.spec.cells, dtype=np.int64)
+        shared = base.spec.offsets[len(ALWAYS)]
+        fed[:shared] = window.counts.array[:shared]
+        return fed
+
+    return replace(made, counts=counts)
+
+
+def counts_calls_alike(one: Spec, other: Spec) -> bool:
+    """Whether two specs have the same cells for errors and durations: all do, but for those of a release that had others."""
+    return one.fields[: len(ALWAYS)] == other.fields[: len(ALWAYS)] == ALWAYS
 
 
 def with_early(detect: DetectConfig, at: Callable[[float, bool], Game], strong: Game | None = None) -> Game:

@@ -14,6 +14,7 @@ from calidris.detect import Game
 from calidris.detect.calendar import DAY_NS
 from calidris.detect.evidence.verdict import named
 from calidris.detect.game import safe_log
+from calidris.detect.relations import PairedThings
 
 _DAY_S = DAY_NS // 10**9
 
@@ -126,7 +127,9 @@ class ReplayedEvidence:
 
     def _note(self, fields: Floats, day: int) -> None:
         """One alarm; evidence begins with nothing after it."""
-        for place in named(fields, self._log_a).tolist():
+        strongest = named(fields, self._log_a)
+        told = PairedThings(self.game).drop_implied(strongest)
+        for place in told.tolist():
             name = self.game.names[place]
             self.named[name] += 1
         midnight = datetime.fromtimestamp(day * _DAY_S, UTC)

@@ -16,6 +16,7 @@ from calidris.detect.evidence.day_blocks import Days
 from calidris.engine.detectors.label_recipes import age_bucket
 from calidris.engine.detectors.recipes import Recipe
 from calidris.engine.panes.pane import Window
+from calidris.state import CountsState, Spec
 
 _COLUMNS = {
     "score": semconv.ML_PREDICTION_SCORE,
@@ -46,10 +47,29 @@ def version_recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recip
     def game(windows: Ints | None, _days: Days | None) -> Game:
         return version_bets(field, *sides, windows, tolerance=canary.tolerance, minimum_rows=least)
 
-    def pair(window: Window, other: Window) -> Ints:
-        return version_counts(name, window.counts, other.counts)
+    def pair(window: Window, other: Window) -> Ints | None:
+        theirs = _column_in(window.counts.spec, other.counts, name)
+        return None if theirs is None else version_counts(name, window.counts, theirs)
 
     return Recipe(slot, game(None, None).layout, _alone, game, None, learns=False, pair=pair)
+
+
+def _column_in(spec: Spec, counts: CountsState, name: str) -> CountsState | None:
+    """Counts of one column as another spec has them; None where it has other cells there, as bins that were learned apart."""
+    mine = counts.spec
+    if spec.hash == mine.hash:
+        return counts
+    here, there = ([f.name for f in one.fields].index(name) if _has(one, name) else -1 for one in (mine, spec))
+    if min(here, there) < 0 or mine.fields[here] != spec.fields[there]:
+        return None
+    out = CountsState(spec)
+    begin, end = spec.offsets[there : there + 2]
+    out.array[begin:end] = counts.field(here)
+    return out
+
+
+def _has(spec: Spec, name: str) -> bool:
+    return any(f.name == name for f in spec.fields)
 
 
 def _rates(

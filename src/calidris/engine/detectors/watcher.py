@@ -19,7 +19,7 @@ from calidris.engine.alarms.provenance import stamp
 from calidris.engine.detectors.budgets import budget_of
 from calidris.engine.detectors.label_recipes import label_recipe
 from calidris.engine.detectors.moved import MOST_WINDOWS, find_moved
-from calidris.engine.detectors.recipes import Recipe, recipe
+from calidris.engine.detectors.recipes import SHARED, Recipe, carried_recipe, counts_calls_alike, recipe
 from calidris.engine.detectors.slot import Renewed, Run, SlotWatcher
 from calidris.engine.detectors.thresholds import KIND, ThresholdWatcher, threshold_alarm, thresholds_of
 from calidris.engine.detectors.version_recipes import version_recipe
@@ -30,7 +30,6 @@ from calidris.engine.readings.day_trend import note_day, note_traffic
 from calidris.engine.readings.window import leave_out_absent, window_families
 from calidris.engine.snapshot import Alarm, NamedFeature, WindowPoint
 from calidris.metrics.base import Reading
-from calidris.state import Role
 
 SILENT_NS = 1_800_000_000_000
 """Without rows for half an hour, and for two windows, a live model is silent, as alerts on what is said of it have it."""
@@ -95,6 +94,9 @@ class Watcher:
         self.failures = Failures(f"{config.series_name}:{version}")
         self.history: deque[WindowPoint] = deque(maxlen=HISTORY)
         self.slots: dict[Slot, SlotWatcher] = {}
+        self.carried: Baseline | None = (
+            None  # what errors and latency are compared with, where that is another version's
+        )
         if baseline is not None:
             self.adopt(baseline)
 
@@ -103,7 +105,7 @@ class Watcher:
 
         A provisional baseline is compared with and never alarms, so nothing watches against it.
         """
-        self.baseline = baseline
+        self.baseline, self.carried = baseline, None
         made = {} if baseline.provisional else {slot: self._recipe(slot, baseline) for slot in self.budget.slots}
         self.slots = {
             slot: SlotWatcher(found, self.config, self.budget.threshold(slot))
@@ -120,9 +122,9 @@ class Watcher:
 
     @property
     def features(self) -> frozenset[str]:
-        """Names of the features of its baseline."""
+        """Names of the features of its baseline, and of relations of two of them."""
         spec = None if self.baseline is None else self.baseline.spec
-        return frozenset() if spec is None else frozenset(f.name for f in spec.fields if f.role is Role.FEATURE)
+        return frozenset() if spec is None else frozenset(f.name for f in spec.fields if f.role in SHARED)
 
     def leave_features(self) -> None:
         """Bet on features no longer: they are watched together with those of the other versions."""
@@ -131,33 +133,60 @@ class Watcher:
             watch.leave_out(self.features)
 
     def learn_service_anew(self) -> list[SlotWatcher]:
-        """Begin anew with errors and latency; the detectors that there were."""
-        ended = []
+        """Begin anew with errors and latency, by its own baseline; the detectors that there were."""
+        ended = self._of_service()
         assert self.baseline is not None, "slots are made from one"
-        for slot in [slot for slot in self.slots if slot.kind in OF_SERVICE]:
+        self.carried = None
+        for slot in ended:
             made = self._recipe(slot, self.baseline)
-            if made is not None:
-                ended.append(self.slots[slot])
-                self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
-        return ended
+            assert made is not None, "every baseline has errors and durations"
+            self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
+        return list(ended.values())
+
+    def _of_service(self) -> dict[Slot, SlotWatcher]:
+        return {slot: watch for slot, watch in self.slots.items() if slot.kind in OF_SERVICE}
+
+    def carry(self, base: Baseline) -> None:
+        """Watch errors and latency against another version's baseline from here on; evidence begins anew."""
+        self.carried = base
+        for slot in self._of_service():
+            made = carried_recipe(slot, self.config, base)
+            assert made is not None, "every baseline has errors and durations"
+            self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
+
+    def base_of(self, slot: Slot) -> Baseline | None:
+        """What a detector compares with: its own baseline, or of errors and latency what the version before was compared with."""
+        return self.carried if self.carried is not None and slot.kind in OF_SERVICE else self.baseline
 
     def take_over(self, other: Watcher) -> None:
         """Go on from the version before: with its evidence on features, and with all that its detectors of errors and of latency are.
 
         What they learned from live windows is what the new version is compared with, from its first window on: a bad first day is no
-        baseline. Evidence on scores, decisions and labels is the other version's own. Nothing happens where the two are compared
-        with different baselines or by different settings.
+        baseline. So it is where each version has a baseline file of its own, as errors and durations are counted alike in all of
+        them. Evidence on features goes on so only under one baseline (under several it is the model's world that keeps it); that on
+        scores, decisions and labels is the other version's own.
         """
-        if self.baseline is None or other.baseline is None or self.baseline.id != other.baseline.id:
+        if self.baseline is None or other.baseline is None:
+            return
+        self._succeed_in_service(other, other.carried or other.baseline)
+        if self.baseline.id != other.baseline.id:
             return
         for slot, watch in self.slots.items():
             theirs = other.slots.get(slot)
-            if theirs is None:
-                continue
-            if frozen_drift(slot):
+            if theirs is not None and frozen_drift(slot):
                 watch.take_over(theirs, self.features)
-            elif slot.kind in OF_SERVICE:
-                watch.succeed(theirs)
+
+    def _succeed_in_service(self, other: Watcher, base: Baseline) -> None:
+        """Take over the detectors of errors and latency of the version before, whatever they are compared with."""
+        theirs = other._of_service()
+        assert self.baseline is not None, "the caller has looked"
+        if not theirs or not counts_calls_alike(self.baseline.spec, base.spec):
+            return
+        if base.id != self.baseline.id:
+            self.carry(base)
+        for slot, watch in self._of_service().items():
+            if slot in theirs:
+                watch.succeed(theirs[slot])
 
     def seal(self, seal: Seal) -> None:
         """Take every window that a seal closes, and every one whose labels have come of age since the one before.
@@ -313,7 +342,8 @@ class Watcher:
         level = Level.STRONG if verdict is None else verdict.level
         onset = None if verdict is None else verdict.onset
         begin = run if onset is None else Run(onset.at_ns, onset.windows, onset.rows)
-        assert self.baseline is not None, "slots are made from one"
+        base = self.base_of(slot)
+        assert base is not None, "slots are made from one"
         return Alarm(
             id=number,
             model=key,
@@ -325,7 +355,7 @@ class Watcher:
             n=begin.rows,
             evidence=1.0 if verdict is None else verdict.evidence,
             features=() if verdict is None else named_features(verdict),
-            baseline=self.baseline.id,
+            baseline=base.id,
             budget=self.config.detect.budget,
             trace_ids=trace_ids,
             reference=slot.reference,
@@ -378,7 +408,8 @@ class Watcher:
         if alarm.shared:
             return None
         slot = self.slot_of(alarm)
-        mine = self.baseline is not None and alarm.baseline == self.baseline.id
+        base = None if slot is None else self.base_of(slot)
+        mine = base is not None and alarm.baseline == base.id
         return self.slots[slot] if slot is not None and mine else None
 
     def alarm_of(self, latch: Latch, key: ModelKey, book: AlarmBook, raised_ns: int) -> Alarm:
@@ -433,11 +464,9 @@ def _counts(made: Recipe, window: Window, start_ns: int, other: WatchedModel | N
     """What a detector is fed with; None where it compares two versions and the other one is not there."""
     if made.pair is None:
         return made.counts(window.evidence)
-    spec = window.counts.spec
-    if other is None or not other.specs or other.spec.hash != spec.hash:
+    if other is None or not other.specs:
         return None
-    length = round(made.slot.window_s * 1e9)
-    beside = merge_panes(spec, (p for _, p in other.panes_in(start_ns, start_ns + length)))
+    beside = _window(other, start_ns, round(made.slot.window_s * 1e9))
     return made.pair(window.evidence, beside.evidence)
 
 

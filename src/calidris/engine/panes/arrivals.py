@@ -72,7 +72,7 @@ class Arrivals:
         start_ns: int,
         begun_ns: int,
     ) -> list[int]:
-        """Places of the features that a window has no rows of, because their first value came later.
+        """Places of the features that a window has no rows of, because their first value came later, and of their relations.
 
         A window that a first value came in the middle of has only a part of them, which would look like a change. Those that came in
         the model's own first step are there from its beginning.
@@ -88,6 +88,9 @@ class Arrivals:
         absent = []
         for at, name in spec.sent_features:
             if not self._is_known(name, since):
+                absent.append(at)
+        for at, names in spec.paired_features:
+            if not all(self._is_known(name, since) for name in names):
                 absent.append(at)
         return absent
 

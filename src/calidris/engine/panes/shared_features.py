@@ -79,7 +79,7 @@ class SharedFeatures:
         self.first_event_ns = 0
         self.sealed_ns = 0
         # The first field, of errors, holds every row: without it nobody could tell how many there are.
-        features = [at for at, field in enumerate(spec.fields) if field.role is Role.FEATURE]
+        features = [at for at, field in enumerate(spec.fields) if field.role in (Role.FEATURE, Role.PAIR)]
         self._places = np.array([0, *features], dtype=np.int64)
 
     @property

@@ -113,7 +113,7 @@ def traffic_readings(
     yield rows_reading(merged.counts, window)
     yield error_reading(spec, counts, window)
     yield from latency_readings(spec, counts, window)
-    yield from quality_readings(spec, counts, window)
+    yield from quality_readings(spec, counts, window, baseline=None if baseline is None else baseline.counts)
     if baseline is not None:
         rows = merged.counts
         yield from schema_readings(spec, with_values(baseline.counts, rows, merged.features), rows.count, window)

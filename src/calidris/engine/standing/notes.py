@@ -21,6 +21,7 @@ def notes(model: WatchedModel) -> Iterator[str]:
         yield borrowed
     if model.baseline is not None and not model.baseline.provisional:
         yield from uncut(model.baseline, model.config.cuts)
+        yield from _untold_rare(model.baseline)
     yield from _unknown_inputs(model)
     for name, rows in model.sent_slices.never_sent(model.config.cuts):
         yield never_sent(_key_of(model, name), name, rows, as_feature=name in model.sent_slices.features)
@@ -47,6 +48,17 @@ def uncut(baseline: Baseline, names: Iterable[str]) -> Iterator[str]:
                 f"the baseline was built without the slice {name!r}, so there are no figures by it: build it again with these settings, "
                 "from rows that have it"
             )
+
+
+def _untold_rare(baseline: Baseline) -> Iterator[str]:
+    """A sentence where new values cannot be told from rare ones."""
+    names = sorted(baseline.untold_rare)
+    if names:
+        listed = ", ".join(map(repr, names[:SHOWN_NAMES]))
+        yield (
+            f"the baseline's file is of an earlier version, which kept the commonest values only: of {listed} nobody can tell rare values from "
+            "new ones, and they are shown together (`other`); build it again with `calidris baseline build`"
+        )
 
 
 def _unknown_inputs(model: WatchedModel) -> Iterator[str]:

@@ -117,8 +117,28 @@ def missing_spread(baseline: Baseline, window_s: float) -> tuple[str, str]:
     return cause, f"A baseline of rows in at least {MIN_WINDOWS} windows of {length}"
 
 
-def rebuild(baseline: Baseline) -> str:
-    """What a baseline of an earlier version lacks, and what is not watched for it; nothing where it lacks nothing."""
+def rebuild(baseline: Baseline, pairs: int = 0) -> str:
+    """What a baseline of an earlier version lacks, and what is not watched for it; nothing where it lacks nothing.
+
+    Args:
+        baseline: the model's.
+        pairs: how many pairs of columns the settings want to be watched.
+    """
+    said = [_same_rows(baseline), _lacks_pairs(baseline, pairs)]
+    return "; ".join(filter(None, said))
+
+
+def _lacks_pairs(baseline: Baseline, pairs: int) -> str:
+    if not pairs:
+        return ""
+    if baseline.lacks_pairs:
+        return "rebuild its baseline: it lacks `pairs`, as an earlier version built it, so that no relation of two columns is watched"
+    if baseline.wanted_pairs == 0 and not baseline.provisional:
+        return "rebuild its baseline: it lacks `pairs`, as it was built with `detect.pairs: 0`, so that no relation of two columns is watched"
+    return ""
+
+
+def _same_rows(baseline: Baseline) -> str:
     if not baseline.same_rows:
         return ""
     listed = ", ".join(map(repr, sorted(baseline.same_rows)))
@@ -158,9 +178,7 @@ def missing_weekdays(baseline: Baseline, calendar: Calendar = IN_UTC) -> str:
 def compared(model: WatchedModel, watcher: Watcher) -> str:
     """With what, and which kinds of alarm still learn."""
     said = model.baseline_note or "compared with its baseline"
-    if watcher.baseline is not None and watcher.baseline.same_rows:
-        said = f"{said}; {rebuild(watcher.baseline)}"
-    said = f"{said}{_tell_labels(watcher)}"
+    said = f"{said}{_tell_lacking(watcher)}{_tell_labels(watcher)}"
     waiting: dict[Alert, list[SlotWatcher]] = {}
     for slot, watch in watcher.slots.items():
         # How labels come is always learned live, and says nothing of the model.
@@ -173,6 +191,14 @@ def compared(model: WatchedModel, watcher: Watcher) -> str:
     return (
         f"{said}; not yet alarming, as their spread is learned live: {', '.join(parts)} ({_progress(slowest)} at least)"
     )
+
+
+def _tell_lacking(watcher: Watcher) -> str:
+    """What the baseline should be built again for, if anything."""
+    if watcher.baseline is None:
+        return ""
+    lacking = rebuild(watcher.baseline, watcher.config.detect.pairs)
+    return f"; {lacking}" if lacking else ""
 
 
 def _tell_labels(watcher: Watcher) -> str:

@@ -12,7 +12,7 @@ from calidris.config import ModelConfig
 from calidris.config.units import window_name
 from calidris.detect import Slot, Verdict
 from calidris.engine.alarms import AlarmBook, Failures
-from calidris.engine.detectors.recipes import WATCHED, Recipe, recipe
+from calidris.engine.detectors.recipes import SHARED, WATCHED, Recipe, recipe
 from calidris.engine.detectors.slot import SlotWatcher
 from calidris.engine.detectors.watcher import Seal, Watcher, frozen_drift
 from calidris.engine.model import WatchedModel
@@ -20,7 +20,6 @@ from calidris.engine.panes.arrivals import stand_in
 from calidris.engine.panes.panes import ClosedPanes
 from calidris.engine.panes.shared_features import SharedFeatures
 from calidris.engine.snapshot import Alarm
-from calidris.state import Role
 
 Owner = tuple[str, str]
 MOST_EXAMPLES = 5
@@ -32,7 +31,7 @@ class SharedWatcher(Watcher):
     def adopt(self, baseline: Baseline) -> None:
         """Begin anew against a baseline."""
         super().adopt(baseline)
-        roles = WATCHED - {Role.FEATURE}
+        roles = WATCHED - SHARED
         others = {field.name for field in baseline.spec.fields if field.role in roles}
         # The bets are on all that the baseline has, so that weights are those of before; then the others are left out.
         for watch in self.slots.values():
@@ -116,8 +115,8 @@ class World:
 
     @property
     def features(self) -> frozenset[str]:
-        """Names of what it watches."""
-        return frozenset(f.name for f in self.baseline.spec.fields if f.role is Role.FEATURE)
+        """Names of what it watches: features, and relations of two of them."""
+        return frozenset(f.name for f in self.baseline.spec.fields if f.role in SHARED)
 
     @property
     def slots(self) -> dict[Slot, SlotWatcher]:

@@ -109,7 +109,8 @@ def _quality(view: View) -> Panel:
     about = About(
         Drift.QUALITY,
         "Data quality by feature",
-        "Share of rows whose value was missing, unseen in the baseline, out of its range or of another type. A step here "
+        "Share of rows whose value was missing, rare in the baseline, unseen in it (other: one of both), out of its range or "
+        "of another type. A step here "
         "at the time of the drift means a broken pipeline more often than a changed world.",
         "percentunit",
         empty="no faults are exported for this window",

@@ -198,10 +198,12 @@ def data(view: View) -> list[Panel]:
     about = About(
         Overview.QUALITY,
         f"Data quality: {TOP} worst",
-        "Share of rows whose value was missing, unseen in the baseline, out of its range or of another type.",
+        "Share of rows whose value was missing, unseen in the baseline (other: rare or unseen), out of its range or of another type.",
         "percentunit",
         width=24,
         empty="no faults are exported for this window",
     )
-    worst = f"topk({TOP}, {view.reading(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept)})"
+    # A rare value is no fault.
+    faults = view.reading(semconv.METRIC_ML_DATA_QUALITY_RATIO, kept, promql.differs(promql.QUALITY_KIND, "rare"))
+    worst = f"topk({TOP}, {faults})"
     return [bars(about, Query(worst, legend(*kept)), maximum=1)]

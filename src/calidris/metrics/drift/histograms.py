@@ -76,7 +76,7 @@ def pairs(spec: Spec, baseline: CountsState, window: CountsState) -> list[Pair]:
     """
     if not spec.hash == baseline.spec.hash == window.spec.hash:
         raise IncompatibleState("drift compares counts under one spec only")
-    b, c = (np.append(state.array, 0).astype(np.float64) for state in (baseline, window))
+    b, c = (np.append(spec.join_rare(state.array), 0).astype(np.float64) for state in (baseline, window))
     return [Pair(block, b[block.index], c[block.index]) for block in blocks(spec)]
 
 

@@ -7,11 +7,15 @@ serves all of them::
 
 ``other`` holds levels that the baseline never saw and values of the wrong type; ``low`` and ``high`` hold numbers outside
 the baseline's range, so that a new tail shows at once. Every row lands in exactly one cell of every field.
+
+A categorical field has no range: its cell ``low`` (`RARE`) is one of levels that the baseline met and does not keep by name. A field
+that does not know them, as of baselines of earlier versions, counts them as ``other``, and nobody can say which of those are new.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -21,12 +25,15 @@ import numpy as np
 
 from calidris.batch import CodedColumn, Column, Floats, Ints, Mask, NumberColumn, find_missing
 from calidris.config.class_names import class_text
+from calidris.state.coding.known_levels import KnownLevels
 
 _SINGLE_UNIT = 2.0**-23
 """One unit in the last place of 1 in single precision, which rounds by half of it unless a value is too small for it."""
 
 SPECIALS = ("missing", "other", "low", "high")
 MISSING, OTHER, LOW, HIGH = range(4)
+RARE = LOW
+"""Of a categorical field, so that cells lie where they lay before fields knew their rare levels."""
 
 
 class Kind(StrEnum):
@@ -35,6 +42,7 @@ class Kind(StrEnum):
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
     PRESENCE = "presence"  # one cell: nobody has told or learned the edges yet
+    PAIR = "pair"  # which group of one column came with which of another
 
 
 class Role(StrEnum):
@@ -46,6 +54,7 @@ class Role(StrEnum):
     VALUE = "value"
     DURATION = "duration"
     ERROR = "error"
+    PAIR = "pair"  # no column: the relation of two features (``pairs.Pair``)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,8 @@ class Field:
         kind: what its ordered cells are.
         edges: K+1 ascending edges of a numeric field. Bin k holds ``(edges[k], edges[k+1]]``; the first one holds its left
             edge too.
-        levels: K levels of a categorical field.
+        levels: K levels of a categorical field; names of a pair's K cells.
+        known: the levels that the baseline met beside those; None where there were none, or nobody kept them.
     """
 
     name: str
@@ -66,6 +76,7 @@ class Field:
     kind: Kind
     edges: tuple[float, ...] = ()
     levels: tuple[str, ...] = ()
+    known: KnownLevels | None = None
 
     def __post_init__(self) -> None:
         # One spelling of each edge, or 1 and 1.0 would hash to two specs.
@@ -76,6 +87,8 @@ class Field:
             )
         if self.kind is Kind.CATEGORICAL and (not self.levels or len(set(self.levels)) != len(self.levels)):
             raise ValueError(f"field {self.name!r}: a categorical field needs at least one level, none twice")
+        if self.known is not None and self.kind is not Kind.CATEGORICAL:
+            raise ValueError(f"field {self.name!r}: only a categorical field knows rare levels")
 
     @property
     def ordered(self) -> int:
@@ -123,22 +136,42 @@ class Field:
         cells = np.array(
             [*(index.get(spell(level), k + OTHER) for level in column.levels), k + MISSING], dtype=np.int64
         )
+        if self.known is not None:
+            self._tell_rare(self.known, column.levels, cells)
         return cells[column.codes]  # code -1 reads the last entry
+
+    def _tell_rare(self, known: KnownLevels, levels: Sequence[str], cells: Ints) -> None:
+        """Move levels that are rare from ``other`` to their own cell."""
+        k = self.ordered
+        others = np.flatnonzero(cells[:-1] == k + OTHER)
+        if len(others):
+            are_known = known.find([levels[code] for code in others.tolist()])
+            cells[others[are_known]] = k + RARE
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that ``Field.from_json`` reads back exactly."""
-        return {
+        plain = {
             "name": self.name,
             "role": self.role.value,
             "kind": self.kind.value,
             "edges": list(self.edges),
             "levels": list(self.levels),
         }
+        # Only where there are some: specs of earlier versions keep their hash.
+        return plain if self.known is None else {**plain, "known": self.known.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Field:
         """The field that ``to_json`` described."""
-        return cls(data["name"], Role(data["role"]), Kind(data["kind"]), tuple(data["edges"]), tuple(data["levels"]))
+        known = data.get("known")
+        return cls(
+            data["name"],
+            Role(data["role"]),
+            Kind(data["kind"]),
+            tuple(data["edges"]),
+            tuple(data["levels"]),
+            None if known is None else KnownLevels.from_json(known),
+        )
 
 
 def _has_value(column: Column) -> Mask:

@@ -181,7 +181,7 @@ def _told_then(readings: Iterable[Reading]) -> Iterator[Reading]:
     learning = {(r.window, r.attributes) for r in known if r.status is Status.LEARNING}
     for r in known:
         name = r.metric.name
-        if name in ("ml.detection.waiting", "ml.detection.alarm.silent"):
+        if name in ("ml.detection.waiting", "ml.detection.alarm.silent", "ml.window.status", "ml.window.late"):
             continue
         if name == "ml.detection.evidence" and r.status is Status.TOO_FEW:
             continue
