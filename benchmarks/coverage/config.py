@@ -19,7 +19,7 @@ class Effort:
     trials: int
 
 
-FULL = Effort((30, 100, 500, 5000), 400)
+FULL = Effort((30, 100, 500, 5000), 300)
 QUICK = Effort((30, 500), 40)
 LEAST = 0.9
 """Coverage below which a figure of status "ok" is a defect."""

@@ -96,7 +96,7 @@ class RowsBehind(NamedTuple):
         in_bins = bins * shares[:, None, None]
         return cast(Ints, scaled), in_bins
 
-    def count(self, measure: str, otherwise: int) -> int:
+    def rows(self, measure: str, otherwise: int) -> int:
         """Kish's number of the rows behind a share, whatever its interval; of another measure what it says itself."""
         if measure not in _COUNTED:
             return otherwise
