@@ -58,6 +58,17 @@ def test_without_a_version_it_is_every_version(api: Asked) -> None:
     assert api.taken[0][0].model == ModelKey("acme", "credit", "")
 
 
+@pytest.mark.parametrize(("path", "version"), [("credit/7/relabel", "7"), ("credit/relabel", "")])
+def test_labels_are_learned_anew_of_one_version_or_of_all(api: Asked, path: str, version: str) -> None:
+    answer = forget(api, path, api.theirs, {"by": "ada", "reason": "a new vendor"})
+    model = ModelKey("acme", "credit", version)
+    assert (answer.status_code, answer.json()) == (202, {"action": "relabel", "model": model._asdict()})
+    assert api.taken == [(Command(0, "relabel", "ada", "a new vendor", 42, "guest", model), "acme")]
+    assert forget(api, path, api.theirs, {"by": "ada"}).status_code == 400
+    assert forget(api, path.replace("credit", "churn"), api.theirs).status_code == 404
+    assert forget(api, path, api.reader).status_code == 403 and len(api.taken) == 1
+
+
 def test_a_standing_alarm_asks_for_a_reason(api: Asked) -> None:
     answer = forget(api, "credit/7/forget", api.theirs, {"by": "ada"})
     assert answer.status_code == 400 and answer.json()["error"].startswith(

@@ -38,6 +38,7 @@ PURPOSE = {
     ("alarms", "clear"): "End an alarm",
     ("models", "list"): "List every model version",
     ("models", "forget"): "Watch a model no longer",
+    ("models", "relabel"): "Learn anew when labels come",
     ("models", "rebase"): "Take what a version is now for ordinary",
     ("baseline", "build"): "Build a baseline from rows",
     ("baseline", "show"): "Show what a baseline holds",

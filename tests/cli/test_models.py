@@ -110,6 +110,26 @@ def test_forget_ends_alarms_and_series_and_lasts(make: Make, tmp_path: Path) -> 
     until(lambda: again.rows() == 20)
 
 
+def test_labels_are_learned_anew_by_an_order_that_lasts(make: Make, tmp_path: Path) -> None:
+    """Of a receiver that is killed afterwards, too: the order is in the journal, and kept where auditors look."""
+    settings = {"models": [watched(tmp_path)]}
+    started = make(**settings)
+    send(started)
+    until(lambda: started.rows() == 20)
+    assert asked(started, "models", "relabel", "credit", "--by", "ada", "--reason", " ").code == 1
+    unknown = asked(started, "models", "relabel", "churn", "--by", "ada", "--reason", "a new vendor")
+    assert unknown.code == 1 and "no model 'churn'" in unknown.err
+    done = asked(started, "models", "relabel", "credit", "--version", "7", "--by", "ada", "--reason", "a new vendor")
+    assert done.code == 0 and "learned anew" in done.out
+    until(lambda: started.server.snapshot().commands)
+    started.server.loop.save = lambda: None  # type: ignore[method-assign]  # as after kill -9: the journal has to tell
+    started.server.stop()
+    again = make(**settings)
+    assert re.search(r"labels anew 20.*: credit:7, by ada: a new vendor", asked(again, "models", "list", "--all").out)
+    (watcher,) = again.server.loop.engine.watchers.values()
+    assert watcher.relabelled
+
+
 def test_forget_one_version(make: Make) -> None:
     started = make()
     for version in ("7", "8"):

@@ -383,3 +383,36 @@ def test_classes_that_are_not_kept_apart_are_one_value_and_right_is_right() -> N
     after = states(engine.models[KEY]).decisions()
     assert before is not None and (before.rows, before.right) == (1, 0)
     assert after is not None and (after.rows, after.right) == (1, 1)
+
+
+def test_days_of_the_trend_are_taken_anew() -> None:
+    """A past day, and the one that is coming of age: the trend is that of the last word, also over a restart in between."""
+    day, engines = 24 * HOUR, [engine_of("binary"), engine_of("binary")]
+    first_day = START // day * day + day
+    begins = [first_day + quarter * 4 * STEP for quarter in range(40)]
+    batches = [predictions("binary", 10 + k, 40, begin) for k, begin in enumerate(begins)]
+    journals = [Journal(), Journal()]
+    rng = np.random.default_rng(3)
+    first, last = rng.integers(0, 2, (2, len(batches), 40)).astype(float)
+    for engine, journal, told_first in zip(engines, journals, (first, last)):
+        for batch, outcome in zip(batches, told_first):
+            assert batch.ids is not None
+            labels = LabelBatch("default", "credit", batch.ids, NumberColumn.of(outcome), batch.event_time_ns + SECOND)
+            fed(engine, journal, batch, labels)
+            engine.apply(journal.seal(int(batch.event_time_ns[0]) // STEP * STEP + STEP))
+    revised, plain = (engine.models[KEY] for engine in engines)
+    assert [p.value for p in revised.days.points] != [p.value for p in plain.days.points]
+    for batch, outcome in zip(batches, last):
+        assert batch.ids is not None
+        again = LabelBatch("default", "credit", batch.ids, NumberColumn.of(outcome), batch.event_time_ns + HOUR)
+        fed(engines[0], journals[0], again)
+    with kept() as restart:
+        engines[0] = restart(engines[0])
+        assert engines[0].models[KEY].days.revised
+        for _ in range(3):
+            for engine, journal in zip(engines, journals):
+                engine.apply(journal.seal(engine.sealed_ns + STEP))
+        revised, plain = (engine.models[KEY] for engine in engines)
+        labelled = {"accuracy", "brier"}
+        assert {p.measure for p in plain.days.points} >= labelled
+        assert revised.days.to_json() == plain.days.to_json()

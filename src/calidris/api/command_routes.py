@@ -12,15 +12,13 @@ import orjson
 from calidris.access import Access, Caller
 from calidris.api.model_shapes import unknown_json
 from calidris.batch import ModelKey
-from calidris.engine.commands import ACTIONS, EVERY_VERSION, FORGET, NO_ALARM, REBASE, BadCommand, Command
+from calidris.engine.commands import ACTIONS, EVERY_VERSION, FORGET, NO_ALARM, REBASE, RELABEL, BadCommand, Command
 from calidris.engine.snapshot import Alarm, Snapshot
 
 CarryOut = Callable[[Command, str], None]
 
 _NEVER_LEFT_OUT: Final = {"unlimited": True}
-_MODEL_PATHS: Final = (
-    "/v1/models/{name}/forget or /v1/models/{name}/{version}/forget, and /v1/models/{name}/{version}/rebase"
-)
+_MODEL_PATHS: Final = "/v1/models/{name}/forget or /v1/models/{name}/{version}/forget, likewise relabel, and /v1/models/{name}/{version}/rebase"
 _audit = logging.getLogger("calidris.audit")
 
 
@@ -104,7 +102,7 @@ class Decisions:
         return Decided(202, told)
 
     def decide_model(self, asked: Asked) -> Decided:
-        """Forget or re-base: ``/v1/models/{name}/forget``, ``/v1/models/{name}/{version}/forget`` or ``…/{version}/rebase``.
+        """Forget, learn labels anew or re-base: ``/v1/models/{name}/forget``, ``/v1/models/{name}/{version}/forget`` or ``…/{version}/rebase``.
 
         Raises:
             BadCommand: nobody decides, or an alarm stands and no reason is given.
@@ -113,18 +111,25 @@ class Decisions:
         if self._carry_out is None:
             return _refused("models can only be read here")
         about = (len(asked.path), asked.path[-1])
-        if about == (5, REBASE):
-            return self._order_rebase(asked, _named(asked))
+        if about in ((5, REBASE), (4, RELABEL), (5, RELABEL)):
+            return self._order_anew(asked, asked.path[-1], _named(asked))
         if about not in ((4, FORGET), (5, FORGET)):
             return _refused(f"the path is {_MODEL_PATHS}")
         return self._order_model(asked, _named(asked))
 
-    def _order_rebase(self, asked: Asked, model: ModelKey) -> Decided:
-        command = self._command(asked, NO_ALARM, REBASE, model)
+    def _order_anew(
+        self,
+        asked: Asked,
+        action: str,
+        model: ModelKey,
+    ) -> Decided:
+        """Compare with something else from here on: a version's baseline, or how labels come now."""
+        command = self._command(asked, NO_ALARM, action, model)
         if not _watched(asked.seen, command):
             return self._unknown(asked, model)
-        self._keep(command, model.tenant, f"model {model.name!r} {model.version!r}")
-        told = {"action": REBASE, "model": model._asdict()}
+        version = model.version or "all"
+        self._keep(command, model.tenant, f"model {model.name!r} {version!r}")
+        told = {"action": action, "model": model._asdict()}
         return Decided(202, told)
 
     def _unknown(self, asked: Asked, model: ModelKey) -> Decided:

@@ -12,7 +12,7 @@ from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.common import shown
 from calidris.cli.receiver_client import Receiver
-from calidris.engine.commands import FORGET, REBASE
+from calidris.engine.commands import FORGET, REBASE, RELABEL
 
 
 def show(receiver: Receiver, everything: bool, out: Console) -> int:
@@ -96,6 +96,8 @@ def _state(alarm: dict[str, Any]) -> str:
         return f"ended with its model, which {_by(last)} forgot: {last['reason']}"
     if last and last["action"] == REBASE:
         return f"ended when {_by(last)} re-based its model: {last['reason']}"
+    if last and last["action"] == RELABEL:
+        return f"ended when {_by(last)} had labels learned anew: {last['reason']}"
     return f"cleared by {_by(last)}: {last['reason']}" if last else "cleared"
 
 

@@ -272,6 +272,33 @@ def models_rebase(
     run(lambda: watched_models.rebase(Receiver(config, endpoint, token, certificate), what, by, reason, out))
 
 
+@models_app.command("relabel")
+def models_relabel(
+    model: Annotated[str, typer.Argument(help="Name of the model, from `calidris models list`.")],
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why. Kept in the audit trail.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    version: Annotated[str | None, typer.Option(help="One version. Default: every version of the model.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose model. Default: the token's own tenant, else default.")
+    ] = None,
+    endpoint: EndpointOption = None,
+    token: TokenOption = None,
+    certificate: CertificateOption = None,
+) -> None:
+    """Learn anew when labels come, and of how many rows: for a labelling process that has changed for good.
+
+    Alarms of the kind **labels** end, and what they held goes on: performance, calibration and fairness are judged again, against the
+    baseline as before. Live windows tell from here on how labels come, for the versions to come too. A baseline file that was built anew
+    knows by itself. The right `decide` is needed, as for alarms.
+    """
+    from calidris.cli import watched_models
+    from calidris.cli.receiver_client import Receiver
+
+    what = watched_models.Forgotten(model, version, tenant)
+    run(lambda: watched_models.relabel(Receiver(config, endpoint, token, certificate), what, by, reason, out))
+
+
 class TimeUnit(StrEnum):
     """Units of numbers that are times or durations."""
 

@@ -16,7 +16,7 @@ from calidris import semconv
 from calidris.batch import DEFAULT_TENANT
 from calidris.cli.common import shown
 from calidris.cli.receiver_client import Receiver
-from calidris.engine.commands import CONFIGURE, FORGET, REBASE
+from calidris.engine.commands import CONFIGURE, FORGET, REBASE, RELABEL
 
 Json = dict[str, Any]
 NONE = "–"
@@ -92,7 +92,7 @@ def describe_absent(absent: list[Json]) -> Iterator[Text]:
         yield line
 
 
-_WHAT = {FORGET: "forgotten", REBASE: "re-based", CONFIGURE: "settings"}
+_WHAT = {FORGET: "forgotten", REBASE: "re-based", RELABEL: "labels anew", CONFIGURE: "settings"}
 
 
 def _describe_orders(told: Json) -> Iterator[Text]:
@@ -144,6 +144,14 @@ def rebase(receiver: Receiver, what: Forgotten, by: str, reason: str, out: Conso
     told: Json = receiver.post(what.path_of("rebase"), words).json()
     model = told["model"]
     out.print(shown(f"re-based on {name_of(model)}:{model['version']}; alarms against what was before end", 400))
+    return 0
+
+
+def relabel(receiver: Receiver, what: Forgotten, by: str, reason: str, out: Console) -> int:
+    """Send the decision; the receiver answers when it is durable."""
+    words = {"by": by, "reason": reason}
+    receiver.post(what.path_of("relabel"), words)
+    out.print("how labels come is learned anew; what they say of the model is judged again")
     return 0
 
 

@@ -15,9 +15,10 @@ CLEAR = "clear"
 FORGET = "forget"
 REBASE = "rebase"
 CONFIGURE = "configure"
+RELABEL = "relabel"
 ACTIONS = (ACKNOWLEDGE, CLEAR)
 """What is decided about an alarm."""
-OF_MODELS = (FORGET, REBASE, CONFIGURE)
+OF_MODELS = (FORGET, REBASE, RELABEL, CONFIGURE)
 """What is decided about a model."""
 
 RECOVERY = "recovery detector"
@@ -64,7 +65,7 @@ class Command:
         alarm: id of the alarm; ``NO_ALARM`` where it is about a model.
         action: ``ack`` (somebody looks after an alarm), ``clear`` (it is over; evidence starts from nothing), ``forget`` (a model
             is watched no longer) or ``rebase`` (what it is now is ordinary from here on); in the trail the two also of each alarm
-            that ended with it. ``configure``: a receiver started with other settings of a model.
+            that ended with it. ``relabel`` (how its labels come now is ordinary), likewise. ``configure``: a receiver started with other settings of a model.
         by: who decided.
         reason: why.
         at_ns: when, ns since the epoch.
@@ -86,11 +87,13 @@ class Command:
         if self.action not in (*ACTIONS, *OF_MODELS):
             raise BadCommand(f"{self.action!r} is no action; alarms are acknowledged (ack) or cleared (clear)")
         if (self.action in OF_MODELS) != (self.model is not None):
-            raise BadCommand("forget and rebase are about a model, everything else about an alarm")
+            raise BadCommand("forget, rebase and relabel are about a model, everything else about an alarm")
         if (self.action == CONFIGURE) != (self.effective is not None):
             raise BadCommand("only a receiver that starts says what it goes by")
         if self.action == REBASE and not (self.reason.strip() and self.model and self.model.version):
             raise BadCommand("what a model is compared with is re-based on one version, for a reason")
+        if self.action == RELABEL and not self.reason.strip():
+            raise BadCommand("labels are learned anew for a reason")
         if not self.by.strip():
             raise BadCommand("an order says who decided (by)")
         if self.action == CLEAR and not self.reason.strip():

@@ -30,7 +30,7 @@ from calidris.config import CalidrisConfig
 from calidris.detect import Alert, Slot
 from calidris.engine.alarms import AlarmBook
 from calidris.engine.alarms.mending import mend_alarms
-from calidris.engine.commands import CLEAR, CONFIGURE, EVERY_VERSION, FORGET, REBASE, RECOVERY, Command
+from calidris.engine.commands import CLEAR, CONFIGURE, EVERY_VERSION, FORGET, REBASE, RECOVERY, RELABEL, Command
 from calidris.engine.conservation import settled
 from calidris.engine.dedup.memory import MAX_REQUESTS, DedupMemory, Repeated, drop_repeated_reports, drop_repeats
 from calidris.engine.detectors.budgets import check_budgets
@@ -399,6 +399,7 @@ class Engine:
         of_models = {
             FORGET: self._forget,
             REBASE: self._rebase,
+            RELABEL: self._relabel,
             # What settings decide was done when they were read: the record is for those who ask since when.
             CONFIGURE: self.configured.append,
         }
@@ -427,6 +428,20 @@ class Engine:
             self.book.end(alarm.id)
             self.commands.append(replace(command, alarm=alarm.id))
         model.touch()
+
+    def _relabel(self, command: Command) -> None:
+        """Take how labels come now for ordinary; alarms that they had moved end, each in the trail too."""
+        models = [model for key, model in self.models.items() if command.matches(key)]
+        if not models:
+            return
+        self.commands.append(command)
+        for model in models:
+            self.watchers[model.key].learn_labels_anew()
+            model.touch()
+            for alarm in self.book.own_of(model.key):
+                if alarm.kind == Alert.LABELS:
+                    self.book.end(alarm.id)
+                    self.commands.append(replace(command, alarm=alarm.id))
 
     def _forget(self, command: Command) -> None:
         """Watch versions no longer, as if they had never come; what they have counted goes on counting as retired.

@@ -20,7 +20,7 @@ from calidris.engine.learning import Reservoir, first_spec
 from calidris.engine.outcomes import NO_CODES, Outcomes
 from calidris.engine.panes.arrivals import Arrivals
 from calidris.engine.panes.days import Days
-from calidris.engine.panes.pane import PaneKey
+from calidris.engine.panes.pane import DAY_NS, PaneKey
 from calidris.engine.panes.panes import ClosedPanes, Found, Panes
 from calidris.engine.panes.shared_features import SharedFeatures
 from calidris.engine.panes.traffic_day import TrafficDay
@@ -294,6 +294,8 @@ class WatchedModel:
         rows = labelled_rows(spec, part.rows[counted], held[counted])
         gone = labelled_rows(spec, part.rows[revises], part.held[revises]) if revises.any() else None
         self.panes.add_labels(at.start_ns, at.spec, rows, gone)
+        if gone is not None:
+            self.days.note_revised(at.start_ns // DAY_NS, at.spec)
         self.labels += int(np.count_nonzero(verdicts.first))
         if isinstance(rows, ClassRows):
             before = gone.truth if isinstance(gone, ClassRows) else NO_CODES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from calidris.config import CalidrisConfig, ExportConfig, ModelConfig
 from calidris.detect import Slot
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
-from calidris.engine.commands import RECOVERY, Command
+from calidris.engine.commands import RECOVERY, BadCommand, Command
 from calidris.engine.core import Engine
 from calidris.export import points
 from calidris.state import Spec
@@ -192,6 +192,49 @@ def test_it_goes_on_when_the_labels_are_back_and_when_somebody_clears(dated: Bas
         assert "labels_moved" in waits(engine).values()
         engine.execute(Command(number, "clear", "ada", "looked at", START))
     assert "labels_moved" not in waits(engine).values()
+
+
+def test_labels_that_moved_for_good_are_learned_anew(dated: Baseline, restart: Callable[[Engine], Engine]) -> None:
+    """Somebody labels in another way now: the alarm ends, performance goes on and finds a loss, and labels can move again."""
+    engine, journal = engine_with(dated), Journal()
+    run(engine, journal, 0, 10, How(slow=0.8))
+    come_of_age(engine, journal, 10)
+    assert [a.kind for a in engine.book.standing()] == ["labels"] * len(engine.latched) and engine.latched
+    before, held = engine.latched.copy(), scored(engine)["performance"]
+    order = Command(0, "relabel", "ada", "a new vendor labels", START, model=KEY)
+    engine.apply(journal.order(order))
+    assert engine.latched == set() and engine.commands[0] == order
+    assert {one.alarm for one in engine.commands if one.action == "relabel"} == {0, *before}
+    assert waits(engine)["labels"] == "labels" and "labels_moved" not in waits(engine).values()
+    run(engine, journal, 100, LEARNED + 10, How(slow=0.8))
+    engine = restart(engine)
+    come_of_age(engine, journal, 100 + LEARNED + 10)
+    assert engine.latched == set() and scored(engine)["labels"] > 0, "how they come now is ordinary"
+    assert scored(engine)["performance"] > held + LEARNED
+    run(engine, journal, 300, 30, How(slow=0.8, wrong=0.5))
+    come_of_age(engine, journal, 330)
+    assert "performance" in {a.kind for a in engine.book.standing()} and before.isdisjoint(engine.latched)
+    run(engine, journal, 500, 20, How(slow=0.1))
+    come_of_age(engine, journal, 520)
+    assert "labels" in {a.kind for a in engine.book.standing()}, "back at the old way they have moved again"
+    again = engine_with(dated)
+    for record in journal.records:
+        again.apply(record)
+    assert digest(again) == digest(engine)
+
+
+def test_the_next_version_learns_on_and_every_version_may_be_meant(dated: Baseline) -> None:
+    engine, journal = engine_with(dated), Journal()
+    run(engine, journal, 0, 3, How())
+    engine.apply(journal.order(Command(0, "relabel", "ada", "a new vendor", START, model=KEY._replace(version=""))))
+    rows, _, _ = draw(1, ROWS, START + 4 * WINDOW, WINDOW, How())
+    engine.apply(journal.request(replace(rows, model=KEY._replace(version="8"))))
+    assert [watcher.relabelled for watcher in engine.watchers.values()] == [True, True]
+    for order in (Command(0, "relabel", "ada", "why", START, model=KEY._replace(name="nobody")),):
+        engine.apply(journal.order(order))
+        assert order not in engine.commands
+    with pytest.raises(BadCommand, match="for a reason"):
+        Command(0, "relabel", "ada", " ", START, model=KEY)
 
 
 @pytest.mark.parametrize("cut", [0.5, 0.72, 0.9])

@@ -49,6 +49,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
         **model.inputs.to_json(),
         **({"weighted": True} if model.weighted else {}),
         **({"role": model.role} if model.role != semconv.ML_MODEL_ROLE_CHAMPION else {}),
+        **({"relabelled": True} if watcher.relabelled else {}),
         **({"carried": watcher.carried.id} if watcher.carried else {}),
         **({"outcomes": model.outcomes.to_json()} if model.outcomes else {}),
         **({"jobs": model.jobs.to_json() | {"sealed_ns": model.sealed_ns}} if model.is_batch else {}),

@@ -215,6 +215,8 @@ class Checkpoint:
             limit.restore(state["limits"])
         if baseline is not None and baseline.id == state["baseline"]:
             carried.give(watcher, state.get("carried"))
+            if state.get("relabelled"):
+                watcher.learn_labels_anew()
             self._restore_watches(number, key, watcher)
         if model.reservoir is not None:
             model.reservoir.restore(self.store.blobs(number, "reservoir").values(), key.tenant)

@@ -36,6 +36,7 @@ def make_delay_recipe(
     baseline: Baseline,
     last: int,
     config: ModelConfig,
+    anew: bool = False,
 ) -> Recipe | None:
     """The recipe of a detector of labels; None where the age is the shortest delay that is told apart.
 
@@ -44,10 +45,11 @@ def make_delay_recipe(
         baseline: with labels.
         last: the delay bucket that ends at the age.
         config: the model's settings.
+        anew: live windows tell how labels come, whatever the baseline knows.
     """
     if slot.reference == COVERAGE:
         return _watch_coverage(slot, last, config.detect)
-    return _watch_delays(slot, baseline, last, config) if last else None
+    return _watch_delays(slot, baseline, last, config, anew or not baseline.label_times) if last else None
 
 
 def _watch_coverage(slot: Slot, last: int, detect: DetectConfig) -> Recipe:
@@ -68,7 +70,13 @@ def _has_labels(counts: Ints) -> bool:
     return bool(counts[1])
 
 
-def _watch_delays(slot: Slot, baseline: Baseline, last: int, config: ModelConfig) -> Recipe:
+def _watch_delays(
+    slot: Slot,
+    baseline: Baseline,
+    last: int,
+    config: ModelConfig,
+    live: bool,
+) -> Recipe:
     """How late the labels of each outcome are, of those that come by the age; from the baseline where it knows."""
 
     def counts(window: Window) -> Ints:
@@ -76,10 +84,9 @@ def _watch_delays(slot: Slot, baseline: Baseline, last: int, config: ModelConfig
         return delay_counts(labelled)
 
     events = delay_events(_name_outcomes(baseline.spec), last)
-    if not baseline.label_times:
+    if live:
         return _Watch(events, config.detect).make_recipe(slot, counts)
-    labelled = _count_labelled(baseline.labels, last)
-    known = delay_counts(labelled)
+    known = delay_counts(_count_labelled(baseline.labels, last))
     watch = _Watch(events, config.detect, known)
     made = watch.make_recipe(slot, counts)
     days = days_of(slot, config, baseline)

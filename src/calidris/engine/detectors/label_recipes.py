@@ -36,12 +36,15 @@ from calidris.state.blocks.table_state import DELAY_EDGES_S
 _T = TypeVar("_T", bound=TableState)
 
 
-def label_recipe(slot: Slot, config: ModelConfig, baseline: Baseline) -> Recipe | None:
-    """The recipe of a slot that labels feed; None where the baseline's own labels are none or too few."""
+def label_recipe(slot: Slot, config: ModelConfig, baseline: Baseline, *, anew: bool = False) -> Recipe | None:
+    """The recipe of a slot that labels feed; None where the baseline's own labels are none or too few.
+
+    ``anew`` where live windows tell how labels come, whatever the baseline knows.
+    """
     if not baseline.labels.count:
         return None
     if slot.kind is Alert.LABELS:
-        return make_delay_recipe(slot, baseline, age_bucket(config), config)
+        return make_delay_recipe(slot, baseline, age_bucket(config), config, anew)
     make = {Alert.PERFORMANCE: _performance, Alert.CALIBRATION: _calibration, Alert.FAIRNESS: _fairness}[slot.kind]
     return make(slot, config, baseline)
 

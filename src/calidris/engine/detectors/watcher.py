@@ -97,6 +97,7 @@ class Watcher:
         self.carried: Baseline | None = (
             None  # what errors and latency are compared with, where that is another version's
         )
+        self.relabelled = False  # whether live windows tell how labels come, by somebody's decision
         if baseline is not None:
             self.adopt(baseline)
 
@@ -105,7 +106,7 @@ class Watcher:
 
         A provisional baseline is compared with and never alarms, so nothing watches against it.
         """
-        self.baseline, self.carried = baseline, None
+        self.baseline, self.carried, self.relabelled = baseline, None, False
         made = {} if baseline.provisional else {slot: self._recipe(slot, baseline) for slot in self.budget.slots}
         self.slots = {
             slot: SlotWatcher(found, self.config, self.budget.threshold(slot))
@@ -143,6 +144,15 @@ class Watcher:
             self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
         return list(ended.values())
 
+    def learn_labels_anew(self) -> None:
+        """Learn from live windows when labels come, and of how many rows: as they do now is ordinary."""
+        self.relabelled = True
+        for slot in [slot for slot in self.slots if slot.kind is Alert.LABELS]:
+            assert self.baseline is not None, "slots are made from one"
+            made = label_recipe(slot, self.config, self.baseline, anew=True)
+            assert made is not None, "there is one already"
+            self.slots[slot] = SlotWatcher(made, self.config, self.budget.threshold(slot))
+
     def _of_service(self) -> dict[Slot, SlotWatcher]:
         return {slot: watch for slot, watch in self.slots.items() if slot.kind in OF_SERVICE}
 
@@ -169,12 +179,22 @@ class Watcher:
         if self.baseline is None or other.baseline is None:
             return
         self._succeed_in_service(other, other.carried or other.baseline)
+        if other.relabelled:
+            self._succeed_in_labels(other)
         if self.baseline.id != other.baseline.id:
             return
         for slot, watch in self.slots.items():
             theirs = other.slots.get(slot)
             if theirs is not None and frozen_drift(slot):
                 watch.take_over(theirs, self.features)
+
+    def _succeed_in_labels(self, other: Watcher) -> None:
+        """Learn on how labels come where somebody had the version before learn it: whoever labels does so for all versions."""
+        self.learn_labels_anew()
+        for slot, watch in self.slots.items():
+            theirs = other.slots.get(slot)
+            if slot.kind is Alert.LABELS and theirs is not None and theirs.recipe.layout == watch.recipe.layout:
+                watch.succeed(theirs)
 
     def _succeed_in_service(self, other: Watcher, base: Baseline) -> None:
         """Take over the detectors of errors and latency of the version before, whatever they are compared with."""

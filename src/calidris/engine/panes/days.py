@@ -48,6 +48,7 @@ class Days:
         right: decided rows, and how many of them were right.
         scores: sums over scored rows of each outcome, int64[2, stats].
         residuals: sums of a regression's errors, int64[variables, sums].
+        revised: days taken already of which labels were revised since, with the number of their rows' spec.
     """
 
     points: list[DayPoint] = field(default_factory=list)
@@ -56,6 +57,31 @@ class Days:
     right: list[int] = field(default_factory=lambda: [0, 0])
     scores: list[list[int]] = field(default_factory=list)
     residuals: list[list[int]] = field(default_factory=list)
+    revised: list[list[int]] = field(default_factory=list)
+
+    def note_revised(self, day: int, spec: int) -> None:
+        """Remember that labels of a day were revised; of one that was not taken yet it makes no difference."""
+        is_past = any(point.time_s == middle_s(day) for point in self.points)
+        found = [day, spec]
+        if (is_past or day == self.day) and found not in self.revised:
+            self.revised = sorted([*self.revised, found])
+
+    def take_revised(self, most: int) -> list[list[int]]:
+        """Some such days, the oldest first, which are revised no longer."""
+        found = self.revised[:most]
+        self.revised = self.revised[most:]
+        return found
+
+    def retake(self, spec: Spec, day: int, labels: LabelStates, delay: int) -> None:
+        """Take a day anew, of all its rows whose labels are of age."""
+        fresh = Days()
+        fresh.add(spec, day, labels, delay)
+        if (day, spec.hash) == (self.day, self.spec):
+            self.right, self.scores, self.residuals = fresh.right, fresh.scores, fresh.residuals
+            return
+        points = {point.measure: point for point in fresh._points(spec)}
+        middle = middle_s(day)
+        self.points = [points.get(p.measure, p) if p.time_s == middle else p for p in self.points]
 
     def add(self, spec: Spec, day: int, labels: LabelStates, delay: int) -> None:
         """Count labelled rows of a day that came within a delay bucket; rows under another spec begin the day anew."""
@@ -111,7 +137,8 @@ class Days:
 
     def to_json(self) -> list[Any]:
         """Plain values that ``from_json`` reads back exactly."""
-        return [[list(p) for p in self.points], self.day, self.spec, self.right, self.scores, self.residuals]
+        plain = [[list(p) for p in self.points], self.day, self.spec, self.right, self.scores, self.residuals]
+        return [*plain, self.revised] if self.revised else plain  # as earlier versions had it
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Days:

@@ -10,6 +10,9 @@ from calidris.metrics.base import Reading
 from calidris.metrics.day_figures import OF_BASELINE, day_figures
 from calidris.metrics.trend import Point, trend_readings
 
+MOST_DAYS = 2
+"""Days that are taken anew at one seal: their panes are read from the disk, and labels of all days may be revised at once."""
+
 
 def day_age_s(model: WatchedModel, until_ns: int) -> float:
     """The age at which a day's labels are counted: ``detect.label_age``, or less where memory does not hold panes so long."""
@@ -33,7 +36,20 @@ def note_day(days: Days, model: WatchedModel, after_ns: int, until_ns: int) -> N
         own = [p.labels for k, p in panes if k.start_ns // DAY_NS == day and model.specs[k.spec] == model.spec]
         days.add(model.spec, day, whole_labels(model.spec, own), delay)
     days.close(model.spec, (until_ns - age) // DAY_NS)
+    _retake_revised(days, model, until_ns - age - step + 1, delay)
     model.unsaved = True
+
+
+def _retake_revised(days: Days, model: WatchedModel, before_ns: int, delay: int) -> None:
+    """Take days anew whose labels were revised since; the trend tells of what is true, not of what was told first."""
+    for day, number in days.take_revised(MOST_DAYS):
+        spec = model.specs[number]
+        panes = model.panes_in(day * DAY_NS, min((day + 1) * DAY_NS, before_ns))
+        newest = max((key.spec for key, _ in panes), default=0)
+        # Where another spec came that day, its rows are the day's.
+        if model.specs[newest] == spec:
+            own = [pane.labels for key, pane in panes if model.specs[key.spec] == spec]
+            days.retake(spec, day, whole_labels(spec, own), delay)
 
 
 def note_traffic(model: WatchedModel, after_ns: int, until_ns: int) -> None:
