@@ -249,12 +249,13 @@ def test_no_label_by_wish(build: Callable[..., Done], tmp_path: Path) -> None:
     assert "label" not in read(tmp_path / "made.calidris").spec.feature_names
 
 
-def test_weights_are_checked_and_said_not_to_be_used(build: Callable[..., Done], tmp_path: Path) -> None:
-    assert build(columns()).code == 0
-    expected = read(tmp_path / "made.calidris").id
-    done = build(columns(weight=np.arange(N) + 1.0), "--weight", "weight")
-    assert "weights were checked and are not used yet: every row counts once" in done.out
-    assert read(tmp_path / "made.calidris").id == expected
+def test_rows_by_weight_count_as_many_as_they_are_worth(build: Callable[..., Done], tmp_path: Path) -> None:
+    weight = np.arange(N) + 1.0
+    done = build(columns(weight=weight), "--weight", "weight")
+    worth = round(weight.sum() ** 2 / (weight**2).sum())
+    assert f"{N:,} rows are worth {worth:,} of equal weight" in " ".join(done.out.split())
+    made = read(tmp_path / "made.calidris")
+    assert (made.rows, made.given_rows) == (worth, N)
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "baselines.md"

@@ -12,6 +12,7 @@ from calidris import wire
 from calidris.batch import CodedColumn, ModelKey, NumberColumn, PredictionBatch
 from calidris.engine.inbox import Inbox
 from calidris.journal.journal import Journal
+from calidris.journal.segment_format import Kind, Record
 from calidris.receive.admission import Admission, ReceiverCounters
 from calidris.receive.intake import Intake, received_again
 
@@ -50,3 +51,20 @@ def test_every_form_arrives_and_is_replayed_alike(tmp_path: Path, form: wire.For
         assert item.ids == twin.ids
         assert item.event_time_ns.tolist() == twin.event_time_ns.tolist()
     journal.close()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"alarm": 0, "action": "invented later", "by": "ada", "reason": "", "at_ns": 1, "model": ["t", "m", "1"]}',
+        b'{"alarm": 1, "action": "ack", "by": "ada", "reason": "", "at_ns": 1, "since": "later"}',
+        b"[]",
+    ],
+)
+def test_a_command_of_a_later_release_keeps_nobody_from_starting(
+    payload: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A release that was taken back: what it wrote is told in the log and left out, the records around it are applied."""
+    again = received_again(Record(Kind.COMMAND, 7, 1, "default", payload), lambda *_, **__: None)  # type: ignore[arg-type, return-value]
+    assert (again.seq, again.command, again.decoded, again.seal_ns) == (7, None, None, None)
+    assert "record 7 is a command that this release does not know" in caplog.text

@@ -33,8 +33,18 @@ from calidris.state import (
 )
 from calidris.state.blocks.classes import same_class, with_score
 from calidris.state.blocks.labelled import ClassRows, LabelledRows, LabelStates, LabelTables, NumberRows
+from calidris.state.blocks.weighted_rows import WeightedRows
 from calidris.state.coding.centroids import MAX_FIT_ROWS
+from calidris.state.effective import (
+    rounded_counts,
+    scaled_counts,
+    whole_labels,
+    whole_moments,
+    worth_of,
+    worth_of_labels,
+)
 from calidris.state.related import MOST_PAIRS
+from calidris.state.weights import ONE, units_of
 
 LABELLED_ROWS = 1 << 20
 """Labelled rows that wait to be counted by window, 50 MB: window by window, as each costs the same however few rows it has."""
@@ -170,6 +180,44 @@ def windows_in(rows: BaselineColumns, window_s: float) -> Ints:
     return np.unique(times // step * step)
 
 
+@dataclass(frozen=True, slots=True)
+class WeightedParts:
+    """Rows of a baseline by weight: all of them, and those of each window.
+
+    Attributes:
+        rows: all of them.
+        windows: Σw of each cell of each window in units, int64[W, cells].
+    """
+
+    rows: WeightedRows
+    windows: Ints
+
+    def add(self, batch: PredictionBatch, cells: Ints, place: Ints, units: Ints | None) -> None:
+        """Count encoded rows, int64[fields, n], with the window of each; -1 is none."""
+        self.rows.update(cells, units, batch)
+        there = place >= 0
+        if not there.any():
+            return
+        weights = np.full(len(place), ONE) if units is None else units
+        into = cells[:, there] + place[there] * self.rows.spec.cells
+        np.add.at(self.windows.reshape(-1), into.ravel(), np.tile(weights[there], len(cells)))
+
+    def give(self, made: Baseline, labels: LabelTables) -> Baseline:
+        """The baseline in whole rows. What lies in no window is rounded by itself, so that all is the sum of its parts."""
+        spec, worth = made.spec, worth_of(self.rows)
+        windows = np.array([self._whole(one, worth) for one in self.windows], dtype=np.int64)
+        windows = windows.reshape(len(self.windows), spec.cells)
+        rest = self._whole(self.rows.cells - self.windows.sum(axis=0), worth)
+        whole, in_windows = whole_labels(labels, made.window_labels, worth_of_labels(made.labels))
+        return replace(
+            made, counts=CountsState(spec, windows.sum(axis=0) + rest), moments=whole_moments(self.rows, worth), windows=windows,
+            labels=whole, window_labels=in_windows, weighed=self.rows.count,
+        )  # fmt: skip
+
+    def _whole(self, units: Ints, worth: float) -> Ints:
+        return rounded_counts(scaled_counts(self.rows.spec, units, worth)).array
+
+
 class Counting:
     """A baseline that is being counted: its rows come a part at a time, in any order.
 
@@ -191,6 +239,7 @@ class Counting:
         self._windows = np.zeros((len(self._starts), spec.cells), dtype=np.int64)
         self._labels = LabelTables(spec)
         self._window_labels = tuple(LabelTables(spec) for _ in self._starts)
+        self._weights: WeightedParts | None = None
         # Whether there is a column of outcomes, with or without any in it.
         self._labelled = False
         self._label_times = True
@@ -215,6 +264,7 @@ class Counting:
             self._set_apart += int(np.count_nonzero(apart))
             batch, place = _part(batch, ~apart), place[~apart]
         cells = self.spec.encode(batch)
+        self._weigh(batch, cells, place)
         self._counts.update(cells)
         self._moments.update(batch)
         if len(self._starts):
@@ -222,6 +272,15 @@ class Counting:
             # One addition for all windows: rows of a file need not come in the order of their times.
             into = cells[:, there] + place[there] * self.spec.cells
             np.add.at(self._windows.reshape(-1), into.ravel(), 1)
+
+    def _weigh(self, batch: PredictionBatch, cells: Ints, place: Ints) -> None:
+        """Count rows by weight from the first one on that has one, before they are counted by row."""
+        units = units_of(batch.weight)
+        if units is not None and self._weights is None:
+            rows = WeightedRows.at_one(self._counts, self._moments)
+            self._weights = WeightedParts(rows, self._windows * ONE)
+        if self._weights is not None:
+            self._weights.add(batch, cells, place, units)
 
     def _places(self, rows: BaselineColumns) -> Ints:
         """Window of each row, int64[n]; -1 where its time is not known."""
@@ -244,8 +303,15 @@ class Counting:
                 tables.add(rows.take(order[a:b]))
 
     def finish(self, name: str, pairs: int | None = None) -> Baseline:
-        """The baseline of the rows so far; ``pairs`` is how many were wanted."""
+        """The baseline of the rows so far; of rows by weight as many whole ones as they are worth.
+
+        ``pairs`` is how many were wanted.
+        """
         self._count_labels()
+        made = self._finish(name, pairs)
+        return made if self._weights is None else self._weights.give(made, self._labels)
+
+    def _finish(self, name: str, pairs: int | None) -> Baseline:
         return Baseline(
             name=name,
             spec=self.spec,
@@ -264,10 +330,17 @@ class Counting:
 
 def _join(parts: Sequence[tuple[LabelledRows, Ints]]) -> tuple[LabelledRows, Ints]:
     """Rows of several parts, and their windows, as one."""
-    rows, places = zip(*parts)
+    rows, places = zip(*_alike(parts))
     columns = {column.name: [getattr(part, column.name) for part in rows] for column in fields(rows[0])}
     joined = {name: None if found[0] is None else np.concatenate(found, axis=-1) for name, found in columns.items()}
     return type(rows[0])(**joined), np.concatenate(places)
+
+
+def _alike(parts: Sequence[tuple[LabelledRows, Ints]]) -> Sequence[tuple[LabelledRows, Ints]]:
+    """The same, each with weights where one has some."""
+    if all(rows.units is None for rows, _ in parts):
+        return parts
+    return [(rows if rows.units is not None else replace(rows, units=np.full(len(at), ONE)), at) for rows, at in parts]
 
 
 def _part(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
@@ -281,6 +354,7 @@ def _part(batch: PredictionBatch, rows: Mask) -> PredictionBatch:
         value=batch.value and batch.value.take(rows),
         duration_s=batch.duration_s and batch.duration_s.take(rows),
         error=batch.error and batch.error.take(rows),
+        weight=batch.weight and batch.weight.take(rows),
         slices={name: column.take(rows) for name, column in batch.slices.items()},
         embeddings={name: column.take(rows) for name, column in batch.embeddings.items()},
     )
@@ -296,14 +370,21 @@ def _labelled(spec: Spec, rows: BaselineColumns) -> tuple[Mask, LabelledRows | N
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         use = label.valid if isinstance(label, NumberColumn) else np.zeros(n, dtype=np.bool_)
         truth = label.values if isinstance(label, NumberColumn) else np.zeros(n)
-        return use, NumberRows(truth[use], _numbers(batch.value, n)[use], delay[use], _rows(slices, use))
+        numbers = _numbers(batch.value, n)
+        return use, NumberRows(truth[use], numbers[use], delay[use], _rows(slices, use), _units(batch, use))
     use = label.valid
     decision = decision_codes(spec, batch.decision, batch.score, n)
     found = ClassRows(
         _numbers(batch.score, n)[use], rightness(spec, batch, label)[use], class_codes(spec, label)[use],
-        decision[use], delay[use], _rows(slices, use),
+        decision[use], delay[use], _rows(slices, use), _units(batch, use),
     )  # fmt: skip
     return use, found
+
+
+def _units(batch: PredictionBatch, use: Mask) -> Ints | None:
+    """Weights of some rows; None where each row counts once."""
+    units = units_of(batch.weight)
+    return None if units is None else units[use]
 
 
 def rightness(spec: Spec, batch: PredictionBatch, label: Column) -> Ints:

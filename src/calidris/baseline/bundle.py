@@ -64,6 +64,7 @@ class Baseline:
         set_apart: rows that placed centroids and picked levels, in none of the histograms; None in a file of an earlier version.
         stated_label_times: whether its labels came with the times at which they did; None without labels, and in a file of an earlier
             version.
+        weighed: rows with weights that it was made of: it counts as many as those are worth, Kish's number. None where each counts once.
         wanted_pairs: how many pairs of columns were to be counted together at the most; None in a file of an earlier version, which knew
             none. Not part of its id: the pairs are part of the spec.
         left_out: what detectors said of its own days, each left out of it; empty where none was replayed. Not part of its id: it is
@@ -82,6 +83,7 @@ class Baseline:
     provisional: bool = field(default=False)
     set_apart: int | None = None
     stated_label_times: bool | None = None
+    weighed: int | None = None
     wanted_pairs: int | None = None
     left_out: tuple[Replayed, ...] = ()
 
@@ -128,6 +130,8 @@ class Baseline:
             digest.update(f"{self.set_apart} rows set apart".encode())
         if self.stated_label_times is not None:
             digest.update(f"label times: {self.stated_label_times}".encode())
+        if self.weighed is not None:
+            digest.update(f"{self.weighed} rows by weight".encode())
         return digest.hexdigest()
 
     @cached_property
@@ -184,7 +188,7 @@ class Baseline:
     @property
     def given_rows(self) -> int:
         """Rows that it was made of, those included that are in no histogram."""
-        return self.rows + (self.set_apart or 0)
+        return (self.weighed or self.rows) + (self.set_apart or 0)
 
     @property
     def rows(self) -> int:
@@ -268,6 +272,8 @@ class Baseline:
             manifest["set_apart"] = self.set_apart
         if self.stated_label_times is not None:
             manifest["label_times"] = self.stated_label_times
+        if self.weighed is not None:
+            manifest["weighed"] = self.weighed
         if self.wanted_pairs is not None:
             manifest["pairs"] = self.wanted_pairs
         if self.left_out:
@@ -316,6 +322,7 @@ class Baseline:
                 provisional=manifest["provisional"],
                 set_apart=manifest.get("set_apart"),
                 stated_label_times=manifest.get("label_times"),
+                weighed=manifest.get("weighed"),
                 wanted_pairs=manifest.get("pairs"),
                 left_out=tuple(map(Replayed.from_json, manifest.get("left_out_days", ()))),
             )

@@ -151,8 +151,8 @@ def doubts(built: Built, roles: Roles, policy: Policy) -> Iterator[str]:
     weight = roles.by_role.get("weight")
     if weight is not None:
         yield (
-            f"column {weight!r}: weights were checked and are not used yet: every row counts once, here as in live traffic, so "
-            "draw both in the same way"
+            f"column {weight!r}: {built.baseline.given_rows:,} rows are worth {rows:,} of equal weight (Kish's number), and count as many; live "
+            "rows need their weights too (`ml.prediction.weight`), where they were sampled"
         )
 
 

@@ -101,7 +101,7 @@ def _describe_orders(told: Json) -> Iterator[Text]:
         tenant, name, version = order["model"]
         what = name_of({"tenant": tenant, "name": name})
         which = f"{what}:{version}" if version else f"{what}, every version"
-        said = f"{_WHAT[order['action']]} {_moment(order['at_ns'])}: {which}, by {order['by']}"
+        said = f"{_WHAT.get(order['action'], order['action'])} {_moment(order['at_ns'])}: {which}, by {order['by']}"
         why = order["reason"] or "no reason given"
         # Names and reasons are as long as who wrote them liked.
         yield shown(f"{said}: {why}", 400)

@@ -24,7 +24,7 @@ import xxhash
 
 from calidris.batch import DEFAULT_TENANT, ModelKey
 from calidris.config import RatesConfig
-from calidris.engine.commands import Command
+from calidris.engine.commands import BadCommand, Command
 from calidris.engine.inbox import Inbox, Received
 from calidris.errors import MalformedRequest
 from calidris.journal.journal import Journal
@@ -208,7 +208,7 @@ class Intake:
 def received_again(record: Record, decode: Decode) -> Received:
     """What the inbox was given for this record the first time: for the replay at the start, which needs no inbox."""
     if record.kind != Kind.REQUEST:
-        command = Command.from_bytes(record.payload) if record.kind == Kind.COMMAND else None
+        command = _read_command(record) if record.kind == Kind.COMMAND else None
         model = None if record.seal_model is None else ModelKey(*record.seal_model)
         return Received(
             record.seq, record.arrival_ns, record.tenant, b"", 0, None, record.seal_ns, _nothing, command, model
@@ -217,6 +217,17 @@ def received_again(record: Record, decode: Decode) -> Received:
     decoded = None if isinstance(outcome, Exception) else outcome
     digest = digest_of(record.payload)
     return Received(record.seq, record.arrival_ns, record.tenant, digest, 0, decoded, None, _nothing)
+
+
+def _read_command(record: Record) -> Command | None:
+    """None where a later release wrote it, which was taken back since: it must not keep this one from starting."""
+    try:
+        return Command.from_bytes(record.payload)
+    except (BadCommand, AttributeError, TypeError, ValueError, LookupError) as error:
+        _logger.error(
+            "journal: record %d is a command that this release does not know, left out: %s", record.seq, error
+        )
+        return None
 
 
 def digest_of(raw: bytes) -> bytes:

@@ -12,7 +12,8 @@ Figures read counts as they are; detectors, which take whole ones, read them rou
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,13 +21,14 @@ from calidris.batch import Floats, Ints
 from calidris.state import fixed
 from calidris.state.blocks.counts import CountsState
 from calidris.state.blocks.groups import GroupsState
-from calidris.state.blocks.labelled import LabelStates
+from calidris.state.blocks.labelled import LabelStates, LabelTables
 from calidris.state.blocks.losses import LOSS_BINS, SHIFT, LossesState
 from calidris.state.blocks.moments import MomentsState
 from calidris.state.blocks.residuals import ResidualsState, residual_scales
 from calidris.state.blocks.scores import N, ScoresState
+from calidris.state.blocks.sparse import SparseTable
 from calidris.state.blocks.weighted_rows import WeightedRows
-from calidris.state.blocks.weighted_tables import Worth, worth_of_sums
+from calidris.state.blocks.weighted_tables import WeightedTables, Worth, worth_of_sums
 from calidris.state.blocks.wide_errors import WideErrorsState
 from calidris.state.fixed import Moments
 from calidris.state.spec import Spec
@@ -102,9 +104,29 @@ def worth_of(rows: WeightedRows) -> float:
 
 def effective_counts(rows: WeightedRows) -> CountsState:
     """Counts that add up to Kish's number of rows in each field, float64."""
-    weights = rows.cells / ONE
-    counts = weights * worth_of(rows)
-    return CountsState(rows.spec, _as_counts(counts))
+    return scaled_counts(
+        rows.spec,
+        rows.cells,
+        worth_of(rows),
+    )
+
+
+def scaled_counts(
+    spec: Spec,
+    units: Ints,
+    worth: float,
+) -> CountsState:
+    """Σw of each cell, in units, as so many rows as they are worth, float64."""
+    counts = units / ONE * worth
+    return CountsState(spec, _as_counts(counts))
+
+
+def worth_of_labels(labels: LabelStates) -> float:
+    """Labelled rows that a weight of one is worth; 1 where each counts once."""
+    if labels.weighted is None:
+        return 1.0
+    worth = Worth.of(labels.weighted)
+    return float(worth.of_rows[0])
 
 
 def effective_labels(labels: LabelStates) -> LabelStates:
@@ -178,11 +200,114 @@ def rounded_labels(labels: LabelStates) -> LabelStates:
     )
 
 
+def whole_moments(rows: WeightedRows, worth: float) -> MomentsState:
+    """Moments by weight as those of whole rows."""
+    out = MomentsState(rows.spec)
+    out.array[1:] = _whole_sums(rows.moments[1:], worth)
+    out.array[0, 0] = round(rows.total / ONE * worth)
+    return out
+
+
+def whole_labels(
+    labels: LabelTables,
+    parts: Sequence[LabelTables],
+    worth: float,
+) -> tuple[LabelStates, tuple[LabelTables, ...]]:
+    """All labelled rows by weight, and some parts of them, as whole rows; the first is the sum of the parts and of what is in none."""
+    weighted = [part.by_weight() for part in parts]
+    rest = labels.by_weight()
+    for part in weighted:
+        rest.take_off(part)
+    whole = [_whole_tables(part, worth) for part in weighted]
+    total = _whole_tables(rest, worth)
+    for one in whole:
+        total.merge(one)
+    return LabelStates.of(total), tuple(whole)
+
+
+def _whole_tables(weighted: WeightedTables, worth: float) -> LabelTables:
+    """Where a weight of one is worth so many rows; all slices alike."""
+    scores, losses, groups, residuals, _ = weighted.tables
+    spec = weighted.spec
+    each = (
+        _whole_table(scores, worth),
+        _whole_losses(losses, worth),
+        _whole_table(groups, worth),
+        _whole_residuals(residuals, worth),
+        SparseTable(WideErrorsState, spec),
+    )
+    return LabelTables(spec, each)
+
+
+def _whole_table(table: SparseTable[Any], worth: float) -> SparseTable[Any]:
+    held = _held(table.sums)
+    rows = _round(held * worth)
+    sums = _stretch(table.sums, rows)
+    return _hold(table, sums)
+
+
+def _whole_losses(table: SparseTable[LossesState], worth: float) -> SparseTable[LossesState]:
+    held = _held(table.sums)
+    rows = _round(held * worth)
+    sums = _stretch(table.sums, rows)
+    bins = table.cells % (LOSS_BINS + 1)
+    is_inside = bins < LOSS_BINS
+    totals = _within(bins, rows, sums[:, 1])
+    # Behind the bins there is how many lay above the cap.
+    clipped = np.rint(table.sums[:, 1] * worth)
+    sums[:, 1] = np.where(is_inside, totals, clipped)
+    return _hold(table, sums)
+
+
+def _whole_residuals(table: SparseTable[ResidualsState], worth: float) -> SparseTable[ResidualsState]:
+    # Not by running sums: each variable has the same rows.
+    return _hold(table, _whole_sums(table.sums, worth))
+
+
+def _whole_sums(sums: Ints, worth: float) -> Ints:
+    """Of ``fixed``, [m, 6]; one clipped row stays one."""
+    of_rows = sums[:, fixed.OF_ROWS] / ONE * worth
+    rows = np.rint(of_rows[:, 0])
+    out = _stretch(sums, rows)
+    out[:, fixed.CLIPPED] = np.ceil(of_rows[:, 1])
+    return out
+
+
+def _stretch(sums: Ints, rows: Floats | Ints) -> Ints:
+    """Sums [m, sums] by weight as those of so many whole rows."""
+    held = _held(sums)
+    factor = rows / np.where(held > 0, held, 1.0)
+    out = _to_whole_numbers(sums * factor[:, None])
+    out[:, 0] = rows
+    return out
+
+
+def _held(sums: Ints) -> Floats:
+    """Σw of each cell."""
+    weights: Floats = sums[:, 0] / ONE
+    return weights
+
+
+def _to_whole_numbers(values: Floats) -> Ints:
+    whole: Ints = np.rint(values).astype(np.int64)
+    return whole
+
+
+def _hold(table: SparseTable[Any], sums: Ints) -> SparseTable[Any]:
+    """The cells that something is left of."""
+    held = sums.any(axis=1)
+    return SparseTable(
+        table.table,
+        table.spec,
+        table.cells[held],
+        sums[held],
+    )
+
+
 def _round_scores(array: Ints) -> Ints:
     rows = _round_slices(array[..., N])
     means = _means(array, array[..., N, None])
-    sums = np.rint(means * rows[..., None])
-    out: Ints = sums.astype(np.int64)
+    out = _to_whole_numbers(means * rows[..., None])
     out[..., N] = rows
     return out
 
@@ -194,7 +319,8 @@ def _round_losses(array: Ints) -> Ints:
     held, sums = array[..., 0], array[..., 1]
     rows = _round_rows(held)
     totals = np.rint(_means(sums, held) * rows)
-    _keep_inside(totals[..., :LOSS_BINS], rows[..., :LOSS_BINS])
+    bins = np.arange(LOSS_BINS + 1)
+    totals = _within(bins, rows, totals)
     totals[..., LOSS_BINS] = np.rint(sums[..., LOSS_BINS])
     whole = totals.astype(np.int64)
     return np.stack([rows, whole], axis=-1)
@@ -207,16 +333,20 @@ def _round_rows(held: Ints) -> Ints:
     return np.stack(rounded, axis=2)
 
 
-def _keep_inside(totals: Floats, rows: Ints) -> None:
-    """Move sums of so many losses, in place, between the ends of their bins."""
-    begins = np.arange(LOSS_BINS) * _BIN
+def _within(
+    bins: Ints,
+    rows: Ints,
+    totals: Floats | Ints,
+) -> Floats:
+    """Sums of so many losses of some bins, between the ends of these."""
+    begins = bins * _BIN
     ends = begins + _BIN
-    np.clip(
+    inside: Floats = np.clip(
         totals,
         np.ceil(begins * rows),
         np.floor(ends * rows),
-        out=totals,
     )
+    return inside
 
 
 def _means(sums: Ints, rows: Ints) -> Floats:

@@ -81,8 +81,6 @@ def binary_readings(
         ranks = name in RANKED
         mine, in_bins = (counts, bins) if behind is None else behind.worth(name, counts, bins)
         estimate = RANKED[name](in_bins, spec) if ranks else DECIDED[name](confusion_of(mine))
-        if behind is not None:
-            estimate = estimate._replace(n=behind.rows(name, estimate.n))
         status = scored if ranks else decided
         if 0 < estimate.n < EVENTS.get(name, 0):
             status = Status.TOO_FEW

@@ -19,31 +19,25 @@ _RIGHT_YES = (1, 1)
 _NO_UNDECIDED = (0, 2)
 _YES_UNDECIDED = (1, 2)
 
-_DENOMINATOR: Final[dict[str, Cells]] = {
-    "precision": (_FALSE_YES, _RIGHT_YES),
-    "recall": (_FALSE_NO, _RIGHT_YES),
-    "specificity": (_RIGHT_NO, _FALSE_YES),
-    "f1": (_FALSE_YES, _FALSE_NO, _RIGHT_YES),
+_PARTS: Final[dict[str, tuple[Cells, Cells]]] = {
+    "accuracy": ((_RIGHT_NO, _RIGHT_YES), (_FALSE_YES, _FALSE_NO)),
+    "precision": ((_RIGHT_YES,), (_FALSE_YES,)),
+    "recall": ((_RIGHT_YES,), (_FALSE_NO,)),
+    "specificity": ((_RIGHT_NO,), (_FALSE_YES,)),
+    "f1": ((_RIGHT_YES,), (_FALSE_YES, _FALSE_NO)),
+    "prevalence": (
+        (_FALSE_NO, _RIGHT_YES),
+        (_RIGHT_NO, _FALSE_YES),
+    ),
     "average_precision": (
-        _FALSE_NO,
-        _RIGHT_YES,
-        _YES_UNDECIDED,
+        (_FALSE_NO, _RIGHT_YES, _YES_UNDECIDED),
+        (),
     ),
 }
-_DECIDED: Cells = (_RIGHT_NO, _FALSE_YES, _FALSE_NO, _RIGHT_YES)
-_COUNTED: Final[dict[str, Cells]] = {
-    "accuracy": (_RIGHT_NO, _RIGHT_YES),
-    "precision": (_RIGHT_YES,),
-    "recall": (_RIGHT_YES,),
-    "specificity": (_RIGHT_NO,),
-    "f1": (_RIGHT_YES,),
-    "prevalence": (_FALSE_NO, _RIGHT_YES),
-}
-"""Of a measure that is a share, or follows one, the cells that it is a share of its denominator's of."""
-
-_OUTCOMES: Final[Sequence[Cells]] = (
-    (_RIGHT_NO, _FALSE_YES, _NO_UNDECIDED),
-    (_FALSE_NO, _RIGHT_YES, _YES_UNDECIDED),
+"""Rows that count for a measure, and those that count against it: the two are its denominator."""
+_OUTCOMES: Final[Sequence[tuple[Cells, Cells]]] = (
+    ((_RIGHT_NO,), (_FALSE_YES, _NO_UNDECIDED)),
+    ((_RIGHT_YES,), (_FALSE_NO, _YES_UNDECIDED)),
 )
 _BY_OUTCOME: Final = frozenset(
     {
@@ -57,7 +51,7 @@ _BY_OUTCOME: Final = frozenset(
 
 
 class RowsBehind(NamedTuple):
-    """Kish's number of rows for each measure, from its own denominator.
+    """The number of rows for each measure, from its own denominator: Kish's, or fewer.
 
     Where a sender keeps every positive decision and a tenth of the others, all rows behind a precision have one weight: they are
     worth what they are, however much the weights of all rows differ.
@@ -79,10 +73,8 @@ class RowsBehind(NamedTuple):
         """Counts [truth, decision] and score bins of all rows' worth, as those of the measure's own rows."""
         if measure in _BY_OUTCOME:
             return self._by_outcome(counts, bins)
-        cells = _DENOMINATOR.get(measure, ())
-        share = self._share(cells)
-        if measure in _COUNTED:
-            share *= self._told(_COUNTED[measure], cells or _DECIDED)
+        parts = _PARTS.get(measure, ((), ()))
+        share = self._share(*parts)
         scaled = counts * share
         return cast(Ints, scaled), bins * share
 
@@ -91,42 +83,52 @@ class RowsBehind(NamedTuple):
         counts: Ints,
         bins: Floats,
     ) -> tuple[Ints, Floats]:
-        shares = np.array([self._share(cells) for cells in _OUTCOMES])
+        shares = np.array([self._share(*parts) for parts in _OUTCOMES])
         scaled = counts * shares[:, None]
         in_bins = bins * shares[:, None, None]
         return cast(Ints, scaled), in_bins
 
-    def rows(self, measure: str, otherwise: int) -> int:
-        """Kish's number of the rows behind a share, whatever its interval; of another measure what it says itself."""
-        if measure not in _COUNTED:
-            return otherwise
-        weight, square = self._sums(_DENOMINATOR.get(measure, _DECIDED))
-        return round(weight**2 / square) if square > 0 else otherwise
-
-    def _told(self, counted: Cells, cells: Cells) -> float:
-        """What Kish's rows tell of a share, at most 1: less where the weights of its rows and of the others differ.
-
-        The variance of a weighted share p is ((1-p)² Σw² of its rows + p² Σw² of the others)/(Σw)². At Kish's number the interval of recall
-        held the truth in 78 % of windows where a sender had kept a fifth of the low scores.
-        """
-        weight, square = self._sums(cells)
-        own_weight, own_square = self._sums(counted)
-        if not (square > 0 and 0 < own_weight < weight):
-            return 1.0
-        p = own_weight / weight
-        spread = (1 - p) ** 2 * own_square + p**2 * (square - own_square)
-        return min(p * (1 - p) * square / spread, 1.0)
-
-    def _sums(self, cells: Cells) -> tuple[float, float]:
-        """Σw and Σw² of some cells."""
-        weight = sum(float(self.weights[cell]) for cell in cells)
-        square = sum(float(self.squares[cell]) for cell in cells)
-        return weight, square
-
-    def _share(self, cells: Cells) -> float:
+    def _share(
+        self,
+        hits: Cells,
+        misses: Cells,
+    ) -> float:
         """What a weight of one is worth in some cells, of what it is in all of them; 1 where they are none, or empty."""
-        weights, squares = self._sums(cells)
-        if not squares > 0:
+        hit = self._add_up(hits)
+        missed = self._add_up(misses)
+        if not hit.squares + missed.squares > 0:
             return 1.0
         of_all = self.weights.sum() / self.squares.sum()
-        return float(weights / squares / of_all)
+        return _find_worth(hit, missed) / float(of_all)
+
+    def _add_up(self, cells: Cells) -> _Sums:
+        return _Sums(
+            sum(float(self.weights[cell]) for cell in cells),
+            sum(float(self.squares[cell]) for cell in cells),
+        )
+
+
+class _Sums(NamedTuple):
+    """Σw and Σw² of some rows."""
+
+    weights: float
+    squares: float
+
+
+def _find_worth(hit: _Sums, missed: _Sums) -> float:
+    """Rows that a weight of one is worth: Kish's, or fewer by the variance of the share itself where that is larger.
+
+    Kish's takes it that a row's weight says nothing about its answer. Where the rarer answer has the heavier rows, the share varies more:
+    by Σw²(y - p)² over (Σw)², linearised (W. G. Cochran, "Sampling Techniques", 1977).
+    """
+    weights = hit.weights + missed.weights
+    squares = hit.squares + missed.squares
+    kish = weights / squares
+    share = hit.weights / weights
+    of_hit = (1.0 - share) ** 2
+    of_missed = share**2
+    plain = hit.weights * of_hit + missed.weights * of_missed
+    varied = hit.squares * of_hit + missed.squares * of_missed
+    if not varied > 0:
+        return kish
+    return min(kish, plain / varied)

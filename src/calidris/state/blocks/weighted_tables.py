@@ -134,6 +134,13 @@ class WeightedTables:
         for mine, theirs in zip(self.tables, other.tables):
             mine.merge(theirs)
 
+    def take_off(self, other: WeightedTables) -> None:
+        """Take off rows that are in here, which stay as they are in ``other``."""
+        for mine, theirs in zip(self.tables, other.tables):
+            negative = theirs.copy()
+            negative.sums *= -1
+            mine.merge(negative)
+
     def to_bytes(self) -> bytes:
         """The bytes of every table, one behind the other."""
         parts = [table.to_bytes() for table in self.tables]
