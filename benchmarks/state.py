@@ -99,6 +99,7 @@ def predictions(rng: np.random.Generator, rows: int) -> list[Row]:
         "encode": lambda: [spec.encode(batch) for batch in batches],
         "counts of encoded rows": lambda: [counts.update(c) for c in cells],
         "moments": lambda: [moments.update(batch) for batch in batches],
+        "moments and sums by cell": lambda: [moments.update(b, c) for b, c in zip(batches, cells)],
         "unseen levels, two of ten": lambda: [levels.update(b, c) for b, c in zip(batches, cells)],
         "display bins": lambda: [display.update(batch) for batch in batches],
     }

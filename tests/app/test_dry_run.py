@@ -70,6 +70,8 @@ def test_memory_is_the_sum_of_its_parts() -> None:
     found = memory(model, base, 1000, 32)
     each = pane_bytes(base.spec)
     assert found["labels"] == 32_000
-    assert found["panes"] == (25 + 1) * 12 * (each["counts"] + each["moments"])  # 25 h of labelled windows, and an hour
+    assert found["panes"] == (25 + 1) * 12 * (
+        each["counts"] + each["moments"] + each["cell_sums"]
+    )  # 25 h of labelled windows, and an hour
     assert found["baseline"] >= base.windows.nbytes and found["windows"] > 0
     assert np.sum(list(found.values())) < 50 * 2**20

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import pytest
 from tests.cli.shell import run
 
-from calidris.baseline import Baseline, BaselineColumns, build, read
+from calidris.baseline import Baseline, BaselineColumns, build, file_baselines, read
 from calidris.batch import Floats, ModelKey, NumberColumn, PredictionBatch
 from calidris.config import ModelConfig
 from calidris.detect import Alert, Bets, Slot
@@ -156,3 +157,36 @@ def test_the_command_says_which_relations_are_watched(tmp_path: Path) -> None:
         assert done.code == 0, done.err
         assert ("age × income" in done.out) == said
         assert len(read(out).spec.pairs) == said
+
+
+def test_no_windows_are_refused_for_pairs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where there is room for the columns alone, or for one pair beside them, there are no more."""
+    columns = rows(3)
+    columns["weight"] = columns["height"] + np.random.default_rng(4).normal(0.0, 9.0, 4000)
+    pyarrow.parquet.write_table(
+        pa.table({"ts": 1_767_225_600 + np.arange(4000) * 36, **columns}), tmp_path / "rows.parquet"
+    )
+    settings = tmp_path / "calidris.yaml"
+    settings.write_text("models: [{name: m, windows: [1h]}]\n")
+    alone = made_of(columns, 0).spec.cells
+    for room, pairs in ((0, 0), (20, 1), (40, 2)):
+        monkeypatch.setattr(file_baselines, "WINDOW_CELLS", 40 * (alone + room))
+        out = tmp_path / f"m-{room}.calidris"
+        done = run(
+            "baseline",
+            "build",
+            "-c",
+            settings,
+            "--model",
+            "m",
+            "--data",
+            tmp_path / "rows.parquet",
+            "--time",
+            "ts",
+            "-o",
+            out,
+        )
+        assert done.code == 0, done.err
+        made = read(out)
+        assert [pair.name for pair in made.spec.pairs] == ["age × income", "height × weight"][:pairs]
+        assert made.spec.cells == alone + room

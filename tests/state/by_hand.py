@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calidris.state import GroupsState, LossesState, MomentsState, ResidualsState, ScoresState, Spec, WideErrorsState
-from calidris.state.blocks.moments import scales
 from calidris.state.blocks.residuals import residual_scales
 from calidris.state.blocks.table_state import DELAY_EDGES_S
+from calidris.state.cell_sums import scales
 from calidris.state.fixed import LIMIT, Scale
 
 Counts = NDArray[np.int64]
@@ -129,6 +129,26 @@ def moments(spec: Spec, rows: Sequence[Row]) -> Counts:
     for r in rows:
         for at, (x, scale) in enumerate(zip((r.x, r.value), scales(spec).values()), 1):
             out[at] += addends(x if measured(x) else None, scale)
+    return np.concatenate([out.ravel(), cell_sums(spec, rows)])
+
+
+def cell_sums(spec: Spec, rows: Sequence[Row]) -> Counts:
+    """Each number, from the middle of its scale, in its cell; what is beyond 2^30 units in two parts behind all cells."""
+    out = np.zeros(1 + spec.cells + 8, np.int64)
+    out[0] = len(rows)
+    edges = {"x": (-1.0, 0.0, 0.5, 2.0), "value": (-3.0, 0.0, 3.0)}
+    for r in rows:
+        for f, (name, at, scale) in enumerate(zip(edges, (2, 5), scales(spec).values())):
+            x, k = getattr(r, name), len(edges[name]) - 1
+            cell = number_cell(x, edges[name])
+            if cell == k:
+                continue
+            outer = edges[name][0] if cell == k + 2 else edges[name][-1]
+            far = ((x if measured(x) else outer) - scale.centre) * (1.0 / scale.unit)
+            q = round(max(-LIMIT, min(LIMIT, far)))
+            out[1 + int(spec.offsets[at]) + cell] += q
+            rest = round(max(-(2.0**52), min(2.0**52, far - q))) if abs(far) > LIMIT + 0.5 else 0
+            out[1 + spec.cells + 4 * f + 2 * (rest > 0) :][:2] += divmod(rest, 2**26)
     return out
 
 

@@ -121,6 +121,10 @@ def read_scores(state: ScoresState) -> np.ndarray:
     return state.array[..., N]
 
 
+def read_moments(state: MomentsState) -> np.ndarray:
+    return np.concatenate([state.array.ravel(), state.in_cells.array])
+
+
 def array(state: Any) -> np.ndarray:
     return state.array
 
@@ -153,14 +157,17 @@ def level_rows(state: LevelsState, rows: Sequence[Row]) -> None:
     state.update(batch, state.spec.encode(batch))
 
 
+def sum_cells(state: MomentsState, rows: Sequence[Row]) -> None:
+    batch = batch_of(rows)
+    state.update(batch, state.spec.encode(batch))
+
+
 KINDS = {
     "counts": Kind(CountsState, CountsState.from_bytes, count_rows, by_hand.counts, array),
     **table(ScoresState, score_columns, by_hand.scores, read_scores),
     **table(LossesState, loss_columns, by_hand.losses),
     **table(GroupsState, group_columns, by_hand.groups),
-    "moments": Kind(
-        MomentsState, MomentsState.from_bytes, lambda s, rows: s.update(batch_of(rows)), by_hand.moments, array
-    ),
+    "moments": Kind(MomentsState, MomentsState.from_bytes, sum_cells, by_hand.moments, read_moments),
     **table(ResidualsState, residual_columns, by_hand.residuals),
     **table(WideErrorsState, residual_columns, by_hand.wide_errors),
     "levels": Kind(

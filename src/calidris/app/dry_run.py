@@ -28,6 +28,9 @@ from calidris.state.blocks.scores import N
 from calidris.state.blocks.unseen_levels import NAME_BYTES, levels_bytes
 from calidris.wire import Decoded
 
+ROW_STATES = ("counts", "moments", "cell_sums")
+"""What each pane has of all rows, by its name in ``pane_bytes``."""
+
 LABEL_TABLES = ("scores", "losses", "groups", "residuals", "wide_errors")
 """Tables of labelled rows, by their names in ``pane_bytes``."""
 
@@ -158,7 +161,7 @@ def memory(model: ModelConfig, baseline: Baseline, pending: int, waiting_bytes: 
     """
     each = pane_bytes(baseline.spec)
     tables = sum(each[name] for name in LABEL_TABLES)
-    fixed = each["counts"] + each["moments"]
+    fixed = sum(each[name] for name in ROW_STATES)
     kept = math.ceil((_held_ns(model, baseline) + KEPT_NS) / model.step_ns)
     windows = len(model.all_windows_s)
     return {
@@ -180,7 +183,7 @@ def stranger_memory(config: CalidrisConfig) -> dict[str, int]:
     # Steps of two hours and the hours of the longest window; what is older counts for limits.pane_bytes.
     kept = math.ceil(HOT_NS / model.step_ns) + 1 + math.ceil(max(model.all_windows_s) * 1e9 / KEPT_NS)
     each = pane_bytes(spec)
-    fixed = each["counts"] + each["moments"]
+    fixed = sum(each[name] for name in ROW_STATES)
     tables = sum(each[name] for name in LABEL_TABLES)
     return {
         "panes": kept * fixed,

@@ -266,7 +266,7 @@ class Counting:
         cells = self.spec.encode(batch)
         self._weigh(batch, cells, place)
         self._counts.update(cells)
-        self._moments.update(batch)
+        self._moments.update(batch, cells)
         if len(self._starts):
             there = place >= 0
             # One addition for all windows: rows of a file need not come in the order of their times.

@@ -5,7 +5,7 @@
     credit.calidris
     ├── manifest.json    name, spec, window length, rows, id, what a replay of its days said
     ├── counts.bin       state M of all rows
-    ├── moments.bin      their exact moments
+    ├── moments.bin      their exact moments, and their sums in each cell
     ├── labels.bin       states C, L, G, residuals and wide errors of the labelled rows
     ├── windows.bin      begin of each window, then its counts: int64, deflated
     └── window_labels/N  the labelled rows of window N
@@ -165,12 +165,19 @@ class Baseline:
     def _arrays(self) -> Iterator[Ints]:
         yield from (self.counts.array, self.moments.array, self.window_starts, self.windows)
         yield from (state.array for state in self.labels.all[:EARLIER])
-        # Kinds of table that an earlier version did not have are not in the id of what it wrote.
-        more = [state.array for state in self.labels.all[EARLIER:] if state.array.any()]
+        more = self._added_since()
         yield from more
         kinds = len(KINDS) if more else EARLIER
         tables = (table for w in self.window_labels for table in w.tables[:kinds])
         yield from (part for table in tables for part in (table.cells, table.sums))
+
+    def _added_since(self) -> list[Ints]:
+        """What earlier versions did not keep, as far as there is any: it is not in the id of what they wrote.
+
+        Nor in that of one that was learned: a replay of its rows by this version gives the id that evidence was gathered under.
+        """
+        kept = [self.moments.in_cells, *self.labels.all[EARLIER:]]
+        return [] if self.provisional else [state.array for state in kept if state.array.any()]
 
     def _states(self) -> dict[str, bytes]:
         """What the file holds beside its manifest."""

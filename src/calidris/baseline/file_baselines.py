@@ -24,6 +24,7 @@ from calidris.baseline.table_files import BLOCK_ROWS, TableFile, Tell
 from calidris.batch import Ints, Mask
 from calidris.errors import ConfigError
 from calidris.state import Spec
+from calidris.state.related import without_last_pair
 
 WINDOW_CELLS = 50_000_000
 """Cells of all windows together, 400 MB: 1400 days of five minutes with ten features."""
@@ -118,7 +119,7 @@ def _learn(seen: Seen, reader: RowReader, wanted: Wanted) -> _Learned:
     vectors = sample.batch.embeddings
     dimensions = {name: column.dimension for name, column in vectors.items()}
     return _Learned(
-        spec,
+        _fit_pairs(spec, seen),
         replace(reader, dimensions=dimensions),
         apart,
         tuple(wide_columns(rows.batch, wanted.bins)),
@@ -145,6 +146,15 @@ def _among(apart: Ints, first: int, rows: int) -> Mask:
     found = np.zeros(rows, dtype=np.bool_)
     found[apart[begin:end] - first] = True
     return found
+
+
+def _fit_pairs(spec: Spec, seen: Seen) -> Spec:
+    """With no more pairs than there is room for beside the columns: nobody's windows are refused for them."""
+    windows = 0 if seen.starts is None else len(seen.starts)
+    most = WINDOW_CELLS // max(windows, 1)
+    while spec.pairs and spec.cells > most:
+        spec = without_last_pair(spec)
+    return spec
 
 
 def _refuse_many_windows(

@@ -12,7 +12,7 @@ from calidris.engine.snapshot import ModelSnapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Reading, Status
 from calidris.report import interval_plots, scopes, wording
 from calidris.report.tables import TOP_ROWS, Cell, Row, Table, cell
-from calidris.state.blocks.moments import scales
+from calidris.state.cell_sums import scales
 
 _RARE_OR_NEW = "rare in the baseline or not in it: its file is of an earlier version and cannot tell; build it again"
 

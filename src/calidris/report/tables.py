@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from calidris import semconv
-from calidris.engine.snapshot import ModelSnapshot
+from calidris.engine.snapshot import ModelSnapshot, WindowState
 from calidris.metrics import BASELINE_WINDOW, Reading, Status, drift_table
 from calidris.metrics.drift.drift_measures import MEASURES as DRIFT_MEASURES
 from calidris.metrics.quality import KINDS, OTHER_LEVELS, RARE_LEVELS
 from calidris.report import scopes, wording
 from calidris.semconv import Metric
+from calidris.state import MomentsState
 
 TOP_ROWS = 25
 """Rows of a table by feature that show at once; the others are one click away."""
@@ -219,13 +220,21 @@ def _by_chance(model: ModelSnapshot, window: str, measures: Iterable[str]) -> di
     base = model.baseline_counts
     if state is None or base is None or base.spec.hash != state.counts.spec.hash:
         return {}
-    table = drift_table(base.spec, base, state.counts, tuple(measures))
+    table = drift_table(base.spec, base, state.counts, tuple(measures), _both_moments(model, state))
     return {
         (name, m): float(values[i])
         for m, values in table.expected.items()
         for i, name in enumerate(table.names)
         if abs(values[i]) < float("inf")
     }
+
+
+def _both_moments(model: ModelSnapshot, state: WindowState) -> tuple[MomentsState, MomentsState] | None:
+    """Of the baseline and of a window whose rows count once each; None where there are none."""
+    merged, known = state.merged, model.baseline_moments
+    if merged is None or known is None or merged.is_weighted:
+        return None
+    return known, merged.moments
 
 
 def objectives(model: ModelSnapshot) -> Table | None:

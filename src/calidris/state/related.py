@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,17 @@ def pick_pairs(
         if pair.name not in names:
             pairs.append(pair)
     return tuple(pairs)
+
+
+def without_last_pair(spec: Spec) -> Spec:
+    """The spec without its weakest pair."""
+    gone = spec.pairs[-1].field
+    kept = [f for f in spec.fields if f != gone]
+    return replace(
+        spec,
+        fields=tuple(kept),
+        pairs=spec.pairs[:-1],
+    )
 
 
 def count_candidates(spec: Spec) -> int:

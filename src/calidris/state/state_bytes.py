@@ -57,3 +57,8 @@ def unpack(name: str, kind: int, version: int, spec_hash: str, data: bytes, most
     if len(body) != size or not inflate.eof or inflate.unused_data:
         raise CorruptState(f"{name}: {len(body)} of {size} bytes, or bytes behind the end")
     return body
+
+
+def version_of(data: bytes) -> int:
+    """The format version in a header; 0 where there is none."""
+    return data[5] if len(data) >= _HEADER.size else 0

@@ -332,6 +332,24 @@ def test_rows_labels_classes_and_figures_are_those_of_the_table(tmp_path: Path, 
     assert quality(readings, "missing", len(rows)) == {name: n for name, n in missing.items()}
 
 
+def check_lengths(tables: Tables, rows: pd.DataFrame, readings: list[dict[str, Any]]) -> None:
+    """How far each number moved is scipy's on the raw rows; of few values to the digit, else as far as bins tell."""
+    before = pd.read_csv(DATASETS / tables.reference)
+    for name in set(tables.features) - set(tables.text):
+        (found,) = [
+            r
+            for r in readings
+            if r["attributes"].get("ml.drift.measure") == "wasserstein"
+            and r["attributes"].get("ml.feature.name") == name
+            and r["window"] == "1d"
+        ]
+        iqr = np.subtract(*np.quantile(before[name], [0.75, 0.25]))
+        right = stats.wasserstein_distance(before[name], rows[name]) / iqr
+        few = before[name].nunique() <= 20
+        assert found["status"] == "partial"  # the day is not over
+        assert found["value"] == pytest.approx(right, rel=0.01 if few else 0.5), name
+
+
 def test_prices_that_come_in_cents_have_the_figures_of_that_unit(tmp_path: Path) -> None:
     """Somebody's outcomes change their unit: R² read .954 of such rows once, and RMSE less than MAE."""
     truths = pd.read_csv(DATASETS / CAR_PRICE.outcomes)
@@ -344,10 +362,12 @@ def test_prices_that_come_in_cents_have_the_figures_of_that_unit(tmp_path: Path)
     try:
         said = sent(tmp_path, receiver, tables)
         until(lambda: receiver.model(tables.name)["labels"] == said["labels"])
-        found = told(receiver.get(f"/v1/models/{tables.name}/1/readings"), "ml.performance.measure", "1d")
+        readings = receiver.get(f"/v1/models/{tables.name}/1/readings")
     finally:
         receiver.kill()
+    found = told(readings, "ml.performance.measure", "1d")
     rows = rows_with_outcomes(tables)
+    check_lengths(tables, rows, readings)
     truth, value = rows[tables.label], rows[tables.value]
     right = {
         "mae": sk.mean_absolute_error(truth, value),

@@ -21,6 +21,7 @@ from calidris.state import (
     pane_bytes,
 )
 from calidris.state.blocks.display import shown
+from calidris.state.cell_sums import CellSums
 
 
 def wide() -> Spec:
@@ -36,9 +37,9 @@ def test_it_is_what_the_arrays_take() -> None:
     for spec in (Spec(), wide()):
         size = pane_bytes(spec)
         states = (
-            CountsState, ScoresState, LossesState, GroupsState, MomentsState, ResidualsState, WideErrorsState,
+            CellSums, CountsState, ScoresState, LossesState, GroupsState, MomentsState, ResidualsState, WideErrorsState,
         )  # fmt: skip
-        names = ("counts", "scores", "losses", "groups", "moments", "residuals", "wide_errors")
+        names = ("cell_sums", "counts", "scores", "losses", "groups", "moments", "residuals", "wide_errors")
         for name, state in zip(names, states, strict=True):
             assert size[name] == state(spec).array.nbytes
         assert size["levels"] == LevelsState.most_bytes(spec)

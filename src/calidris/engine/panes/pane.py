@@ -100,7 +100,7 @@ class Pane:
         tables = self.labels.nbytes + by_weight
         display = 0 if self.display is None else self.display.nbytes
         names = NAME_BYTES * len(self.features)
-        return int(self.counts.array.nbytes + self.moments.array.nbytes) + tables + display + names
+        return int(self.counts.array.nbytes + self.moments.nbytes) + tables + display + names
 
     def add(
         self, batch: PredictionBatch, cells: Ints, trace_ids: Iterable[str], sizes: Sequence[int] = ()
@@ -115,7 +115,7 @@ class Pane:
         """
         self._weigh(cells, units_of(batch.weight), batch)
         self.counts.update(cells)
-        self.moments.update(batch)
+        self.moments.update(batch, cells)
         levels = self.levels.update(batch, cells, sizes)
         features = self._note(batch)
         self.dirty = True

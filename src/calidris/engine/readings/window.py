@@ -126,5 +126,7 @@ def _drift(config: ModelConfig, merged: Window, baseline: Baseline, window_s: fl
     readings = drift_readings(
         baseline.spec, baseline.counts, merged.figures.counts, window=window_name(window_s), baseline_id=baseline.id,
         measures=tuple(MEASURES) if scored else STANDARD, minimum=config.detect.minimum_rows,
+        # Values are summed by cell as often as they came, not by their weights.
+        moments=None if merged.is_weighted else (baseline.moments, merged.moments),
     )  # fmt: skip
     yield from (r.marked(Status.PROVISIONAL) for r in readings) if baseline.provisional else readings

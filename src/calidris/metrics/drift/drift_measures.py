@@ -172,6 +172,9 @@ class Measure(NamedTuple):
     error: Callable[[Pair], Floats] | None = None
 
 
+LENGTHS = frozenset({"wasserstein", "energy"})
+"""Measures of how far values have moved."""
+
 MEASURES: dict[str, Measure] = {
     "psi": Measure(psi, _degrees(1.0)),
     "psi_debiased": Measure(psi_debiased, _degrees(0.0), psi_bounds, psi_error),

@@ -16,8 +16,8 @@ import numpy as np
 from calidris import semconv
 from calidris.batch import Floats
 from calidris.metrics.base import Reading, Status, reading
-from calidris.metrics.drift.drift_measures import MEASURES
-from calidris.metrics.drift.histograms import Pair, pairs
+from calidris.metrics.drift.drift_measures import LENGTHS, MEASURES
+from calidris.metrics.drift.histograms import Moments, Pair, has_means, pairs
 from calidris.state import CountsState, Spec
 
 MINIMUM_ROWS = 50
@@ -55,7 +55,11 @@ class DriftTable:
 
 
 def drift_table(
-    spec: Spec, baseline: CountsState, window: CountsState, measures: Sequence[str] = STANDARD
+    spec: Spec,
+    baseline: CountsState,
+    window: CountsState,
+    measures: Sequence[str] = STANDARD,
+    moments: Moments | None = None,
 ) -> DriftTable:
     """Measures of every feature, score, decision and value of a model.
 
@@ -66,12 +70,13 @@ def drift_table(
         baseline: counts of the baseline.
         window: counts of the window.
         measures: names out of ``MEASURES``.
+        moments: of the same two sides, so that lengths are between values and not between bins.
 
     Raises:
         IncompatibleState: a state of another spec.
         KeyError: an unknown measure.
     """
-    parts = pairs(spec, baseline, window)
+    parts = pairs(spec, baseline, window, moments)
     found = {name: MEASURES[name] for name in measures}
     bounds = {name: [m.bounds(part) for part in parts] for name, m in found.items() if m.bounds}
     return DriftTable(
@@ -104,19 +109,30 @@ def drift_readings(
     baseline_id: str | None = None,
     measures: Sequence[str] = STANDARD,
     minimum: int = MINIMUM_ROWS,
+    moments: Moments | None = None,
 ) -> list[Reading]:
     """``ml.drift.score`` of every compared field and measure, in the order of the spec.
 
     A field is ``no_baseline`` where the baseline has no rows, ``too_few`` below ``minimum`` rows in the window, and
-    ``undefined`` where the measure is not defined for it.
+    ``undefined`` where the measure is not defined for it. Lengths are ``approximate`` without the ``moments`` of both sides, which
+    say where in its cell each value lies.
 
     >>> from calidris.state import Field, Kind, Role
     >>> spec = Spec(fields=(Field("age", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 30.0, 60.0)),))
     >>> drift_readings(spec, CountsState(spec), CountsState(spec), window="1h")[0].status.value
     'no_baseline'
     """
-    table = drift_table(spec, baseline, window_counts, measures)
-    return list(_readings(table, window, baseline_id, minimum))
+    table = drift_table(spec, baseline, window_counts, measures, moments)
+    found = _readings(table, window, baseline_id, minimum)
+    if has_means((baseline, window_counts), moments):
+        return list(found)
+    return [_mark_length(r) for r in found]
+
+
+def _mark_length(found: Reading) -> Reading:
+    """The same figure; a length between bins stands for one between values."""
+    is_length = dict(found.attributes)[semconv.ML_DRIFT_MEASURE] in LENGTHS
+    return found.marked(Status.APPROXIMATE) if is_length else found
 
 
 def _readings(table: DriftTable, window: str, baseline_id: str | None, minimum: int) -> Iterator[Reading]:

@@ -12,7 +12,8 @@ import numpy as np
 from calidris.batch import Floats, Ints, Mask
 from calidris.errors import IncompatibleState
 from calidris.metrics.drift.psi_noise import Noise, find_noise
-from calidris.state import CountsState, Kind, Role, Spec
+from calidris.state import CountsState, Kind, MomentsState, Role, Spec
+from calidris.state.cell_sums import centres, units
 from calidris.state.coding.fields import HIGH, LOW, MISSING, OTHER, SPECIALS
 
 COMPARED = frozenset({Role.FEATURE, Role.SCORE, Role.DECISION, Role.VALUE})
@@ -68,8 +69,20 @@ def blocks(spec: Spec) -> tuple[Block, ...]:
     return tuple(Block.of(spec, rows[i : i + step]) for i in range(0, len(rows), step))
 
 
-def pairs(spec: Spec, baseline: CountsState, window: CountsState) -> list[Pair]:
+Moments = tuple[MomentsState, MomentsState]
+"""Of the baseline and of a window."""
+
+
+def pairs(
+    spec: Spec,
+    baseline: CountsState,
+    window: CountsState,
+    moments: Moments | None = None,
+) -> list[Pair]:
     """The compared fields of two states, side by side; O(cells).
+
+    ``moments`` of the same rows say where in its cell each side's numbers lie; without, or where an earlier version counted some of the
+    rows, nobody knows.
 
     Raises:
         IncompatibleState: a state of another spec.
@@ -77,7 +90,49 @@ def pairs(spec: Spec, baseline: CountsState, window: CountsState) -> list[Pair]:
     if not spec.hash == baseline.spec.hash == window.spec.hash:
         raise IncompatibleState("drift compares counts under one spec only")
     b, c = (np.append(spec.join_rare(state.array), 0).astype(np.float64) for state in (baseline, window))
-    return [Pair(block, b[block.index], c[block.index]) for block in blocks(spec)]
+    means = _find_means(spec, (baseline, window), moments)
+    found = []
+    for block in blocks(spec):
+        at = block.index
+        lie = None if means is None else Means(*(each[at] for each in means))
+        found.append(Pair(block, b[at], c[at], lie))
+    return found
+
+
+def has_means(counts: tuple[CountsState, CountsState], moments: Moments | None) -> bool:
+    """Whether the values of every row of both sides are summed by cell."""
+    if moments is None:
+        return False
+    return all(sums.in_cells.count == side.count for sums, side in zip(moments, counts))
+
+
+def _find_means(
+    spec: Spec,
+    counts: tuple[CountsState, CountsState],
+    moments: Moments | None,
+) -> list[Floats] | None:
+    """Mean of the values of each cell on either side and their unit, with one zero appended as to the counts; None where rows lack them."""
+    if moments is None or not has_means(counts, moments):
+        return None
+    found = []
+    for sums, side in zip(moments, counts):
+        from_centre = sums.in_cells.from_centre() / np.maximum(side.array, 1)
+        found.append(np.append(centres(spec) + from_centre, 0.0))
+    return [*found, np.append(units(spec), 0.0)]
+
+
+class Means(NamedTuple):
+    """Where values lie in their cells, each laid out as the counts of a ``Pair``.
+
+    Attributes:
+        baseline: mean of the values of each cell.
+        window: likewise.
+        unit: what sums are rounded to.
+    """
+
+    baseline: Floats
+    window: Floats
+    unit: Floats
 
 
 @dataclass(frozen=True)
@@ -96,6 +151,7 @@ class Pair:
     block: Block
     baseline: Floats
     window: Floats
+    means: Means | None = None
 
     @property
     def numeric(self) -> Mask:
@@ -169,16 +225,39 @@ class Pair:
     def iqr(self) -> Floats:
         """Distance of the quartiles of the baseline's numbers, interpolated inside bins, float64[F].
 
-        NaN without numbers, and where half of them are one value: a bin as wide as the rounding of its edges is no scale.
+        Bins of one value have their quantiles there, as far as that leaves a distance. NaN without numbers, and where half of them are
+        one value: a bin as wide as the rounding of its edges is no scale.
         """
         m = np.where(self.numeric, _or_nan(self.line_baseline[-1]), np.nan)
         iqr = self._quantile(0.75 * m) - self._quantile(0.25 * m)
+        if self.means is not None:
+            between = self._quantile(0.75 * m, self.single) - self._quantile(0.25 * m, self.single)
+            iqr = np.where(between > 0, between, iqr)
         edges = self.block.edges
         rounding = np.maximum(1e-12 * np.maximum(np.abs(edges[0]), np.abs(edges[-1])), np.finfo(np.float64).tiny)
         return np.where(iqr > rounding, iqr, np.nan)
 
-    def _quantile(self, target: Floats) -> Floats:
-        """The point that ``target`` baseline rows lie at or below, float64[F]: an outer edge, or inside a bin."""
+    @cached_property
+    def single(self) -> Mask:
+        """Bins whose baseline rows are one value, as far as can be told, bool[K_max, F]; none where means are not known.
+
+        A mean on an edge is of rows that all lie there. Edges between few values lie half-way, so that from one on the next is known.
+        """
+        edges = self.block.edges
+        if self.means is None:
+            return np.zeros((len(edges) - 1, edges.shape[1]), dtype=np.bool_)
+        mean, unit = self.means.baseline[1:-3], self.means.unit[1:-3]
+        met = self.baseline[1:-3] > 0
+        left = met & (np.abs(mean - edges[:-1]) <= unit)
+        right = met & (np.abs(mean - edges[1:]) <= unit)
+        single: Mask = left | right
+        half_way = met[1:] & (np.abs(mean[1:] + mean[:-1] - 2 * edges[1:-1]) <= 2 * unit[1:])
+        for i, is_half_way in enumerate(half_way):
+            single[i + 1] |= single[i] & is_half_way
+        return single
+
+    def _quantile(self, target: Floats, single: Mask | None = None) -> Floats:
+        """The point that ``target`` baseline rows lie at or below, float64[F]: an outer edge, or inside a bin, or its one value."""
         line = self.line_baseline[:-1]
         # How many edges have too few rows below them: none is on the first edge, all of them over the last.
         right = np.minimum((line < target).sum(axis=0), len(line) - 1)
@@ -188,7 +267,10 @@ class Pair:
         part = (target - start) / np.where(stop > start, stop - start, np.inf)
         a, b = self.block.edges[left, columns], self.block.edges[right, columns]
         point: Floats = a + np.clip(part, 0.0, 1.0) * (b - a)
-        return point
+        if single is None or self.means is None:
+            return point
+        value = self.means.baseline[1:-3][left, columns]
+        return np.where(single[left, columns] & (right > left), value, point)
 
 
 class Smoothed(NamedTuple):

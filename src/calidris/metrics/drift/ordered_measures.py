@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from calidris.batch import Floats
+from calidris.metrics.drift import lengths
 from calidris.metrics.drift.histograms import Pair, dot
 
 _TINY = float(np.finfo(np.float64).tiny)
@@ -28,10 +29,12 @@ def kolmogorov_smirnov(pair: Pair) -> Floats:
 def wasserstein(pair: Pair) -> Floats:
     """Wasserstein-1 distance of the numbers in units of the baseline's interquartile range; NaN where there is none.
 
-    ∫ |F_window - F_baseline| dx with values spread evenly inside a bin and those out of range standing on the outer edge,
-    so an excursion counts up to the edge. Missing and wrong-typed values have no place on the line and are left out.
-    Spreading moves no value further than its bin is wide.
+    ∫ |F_window - F_baseline| dx with the values of each cell, also of those out of range, at their mean on either side. Where means are
+    not known values are spread evenly inside a bin and those out of range stand on the outer edge, so that an excursion counts up
+    to the edge. Missing and wrong-typed values have no place on the line and are left out.
     """
+    if pair.means is not None:
+        return lengths.wasserstein(pair) / pair.iqr
     size = _number_gap(pair)
     product = size[:-1] * size[1:]
     np.abs(size, out=size)
@@ -46,6 +49,8 @@ def wasserstein(pair: Pair) -> Floats:
 
 def expected_wasserstein(pair: Pair) -> Floats:
     """Mean of ``wasserstein`` under no change: ∫ √(2 F(1-F) s/π) dx with the pooled F, n and m counting numbers only."""
+    if pair.means is not None:
+        return lengths.expected_wasserstein(pair) / pair.iqr
     spread = _pooled_line(pair)
     spread *= 1 - spread
     np.sqrt(spread, out=spread)
@@ -56,9 +61,11 @@ def expected_wasserstein(pair: Pair) -> Floats:
 def energy(pair: Pair) -> Floats:
     """Energy distance of the numbers, 2 ∫ (F_window - F_baseline)² dx, in units of the baseline's interquartile range.
 
-    Values are spread inside bins as in ``wasserstein``; scipy's ``energy_distance`` is the root of it, times √IQR.
+    Values stand as in ``wasserstein``; scipy's ``energy_distance`` is the root of it, times √IQR.
     G. J. Székely & M. L. Rizzo, Journal of Statistical Planning and Inference 2013.
     """
+    if pair.means is not None:
+        return lengths.energy(pair) / pair.iqr
     gap = _number_gap(pair)
     a, b = gap[:-1], gap[1:]
     # The square of a straight line integrates to (a² + ab + b²)/3 of the width.
@@ -73,6 +80,8 @@ def expected_energy(pair: Pair) -> Floats:
 
     A and B are the pooled F at the ends of a bin, n and m count numbers only.
     """
+    if pair.means is not None:
+        return lengths.expected_energy(pair) / pair.iqr
     share = _pooled_line(pair)
     beyond = 1 - share
     a, b = share[:-1], share[1:]

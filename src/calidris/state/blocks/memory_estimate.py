@@ -14,6 +14,7 @@ from calidris.state.blocks.residuals import ResidualsState
 from calidris.state.blocks.scores import ScoresState
 from calidris.state.blocks.unseen_levels import LevelsState
 from calidris.state.blocks.wide_errors import WideErrorsState
+from calidris.state.cell_sums import CellSums
 from calidris.state.spec import Spec
 
 _ARRAYS: dict[str, type[ArrayState]] = {
@@ -22,6 +23,7 @@ _ARRAYS: dict[str, type[ArrayState]] = {
     "losses": LossesState,
     "groups": GroupsState,
     "moments": MomentsState,
+    "cell_sums": CellSums,
     "residuals": ResidualsState,
     "wide_errors": WideErrorsState,
 }
@@ -30,7 +32,7 @@ _ARRAYS: dict[str, type[ArrayState]] = {
 def pane_bytes(spec: Spec) -> dict[str, int]:
     """The most bytes that each kind of state takes in memory under a spec, whatever the rows; nothing is allocated.
 
-    ``counts`` and ``moments`` always take this much. The tables of labelled rows do so in windows and baselines, while the
+    ``counts``, ``moments`` and ``cell_sums`` always take this much. The tables of labelled rows do so in windows and baselines, while the
     panes' sparse ones take about 8 bytes a sum for each cell that a label touched. ``levels`` and ``display`` start near 0.
 
     >>> pane_bytes(Spec())["counts"]

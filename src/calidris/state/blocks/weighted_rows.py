@@ -10,7 +10,8 @@ from calidris.batch import Ints, PredictionBatch
 from calidris.state import fixed
 from calidris.state.base import ArrayState
 from calidris.state.blocks.counts import CountsState
-from calidris.state.blocks.moments import MomentsState, find_numbers, scales
+from calidris.state.blocks.moments import MomentsState, find_numbers
+from calidris.state.cell_sums import scales
 from calidris.state.spec import Spec
 from calidris.state.weights import ONE, square
 

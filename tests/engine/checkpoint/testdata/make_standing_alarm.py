@@ -43,13 +43,14 @@ from calidris.config import CalidrisConfig
 from calidris.engine.build_snapshot import snapshot
 from calidris.engine.checkpoint.digest import digest
 from calidris.engine.core import Engine
-from calidris.engine.panes.pane import pane_row
+from calidris.engine.panes.pane import Pane, pane_row
 from calidris.engine.snapshot import Alarm, Snapshot
 from calidris.journal.journal import Journal
 from calidris.journal.segment_format import Record
 from calidris.metrics.base import Reading, Status
+from calidris.metrics.drift.drift_measures import LENGTHS
 from calidris.receive.intake import received_again
-from calidris.state import Spec
+from calidris.state import MomentsState, Spec
 from calidris.wire import decode
 
 SAVED_AT = (8, 16)
@@ -138,16 +139,21 @@ def _panes(engine: Engine) -> dict[str, Any]:
         for pane_key, pane in model.panes.every():
             lengths[pane_key.level] += 1
             out.update(json.dumps([*key, *pane_key]).encode())
-            for part in (*pane_row(pane), pane.labels.to_bytes()):
+            for part in (*pane_row(as_kept_then(pane)), pane.labels.to_bytes()):
                 out.update(part if isinstance(part, bytes) else json.dumps(part).encode())
     return {"steps, hours, days": lengths, "sha256": out.hexdigest()}
+
+
+def as_kept_then(pane: Pane) -> Pane:
+    """Without the sums of numbers by cell, which that version did not keep."""
+    return replace(pane, moments=MomentsState(pane.counts.spec, pane.moments.array))
 
 
 def exactly(engine: Engine) -> dict[str, str]:
     """Hashes of all that is remembered and of every figure, to the last bit of the floats."""
     taken = snapshot(engine, engine.sealed_ns)
     figures = [
-        [*m.key, r.metric.name, r.window, [*_attributes(r)], r.n, r.value, *_bounds(r), r.baseline, r.status.value]
+        [*m.key, r.metric.name, r.window, [*_attributes(r)], r.n, r.value, *_bounds(r), r.baseline, _status(r)]
         for m in taken.models
         for r in _told_then(m.readings)
     ]
@@ -205,6 +211,12 @@ def as_called_then(about: dict[str, str]) -> dict[str, str] | None:
 def _attributes(reading: Reading) -> list[tuple[str, str]] | None:
     about = as_called_then(dict(reading.attributes))
     return None if about is None else [*about.items()]
+
+
+def _status(reading: Reading) -> str:
+    """How far a number moved, told from bins alone, is ``approximate`` since."""
+    is_length = bool(LENGTHS & set(dict(reading.attributes).values()))
+    return "ok" if is_length and reading.status is Status.APPROXIMATE else reading.status.value
 
 
 def _bounds(reading: Reading) -> tuple[float | None, float | None]:
