@@ -17,12 +17,14 @@ from calidris.metrics.quality import quality_readings
 from calidris.metrics.schema import constant_readings, schema_readings
 from calidris.metrics.window_status import WindowContents
 from calidris.state import CountsState, Field, Kind, Role, Spec
+from calidris.state.coding.known_levels import KnownLevels
 
 KEY = ModelKey("t", "m", "1")
 AGE = Field("age", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 30.0, 60.0, 90.0))
 TEXT = Field("text", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 1.0))
-COLOUR = Field("colour", Role.FEATURE, Kind.CATEGORICAL, levels=("red", "green"))
-SPEC = Spec(fields=(AGE, TEXT, COLOUR))
+COLOUR = Field("colour", Role.FEATURE, Kind.CATEGORICAL, levels=("red", "green"), known=KnownLevels.of(["pink"]))
+SHADE = Field("shade", Role.FEATURE, Kind.CATEGORICAL, levels=("red", "green"))  # as an earlier version kept it
+SPEC = Spec(fields=(AGE, TEXT, COLOUR, SHADE))
 
 
 def counted(n: int, features: dict[str, Column], error: CodedColumn | None = None) -> CountsState:
@@ -59,19 +61,26 @@ def of_shares(name: str, share: float) -> Case:
 
 
 def _readings(g: np.random.Generator, n: int, share: float) -> Iterator[tuple[Reading, float]]:
-    ages, colours = _numbers(g, n, share), coded(g, n, ("red", "green", "blue"), [0.5 - share, 0.5, share])
+    ages = _numbers(g, n, share)
+    colours = coded(g, n, ("red", "green", "blue", "pink"), [0.5 - share, 0.5 - share, share, share])
+    shades = coded(g, n, ("red", "green", "blue"), [0.5 - share, 0.5, share])
     # A column of texts: each of its values is a violation, what is missing is none.
     texts, errors = coded(g, n, ("x",), [share]), coded(g, n, ("timeout",), [share])
-    state = counted(n, {"age": ages, "text": texts, "colour": colours}, errors)
+    state = counted(n, {"age": ages, "text": texts, "colour": colours, "shade": shades}, errors)
     yield error_reading(SPEC, state, "1h"), share
-    wanted = {"age": ("missing", "out_of_range"), "colour": ("unseen",), "text": ("type_violation",)}
+    wanted = {
+        "age": ("missing", "out_of_range"),
+        "colour": ("rare", "unseen"),
+        "shade": ("other",),
+        "text": ("type_violation",),
+    }
     for reading in quality_readings(SPEC, state, "1h"):
         about = dict(reading.attributes)
         if about[semconv.ML_DATA_QUALITY_KIND] in wanted[about[semconv.ML_FEATURE_NAME]]:
             yield reading, share
-    seen = {"age": n - int(g.binomial(n, share)), "text": n, "colour": n, "new": int(g.binomial(n, share))}
+    seen = {"age": n - int(g.binomial(n, share)), "text": n, "colour": n, "shade": n, "new": int(g.binomial(n, share))}
     yield from ((reading, share) for reading in schema_readings(SPEC, seen, n, "1h"))
-    stuck = counted(n, {"age": NumberColumn.of(np.full(n, 45.0)), "text": texts, "colour": colours})
+    stuck = counted(n, {"age": NumberColumn.of(np.full(n, 45.0)), "text": texts, "colour": colours, "shade": shades})
     yield from ((reading, 1.0) for reading in constant_readings(SPEC, BASELINE, stuck, "1h"))
     yield coverage_reading(int(g.binomial(n, share)), n, "1h"), share
     _, late = WindowContents(rows=n, late=int(g.binomial(n, share))).readings("1h")

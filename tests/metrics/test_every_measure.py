@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from inspect import isfunction
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from tests.metrics.scored import bins_of, drawn
 
 from calidris.metrics.calibration import calibration_measures
 from calidris.metrics.drift import drift_measures
-from calidris.metrics.performance import decisions, multiclass, performance_measures, regression
+from calidris.metrics.performance import decisions, forecasts, multiclass, performance_measures, ranking, regression
 from calidris.report import wording
 from calidris.state import Spec
 
@@ -67,9 +69,41 @@ EVERY = {
 }
 
 
+OF_ROWS = "performance/test_regression.py::"
+FUNCTIONS = {
+    "ndcg": OF_ROWS + "test_ndcg_is_scikit_learns",
+    "reciprocal_rank": OF_ROWS + "test_reciprocal_rank_is_scikit_learns_of_one_relevant_row",
+    "quantile_coverage": OF_ROWS + "test_coverage_is_a_share_with_wilsons_interval",
+    "interval_coverage": OF_ROWS + "test_coverage_is_a_share_with_wilsons_interval",
+    "pit_test": OF_ROWS + "test_pit_is_scipys_chi_square",
+    "pit_distance": OF_ROWS + "test_pit_distance_is_unbiased_and_its_interval_covers",
+    "pinball": OF_ROWS + "test_crps_of_quantiles_is_near_that_of_the_distribution",
+    "crps_rows": OF_ROWS + "test_crps_of_quantiles_is_near_that_of_the_distribution",
+}
+"""Likewise of ranking and of quantiles, whose columns no span has yet."""
+
+
+def functions_of(module: ModuleType) -> set[str]:
+    """What a module offers of its own."""
+    return {n for n, f in vars(module).items() if isfunction(f) and f.__module__ == module.__name__ and n[0] != "_"}
+
+
+def test_each_function_of_ranking_and_quantiles_has_an_oracle_and_a_mean() -> None:
+    assert FUNCTIONS.keys() == functions_of(ranking) | functions_of(forecasts)
+    means = (TESTS / "test_means.py").read_text(encoding="utf-8")
+    assert not [name for name in FUNCTIONS if f"{name}(" not in means and f", {name})" not in means]
+
+
+def test_means_of_performance_are_tested_for_each() -> None:
+    """`test_means.py` holds what it tests against these very registries."""
+    means = (TESTS / "test_means.py").read_text(encoding="utf-8")
+    for registry in ("performance_measures.MEASURES", "multiclass.MEASURES", "OF_NUMBERS"):
+        assert registry in means
+
+
 def test_each_has_an_oracle() -> None:
     assert ORACLES.keys() == EVERY
-    for measure, place in ORACLES.items():
+    for measure, place in {**ORACLES, **FUNCTIONS}.items():
         file, name = place.split("::")
         assert re.search(rf"^def {name}\(", (TESTS / file).read_text(encoding="utf-8"), re.MULTILINE), (measure, place)
 

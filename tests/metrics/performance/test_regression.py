@@ -311,6 +311,14 @@ def test_ndcg_is_scikit_learns(k: int | None) -> None:
         assert got == pytest.approx(sk.ndcg_score([row], [order], k=k))
 
 
+def test_reciprocal_rank_is_scikit_learns_of_one_relevant_row() -> None:
+    """Where one row of a query is relevant, the mean reciprocal rank is the ranking average precision."""
+    g = np.random.default_rng(14)
+    shown = np.eye(7)[g.integers(0, 7, 50)]
+    want = sk.label_ranking_average_precision_score(shown, np.tile(-np.arange(7.0), (50, 1)))
+    assert reciprocal_rank(shown).mean() == pytest.approx(want)
+
+
 def test_queries_of_unequal_length_and_without_relevance() -> None:
     nan = math.nan
     got = ndcg([[1, 0, nan], [0, 0, nan], [0, 2, 1]])
