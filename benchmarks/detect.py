@@ -22,6 +22,7 @@ from types import ModuleType
 
 from benchmarks.detection import (
     compared,
+    corners,
     dependent,
     deploys,
     features,
@@ -44,7 +45,7 @@ FULL = Effort(CONFIG["streams"], CONFIG["null_windows"], CONFIG["delay_streams"]
 
 
 PARTS = (
-    features, dependent, real_days, compared, seasons, own_weeks, relations, labels, late_labels, onsets, whole, deploys
+    features, dependent, real_days, compared, seasons, own_weeks, relations, labels, corners, late_labels, onsets, whole, deploys
 )  # fmt: skip
 NAMES = {part.__name__.rsplit(".", 1)[-1]: part for part in PARTS}
 

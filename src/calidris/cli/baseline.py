@@ -175,6 +175,8 @@ def _show_columns(built: Built, roles: Roles, table: TableFile, out: Console) ->
         out.print(escape(f"left out: column {name!r}: {why}"))
     for line in built.findings.lines():
         out.print(escape(line))
+    for name in made.spec.corner_names:
+        out.print(escape(f"corner in which losses are watched: {name}"))
 
 
 def _show_replays(made: Baseline, out: Console) -> None:
