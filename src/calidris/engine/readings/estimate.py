@@ -1,4 +1,4 @@
-"""Performance without labels, and how far off it was where labels have come since. Binary tasks."""
+"""Performance without labels, and how far off it was where labels have come since. Tasks with classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from calidris import semconv
 from calidris.baseline import Baseline
 from calidris.batch import Floats, Ints
 from calidris.metrics.base import Reading, reading
-from calidris.metrics.estimate.assumptions import STANDARD, Trust, estimate_readings, residual_reading, trust
+from calidris.metrics.estimate.assumptions import OF_SCORES, STANDARD, Trust, estimate_readings, residual_reading, trust
 from calidris.metrics.estimate.estimates import average_confidence, bin_means
 from calidris.metrics.estimate.label_shift import bbse
 from calidris.metrics.estimate.score_rows import decided_rows, score_rows
@@ -30,18 +30,22 @@ class Estimated:
     spec: Spec
     rows: Floats
     bins: Floats
-    confusion: Ints
+    confusion: Ints | None
     by_threshold: bool
 
     @classmethod
     def of(cls, baseline: Baseline, counts: CountsState) -> Estimated | None:
         """None where nothing can be estimated: another task, or no scores or labels in the baseline."""
         spec, labels = baseline.spec, baseline.labels
-        if spec.task != semconv.ML_MODEL_TASK_BINARY or not labels.scores.count:
+        if spec.task not in OF_SCORES or not labels.scores.count:
             return None
         bins, confusion = labels.scores.bins(), labels.groups.confusion()
         rows = score_rows(spec, counts, bins)
-        return None if rows is None else cls(spec, rows, bins, confusion, threshold_decides(confusion, bins, spec))
+        if rows is None:
+            return None
+        binary = spec.task == semconv.ML_MODEL_TASK_BINARY
+        by_threshold = binary and threshold_decides(confusion, bins, spec)
+        return cls(spec, rows, bins, confusion if binary else None, by_threshold)
 
     @property
     def decided(self) -> Ints | None:
@@ -50,7 +54,9 @@ class Estimated:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What can be estimated: without the threshold's decisions only what is about the order of scores."""
+        """What can be estimated: of several classes accuracy, and without a threshold's decisions only what is about the order of scores."""
+        if self.spec.task == semconv.ML_MODEL_TASK_MULTICLASS:
+            return ("accuracy",)
         return STANDARD if self.by_threshold else tuple(m for m in STANDARD if m in RANKED)
 
     def verdict(self, matured: LabelStates | None) -> Trust:
@@ -79,13 +85,13 @@ def estimated_readings(
         confidence = average_confidence(found.rows, found.spec, bin_means(found.bins, found.spec))
         yield score_reading("average_confidence", confidence, window, None, source=SOURCE, status=verdict.status)
         yield from class_share_readings(found, window)
-        if matured is not None:
-            yield residual_reading(found.bins, matured.scores.bins(), found.spec, window)
+    if matured is not None and "accuracy" in found.measures:
+        yield residual_reading(found.bins, matured.scores.bins(), found.spec, window)
 
 
 def class_share_readings(found: Estimated, window: str) -> Iterator[Reading]:
     """``ml.label.share`` of the positive class: how common it is now if a row of each class looks as it did."""
-    assert found.decided is not None
+    assert found.decided is not None and found.confusion is not None
     shares, n = bbse(found.confusion, found.decided), int(found.decided.sum())
     value, lower, upper = (np.nan,) * 3 if shares is None else (float(ends[1]) for ends in shares)
     about = {semconv.ML_LABEL_CLASS: found.spec.positive}

@@ -34,6 +34,9 @@ LARGEST_UNSEEN = 0.05
 REJECTED = 0.001
 """p-value below which matured labels contradict the map."""
 
+OF_SCORES = (semconv.ML_MODEL_TASK_BINARY, semconv.ML_MODEL_TASK_MULTICLASS)
+"""Tasks in which a score says how sure a model is."""
+
 STANDARD = ("accuracy", "precision", "recall", "f1", "roc_auc")
 """What is given by default."""
 
@@ -147,10 +150,17 @@ def residual(baseline: Floats, matured: Floats, spec: Spec, measure: str) -> Per
     rows = matured[..., N].sum(axis=0)
     if found is None or rows.sum() == 0:
         return Performance(math.nan, int(rows.sum()))
-    estimated, realised = cbpe(found, rows, spec)[measure], MEASURES[measure](matured, spec).value
+    estimated, realised = cbpe(found, rows, spec)[measure], _realised(matured, spec, measure)
     ends = (x - realised for x in (estimated.value, estimated.lower, estimated.upper))
     value, lower, upper = ends
     return Performance(value, int(rows.sum()), lower, upper)
+
+
+def _realised(matured: Floats, spec: Spec, measure: str) -> float:
+    if spec.task == semconv.ML_MODEL_TASK_MULTICLASS:
+        # The outcome of a score is whether its decision was right.
+        return float(matured[1, :, N].sum() / matured[..., N].sum())
+    return MEASURES[measure](matured, spec).value
 
 
 def estimate_readings(
@@ -163,12 +173,12 @@ def estimate_readings(
     measures: tuple[str, ...] = STANDARD,
     labels: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Reading]:
-    """``ml.performance.score`` of source ``estimate``; hidden where ``verdict`` is not ``ok``. Binary tasks only."""
+    """``ml.performance.score`` of source ``estimate``; hidden where ``verdict`` is not ``ok``. Nothing of a task without classes."""
     found = calibration_map(baseline)
     hidden = {m: Performance(math.nan, int(rows.sum())) for m in measures}
     estimates = cbpe(found, rows, spec) if found is not None and verdict is Trust.OK else hidden
     source = semconv.ML_PERFORMANCE_SOURCE_ESTIMATE
-    if spec.task != semconv.ML_MODEL_TASK_BINARY:
+    if spec.task not in OF_SCORES:
         return []
     return [
         score_reading(m, estimates[m], window, None, source=source, status=verdict.status, labels=labels)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calidris import semconv
 from calidris.batch import Floats
 from calidris.metrics.estimate.isotonic import CalibrationMap
 from calidris.metrics.intervals import Z95
@@ -28,11 +29,12 @@ class Gradient(NamedTuple):
 
 
 def cbpe(found: CalibrationMap, rows: Floats, spec: Spec) -> dict[str, Performance]:
-    """Accuracy, precision, recall, F1, ROC AUC and prevalence that the scores of ``rows`` are expected to have.
+    """Accuracy, precision, recall, F1, ROC AUC and prevalence that the scores of ``rows`` are expected to have; of several classes accuracy.
 
     With c the chance of a bin and n its rows, TP = Σ n c over the bins above the threshold, FN = Σ n c below it, and every
     figure follows. The interval is for what labels would show: the binomial noise of the outcomes, n c(1-c) a bin, and the
-    noise of the map, taken together for the bins of a block, by the delta method. NaN without rows, or where a figure is not
+    noise of the map, taken together for the bins of a block, by the delta method. Of several classes a score is that of the decided one,
+    and its chance that of a right decision: accuracy is their mean. NaN without rows, or where a figure is not
     defined. The algorithm is that of NannyML's documentation; the map on bins and the interval are ours.
 
     Args:
@@ -45,6 +47,8 @@ def cbpe(found: CalibrationMap, rows: Floats, spec: Spec) -> dict[str, Performan
 
 
 def _gradients(found: CalibrationMap, rows: Floats, spec: Spec) -> dict[str, Gradient]:
+    if spec.task == semconv.ML_MODEL_TASK_MULTICLASS:
+        return {"accuracy": _share(rows * found.chance, float(rows.sum()))}
     first = int(np.searchsorted(spec.score_edges, spec.threshold, side="right"))
     above = np.arange(len(rows)) >= first
     up: Floats = above.astype(np.float64)
@@ -57,8 +61,12 @@ def _gradients(found: CalibrationMap, rows: Floats, spec: Spec) -> dict[str, Gra
         "recall": _quotient(hit, hit + missed, up, np.ones_like(rows)),
         "f1": _quotient(2 * hit, decided + hit + missed, 2 * up, np.ones_like(rows)),
         "roc_auc": _area(positives, rows - positives),
-        "prevalence": Gradient(_ratio(hit + missed, n), _over(np.ones_like(rows), n)),
+        "prevalence": _share(positives, n),
     }
+
+
+def _share(positives: Floats, n: float) -> Gradient:
+    return Gradient(_ratio(float(positives.sum()), n), _over(np.ones_like(positives), n))
 
 
 def _area(positives: Floats, negatives: Floats) -> Gradient:
