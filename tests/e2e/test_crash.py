@@ -147,7 +147,7 @@ def replayed(receiver: Running) -> Engine:
     for record in journal.replay(0):
         kinds.add(record.kind)
         engine.apply(received_again(record, decode))
-    assert journal.lost_records == 0 and kinds == {Kind.REQUEST, Kind.SEAL}
+    assert journal.lost_records == 0 and kinds == {Kind.REQUEST, Kind.SEAL, Kind.COMMAND}
     journal.close()
     return engine
 
