@@ -196,7 +196,9 @@ def test_a_feature_that_is_called_like_a_pair_keeps_its_name() -> None:
 
 
 def test_two_pairs_that_would_be_called_alike_are_one_pair() -> None:
-    fields = tuple(Field(n, Role.FEATURE, Kind.NUMERIC, edges=(-9.0, -0.5, 0.5, 9.0)) for n in ("a × b", "c", "a", "b × c"))
+    fields = tuple(
+        Field(n, Role.FEATURE, Kind.NUMERIC, edges=(-9.0, -0.5, 0.5, 9.0)) for n in ("a × b", "c", "a", "b × c")
+    )
     spec = Spec(fields=fields)
     rng = np.random.default_rng(3)
     x = rng.normal(size=(2000, 1)) + 0.3 * rng.normal(size=(2000, 4))
