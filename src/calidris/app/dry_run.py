@@ -22,6 +22,7 @@ from calidris.engine.readings.late_labels import YOUNGEST_S
 from calidris.export import points
 from calidris.labels import row_bytes
 from calidris.metrics.day_figures import OF_ROWS
+from calidris.metrics.estimate.isotonic import calibration_map
 from calidris.metrics.performance.decisions import threshold_decides
 from calidris.state import Field, Kind, Role, Spec, pane_bytes
 from calidris.state.blocks.scores import N
@@ -57,19 +58,28 @@ def rows_like(baseline: Baseline, key: ModelKey, time_ns: int, n: int, seed: int
 
 
 def labels_of(baseline: Baseline, batch: PredictionBatch, seed: int) -> Column:
-    """Outcomes that the scores or decisions would be right about."""
+    """Outcomes that the scores or decisions would be right about as often as the baseline's were."""
     spec, n, rng = baseline.spec, len(batch), np.random.default_rng([seed, 1])
     if spec.task == semconv.ML_MODEL_TASK_REGRESSION:
         assert batch.value is not None
         spread = max((loss.cap for loss in spec.losses if loss.name == "absolute_error"), default=1.0)
         return NumberColumn.of(batch.value.values + rng.normal(0.0, spread / 3, n))
     assert batch.score is not None
-    right = rng.random(n) < batch.score.values
+    right = rng.random(n) < _chances(baseline, batch.score.values)
     if spec.task == semconv.ML_MODEL_TASK_BINARY:
         return CodedColumn((f"not {spec.positive}", spec.positive), right.astype(np.int32))
     assert isinstance(batch.decision, CodedColumn)
     wrong = (batch.decision.codes + 1) % max(len(batch.decision.levels), 1)
     return CodedColumn(batch.decision.levels, np.where(right, batch.decision.codes, wrong).astype(np.int32))
+
+
+def _chances(baseline: Baseline, score: Floats) -> Floats:
+    """How often the baseline's scores of the same size were right: others would refute the estimate without labels."""
+    found = calibration_map(baseline.scores.bins())
+    if found is None:
+        return score
+    chances: Floats = found.chance[np.searchsorted(baseline.spec.score_edges, score, side="right")]
+    return chances
 
 
 def _scores(baseline: Baseline, n: int, rng: np.random.Generator) -> Floats:
