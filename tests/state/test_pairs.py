@@ -193,3 +193,15 @@ def test_a_feature_that_is_called_like_a_pair_keeps_its_name() -> None:
     there = np.vstack([cells, np.full((1, 2000), named.offsets[-2])])
     assert len(pick_pairs(spec, cells)) == 1
     assert pick_pairs(named, there) == ()
+
+
+def test_two_pairs_that_would_be_called_alike_are_one_pair() -> None:
+    fields = tuple(
+        Field(n, Role.FEATURE, Kind.NUMERIC, edges=(-9.0, -0.5, 0.5, 9.0)) for n in ("a × b", "c", "a", "b × c")
+    )
+    spec = Spec(fields=fields)
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(2000, 1)) + 0.3 * rng.normal(size=(2000, 4))
+    rows = batch(**{f.name: column for f, column in zip(fields, np.clip(x, -8.9, 8.9).T)})
+    names = [pair.name for pair in pick_pairs(spec, spec.encode(rows))]
+    assert names.count("a × b × c") == 1 and len(names) == 5

@@ -18,6 +18,10 @@ EITHER = "either way"
 """The direction of a bet that was learned where there are but two: the plain bets say which."""
 
 
+WORSE = "worse"
+"""The direction of a bet on a loss: of losses alone there are parts."""
+
+
 WHERE = " where "
 """Between a thing and a part of it, in the name of the part."""
 

@@ -56,8 +56,9 @@ def pick_pairs(
     pairs = []
     for one, two in related.strongest(most):
         pair = columns[one].pair_with(columns[two])
-        # A feature may be called so.
+        # A feature may be called so, or "a × b" with "c" as "a" with "b × c": nobody could tell them apart.
         if pair.name not in names:
+            names.add(pair.name)
             pairs.append(pair)
     return tuple(pairs)
 

@@ -1,5 +1,7 @@
 """A standing alarm hides nothing: what it does not name renews it, within the same bound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -143,3 +145,14 @@ def test_an_alarm_of_an_earlier_version_is_renewed_once_it_is_known_what_it_name
     assert all(before.score(world.window(spec, 500, **live)).renewed is None for _ in range(5))
     verdict = before.score(world.window(spec, 500, x2=broken(world), **live))
     assert [c.field for c in verdict.renewed.changes] == ["x2"]
+
+
+def test_a_feature_called_like_a_part_of_another_one_renews_its_alarm(world):
+    plain = world.spec(numeric=3, categorical=0)
+    named = tuple(replace(f, name="x0 where known") if f.name == "x2" else f for f in plain.fields)
+    spec = replace(plain, fields=named)
+    windows = world.windows(spec, 60, 500)
+    detector = standing(world, spec, freeze(spec, CountsState(spec, windows.sum(axis=0)), windows))
+    both = {"x0": broken(world), "x0 where known": broken(world)}
+    verdict = detector.score(world.window(spec, 500, **both))
+    assert [c.field for c in verdict.renewed.changes] == ["x0 where known"]

@@ -139,3 +139,11 @@ def test_losses_of_corners_are_those_of_their_raw_rows() -> None:
 def test_an_error_is_large_or_not_and_a_missing_one_is_neither() -> None:
     found = row_losses([Loss(LARGE_ERROR, 3.0)], np.array([0.0, 0.0, 0.0]), None, np.array([3.0, 3.1, np.nan]))
     np.testing.assert_array_equal(found, [[0.0, 3.0, np.nan]])
+
+
+def test_edges_that_differ_in_late_digits_only_are_told_apart() -> None:
+    day = Field("day", Role.FEATURE, Kind.NUMERIC, edges=(20240101.0, 20240201.5, 20240301.0, 20240401.0))
+    tree = Corners((Split("day", (0, 1)), Split("day", (0,)), None, None, None, None, None))
+    assert tree.names([day]) == ("day <= 20240201.5", "20240201.5 < day <= 20240301", "day > 20240301")
+    tight = replace(day, edges=(1.0, float(np.nextafter(1.0, 2.0)), 2.0, 3.0))
+    assert len(set(tree.names([tight]))) == 3

@@ -10,7 +10,7 @@ import numpy as np
 
 from calidris.batch import Floats, Ints, Mask
 from calidris.detect.evidence.weighing import Weighing, total_of
-from calidris.detect.game import Game, Play, is_part
+from calidris.detect.game import WORSE, Game, Play, is_part
 from calidris.detect.relations import PairedThings, find_things
 from calidris.errors import CorruptState
 
@@ -104,9 +104,16 @@ class Renewal:
 
     def _find(self, names: Collection[str]) -> Mask:
         """The things of these names, and what would say it again: relations of those that are columns, and corners of what all rows have."""
-        asked = [name for name in self._bets.names if name in names or is_part(name, names)]
+        losses = self._find_losses(names)
+        asked = [name for name in self._bets.names if name in names or is_part(name, losses)]
         things = find_things(self._bets.names, asked)
         return self._pairs.add_implied(things)
+
+    def _find_losses(self, names: Collection[str]) -> set[str]:
+        """Those of the names that are losses: a feature may be called like a part of another one, and is none."""
+        said = zip(self._bets.owner.tolist(), self._bets.directions)
+        lost = {self._bets.names[thing] for thing, word in said if word == WORSE}
+        return lost.intersection(names)
 
     def to_bytes(self) -> bytes:
         """Exact bytes; none where it holds nothing that the names of the alarm do not tell."""

@@ -20,6 +20,8 @@ from calidris.state.coding.fields import LOW, Field, Kind, Role
 
 DEPTH: Final = 3
 SPLITS: Final = 2**DEPTH - 1
+DIGITS: Final = (4, 9, 15, 17)
+"""Of an edge in a name: the fewest that keep a feature's edges apart, dates and account numbers too; the last tells any two doubles apart."""
 NAMED_LEVELS: Final = 3
 """Levels that the name of a corner lists; of the others it says how many there are."""
 
@@ -222,13 +224,24 @@ def _tell_number(field: Field, steps: Sequence[Step]) -> str:
     above = max((_edge(field, s) for s in steps if not s.left), default=None)
     below = min((_edge(field, s) for s in steps if s.left), default=None)
     said = field.name
+    digits = _count_digits(field.edges)
     if below is not None:
-        said = f"{said} <= {below:.4g}"
+        said = f"{said} <= {below:.{digits}g}"
     if above is not None:
-        said = f"{said} > {above:.4g}" if below is None else f"{above:.4g} < {said}"
+        edge = f"{above:.{digits}g}"
+        said = f"{said} > {edge}" if below is None else f"{edge} < {said}"
     # They go right wherever they are asked.
     gaps = below is None and any(s.split.gaps for s in steps)
     return f"{said} or missing" if gaps else said
+
+
+def _count_digits(edges: Sequence[float]) -> int:
+    """Digits that tell edges apart, so that no two corners have one name."""
+    for digits in DIGITS:
+        told = {f"{edge:.{digits}g}" for edge in edges}
+        if len(told) == len(edges):
+            return digits
+    return DIGITS[-1]
 
 
 def _edge(field: Field, step: Step) -> float:
