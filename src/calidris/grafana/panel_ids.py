@@ -60,6 +60,8 @@ class Overview(IntEnum):
     ONSET = 29
     RENEWED = 30
     TREND_OF_ROWS = 31
+    WINDOWS = 32
+    LATE = 33
 
 
 class Drift(IntEnum):

@@ -23,6 +23,8 @@ def attention(view: View) -> list[Panel]:
         _latched(view),
         _evidence(view),
         _status(view),
+        _windows(view),
+        _late(view),
         _onsets(view),
         _renewed(view),
         _waiting(view),
@@ -88,6 +90,38 @@ def _status(view: View) -> Panel:
     status = view.state(semconv.METRIC_ML_MONITORING_STATUS, (promql.STATE,))
     columns = {promql.NAME: "model", promql.VERSION: "version", promql.STATE: "status"}
     return listing(about, Query(f"{status} == 1", legend(promql.STATE)), columns)
+
+
+def _windows(view: View) -> Panel:
+    about = About(
+        Overview.WINDOWS,
+        "Windows and how far to trust them",
+        "Status of the figures of each window: ok; partial (not full yet, or 5 % of its rows came after they were due); stale (no new "
+        "rows); mixed_baseline (the baseline changed inside it).",
+        "none",
+        empty="no model has been seen yet",
+    )
+    kept = (promql.WINDOW, promql.STATE)
+    status = view.state(semconv.METRIC_ML_WINDOW_STATUS, kept)
+    columns = {
+        promql.NAME: "model",
+        promql.VERSION: "version",
+        promql.WINDOW: "window",
+        promql.STATE: "status",
+    }
+    return listing(about, Query(f"{status} == 1", legend(*kept)), columns)
+
+
+def _late(view: View) -> Panel:
+    about = About(
+        Overview.LATE,
+        "Rows that came late",
+        "Share of the rows of each window that came after their step was closed: they are shown, and no detector scored them.",
+        "percentunit",
+        empty="no model has been seen yet",
+    )
+    kept = (promql.WINDOW,)
+    return graph(about, [Query(view.state(semconv.METRIC_ML_WINDOW_LATE, kept), legend(*kept))], maximum=1)
 
 
 def _waiting(view: View) -> Panel:
