@@ -163,7 +163,9 @@ def test_a_replay_shows_how_far_it_is(told: dict[str, Any]) -> None:
 def test_the_worst_figure_and_the_alarms(told: dict[str, Any]) -> None:
     credit = next(model for model in told["models"] if model["name"] == "credit")
     whole = {"window": "1h", "kind": "drift", "feature": None, "value": 1.21, "n": 1, "status": "ok"}
-    credit["evidence"] = [whole, whole | {"feature": "income"}, whole | {"kind": "errors", "value": 0.2}]
+    column = whole | {"feature": "income", "value": 1.1}
+    other = whole | {"feature": "age", "value": 0.4}
+    credit["evidence"] = [whole, other, column, whole | {"kind": "errors", "value": 0.2}]
     credit["latched"] = [9]
     features = [{"name": "income", "direction": "mean down", "evidence": 1.2}]
     alarm = {"id": 9, "tenant": "default", "name": "credit", "version": "7", "kind": "drift", "features": features}

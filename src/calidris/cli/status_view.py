@@ -244,12 +244,15 @@ def _window(model: Json) -> str:
 
 
 def _worst(model: Json) -> Text:
-    """Most evidence of a change, as a share of what the budget asks for before it speaks."""
+    """Most evidence of a change, as a share of what the budget asks for before it speaks, and the column that has most of it."""
     known = [e for e in model["evidence"] if e["value"] is not None]
     if not known:
         return Text("–")
-    most = max(known, key=lambda e: (e["value"], e["feature"] is not None))
-    of = f" {most['feature']}" if most["feature"] else ""
+    most = max(known, key=lambda e: e["value"])
+    # A detector's evidence is never below that of one of its columns: which of them has most is asked apart.
+    same = [e for e in known if e["feature"] and (e["kind"], e["window"]) == (most["kind"], most["window"])]
+    column = max(same, key=lambda e: e["value"], default=most)["feature"]
+    of = f" {column}" if column else ""
     share = most["value"]
     style = "red" if share >= 1 else "yellow" if share >= 0.5 else ""
     return Text(printable(f"{share:.0%} {most['kind']}{of}, {most['window']}"), style=style)

@@ -42,6 +42,8 @@ def evidence(window: str, points: Sequence[WindowPoint]) -> Markup:
     for run in _runs(points):
         places = [(x(p.end_ns), y(p.evidence or 0.0)) for p in run]
         shapes += [svg.path(places, "area", floor=y(0)), svg.path(places, "now-line")]
+        # A line of one point is none; windows that are merged with the next ones leave such points.
+        shapes += [svg.circle(*places[0], 2, "now-dot")] if len(places) == 1 else []
     shapes += [svg.line(x(p.end_ns), y(0), x(p.end_ns), y(0) - 7, "unscored") for p in points if p.evidence is None]
     shapes += list(itertools.chain.from_iterable(_alarm_mark(p, x(p.end_ns), y) for p in points if p.alarm))
     alarms = sum(p.alarm for p in points)

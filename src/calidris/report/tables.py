@@ -261,7 +261,7 @@ def of_model(model: ModelSnapshot, metric: semconv.Metric) -> list[Reading]:
 
 def tiles(model: ModelSnapshot, windows: list[str]) -> tuple[tuple[str, Cell], ...]:
     """A few figures at the top, each of the longest window that has it, with the baseline's below."""
-    evidence = _pick(model, semconv.METRIC_ML_DETECTION_EVIDENCE, {}, windows[:1])
+    evidence = _most_evidence(model, windows[:1])
     out = [("Evidence of a change", cell(evidence))] if evidence else []
     arrived, headline = {semconv.ML_LABEL_MATURITY: scopes.ARRIVED}, scopes.headline(model)
     wanted: tuple[tuple[str, semconv.Metric, dict[str, str]], ...] = (
@@ -277,6 +277,13 @@ def tiles(model: ModelSnapshot, windows: list[str]) -> tuple[tuple[str, Cell], .
             base = _pick(model, metric, attributes, [BASELINE_WINDOW], strict=True)
             out.append((f"{title}, {found.window}", _with_baseline(cell(found), base)))
     return tuple(out)
+
+
+def _most_evidence(model: ModelSnapshot, windows: list[str]) -> Reading | None:
+    """Of all detectors of a window the one that is nearest to an alarm; any that tells why not where none knows."""
+    metric = semconv.METRIC_ML_DETECTION_EVIDENCE
+    known = [r for r in of_model(model, metric) if r.window in windows and r.value is not None]
+    return max(known, key=lambda r: r.value or 0.0, default=_pick(model, metric, {}, windows))
 
 
 def _pick(
