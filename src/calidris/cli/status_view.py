@@ -248,14 +248,42 @@ def _worst(model: Json) -> Text:
     known = [e for e in model["evidence"] if e["value"] is not None]
     if not known:
         return Text("–")
-    most = max(known, key=lambda e: e["value"])
-    # A detector's evidence is never below that of one of its columns: which of them has most is asked apart.
-    same = [e for e in known if e["feature"] and (e["kind"], e["window"]) == (most["kind"], most["window"])]
-    column = max(same, key=lambda e: e["value"], default=most)["feature"]
+    most = max(known, key=_value)
+    column = _strongest_column(known, most)
     of = f" {column}" if column else ""
     share = most["value"]
-    style = "red" if share >= 1 else "yellow" if share >= 0.5 else ""
-    return Text(printable(f"{share:.0%} {most['kind']}{of}, {most['window']}"), style=style)
+    told = f"{share:.0%} {most['kind']}{of}, {most['window']}"
+    return Text(
+        printable(told),
+        style=_style_of(share),
+    )
+
+
+def _value(evidence: Json) -> float:
+    value: float = evidence["value"]
+    return value
+
+
+def _style_of(share: float) -> str:
+    if share >= 1:
+        return "red"
+    return "yellow" if share >= 0.5 else ""
+
+
+def _strongest_column(
+    known: list[Json],
+    most: Json,
+) -> str | None:
+    """Which column has most of a detector's evidence, whose sum is never below that of one of them; None where none is told."""
+    same = [
+        evidence
+        for evidence in known
+        if evidence["feature"]
+        and evidence["kind"] == most["kind"]
+        and evidence["window"] == most["window"]
+    ]  # fmt: skip
+    column: str | None = max(same, key=_value, default=most)["feature"]
+    return column
 
 
 def _alarms(told: Json) -> Iterator[Text]:
