@@ -85,6 +85,11 @@ def test_days_that_are_alike_raise_nothing(quiet: Baseline) -> None:
     assert all((one.days, one.of_days, one.windows) == (DAYS, DAYS, 24 * DAYS) for one in found.values())
     (said,) = describe_replays(tuple(found.values()))
     assert said.startswith("no alarm on 10 of its 10 days") and "at most 109 a year of each kind" in said
+    shorter = replace(found["drift"], days=3, window="5m")
+    (said,) = describe_replays((shorter, *found.values()))
+    assert said.startswith(
+        "no alarm on any day that was replayed, 3 of its 10 days at the fewest (drift on 5m windows), each"
+    )
 
 
 def test_a_day_that_is_another_one_is_found_with_what_is_other(quiet: Baseline) -> None:

@@ -32,8 +32,12 @@ def describe_replays(replays: Sequence[Replayed]) -> Iterator[str]:
 def _tell_quiet(replays: Sequence[Replayed]) -> str:
     fewest = max(replays, key=lambda one: one.at_most_per_year)
     highest = max(replays, key=lambda one: one.highest)
+    days = f"on {fewest.days} of its {fewest.of_days} days"
+    if len({one.days for one in replays}) > 1:
+        # Windows of different lengths are not replayed on equally many days.
+        days = f"on any day that was replayed, {days[3:]} at the fewest ({fewest.kind} on {fewest.window} windows)"
     return (
-        f"no alarm on {fewest.days} of its {fewest.of_days} days, each left out of what it was compared with (so at most "
+        f"no alarm {days}, each left out of what it was compared with (so at most "
         f"{fewest.at_most_per_year:.0f} a year of each kind, with 95 % confidence); the most evidence was {highest.highest:.0%} of what "
         f"alarms, {highest.kind} on {highest.window} windows"
     )
