@@ -143,7 +143,9 @@ def rebase(receiver: Receiver, what: Forgotten, by: str, reason: str, out: Conso
     words = {"by": by, "reason": reason}
     told: Json = receiver.post(what.path_of("rebase"), words).json()
     model = told["model"]
-    out.print(shown(f"re-based on {name_of(model)}:{model['version']}; alarms against what was before end", 400))
+    who = f"{name_of(model)}:{model['version']}"
+    ends = "alarms about its errors and latency end, and those about features where its baseline is not what they are compared with already"
+    out.print(shown(f"re-based on {who}; {ends}", 400))
     return 0
 
 
