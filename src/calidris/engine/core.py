@@ -415,8 +415,11 @@ class Engine:
             self.worlds.clear(alarm)
         elif alarm is not None and alarm.model in self.models:
             self.watchers[alarm.model].clear(alarm)
-            self.models[alarm.model].inputs.clear(alarm.id)
-            self.models[alarm.model].touch()
+            model = self.models[alarm.model]
+            model.inputs.clear(alarm.id)
+            model.touch()
+            # A latch that was set again knows not which of its alarms named what: those that stand are told to it anew.
+            self.mend_alarms(model)
 
     def _rebase(self, command: Command) -> None:
         """Take what a version is now for ordinary; alarms against what was before end, each in the trail too."""

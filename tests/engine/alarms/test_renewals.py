@@ -105,6 +105,21 @@ def test_each_is_acknowledged_and_cleared_by_itself(engine: Engine, journal: Jou
     assert said(engine, semconv.METRIC_ML_DETECTION_ALARM_RENEWED) == ({"income": 1.0} if other == 2 else {})
 
 
+@pytest.mark.parametrize("cleared", [1, 2])
+def test_each_is_cleared_by_itself_where_the_latch_was_set_again(
+    engine: Engine, journal: Journal, cleared: int
+) -> None:
+    """As after settings that did not have the detector for a while: it knows that it is latched, and not by which alarm."""
+    for alarm in engine.alarms:
+        engine.watchers[KEY].clear(alarm)
+    engine.mend_alarms(engine.models[KEY])
+    engine.apply(journal.order(Command(cleared, "clear", "ada", "mended", START)))
+    until = {"older_until": 30} if cleared == 1 else {"richer_until": 30}
+    for record in traffic(range(30, 40), journal, **until):
+        engine.apply(record)
+    assert engine.latched == {3 - cleared} and len(engine.alarms) == 2, "what stands is not told again"
+
+
 def test_what_was_cleared_and_is_still_there_is_told_again(engine: Engine, journal: Journal) -> None:
     engine.apply(journal.order(Command(1, "clear", "ada", "known", START)))
     for record in traffic(range(30, 36), journal):

@@ -196,6 +196,7 @@ class Worlds:
         world = self.of(alarm.model)
         if world is not None and alarm.shared:
             world.watcher.clear(alarm)
+            self.mend(world)
             for model in self._versions(world.owner):
                 model.touch()
 
