@@ -26,7 +26,7 @@ class MomentsState(ArrayState):
     of the spread between the inner edges, up to 2^13 spreads from the middle. ``fixed`` says what happens beyond.
 
     >>> from calidris.batch import ModelKey
-    >>> from calidris.state.coding.fields import Field, Role
+    >>> from calidris.state.coding.fields import Field, Kind, Role
     >>> state = MomentsState(Spec(fields=(Field("age", Role.FEATURE, Kind.NUMERIC, edges=(0.0, 30.0, 60.0)),)))
     >>> age = NumberColumn.of([20.0, 40.0, float("nan")])
     >>> state.update(PredictionBatch(ModelKey("t", "m", "1"), np.zeros(3, np.int64), {"age": age}))
