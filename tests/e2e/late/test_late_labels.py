@@ -80,9 +80,11 @@ def write_table(path: Path, begin_ns: int, days: int) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def build_as_readme_says(receiver: Running) -> str:
-    """The command of README's table, in the receiver's folder; what it says."""
-    (command,) = re.findall(r"`calidris (baseline build [^`]+)`", README)
+def build_without_label_times(receiver: Running) -> str:
+    """The command of README, of a table that does not say when outcomes were known; in the receiver's folder. What it says."""
+    (stated,) = re.findall(r"`calidris (baseline build [^`]+)`", README)
+    assert " --label-time known" in stated
+    command = stated.replace(" --label-time known", "")
     done = subprocess.run(
         [*CALIDRIS, *command.split()], cwd=receiver.folder, env=environment(), check=True, capture_output=True, text=True, timeout=120
     )  # fmt: skip
@@ -100,7 +102,7 @@ def receiver(make_receiver: Callable[..., Running], first_ns: int) -> Running:
     made = make_receiver(CONFIG + MODEL)
     (made.folder / "baselines").mkdir()
     write_table(made.folder / "train.parquet", first_ns - 5 * DAY_NS, 5)
-    said = build_as_readme_says(made)
+    said = build_without_label_times(made)
     assert "no --label-time column" in said and "performance and calibration learn live windows first" in said
     return made.start()
 
