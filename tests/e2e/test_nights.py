@@ -90,7 +90,7 @@ def test_every_row_of_a_night_is_scored_and_a_change_is_raised_at_its_first_nigh
 
 def run_job(receiver: Running, begin_ns: int, seed: int, shift: float) -> None:
     """The program of docs/batch.md as it stands there, in a process of its own, for one night."""
-    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    (program,) = re.findall(r"^```python\n(# score_night\.py .*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     script, path = receiver.folder / "score_night.py", receiver.folder / f"{seed}.parquet"
     script.write_text(program.replace('"churn"', '"nightly"'), encoding="utf-8")
     write_night(path, begin_ns, seed, shift)
