@@ -48,7 +48,7 @@ def _parts(engine: Engine) -> Iterable[object]:
 
 
 def _model_parts(key: ModelKey, model: WatchedModel, watcher: Watcher) -> Iterable[object]:
-    told = model_json(model, watcher)
+    told = model_json(model, watcher) | {"specs": [spec.to_json() for spec in model.specs]}
     told.pop("late", None)  # the panes tell, each its own
     yield [*key], told
     for pane_key, pane in model.panes.every():

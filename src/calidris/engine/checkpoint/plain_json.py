@@ -31,7 +31,7 @@ def model_json(model: WatchedModel, watcher: Watcher) -> dict[str, Any]:
     return {
         "task": model.config.task,
         "slices": model.pending.dtype["slices"].shape[0],
-        "specs": [spec.to_json() for spec in model.specs],
+        "specs": [spec.hash for spec in model.specs],
         "baseline": model.baseline.id if model.baseline else None,
         "slo": [[*name, n] for name, n in sorted(model.slo_events.items())],
         "waiting": [model.pending.evicted, model.pending.expired],

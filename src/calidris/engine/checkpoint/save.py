@@ -11,6 +11,7 @@ from calidris.baseline import Baseline
 from calidris.batch import ModelKey
 from calidris.engine.checkpoint.pending_rows import Written, restore_pending, save_pending
 from calidris.engine.checkpoint.plain_json import alarm_from, alarm_json, model_json, restore_totals
+from calidris.engine.checkpoint.saved_specs import load_specs, save_specs
 from calidris.engine.checkpoint.shared_worlds import (
     CarriedBaselines,
     mark_worlds_saved,
@@ -126,6 +127,7 @@ class Checkpoint:
             self.store.db.execute(_PUT_MODEL, (*key, json.dumps(model_json(model, watcher)).encode()))
         query = "SELECT id FROM models WHERE tenant=? AND name=? AND version=?"
         number = int(self.store.db.execute(query, key).fetchone()[0])
+        save_specs(self.store, number, model.specs)
         self._save_panes(number, model.panes)
         for slot, watch in watcher.slots.items():
             if watch.unsaved:
@@ -198,12 +200,12 @@ class Checkpoint:
         self, engine: Engine, number: int, key: ModelKey, state: dict[str, Any], carried: CarriedBaselines
     ) -> None:
         self.numbers[key] = number
-        specs = [Spec.from_json(s) for s in state["specs"]]
         config = engine.fleet.settings(key, state["task"])
         baseline, note = engine.fleet.find_baseline(key, config)
         provisional = self.store.blob(number, "provisional")
         if baseline is None and provisional is not None:
             baseline = Baseline.from_bytes(provisional)
+        specs = load_specs(self.store, number, state["specs"], baseline.spec if baseline else None)
         model = engine.fleet.watch(key, config, baseline, note, engine.sealed_ns)
         watcher = engine.watchers[key]
         # Where another baseline was given since, rows are counted under its spec from here on.

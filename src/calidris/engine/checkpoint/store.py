@@ -5,10 +5,10 @@
     meta      key → value          sequence, sealed time, alarms, counters, early labels, generations of requests
     spans     (generation, first)  → hashes from that one on; written once, a generation goes as a whole
     seen      likewise             → hashes of requests; ``requests`` held digests, before
-    models    (tenant, name, version) → totals, specs, history as JSON
+    models    (tenant, name, version) → totals, hashes of specs, history as JSON
     panes     (model, begin, spec, level) → states; closed panes stay here and are read again when somebody asks for them
     labels    likewise → their labelled rows, which change long after all else
-    blobs     (model, kind, name)  → a window's watch, reservoir rows, the provisional baseline
+    blobs     (model, kind, name)  → a window's watch, a spec, reservoir rows, the provisional baseline
     pending   (model, chunk)       → rows (written once), marks (when they changed)
     held      (model, chunk, part) → labels of its rows: each part has those that changed since the last one
 
@@ -184,6 +184,11 @@ class Store:
         """All blobs of one kind of a model, in the order of their names."""
         rows = self.db.execute("SELECT name, value FROM blobs WHERE model=? AND kind=? ORDER BY name", (model, kind))
         return {name: bytes(value) for name, value in rows}
+
+    def blob_names(self, model: int, kind: str) -> set[str]:
+        """Names of all blobs of one kind of a model."""
+        rows = self.db.execute("SELECT name FROM blobs WHERE model=? AND kind=?", (model, kind))
+        return {name for (name,) in rows}
 
     def count_blobs(self, model: int, kind: str) -> int:
         """How many blobs of one kind a model has."""
