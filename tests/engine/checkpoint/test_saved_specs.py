@@ -55,7 +55,7 @@ def test_a_spec_is_written_once_and_held_once(saved: tuple[Store, Engine, Baseli
 
 
 def test_rows_of_a_baseline_whose_file_is_gone_keep_their_spec(saved: tuple[Store, Engine, Baseline]) -> None:
-    store, engine, base = saved
+    store, _, base = saved
     again = engine_of(None)
     Checkpoint(store).restore(again)
     assert [model.spec == base.spec for model in again.models.values()] == [True, True]
